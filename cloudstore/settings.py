@@ -1,0 +1,1 @@
+"""Settings. Every value that a site may change is read from the environment, see README."""

@@ -1,0 +1,1 @@
+"""Words of the trade: frozen dataclasses, enums and pure functions. Standard library only."""

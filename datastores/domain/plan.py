@@ -1,0 +1,221 @@
+"""The vocabulary of a plannable, reversible change to hosts. Pure data: no I/O.
+
+A *step* is a statement about one host that can be true or not. It names the commands that read the host
+(``reads``), turns their output into facts (``facts``) and says what has to be done (``plan``). None of the
+three touches anything, so the runner can read all steps of a stage in one round trip, show a plan before
+anything changes, verify by planning again, and tests need no host.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+F = TypeVar("F")  # what a step reads
+
+READ_DEADLINE = 15.0
+"""Seconds after which a read is killed on the host: a dead NFS server must not hang a job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One argv to run on a host; never a shell string.
+
+    ``root``: run through ``sudo -n`` when the account is not root. ``timeout``: seconds; the command is killed
+    on the host when they are over. ``stdin`` is bytes in latin-1; with ``secret`` it is never shown or stored.
+    """
+
+    argv: tuple[str, ...]
+    root: bool = True
+    timeout: float = 60.0
+    stdin: str = field(default="", repr=False)
+    secret: bool = False
+
+
+def read(*argv: str, root: bool = False, timeout: float = READ_DEADLINE) -> Command:
+    """Return a command that only reads, with a deadline."""
+    return Command(argv, root=root, timeout=timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFile:
+    """Replace ``path`` atomically: a new file beside it, synced, with owner and mode, then renamed over it.
+
+    ``before`` is the text it replaces (None: there was no file), kept for the diff and as ``<path>.cloudstore~``.
+    """
+
+    path: str
+    content: str = field(repr=False)
+    before: str | None = field(default=None, repr=False)
+    owner: str = "root"
+    group: str = "root"
+    mode: str = "0644"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """The argv lists that do it, in order; each must succeed."""
+        new = f"{self.path}.cloudstore-new"
+        make = Command(("install", "-m", self.mode, "-o", self.owner, "-g", self.group, "--", "/dev/null", new))
+        fill = Command(("dd", f"of={new}", "conv=notrunc,fsync", "status=none"), stdin=encode(self.content))
+        rename = Command(("mv", "-fT", "--", new, self.path))
+        if self.before is None:
+            return make, fill, rename
+        backup = Command(("cp", "-pT", "--", self.path, f"{self.path}.cloudstore~"))
+        return make, fill, backup, rename
+
+    @property
+    def undo(self) -> Command:
+        """The command that brings the file back as it was."""
+        if self.before is None:
+            return Command(("rm", "-f", "--", self.path))
+        return Command(("mv", "-fT", "--", f"{self.path}.cloudstore~", self.path))
+
+    @property
+    def diff(self) -> str:
+        """A unified diff from the old text to the new one."""
+        lines = difflib.unified_diff(
+            (self.before or "").splitlines(),
+            self.content.splitlines(),
+            self.path,
+            self.path,
+            lineterm="",
+            n=2,
+        )
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """A command that may outlast a connection: it runs on the host as a transient systemd unit.
+
+    ``growing`` is the file whose allocated bytes tell the progress towards ``total`` bytes (0: unknown).
+    """
+
+    command: Command
+    growing: str = ""
+    total: int = 0
+
+
+Operation: TypeAlias = Command | WriteFile | Detached
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a command said. ``stdout`` is text; ``raw`` the same as bytes."""
+
+    exit_status: int
+    raw: bytes = b""
+    stderr: str = ""
+
+    @property
+    def stdout(self) -> str:
+        return self.raw.decode("utf-8", "replace")
+
+    @property
+    def ok(self) -> bool:
+        return self.exit_status == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One operation and the command that takes it back; ``undo=None`` says that nothing does.
+
+    ``scratch``: it touches only names that belong to this job, so its undo is safe even when it is
+    unknown how far the operation got.
+    """
+
+    do: Operation
+    undo: Command | None = None
+    scratch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a step needs done on its host. ``note`` explains or warns, for the plan page."""
+
+    summary: str
+    actions: tuple[Action, ...]
+    note: str = ""
+
+
+class Shell(Protocol):
+    """Where commands run: ``transport.ssh.SSHShell``, or the fake in ``tests/fakes.py``."""
+
+    host: str
+
+    def run(self, command: Command, *, on_output: OnOutput | None = None) -> Output:
+        """Run one command. A non-zero exit is an Output, not an error.
+
+        :raises Unreachable: the connection was lost; the outcome is unknown.
+        """
+
+    def run_many(self, commands: Sequence[Command]) -> list[Output]:
+        """Run read-only commands in order, in one round trip. Raises Unreachable."""
+
+    def run_detached(
+        self,
+        unit: str,
+        detached: Detached,
+        *,
+        on_output: OnOutput,
+        on_progress: OnProgress,
+        cancelled: Callable[[], bool],
+    ) -> Output:
+        """Start the unit, or attach to it when it is already there, and follow it to its end.
+
+        :raises Cancelled: it was asked to stop, and was seen gone.
+        :raises Unreachable: the host did not come back within the time given for re-attaching.
+        """
+
+
+OnOutput: TypeAlias = Callable[[str], None]
+"""Called with each piece of text, whole lines where possible."""
+OnProgress: TypeAlias = Callable[[int, int], None]
+"""Called with (bytes done, bytes in all); 0 in all: unknown."""
+
+
+class Step(Protocol[F]):
+    """One idempotent statement about one host: "this directory exists", "this disk is a clone"."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def title(self) -> str:
+        """The statement, in the words of the trade: "group cloud has gid 1001"."""
+
+    def reads(self) -> tuple[Command, ...]:
+        """The commands whose outputs ``facts`` needs, in that order."""
+
+    def facts(self, outputs: Sequence[Output]) -> F:
+        """Parse. A failed read is not an absence: only the tool's own "does not exist" is.
+
+        :raises CommandFailed: the host could not be read.
+        """
+
+    def plan(self, facts: F) -> Change | None:
+        """Return the change that is needed, or None when the host is already so. Pure.
+
+        :raises Refused: something else is in the way.
+        """
+
+
+AnyStep: TypeAlias = Step[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Steps whose hosts may run side by side; on one host they run in order. Stages run one after another."""
+
+    title: str
+    steps: tuple[AnyStep, ...]
+
+
+Plan: TypeAlias = tuple[Stage, ...]
+
+
+def encode(text: str) -> str:
+    """Text as it goes into ``Command.stdin``: UTF-8 bytes, one character each."""
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")

@@ -1,0 +1,126 @@
+"""Validators of everything that a person, a file or a remote host may give us.
+
+Each returns the value in its canonical form or raises BadInput with a sentence for the person.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import posixpath
+import re
+import unicodedata
+
+from datastores.domain.errors import BadInput
+
+NAME_MAX = 128
+PATH_MAX = 1024
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]*\Z")
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)\Z")
+_ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")  # useradd(8), Debian's NAME_REGEX
+_MODE = re.compile(r"0?[0-7]{3,4}\Z")
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGTP]?)(i?B?)\s*\Z", re.IGNORECASE)
+
+
+def _no_controls(value: str, what: str) -> str:
+    """Refuse control, format (right-to-left marks, zero width) and separator characters and lone surrogates."""
+    for character in value:
+        if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}:
+            raise BadInput(f"{what} contains an invisible or control character (U+{ord(character):04X}).")
+    return value
+
+
+def object_name(value: str, what: str = "The name") -> str:
+    """Return the name of an image, datastore, VM, cluster or snapshot.
+
+    Letters, digits, blank and ``. _ + -``, at most 128, beginning with a letter or digit.
+    """
+    value = _no_controls(value, what).strip()
+    if not value:
+        raise BadInput(f"{what} is empty.")
+    if len(value) > NAME_MAX:
+        raise BadInput(f"{what} has {len(value)} characters; at most {NAME_MAX} are allowed.")
+    if not _NAME.match(value):
+        raise BadInput(f"{what} may hold letters, digits, blanks and . _ + - and begins with a letter or digit.")
+    return value
+
+
+def absolute_path(value: str, what: str = "The path") -> str:
+    """Return an absolute POSIX path without ``.``, ``..``, doubled slashes or trailing slash."""
+    value = _no_controls(value, what)
+    if not value.startswith("/"):
+        raise BadInput(f"{what} must be absolute (begin with /).")
+    if len(value.encode()) > PATH_MAX:
+        raise BadInput(f"{what} is longer than {PATH_MAX} bytes.")
+    if any(len(part.encode()) > 255 for part in value.split("/")):
+        raise BadInput(f"{what} has a component of more than 255 bytes.")
+    if any(part in {".", ".."} for part in value.split("/")):
+        raise BadInput(f"{what} must not contain . or .. components.")
+    return posixpath.normpath(value.replace("//", "/"))
+
+
+def is_below(path: str, directory: str) -> bool:
+    """Tell whether ``path`` is ``directory`` or lies in it, component by component.
+
+    Both must be canonical already (``realpath``). "/var/tmpevil" is not below "/var/tmp".
+    """
+    return posixpath.commonpath((path, directory)) == posixpath.normpath(directory)
+
+
+def host_address(value: str) -> str:
+    """Return a host name (RFC 1123) or an IP address."""
+    value = _no_controls(value, "The address").strip()
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        pass  # then it has to be a host name
+    if not value or len(value) > 253 or not all(_LABEL.match(label) for label in value.rstrip(".").split(".")):
+        raise BadInput("The address is neither a host name nor an IP address.")
+    if re.fullmatch(r"[0-9.]+|0[xX][0-9a-fA-F]+", value):
+        raise BadInput("The address looks like a number, but is not an IP address in its usual form.")
+    return value.rstrip(".").lower()
+
+
+def account_name(value: str) -> str:
+    """Return the name of a Unix account or group."""
+    if not _ACCOUNT.match(value):
+        raise BadInput(f"{value[:40]!r} is not an account name (small letters, digits, _ and -, at most 32).")
+    return value
+
+
+def port_number(value: int) -> int:
+    if not 1 <= value <= 65535:
+        raise BadInput("The port is a number from 1 to 65535.")
+    return value
+
+
+def file_mode(value: str) -> str:
+    """Return an octal file mode with four digits, for example 0755."""
+    if not _MODE.match(value):
+        raise BadInput(f"{value[:10]!r} is not an octal file mode such as 0755.")
+    return value.zfill(4)[-4:]
+
+
+def parse_size(value: str) -> int:
+    """Return bytes for "25 GiB", "25G", "1.5T" or "1048576"; units are binary, as everywhere in the product."""
+    match = _SIZE.match(value)
+    if not match:
+        raise BadInput("A size is a number with an optional unit, such as 25 GiB.")
+    number, unit, _ = match.groups()
+    size = int(float(number) * 1024 ** " KMGTP".index(unit.upper() or " "))
+    if not 0 < size < 1 << 60:
+        raise BadInput("The size is out of range.")
+    return size
+
+
+def format_size(size: int) -> str:
+    """Return "25 GiB", "803 MiB", "1.5 TiB": binary units, three significant digits."""
+    if size < 1024:
+        return f"{size} B"
+    number = float(size)
+    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+        number /= 1024
+        if number < 1024 or unit == "PiB":
+            break
+    digits = 0 if number >= 100 or number == int(number) else 1 if number >= 10 else 2
+    return f"{number:.{digits}f} {unit}"

@@ -1,0 +1,53 @@
+"""Volumes and datastores as the drivers see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Capability(StrEnum):
+    CLONE = "clone"  # copy-on-write, in milliseconds
+    RESIZE = "resize"
+    SNAPSHOT = "snapshot"
+    ATTACH = "attach"  # a hypervisor has to log in or map something first
+    LIVE_MIGRATION = "live migration"  # the same bytes are visible on every host
+
+
+class Placement(StrEnum):
+    """Where a VM disk's bytes live: OpenNebula's LN_TARGET and CLONE_TARGET."""
+
+    NONE = "NONE"  # linked in place
+    SELF = "SELF"  # in the image datastore
+    SYSTEM = "SYSTEM"  # in the system datastore
+
+
+class Format(StrEnum):
+    RAW = "raw"
+    QCOW2 = "qcow2"
+    ISO = "iso"
+
+    @property
+    def qemu(self) -> str:
+        """The name that qemu-img knows; an ISO file is raw to it."""
+        return "raw" if self is Format.ISO else self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """One file, data set or LV of a datastore. ``path`` is absolute on the storage host."""
+
+    path: str
+    format: Format
+    virtual_size: int = 0
+    allocated: int = 0
+    """Bytes really used, for progress; 0 when unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Bytes of a datastore's file system."""
+
+    total: int
+    used: int
+    free: int
