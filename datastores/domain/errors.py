@@ -24,14 +24,14 @@ class AuthenticationFailed(NotConnected):
 
 
 class HostKeyChanged(NotConnected):
-    """The host's key is not the pinned one."""
+    """The host's key is not the pinned one. ``offered_line`` is the public key that it showed."""
 
-    def __init__(self, host: str, expected: str, offered: str) -> None:
+    def __init__(self, host: str, expected: str, offered: str, offered_line: str = "") -> None:
         super().__init__(
             f"{host} offered the key {offered}, but {expected} is pinned. Nothing was sent to it. "
             "If the host was reinstalled, compare the fingerprint on its console and pin the new key."
         )
-        self.expected, self.offered = expected, offered
+        self.host, self.expected, self.offered, self.offered_line = host, expected, offered, offered_line
 
 
 class CommandFailed(CloudstoreError):

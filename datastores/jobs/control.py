@@ -1,0 +1,101 @@
+"""What a person can do to a job: approve, cancel, retry, resume, undo, plan again."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from datastores.domain.errors import Refused
+from datastores.domain.states import EventKind, JobState
+from datastores.jobs import doorbell
+from datastores.jobs.kinds import KINDS
+from datastores.jobs.submit import check_role, enqueue, queue_again
+from datastores.models import Job, User
+from datastores.models.audit import record
+from datastores.services import leases
+
+TRY_AGAIN = (JobState.FAILED, JobState.ERRORED, JobState.CANCELLED)
+
+
+def approve(job: Job, user: User, address: str = "") -> None:
+    """Let the shown plan be carried out, exactly as it is.
+
+    :raises Refused: there is no plan to approve (any more), or it holds refused steps.
+    """
+    check_role(KINDS[job.kind], user)
+    if job.steps.exclude(refused="").exists():
+        raise Refused("A step of this plan is refused. Remove its cause, then plan again.")
+    with transaction.atomic():
+        if not queue_again(job, JobState.AWAITING, approved_by=user, approved_at=timezone.now()):
+            raise Refused("This plan is not waiting for approval any more.")
+        record(f"{job.kind}.approve", user=user, address=address, target=job.target_label, job=job, result="approved")
+
+
+def plan_again(job: Job, user: User, address: str = "") -> None:
+    """Read the hosts anew and show the plan again."""
+    check_role(KINDS[job.kind], user)
+    with transaction.atomic():
+        if not queue_again(job, JobState.AWAITING, approved_by=None, approved_at=None):
+            raise Refused("This job is not waiting for approval any more.")
+        record(f"{job.kind}.plan", user=user, address=address, target=job.target_label, job=job)
+
+
+def cancel(job: Job, user: User, address: str = "") -> None:
+    """Ask the job to stop and to take back what it did.
+
+    :raises Refused: it has ended already.
+    """
+    check_role(KINDS[job.kind], user)
+    with transaction.atomic():
+        record(f"{job.kind}.cancel", user=user, address=address, target=job.target_label, job=job)
+        Job.objects.filter(pk=job.pk).update(cancel_requested_at=timezone.now())
+        waiting = [JobState.AWAITING] if job_was_started(job) else [JobState.QUEUED, JobState.AWAITING]
+        if job.move(*waiting, to=JobState.CANCELLED):
+            KINDS[job.kind].cancelled(job)
+            for freed in leases.release(job):
+                enqueue(freed)
+        elif not queue_again(job, JobState.INTERRUPTED, undo_requested=True):
+            job.refresh_from_db()
+            if job.ended:
+                raise Refused(f"This job has ended already: {job.state}.")
+    doorbell.ring_state(job)
+
+
+def job_was_started(job: Job) -> bool:
+    """Tell whether an attempt may have changed something: then only a worker can take it back."""
+    return job.events.filter(kind=EventKind.ACTION_STARTED).exists()
+
+
+def retry(job: Job, user: User, address: str = "") -> None:
+    """Try a failed job again: steps that are true already are left alone.
+
+    :raises Refused: it is not in a state for that. :raises Busy: something else changes its things now.
+    """
+    case = KINDS[job.kind]
+    check_role(case, user)
+    with transaction.atomic():
+        if job.state in TRY_AGAIN:
+            case.again(job)
+            leases.acquire(job, case.resources(job))
+        sources = (*TRY_AGAIN, JobState.INTERRUPTED)
+        cleared = {"cancel_requested_at": None, "undo_requested": False, "error": "", "approved_at": None}
+        if not queue_again(job, *sources, **cleared):
+            raise Refused(f"A job that is {job.state} cannot be tried again.")
+        record(f"{job.kind}.retry", user=user, address=address, target=job.target_label, job=job)
+
+
+def undo(job: Job, user: User, address: str = "") -> None:
+    """Take a finished job back.
+
+    :raises Refused: this kind cannot be undone, or something has been built on it since.
+    """
+    case = KINDS[job.kind]
+    check_role(case, user)
+    if not case.can_undo:
+        raise Refused(f"{case.label}: this cannot be undone.")
+    with transaction.atomic():
+        if job.state == JobState.SUCCEEDED:
+            leases.acquire(job, case.resources(job))
+        if not queue_again(job, JobState.SUCCEEDED, JobState.INTERRUPTED, undo_requested=True):
+            raise Refused(f"A job that is {job.state} cannot be undone.")
+        record(f"{job.kind}.undo", user=user, address=address, target=job.target_label, job=job)

@@ -1,0 +1,47 @@
+"""What a job's log says that was done: read back after a crash, a lost connection, or for an undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from datastores.domain.errors import StalePlan
+from datastores.domain.plan import AnyStep, Change
+from datastores.domain.states import EventKind
+from datastores.hosts.runner import Journal, Undoable
+from datastores.jobs import codec
+from datastores.models import Job, JobEvent
+
+
+def journal_of(job: Job) -> Journal:
+    """Return which actions of earlier attempts succeeded, and of which the outcome is unknown.
+
+    What a later entry undid, or saw fail, is in neither.
+    """
+    kinds = (EventKind.ACTION_STARTED, EventKind.ACTION_DONE, EventKind.ACTION_FAILED, EventKind.UNDO)
+    started: dict[tuple[int, int], Undoable] = {}
+    done: dict[tuple[int, int], Undoable] = {}
+    for event in JobEvent.objects.filter(job=job, kind__in=kinds).exclude(data=None).order_by("seq"):
+        key = (event.step, event.data["action"])
+        if event.kind == EventKind.ACTION_STARTED:
+            undo = event.data["undo"]
+            command = codec.decode_command(undo) if undo else None
+            started[key] = Undoable(*key, event.host, command, event.data["scratch"])
+        elif event.kind == EventKind.ACTION_DONE:
+            done[key] = started.pop(key)
+        elif event.kind == EventKind.ACTION_FAILED:
+            started.pop(key, None)
+        elif event.kind == EventKind.UNDO:
+            done.pop(key, None)
+            started.pop(key, None)
+    return Journal(tuple(done.values()), tuple(started.values()))
+
+
+def approval_of(job: Job, steps: Sequence[AnyStep]) -> Callable[[int, Change], bool]:
+    """Return a function that tells whether a change is the one that was approved for that step.
+
+    :raises StalePlan: the plan has other steps now than the approved one had.
+    """
+    rows = list(job.steps.order_by("index").values_list("host", "title", "change"))
+    if [(step.host, step.title) for step in steps] != [(host, title) for host, title, _ in rows]:
+        raise StalePlan("The plan has other steps now than when it was approved. Nothing was done; plan again.")
+    return lambda index, change: codec.encode_change(change) == rows[index][2]

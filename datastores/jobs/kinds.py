@@ -1,0 +1,25 @@
+"""Every kind of job: its use case by name. To add one, write a UseCase and add it here."""
+
+from __future__ import annotations
+
+from datastores.services.datastores import DatastoreCreate, DatastoreDelete
+from datastores.services.disks import DiskCreate, DiskDelete, DiskMove, DiskSaveAs, ImageMove
+from datastores.services.hosts import HostOnboard, HostRead
+from datastores.services.images import (
+    ContextImage,
+    ImageBlock,
+    ImageChecksum,
+    ImageClone,
+    ImageDelete,
+    ImageRegister,
+    ImageResize,
+)
+from datastores.services.snapshots import SnapshotDelete, SnapshotRevert, SnapshotTake
+from datastores.services.usecase import UseCase
+
+_CASES: tuple[type[UseCase], ...] = (
+    HostOnboard, HostRead, DatastoreCreate, DatastoreDelete, ImageRegister, ImageBlock, ContextImage, ImageClone,
+    ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake, SnapshotRevert, SnapshotDelete,
+    DiskCreate, DiskSaveAs, DiskMove, DiskDelete,
+)  # fmt: skip
+KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

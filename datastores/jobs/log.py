@@ -1,0 +1,235 @@
+"""The log of a job: number, redact, store, then ring. A browser never sees an unsaved line."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from datastores.domain.plan import Action, Detached, Output, WriteFile
+from datastores.domain.states import EventKind, Level, StepState
+from datastores.hosts.runner import Undoable
+from datastores.jobs import codec, doorbell
+from datastores.models import Job, JobEvent, JobStep
+from datastores.transport.quoting import shell_line
+
+FLUSH_SECONDS = 0.05
+BLOCK_LINES = 4000
+BLOCK_CHARACTERS = 512 * 1024
+PENDING_CHARACTERS = 4 * 1024 * 1024
+LINE_CHARACTERS = 8 * 1024
+_LONG_LINE = re.compile(rf"(?m)^([^\n]{{{LINE_CHARACTERS}}})[^\n]+")
+_MAIN = threading.main_thread()
+
+
+@dataclass(slots=True)
+class Entry:
+    """A log entry that has no number yet."""
+
+    kind: EventKind
+    text: str
+    level: Level = Level.INFO
+    step: int | None = None
+    data: Any = None
+
+
+@dataclass(slots=True)
+class JobLog:
+    """Recorder of one attempt of a job. Safe to use from many threads; see ``hosts.runner.Recorder``."""
+
+    job: Job
+    hosts: list[str] = field(default_factory=list)
+    """Host of each step."""
+    secrets: tuple[str, ...] = ()
+    seq: int = 0
+    line: int = 1
+    """The number of the next line."""
+    _entries: list[Entry] = field(default_factory=list)
+    _steps: dict[int, dict[str, Any]] = field(default_factory=dict)
+    _characters: int = 0
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _store: threading.Lock = field(default_factory=threading.Lock)
+    _ticker: threading.Thread | None = None
+    _closed: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        last = JobEvent.objects.filter(job=self.job).order_by("-seq").values("seq", "first_line", "lines").first()
+        if last:
+            self.seq, self.line = last["seq"], last["first_line"] + last["lines"]
+
+    # What the runner tells
+
+    @contextlib.contextmanager
+    def lane(self, host: str) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if threading.current_thread() is not _MAIN:
+                connection.close()
+
+    def facts(self, host: str, reads: int, seconds: float) -> None:
+        what = "1 statement" if reads == 1 else f"{reads} statements"
+        self.add(EventKind.FACTS, f"{host}: read {what} in one round trip, {seconds * 1000:.0f} ms")
+
+    def step(self, index: int, state: StepState, message: str = "") -> None:
+        fields: dict[str, Any] = {"state": state, "message": message}
+        fields["started_at" if state is StepState.RUNNING else "ended_at"] = timezone.now()
+        level, text = {
+            StepState.RUNNING: (Level.INFO, message),
+            StepState.UNCHANGED: (Level.INFO, "already so"),
+            StepState.CHANGED: (Level.GOOD, "verified"),
+            StepState.FAILED: (Level.ERROR, message),
+        }.get(state, (Level.WARNING, message or str(state)))
+        with self._lock:
+            self._steps.setdefault(index, {}).update(fields)
+            self.add(EventKind.STEP, text, level=level, step=index)
+
+    def action_started(self, index: int, number: int, action: Action) -> None:
+        data = {"action": number, **codec.encode_action(action)}
+        self.add(EventKind.ACTION_STARTED, describe(action), level=Level.COMMAND, step=index, data=data)
+        self.flush()
+
+    def action_ended(self, index: int, number: int, output: Output | None, error: str = "") -> None:
+        if error:
+            self.add(EventKind.ACTION_FAILED, error, level=Level.ERROR, step=index, data={"action": number})
+        else:
+            self.add(EventKind.ACTION_DONE, "done", step=index, data={"action": number})
+
+    def output(self, index: int, text: str) -> None:
+        text = text.removesuffix("\n")
+        with self._lock:
+            last = self._entries[-1] if self._entries else None
+            joins = last is not None and last.kind is EventKind.OUTPUT and last.step == index
+            if joins and len(last.text) + len(text) < BLOCK_CHARACTERS:
+                last.text = f"{last.text}\n{text}"
+            else:
+                self._entries.append(Entry(EventKind.OUTPUT, text, step=index))
+            self._characters += len(text)
+            full = self._characters > PENDING_CHARACTERS
+            self._start_ticker()
+        if full:
+            self.flush()  # back-pressure: the reader of the remote command waits here
+
+    def progress(self, index: int, done: int, total: int) -> None:
+        with self._lock:
+            self._steps.setdefault(index, {}).update(bytes_done=done, bytes_total=total)
+            self._start_ticker()
+
+    def undo(self, entry: Undoable, error: str = "") -> None:
+        if entry.undo is None:
+            state, text, level = StepState.KEPT, "cannot be undone, kept", Level.WARNING
+        elif error:
+            state, text, level = StepState.FAILED, f"undo failed: {error}", Level.ERROR
+        else:
+            state, text, level = StepState.UNDONE, f"undone: {shell_line(entry.undo.argv)}", Level.GOOD
+        data = {"action": entry.number} if not error else None
+        with self._lock:
+            self._steps.setdefault(entry.index, {})["state"] = state
+            self.add(EventKind.UNDO, text, level=level, step=entry.index, data=data)
+
+    # Keeping it
+
+    def add(
+        self, kind: EventKind, text: str, *, level: Level = Level.INFO, step: int | None = None, data: Any = None
+    ) -> None:
+        """Append an entry; it is stored with the next flush."""
+        with self._lock:
+            self._entries.append(Entry(kind, text, level, step, data))
+
+    def flush(self) -> None:
+        """Store everything added so far, in order, then ring."""
+        with self._store:
+            with self._lock:
+                entries, self._entries = self._entries, []
+                steps, self._steps = self._steps, {}
+                self._characters = 0
+            if not entries and not steps:
+                return
+            events = [event for entry in entries for event in self._number(entry)]
+            with transaction.atomic():
+                JobEvent.objects.bulk_create(events, batch_size=50)
+                for index, fields in steps.items():
+                    JobStep.objects.filter(job=self.job, index=index).update(**fields)
+        if transaction.get_connection().in_atomic_block:
+            transaction.on_commit(lambda: doorbell.ring_log(self.job, self.seq))
+        else:
+            doorbell.ring_log(self.job, self.seq)
+
+    def close(self) -> None:
+        """Store the rest and stop."""
+        self._closed.set()
+        if self._ticker:
+            self._ticker.join()
+        self.flush()
+
+    def _number(self, entry: Entry) -> Iterator[JobEvent]:
+        now = timezone.now()
+        host = self.hosts[entry.step] if entry.step is not None and entry.step < len(self.hosts) else ""
+        for text in blocks(self._clean(entry.text)):
+            self.seq += 1
+            event = JobEvent(
+                job=self.job, seq=self.seq, at=now, kind=entry.kind, level=entry.level, step=entry.step,
+                host=host, first_line=self.line, lines=text.count("\n") + 1, text=text, data=entry.data,
+            )  # fmt: skip
+            self.line += event.lines
+            yield event
+
+    def _clean(self, text: str) -> str:
+        """Take out secrets and what a database or a browser cannot hold."""
+        for secret in self.secrets:
+            text = text.replace(secret, "(secret)")
+        text = text.replace("\x00", "\ufffd").replace("\r\n", "\n").rstrip("\n")
+        return _LONG_LINE.sub(r"\1... (line cut)", text) if has_long_line(text) else text
+
+    def _start_ticker(self) -> None:
+        if self._ticker is None:
+            self._ticker = threading.Thread(target=self._tick, name=f"log-{self.job.pk}", daemon=True)
+            self._ticker.start()
+
+    def _tick(self) -> None:
+        while not self._closed.wait(FLUSH_SECONDS):
+            self.flush()
+        connection.close()
+
+
+def has_long_line(text: str) -> bool:
+    """Tell whether a line is longer than LINE_CHARACTERS; looks at one place in each so many characters."""
+    start = 0
+    while len(text) - start > LINE_CHARACTERS:
+        end = text.rfind("\n", start, start + LINE_CHARACTERS + 1)
+        if end < 0:
+            return True
+        start = end + 1
+    return False
+
+
+def blocks(text: str) -> Iterator[str]:
+    """Cut a text between lines into pieces of at most BLOCK_LINES lines."""
+    if text.count("\n") < BLOCK_LINES:
+        yield text
+        return
+    lines = text.split("\n")
+    for start in range(0, len(lines), BLOCK_LINES):
+        yield "\n".join(lines[start : start + BLOCK_LINES])
+
+
+def describe(action: Action) -> str:
+    """Return the action as the log shows it: the command, or the file with its diff."""
+    operation = action.do
+    if isinstance(operation, WriteFile):
+        return f"write {operation.path}\n{operation.diff}".rstrip("\n")
+    command = operation.command if isinstance(operation, Detached) else operation
+    return f"$ {shell_line(command.argv)}"
+
+
+def elapsed(since: float) -> str:
+    """Return "340 ms" or "12.3 s" since a ``time.monotonic()``."""
+    seconds = time.monotonic() - since
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

@@ -1,0 +1,72 @@
+"""After a crash: find the jobs that nobody attends to, and hand them to a worker again.
+
+A job that was resumed reads the hosts first, so what a dead worker did is found as done.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import django_rq
+from django.utils import timezone
+from rq.exceptions import NoSuchJobError
+from rq.job import Job as QueuedJob
+
+from datastores.domain.states import JobState
+from datastores.jobs.kinds import KINDS
+from datastores.jobs.submit import enqueue, queue_again
+from datastores.models import Job
+
+logger = logging.getLogger(__name__)
+PATIENCE = timedelta(seconds=35)
+"""Three missed heartbeats and a bit."""
+UNHEARD = timedelta(seconds=20)
+"""A waiting job that the queue does not know after this time was lost by it."""
+RETRY = timedelta(seconds=30)
+AUTOMATIC_ATTEMPTS = 5
+
+
+def reconcile() -> int:
+    """Resume what lost its worker, what was interrupted, and what the queue lost; return how many."""
+    return _orphans() + _interrupted() + _lost()
+
+
+def _orphans() -> int:
+    count = 0
+    for job in Job.objects.all().unattended(PATIENCE):
+        state = JobState(job.state)
+        logger.warning("job %s was %s on %s, which is gone: resuming", job.uuid, state, job.worker)
+        if state is JobState.PLANNING:
+            count += queue_again(job, state)
+        elif job.move(state, to=JobState.INTERRUPTED, error=f"The worker {job.worker} died."):
+            count += queue_again(job, JobState.INTERRUPTED)
+    return count
+
+
+def _interrupted() -> int:
+    waiting = Job.objects.filter(
+        state=JobState.INTERRUPTED, attempts__lt=AUTOMATIC_ATTEMPTS, queued_at__lt=timezone.now() - RETRY
+    )
+    return sum(queue_again(job, JobState.INTERRUPTED) for job in waiting)
+
+
+def _lost() -> int:
+    count = 0
+    waiting = Job.objects.filter(state=JobState.QUEUED, queued_at__lt=timezone.now() - UNHEARD)
+    for job in waiting.exclude(leases__granted=False):
+        if not known_to_queue(job):
+            logger.warning("job %s was lost by the queue: handing it over again", job.uuid)
+            enqueue(job)
+            count += 1
+    return count
+
+
+def known_to_queue(job: Job) -> bool:
+    """Tell whether the queue still has the job in hand."""
+    queue = django_rq.get_queue(KINDS[job.kind].queue)
+    try:
+        queued = QueuedJob.fetch(f"{job.uuid}-{job.attempts}", connection=queue.connection, serializer=queue.serializer)
+        return queued.get_status(refresh=False) in {"queued", "started", "deferred", "scheduled"}
+    except NoSuchJobError:
+        return False

@@ -1,0 +1,231 @@
+"""The worker's side: take a job, carry its plan out, and leave rows and hosts agreeing."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable
+
+from django.db import transaction
+
+from datastores.domain.errors import Cancelled, CloudstoreError, HostKeyChanged
+from datastores.domain.plan import Plan
+from datastores.domain.states import EventKind, HostState, JobState, Level, StepState
+from datastores.hosts.runner import LostTouch, Preview, Run, preview, settled, undo
+from datastores.jobs import codec, doorbell, heartbeat
+from datastores.jobs.connections import connector
+from datastores.jobs.journal import approval_of, journal_of
+from datastores.jobs.kinds import KINDS
+from datastores.jobs.log import JobLog, elapsed
+from datastores.jobs.submit import check_role, enqueue
+from datastores.models import Host, HostKey, Job, JobStep
+from datastores.models.audit import record
+from datastores.services import leases
+from datastores.services.usecase import UseCase
+from datastores.transport.hostkeys import fingerprint
+
+logger = logging.getLogger(__name__)
+CANCEL_SECONDS = 0.3
+WITH_TARGETS = "user", "host", "datastore", "image", "snapshot", "vm", "disk"
+
+
+def worker_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def run_job(uuid: str) -> None:
+    """Entry point of the queues. Does nothing when the job is not waiting any more."""
+    job = Job.objects.select_related(*WITH_TARGETS).get(uuid=uuid)
+    heartbeat.start(worker_name())
+    case = KINDS[job.kind]
+    if job.undo_requested:
+        Attempt(job, case).take_back()
+    elif case.needs_approval and not job.approved_at:
+        Attempt(job, case).make_plan()
+    else:
+        Attempt(job, case).carry_out()
+
+
+class Attempt:
+    """One attempt at one job by this worker."""
+
+    def __init__(self, job: Job, case: UseCase) -> None:
+        self.job, self.case = job, case
+        self.started = time.monotonic()
+        self.state = JobState.RUNNING
+
+    def claim(self, state: JobState) -> bool:
+        """Take the job. False: it is not waiting, or another worker was faster."""
+        self.state = state
+        moved = self.job.move(
+            JobState.QUEUED,
+            to=state,
+            worker=worker_name(),
+            error="",
+            **({} if self.job.started_at else {"started_at": self.job.queued_at}),
+        )
+        if moved:
+            self.log = JobLog(self.job, secrets=self._secrets())
+            doorbell.ring_state(self.job)
+        return moved
+
+    def make_plan(self) -> None:
+        """Read the hosts, store what would be done, and wait for a person."""
+        if self.claim(JobState.PLANNING):
+            self._guard(self._make_plan)
+
+    def carry_out(self) -> None:
+        """Apply the plan."""
+        if self.claim(JobState.RUNNING):
+            self._guard(self._carry_out)
+
+    def take_back(self) -> None:
+        """Undo what earlier attempts did."""
+        if self.claim(JobState.UNDOING):
+            self._guard(self._take_back)
+
+    # The three kinds of attempt
+
+    def _make_plan(self) -> None:
+        plan = self.case.plan(self.job)
+        self._number_steps(plan)
+        previews = preview(plan, connector(), self.log)
+        refused = [found.refused for found in previews if found.refused]
+        changes = sum(found.change is not None for found in previews)
+        self.log.add(EventKind.JOB, f"planned: {changes} changes, {len(refused)} refused")
+        with transaction.atomic():
+            self.job.steps.all().delete()
+            JobStep.objects.bulk_create(step_rows(self.job, plan, previews))
+            self.log.close()
+            self.job.move(JobState.PLANNING, to=JobState.AWAITING)
+        doorbell.ring_state(self.job)
+
+    def _carry_out(self) -> None:
+        check_role(self.case, self.job.user)
+        plan = self.case.plan(self.job)
+        self._number_steps(plan)
+        journal = journal_of(self.job)
+        if not journal.touched and not self.job.approved_at:
+            self.job.steps.all().delete()
+            JobStep.objects.bulk_create(step_rows(self.job, plan))
+        steps = [step for stage in plan for step in stage.steps]
+        run = Run(
+            plan,
+            connector(),
+            self.log,
+            unit=f"cloudstore-{self.job.uuid.hex[:12]}",
+            **({"approves": approval_of(self.job, steps)} if self.job.approved_at else {}),
+            journal=journal,
+            cancelled=cancel_check(self.job),
+        )
+        run.carry_out()
+        self._end(JobState.SUCCEEDED, lambda: self.case.succeeded(
+            self.job, [(step, run.facts[index]) for index, step in enumerate(steps)]
+        ))  # fmt: skip
+
+    def _take_back(self) -> None:
+        self._number_steps_from_rows()
+        journal = journal_of(self.job)
+        connect = connector()
+        happened = settled(self.case.plan(self.job), journal.unknown, connect) if journal.unknown else []
+        if undo([*journal.done, *happened], connect, self.log):
+            self._end(JobState.CANCELLED, lambda: self.case.undone(self.job), "taken back")
+        else:
+            error = "Not everything could be taken back; the log says what is left."
+            self._end(JobState.FAILED, lambda: self.case.failed(self.job, error), error)
+
+    # How it ends
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except LostTouch as error:
+            self._interrupted(str(error))
+        except Cancelled as error:
+            self._end(JobState.CANCELLED, lambda: self.case.cancelled(self.job), str(error))
+        except CloudstoreError as error:
+            if isinstance(error, HostKeyChanged):
+                quarantine(error)
+            message = str(error)
+            self._end(JobState.FAILED, lambda: self.case.failed(self.job, message), message)
+        except Exception as error:
+            logger.exception("job %s", self.job.uuid)
+            message = f"A defect in cloudstore: {type(error).__name__}: {error}"
+            self.log.add(EventKind.JOB, traceback.format_exc(), level=Level.ERROR)
+            self._end(JobState.ERRORED, lambda: self.case.failed(self.job, message), message)
+
+    def _interrupted(self, message: str) -> None:
+        self.log.add(EventKind.JOB, f"interrupted: {message}", level=Level.WARNING)
+        self.log.close()
+        self.job.move(self.state, to=JobState.INTERRUPTED, error=message)
+        doorbell.ring_state(self.job)
+
+    def _end(self, state: JobState, update_rows: Callable[[], None], message: str = "") -> None:
+        """Rows, log, state, leases and audit entry in one transaction: they agree, or the job is not ended."""
+        level = Level.GOOD if state is JobState.SUCCEEDED else Level.WARNING if not message else Level.ERROR
+        text = f"{state} after {elapsed(self.started)}"
+        self.log.add(EventKind.JOB, f"{text}: {message}" if message else text, level=level)
+        with transaction.atomic():
+            if not self.job.move(self.state, to=state, error=message, worker=worker_name()):
+                return  # reconcile gave it to somebody else: that attempt writes the end
+            update_rows()
+            self.log.close()
+            waiting = leases.release(self.job)
+            for job in waiting:
+                enqueue(job)
+            record(self.job.kind, user=self.job.user, address=self.job.address, target=self.job.target_label,
+                   job=self.job, result=state, **({"error": message} if message else {}))  # fmt: skip
+        doorbell.ring_state(self.job)
+
+    def _number_steps(self, plan: Plan) -> None:
+        self.log.hosts = [step.host for stage in plan for step in stage.steps]
+
+    def _number_steps_from_rows(self) -> None:
+        self.log.hosts = list(self.job.steps.values_list("host", flat=True))
+
+    def _secrets(self) -> tuple[str, ...]:
+        password = self.job.host.first_password if self.job.host else ""
+        return (password,) if password else ()
+
+
+def step_rows(job: Job, plan: Plan, previews: list[Preview] | None = None) -> list[JobStep]:
+    """Return unsaved rows for the steps of a plan."""
+    steps = [(number, stage.title, step) for number, stage in enumerate(plan) for step in stage.steps]
+    found = previews or [Preview()] * len(steps)
+    return [
+        JobStep(
+            job=job, index=index, stage=number, stage_title=title, host=step.host, title=step.title[:1500],
+            change=codec.encode_change(found[index].change), refused=found[index].refused,
+            state=StepState.WAITING,
+        )
+        for index, (number, title, step) in enumerate(steps)
+    ]  # fmt: skip
+
+
+def cancel_check(job: Job) -> Callable[[], bool]:
+    """Return a function that tells whether a person asked to stop; it asks the database now and then."""
+    state = {"at": time.monotonic(), "asked": job.cancel_requested_at is not None}
+
+    def asked() -> bool:
+        if not state["asked"] and time.monotonic() - state["at"] > CANCEL_SECONDS:
+            state["at"] = time.monotonic()
+            state["asked"] = Job.objects.filter(pk=job.pk, cancel_requested_at__isnull=False).exists()
+        return bool(state["asked"])
+
+    return asked
+
+
+def quarantine(error: HostKeyChanged) -> None:
+    """Keep everybody off a host whose key is another one, until an admin has compared the fingerprints."""
+    host = Host.objects.filter(name=error.host).first()
+    if host is None:
+        return
+    with transaction.atomic():
+        Host.objects.filter(pk=host.pk).update(state=HostState.QUARANTINED, error=str(error))
+        HostKey.objects.get_or_create(
+            host=host, fingerprint=fingerprint(error.offered_line), defaults={"line": error.offered_line}
+        )
+        record("host.quarantined", user=None, target=host.name, result="quarantined", reason=str(error))

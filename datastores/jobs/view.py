@@ -1,0 +1,120 @@
+"""Jobs and steps as browsers get them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.utils import timezone
+
+from datastores.domain.states import JobState, StepState
+from datastores.models import Job, JobStep
+
+# Tone (colour) and icon of each state; the word is the state itself.
+JOB_LOOK = {
+    JobState.QUEUED: ("idle", "clock"),
+    JobState.PLANNING: ("run", "arrow-repeat"),
+    JobState.AWAITING: ("warn", "hand-index"),
+    JobState.RUNNING: ("run", "arrow-repeat"),
+    JobState.UNDOING: ("run", "arrow-counterclockwise"),
+    JobState.INTERRUPTED: ("warn", "plug"),
+    JobState.SUCCEEDED: ("ok", "check2"),
+    JobState.FAILED: ("bad", "x-lg"),
+    JobState.ERRORED: ("bad", "bug"),
+    JobState.CANCELLED: ("idle", "slash-circle"),
+}
+STEP_LOOK = {
+    StepState.WAITING: ("idle", "circle"),
+    StepState.RUNNING: ("run", "arrow-repeat"),
+    StepState.UNCHANGED: ("idle", "dash"),
+    StepState.CHANGED: ("ok", "check2"),
+    StepState.FAILED: ("bad", "x-lg"),
+    StepState.UNKNOWN: ("warn", "question-lg"),
+    StepState.UNDONE: ("idle", "arrow-counterclockwise"),
+    StepState.KEPT: ("warn", "pin"),
+}
+FINISHED = frozenset({StepState.UNCHANGED, StepState.CHANGED, StepState.FAILED, StepState.UNDONE, StepState.KEPT})
+CAN_CANCEL = frozenset({JobState.QUEUED, JobState.PLANNING, JobState.AWAITING, JobState.RUNNING, JobState.INTERRUPTED})
+
+
+def step_frame(step: JobStep) -> dict[str, Any]:
+    tone, icon = STEP_LOOK[StepState(step.state)]
+    return {
+        "index": step.index,
+        "state": step.state,
+        "tone": tone,
+        "icon": icon,
+        "seconds": step.seconds,
+        "bytes_done": step.bytes_done,
+        "bytes_total": step.bytes_total,
+    }
+
+
+def lane_frame(host: str, steps: Sequence[JobStep]) -> dict[str, Any]:
+    """Return the state of a host: the worst of its steps, or how far it has come."""
+    states = {StepState(step.state) for step in steps}
+    for state in (StepState.FAILED, StepState.UNKNOWN, StepState.RUNNING, StepState.KEPT, StepState.UNDONE):
+        if state in states:
+            break
+    else:
+        state = StepState.WAITING if StepState.WAITING in states else StepState.CHANGED
+    tone, icon = STEP_LOOK[state]
+    word = {StepState.CHANGED: "done", StepState.RUNNING: "running"}.get(state, str(state))
+    return {"host": host, "state": word, "tone": tone, "icon": icon}
+
+
+def eta(job: Job, steps: Sequence[JobStep]) -> float | None:
+    """Return the seconds that remain of the bytes under way, at the speed so far; None: unknown."""
+    moving = [step for step in steps if step.state == StepState.RUNNING and step.bytes_total and step.started_at]
+    left = 0.0
+    for step in moving:
+        seconds = (timezone.now() - step.started_at).total_seconds()
+        if not step.bytes_done or seconds < 1:
+            return None
+        left = max(left, (step.bytes_total - step.bytes_done) * seconds / step.bytes_done)
+    return round(left, 1) if moving else None
+
+
+def job_frame(job: Job, steps: Sequence[JobStep]) -> dict[str, Any]:
+    """Return the head and the lanes of the job page; ``all_steps`` holds every step."""
+    tone, icon = JOB_LOOK[JobState(job.state)]
+    lanes: dict[str, list[JobStep]] = {}
+    for step in steps:
+        lanes.setdefault(step.host, []).append(step)
+    return {
+        "type": "job",
+        "state": job.state,
+        "state_label": job.state,
+        "state_tone": tone,
+        "icon": icon,
+        "ended": job.ended,
+        "error": job.error,
+        "cancelling": bool(job.cancel_requested_at) and not job.ended,
+        "can_cancel": job.state in CAN_CANCEL and not job.cancel_requested_at,
+        "steps_done": sum(step.state in FINISHED for step in steps),
+        "steps": len(steps),
+        "bytes_done": sum(step.bytes_done for step in steps),
+        "bytes_total": sum(step.bytes_total for step in steps),
+        "eta": eta(job, steps),
+        "lanes": [lane_frame(host, lane) for host, lane in lanes.items()],
+        "all_steps": [step_frame(step) for step in steps],
+    }
+
+
+def job_summary(job: Job, *, running: int, mine: bool, ended: bool) -> dict[str, Any]:
+    """Return one piece of news for the feed."""
+    tone, icon = JOB_LOOK[JobState(job.state)]
+    return {
+        "type": "job",
+        "uuid": str(job.uuid),
+        "title": job.title,
+        "url": job.get_absolute_url(),
+        "state": job.state,
+        "tone": tone,
+        "icon": icon,
+        "error": job.error,
+        "ended": ended,
+        "mine": mine,
+        "running": running,
+        "objects": job.objects_touched(),
+    }

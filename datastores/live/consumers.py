@@ -1,0 +1,182 @@
+"""Sockets of the browser. A message from a worker is a doorbell; what is sent always comes from the database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from datastores.domain.states import ENDED, WITH_WORKER
+from datastores.jobs.view import job_frame, job_summary
+from datastores.live.pages import LogPages
+from datastores.models import Job, JobStep, User
+
+FORBIDDEN, GONE = 4403, 4404
+PERMISSION_SECONDS = 4
+STATE_SECONDS = 0.25
+log_pages = LogPages()
+
+
+class Consumer(AsyncWebsocketConsumer):
+    """Accepts only people, and asks every few seconds whether they still may see this."""
+
+    async def connect(self) -> None:
+        self.user = self.scope["user"]
+        self.tasks: set[asyncio.Task[None]] = set()
+        if not await self.permitted():
+            await self.close(FORBIDDEN)
+            return
+        await self.accept()
+        await self.opened()
+        self.start(self._watch_permission())
+
+    async def opened(self) -> None:
+        raise NotImplementedError
+
+    @database_sync_to_async
+    def permitted(self) -> bool:
+        """Tell whether the person is still who they were and may see this."""
+        if not self.user.is_authenticated:
+            return False
+        fresh = User.objects.filter(pk=self.user.pk, is_active=True).first()
+        session = self.scope["session"]
+        if fresh is None or fresh.password != self.user.password or not session.exists(session.session_key):
+            return False
+        self.user = fresh
+        return self.may_see()
+
+    def may_see(self) -> bool:
+        return True
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _watch_permission(self) -> None:
+        while True:
+            await asyncio.sleep(PERMISSION_SECONDS)
+            if not await self.permitted():
+                await self.close(FORBIDDEN)
+                return
+
+    async def disconnect(self, code: int) -> None:
+        for task in list(self.tasks):
+            task.cancel()
+
+    async def send_frame(self, frame: dict[str, Any]) -> None:
+        await self.send(json.dumps(frame, separators=(",", ":")))
+
+
+class JobConsumer(Consumer):
+    """Every stored entry after ``?after=N``, once and in order, and the state of the job and its steps."""
+
+    async def connect(self) -> None:
+        query = parse_qs(self.scope["query_string"].decode("ascii", "replace"))
+        after = query.get("after", ["0"])[0]
+        self.sent = int(after) if after.isdigit() and len(after) < 10 else 0
+        self.heard = 0
+        self.job_pk = 0
+        self.seen: dict[int, str] = {}
+        self.wake, self.stirred = asyncio.Event(), asyncio.Event()
+        await super().connect()
+
+    def may_see(self) -> bool:
+        job = Job.objects.visible_to(self.user).filter(uuid=self.scope["url_route"]["kwargs"]["uuid"]).first()
+        self.job_pk = job.pk if job else 0
+        return job is not None
+
+    async def opened(self) -> None:
+        group = f"job.{self.scope['url_route']['kwargs']['uuid']}"
+        await self.channel_layer.group_add(group, self.channel_name)
+        self.group = group
+        self.stir()
+        self.start(self._follow())
+        self.start(self._show_state())
+
+    async def disconnect(self, code: int) -> None:
+        await super().disconnect(code)
+        if hasattr(self, "group"):
+            await self.channel_layer.group_discard(self.group, self.channel_name)
+
+    async def job_events(self, message: dict[str, Any]) -> None:
+        """A worker rang."""
+        self.heard = max(self.heard, message["seq"])
+        self.stir()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """The browser's heartbeat makes up for a lost bell."""
+        self.heard += 1  # a bell that nobody else has heard: read anew
+        self.stir()
+        await self.send_frame({"type": "pong"})
+
+    def stir(self) -> None:
+        self.wake.set()
+        self.stirred.set()
+
+    async def _follow(self) -> None:
+        """Send what is new whenever the bell rang; a slow browser slows down only this loop."""
+        while True:
+            await self.wake.wait()
+            self.wake.clear()
+            while page := await log_pages.after(self.job_pk, self.sent, self.heard):
+                frames, self.sent, total = page
+                await self.send(f'{{"type":"events","events":{frames},"seq":{self.sent},"total":{total}}}')
+
+    async def _show_state(self) -> None:
+        """Send the state of the job and of the steps that changed, a few times a second at most."""
+        while True:
+            await self.stirred.wait()
+            self.stirred.clear()
+            frame = await self._state()
+            if frame is not None:
+                await self.send_frame(frame)
+            await asyncio.sleep(STATE_SECONDS)
+
+    @database_sync_to_async
+    def _state(self) -> dict[str, Any] | None:
+        job = Job.objects.filter(pk=self.job_pk).first()
+        if job is None:
+            return None
+        steps = list(JobStep.objects.filter(job=job).defer("change"))
+        frame = job_frame(job, steps)
+        changed = []
+        for step in frame.pop("all_steps"):
+            key = json.dumps(step, sort_keys=True)
+            if self.seen.get(step["index"]) != key:
+                self.seen[step["index"]] = key
+                changed.append(step)
+        return {**frame, "changed": changed}
+
+
+class FeedConsumer(Consumer):
+    """Small news of all jobs that the person may see: "disk:17 is another one now"."""
+
+    async def opened(self) -> None:
+        await self.channel_layer.group_add("feed", self.channel_name)
+
+    async def disconnect(self, code: int) -> None:
+        await super().disconnect(code)
+        await self.channel_layer.group_discard("feed", self.channel_name)
+
+    async def feed_job(self, message: dict[str, Any]) -> None:
+        frame = await self._summary(message["uuid"])
+        if frame:
+            await self.send_frame(frame)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.send_frame({"type": "pong"})
+
+    @database_sync_to_async
+    def _summary(self, uuid: str) -> dict[str, Any] | None:
+        visible = Job.objects.visible_to(self.user)
+        job = visible.filter(uuid=uuid).first()
+        if job is None:
+            return None
+        running = visible.filter(state__in=[*(state.value for state in WITH_WORKER), "queued"]).count()
+        return job_summary(job, running=running, mine=job.user_id == self.user.pk, ended=job.state in ENDED)

@@ -1,0 +1,119 @@
+"""The audit trail: append-only, each entry sealed with the one before it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import connection, models, transaction
+from django.utils import timezone
+
+from datastores.models.jobs import Job
+from datastores.models.users import User
+from datastores.models.visibility import VisibleQuerySet
+
+GENESIS = "0" * 64
+LOCK = 0x636C6F7564  # "cloud": the advisory lock of PostgreSQL under which entries are chained
+SEALED = (
+    "seq", "at", "actor_id", "actor_name", "address", "action", "target", "job_uuid", "result", "detail", "previous",
+)  # fmt: skip
+
+
+class AuditQuerySet(VisibleQuerySet):
+    def visible_to(self, user):  # type: ignore[no-untyped-def]
+        """Tenants see what they did themselves."""
+        if isinstance(user, User) and user.is_active and not user.sees_everything:
+            return self.filter(actor_id=user.pk)
+        return super().visible_to(user)
+
+
+class AuditEntry(models.Model):
+    """Who did what, when, from where, to what, with which result.
+
+    No foreign keys: entries are never updated, not even when an object goes. Database triggers refuse UPDATE
+    and DELETE; ``seal`` is SHA-256 over the canonical JSON of all other fields.
+    """
+
+    seq = models.PositiveBigIntegerField(primary_key=True)
+    at = models.DateTimeField()
+    actor_id = models.BigIntegerField(null=True)
+    actor_name = models.CharField(max_length=150)
+    address = models.CharField(max_length=45, blank=True)
+    action = models.CharField(max_length=60)
+    target = models.CharField(max_length=300, blank=True)
+    job_uuid = models.UUIDField(null=True)
+    result = models.CharField(max_length=20)
+    detail = models.JSONField(default=dict)
+    previous = models.CharField(max_length=64)
+    seal = models.CharField(max_length=64)
+
+    objects = AuditQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-seq"]
+        indexes = [
+            models.Index(fields=["job_uuid"], name="audit_job"),
+            models.Index(fields=["at"], name="audit_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.seq}: {self.actor_name} {self.action} {self.target}"
+
+    def compute_seal(self) -> str:
+        values = {name: getattr(self, name) for name in SEALED}
+        values["at"] = self.at.astimezone(tz=None).timestamp()
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"), default=str, ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def record(
+    action: str,
+    *,
+    user: User | None,
+    address: str = "",
+    target: object = "",
+    job: Job | None = None,
+    result: str = "asked",
+    **detail: Any,
+) -> AuditEntry:
+    """Append an entry, in the caller's transaction, so that it stands or falls with the change."""
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        last = AuditEntry.objects.order_by("-seq").values_list("seq", "seal").first() or (0, GENESIS)
+        entry = AuditEntry(
+            seq=last[0] + 1,
+            at=timezone.now(),
+            actor_id=user.pk if user else None,
+            actor_name=user.get_username() if user else "cloudstore",
+            address=address,
+            action=action,
+            target=str(target)[:300],
+            job_uuid=job.uuid if job else None,
+            result=result,
+            detail=json.loads(json.dumps(detail, default=str)),
+            previous=last[1],
+        )
+        entry.seal = entry.compute_seal()
+        entry.save(force_insert=True)
+    return entry
+
+
+def verify(entries: Iterator[AuditEntry] | None = None) -> tuple[int, list[str]]:
+    """Check the whole chain; return how many entries are sound, and what is wrong with the others."""
+    previous, expected, sound, wrong = GENESIS, 1, 0, []
+    for entry in entries or AuditEntry.objects.order_by("seq").iterator(chunk_size=2000):
+        problems = []
+        if entry.seq != expected:
+            problems.append(f"entries {expected} to {entry.seq - 1} are missing")
+        if entry.previous != previous:
+            problems.append(f"entry {entry.seq} does not follow the one before it")
+        if entry.seal != entry.compute_seal():
+            problems.append(f"entry {entry.seq} was altered")
+        wrong += problems
+        sound += not problems
+        previous, expected = entry.seal, entry.seq + 1
+    return sound, wrong

@@ -1,0 +1,77 @@
+"""Images and snapshots."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from datastores.domain.states import ObjectState
+from datastores.domain.volumes import Format
+from datastores.models.fields import choices
+from datastores.models.storage import Datastore
+from datastores.models.users import User
+from datastores.models.visibility import OwnedQuerySet, VisibleQuerySet
+
+
+class Image(models.Model):
+    """A master: a disk, CD or data block in an image datastore."""
+
+    class Type(models.TextChoices):
+        OS = "OS", "OS"
+        CDROM = "CDROM", "CDROM"
+        DATABLOCK = "DATABLOCK", "DATABLOCK"
+        KERNEL = "KERNEL", "KERNEL"
+        RAMDISK = "RAMDISK", "RAMDISK"
+        CONTEXT = "CONTEXT", "CONTEXT"
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=128)
+    datastore = models.ForeignKey(Datastore, models.PROTECT, related_name="images")
+    type = models.CharField(max_length=9, choices=Type, default=Type.OS)
+    format = models.CharField(max_length=5, choices=choices(Format), default=Format.RAW)
+    filesystem = models.CharField(max_length=8, blank=True)
+    persistent = models.BooleanField(default=False)
+    virtual_size = models.BigIntegerField(default=0)
+    real_size = models.BigIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True)
+    source = models.CharField(max_length=1100, blank=True)
+    """Where it came from, in words: a path, "empty data block", "clone of ...", "saved from ..."."""
+    parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="overlays")
+    """The image whose bytes this one needs (an overlay); None when it is independent."""
+    state = models.CharField(max_length=10, choices=choices(ObjectState), default=ObjectState.PENDING)
+    error = models.TextField(blank=True)
+    owner = models.ForeignKey(User, models.PROTECT, related_name="images")
+    version = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["datastore", "name"], name="image_name_once_per_datastore")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SnapshotQuerySet(VisibleQuerySet):
+    owner_path = "image__owner"
+
+
+class Snapshot(models.Model):
+    """A state of an image to which it can be taken back."""
+
+    image = models.ForeignKey(Image, models.CASCADE, related_name="snapshots")
+    name = models.CharField(max_length=128)
+    state = models.CharField(max_length=10, choices=choices(ObjectState), default=ObjectState.PENDING)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SnapshotQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["image", "name"], name="snapshot_name_once_per_image")]
+
+    def __str__(self) -> str:
+        return f"{self.image}@{self.name}"

@@ -1,0 +1,185 @@
+"""Jobs, their steps and their log."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+
+from datastores.domain.states import ENDED, JOB_MOVES, WITH_WORKER, EventKind, JobState, Level, StepState
+from datastores.models.fields import choices
+from datastores.models.hosts import Cluster, Host
+from datastores.models.images import Image, Snapshot
+from datastores.models.storage import Datastore
+from datastores.models.users import User
+from datastores.models.virtual_machines import Disk, VirtualMachine
+from datastores.models.visibility import VisibleQuerySet
+
+TARGETS = ("cluster", "host", "datastore", "image", "snapshot", "vm", "disk")
+
+
+class JobQuerySet(VisibleQuerySet):
+    owner_path = "user"
+
+    def unattended(self, patience: timedelta) -> JobQuerySet:
+        """Jobs that should have a worker, but whose worker has not been heard of for ``patience``."""
+        states = [state.value for state in WITH_WORKER]
+        return self.filter(state__in=states, heartbeat_at__lt=timezone.now() - patience)
+
+
+class Job(models.Model):
+    """Something that a person, or the schedule, asked for; carried out by a worker.
+
+    Targets are explicit and become NULL when the object goes; ``target_label`` keeps its name.
+    """
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    kind = models.CharField(max_length=40)
+    title = models.CharField(max_length=300)
+    state = models.CharField(max_length=20, choices=choices(JobState), default=JobState.QUEUED)
+    params = models.JSONField(default=dict, blank=True)
+    user = models.ForeignKey(User, models.SET_NULL, null=True, related_name="jobs")
+    user_label = models.CharField(max_length=150, blank=True)
+    address = models.CharField(max_length=45, blank=True)
+    """From where it was asked."""
+
+    cluster = models.ForeignKey(Cluster, models.SET_NULL, null=True, blank=True, related_name="jobs")
+    host = models.ForeignKey(Host, models.SET_NULL, null=True, blank=True, related_name="jobs")
+    datastore = models.ForeignKey(Datastore, models.SET_NULL, null=True, blank=True, related_name="jobs")
+    image = models.ForeignKey(Image, models.SET_NULL, null=True, blank=True, related_name="jobs")
+    snapshot = models.ForeignKey(Snapshot, models.SET_NULL, null=True, blank=True, related_name="jobs")
+    vm = models.ForeignKey(VirtualMachine, models.SET_NULL, null=True, blank=True, related_name="jobs")
+    disk = models.ForeignKey(Disk, models.SET_NULL, null=True, blank=True, related_name="jobs")
+    target_label = models.CharField(max_length=300, blank=True)
+
+    approved_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+    approved_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    undo_requested = models.BooleanField(default=False)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    worker = models.CharField(max_length=100, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    queued_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["state", "heartbeat_at"], name="job_state_heartbeat"),
+            models.Index(fields=["user", "-id"], name="job_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.title} (job {self.pk})"
+
+    def get_absolute_url(self) -> str:
+        return reverse("job", args=[self.uuid])
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    def move(self, *sources: JobState, to: JobState, **values: Any) -> bool:
+        """Change the state if it still is one of ``sources``. False: somebody else was first."""
+        illegal = [source for source in sources if to not in JOB_MOVES[source]]
+        if illegal:
+            raise ValueError(f"a job cannot go from {illegal[0]} to {to}")
+        now = timezone.now()
+        if to in ENDED:
+            values.setdefault("ended_at", now)
+        if to in WITH_WORKER:
+            values.setdefault("heartbeat_at", now)
+        values["state"] = to
+        moved = Job.objects.filter(pk=self.pk, state__in=sources).update(**values) == 1
+        if moved:
+            for name, value in values.items():
+                if not hasattr(value, "resolve_expression"):
+                    setattr(self, name, value)
+        return moved
+
+    def objects_touched(self) -> list[str]:
+        """Names such as "disk:17" of the objects whose rows on a page this job changes."""
+        return [f"{name}:{value}" for name in TARGETS if (value := getattr(self, f"{name}_id"))]
+
+
+class JobStep(models.Model):
+    """One step of a job's plan: what it would do, and how it went."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="steps")
+    index = models.PositiveIntegerField()
+    stage = models.PositiveSmallIntegerField(default=0)
+    stage_title = models.CharField(max_length=200, blank=True)
+    host = models.CharField(max_length=128)
+    title = models.CharField(max_length=1500)
+    state = models.CharField(max_length=9, choices=choices(StepState), default=StepState.WAITING)
+    change = models.JSONField(null=True, blank=True)
+    """The approved or performed Change, as ``jobs.codec`` writes it; None: already so."""
+    refused = models.TextField(blank=True)
+    message = models.TextField(blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    bytes_done = models.BigIntegerField(default=0)
+    bytes_total = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["index"]
+        constraints = [models.UniqueConstraint(fields=["job", "index"], name="jobstep_index_once_per_job")]
+
+    def __str__(self) -> str:
+        return f"{self.job_id}/{self.index} {self.title}"
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took."""
+        return (self.ended_at - self.started_at).total_seconds() if self.started_at and self.ended_at else None
+
+
+class JobEvent(models.Model):
+    """One entry of a job's log: one line, or a block of output lines of one step.
+
+    ``seq`` numbers entries, ``first_line`` lines; neither has gaps. ``data`` holds what a machine needs later:
+    the undo command of an action (the journal after a crash).
+    """
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="events")
+    seq = models.PositiveIntegerField()
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=16, choices=choices(EventKind))
+    level = models.CharField(max_length=8, choices=choices(Level), default=Level.INFO)
+    step = models.PositiveIntegerField(null=True)
+    host = models.CharField(max_length=128, blank=True)
+    first_line = models.PositiveIntegerField()
+    lines = models.PositiveIntegerField(default=1)
+    text = models.TextField()
+    data = models.JSONField(null=True)
+
+    class Meta:
+        ordering = ["seq"]
+        constraints = [models.UniqueConstraint(fields=["job", "seq"], name="jobevent_seq_once_per_job")]
+        indexes = [models.Index(fields=["job", "first_line"], name="jobevent_line")]
+
+    def __str__(self) -> str:
+        return f"{self.job_id}#{self.seq} {self.kind}"
+
+    def frame(self) -> dict[str, Any]:
+        """Return the entry as browsers get it."""
+        return {
+            "seq": self.seq,
+            "at": int(self.at.timestamp() * 1000),
+            "kind": self.kind,
+            "level": self.level,
+            "step": self.step,
+            "host": self.host,
+            "first": self.first_line,
+            "lines": self.lines,
+            "text": self.text,
+        }

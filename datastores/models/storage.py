@@ -1,0 +1,77 @@
+"""Datastores: where images and VM disks live."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from datastores.domain.states import ObjectState
+from datastores.models.fields import choices
+from datastores.models.hosts import Cluster, Host
+from datastores.models.users import User
+from datastores.models.visibility import VisibleQuerySet
+
+
+class DatastoreQuerySet(VisibleQuerySet):
+    def visible_to(self, user):  # type: ignore[no-untyped-def]
+        """Everybody who may own images sees the datastores that can take them."""
+        if isinstance(user, User) and user.is_active and not user.sees_everything:
+            return self.filter(state=ObjectState.READY)
+        return super().visible_to(user)
+
+
+class Datastore(models.Model):
+    """A place for bytes, of one kind (see ``drivers``), at one path on its hosts."""
+
+    class Type(models.TextChoices):
+        IMAGE = "image", "image"
+        SYSTEM = "system", "system"
+        FILE = "file", "file"
+
+    name = models.CharField(max_length=128, unique=True)
+    kind = models.CharField(max_length=16)
+    type = models.CharField(max_length=8, choices=Type, default=Type.IMAGE)
+    base = models.CharField(max_length=1024)
+    """Absolute path, the same on every host."""
+    options = models.JSONField(default=dict, blank=True)
+    source_directories = models.JSONField(default=list, blank=True)
+    """Directories on the storage host from which images may be registered."""
+    cluster = models.ForeignKey(Cluster, models.PROTECT, null=True, blank=True, related_name="datastores")
+    hosts = models.ManyToManyField(Host, through="DatastoreHost", related_name="datastores")
+    state = models.CharField(max_length=10, choices=choices(ObjectState), default=ObjectState.PENDING)
+    error = models.TextField(blank=True)
+    total = models.BigIntegerField(null=True, blank=True)
+    used = models.BigIntegerField(null=True, blank=True)
+    free = models.BigIntegerField(null=True, blank=True)
+    measured_at = models.DateTimeField(null=True, blank=True)
+    owner = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = DatastoreQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def used_percent(self) -> int:
+        return round(100 * (self.used or 0) / self.total) if self.total else 0
+
+
+class DatastoreHost(models.Model):
+    """A host of a datastore. Position 0 is the storage host: commands on volumes run there."""
+
+    datastore = models.ForeignKey(Datastore, models.CASCADE, related_name="members")
+    host = models.ForeignKey(Host, models.PROTECT, related_name="memberships")
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["datastore", "host"], name="datastorehost_once"),
+            models.UniqueConstraint(fields=["datastore", "position"], name="datastorehost_position_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.datastore} on {self.host}"

@@ -1,0 +1,165 @@
+"""Datastores: create on chosen hosts, measure, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.db import transaction
+from django.utils import timezone
+
+from datastores.domain import values
+from datastores.domain.errors import BadInput, CloudstoreError, Refused
+from datastores.domain.plan import Plan, Shell, Stage
+from datastores.domain.states import ObjectState
+from datastores.drivers.registry import DRIVERS
+from datastores.models import Cluster, Datastore, DatastoreHost, Host, Image, Job, User
+from datastores.services.placing import driver_of, image_volume
+from datastores.services.usecase import Results, UseCase
+
+
+class DatastoreCreate(UseCase):
+    """Make a directory a datastore on its hosts, after a look at the plan.
+
+    params: name, kind, type, base, hosts (ids, the storage host first), cluster (id or None), options,
+    source_directories.
+    """
+
+    kind = "datastore.create"
+    label = "Create datastore"
+    queue = "provision"
+    needs_approval = True
+    roles = frozenset({User.Role.ADMIN})
+    can_undo = True
+
+    def ask(self, job: Job) -> None:
+        params = job.params
+        name = values.object_name(params["name"])
+        if params["kind"] not in DRIVERS:
+            raise BadInput(f"{params['kind']!r} is not a kind of datastore.")
+        if params["type"] not in Datastore.Type.values:
+            raise BadInput(f"{params['type']!r} is not a type of datastore.")
+        base = values.absolute_path(params["base"], "The base path")
+        if base in {"/", "/etc", "/usr", "/bin", "/boot", "/dev", "/proc", "/sys", "/run", "/root", "/home"}:
+            raise BadInput(f"{base} belongs to the system. Choose a directory of its own, such as /srv/images.")
+        if Datastore.objects.filter(name=name).exists():
+            raise BadInput(f"There is a datastore {name} already.")
+        hosts = self._hosts(params["hosts"])
+        self._check_overlap(base, hosts)
+        job.datastore = Datastore.objects.create(
+            name=name, kind=params["kind"], type=params["type"], base=base, options=params.get("options") or {},
+            source_directories=[values.absolute_path(path) for path in params.get("source_directories") or []],
+            cluster=Cluster.objects.filter(pk=params.get("cluster")).first(), owner=job.user,
+        )  # fmt: skip
+        DatastoreHost.objects.bulk_create(
+            DatastoreHost(datastore=job.datastore, host=host, position=position) for position, host in enumerate(hosts)
+        )
+        driver_of(job.datastore)  # checks the options
+        job.title = f"Create datastore {name}"
+        job.target_label = name
+
+    def _hosts(self, keys: list[int]) -> list[Host]:
+        if not keys:
+            raise BadInput("Choose at least one host.")
+        found = Host.objects.select_for_update().in_bulk(keys)
+        hosts = [found[key] for key in dict.fromkeys(keys) if key in found]
+        if len(hosts) != len(keys):
+            raise BadInput("One of the hosts does not exist, or is named twice.")
+        unusable = [
+            f"{host.name} ({'maintenance' if host.maintenance else host.state})" for host in hosts if not host.usable
+        ]
+        if unusable:
+            raise Refused(f"These hosts cannot be used now: {', '.join(unusable)}.")
+        return hosts
+
+    def _check_overlap(self, base: str, hosts: list[Host]) -> None:
+        """Two datastores must not share files: refuse a base inside or around another one on the same host."""
+        for other in Datastore.objects.filter(hosts__in=hosts).distinct():
+            if values.is_below(base, other.base) or values.is_below(other.base, base):
+                raise Refused(f"{base} overlaps {other.base} of the datastore {other.name}.")
+
+    def again(self, job: Job) -> None:
+        if job.datastore is None:
+            raise Refused("The datastore of this job is gone; ask for it anew.")
+        Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.PENDING, error="")
+
+    def resources(self, job: Job) -> dict[str, bool]:
+        hosts = {f"host:{member.host_id}": False for member in job.datastore.members.all()}
+        return {f"datastore:{job.datastore_id}": True, **hosts}
+
+    def plan(self, job: Job) -> Plan:
+        driver = driver_of(job.datastore)
+        storage, *others = driver.hosts
+        stages = [Stage("storage host", driver.activate(storage))]
+        if others:
+            stages.append(Stage("hosts", tuple(step for host in others for step in driver.activate(host))))
+        return tuple(stages)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.READY, error="")
+
+    def failed(self, job: Job, error: str) -> None:
+        Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.ERROR, error=error)
+
+    def cancelled(self, job: Job) -> None:
+        Datastore.objects.filter(pk=job.datastore_id, images=None, disks=None).delete()
+
+
+class DatastoreDelete(UseCase):
+    """Forget an empty datastore; its directory is removed only when it is empty too."""
+
+    kind = "datastore.delete"
+    label = "Delete datastore"
+    queue = "provision"
+    needs_approval = True
+    roles = frozenset({User.Role.ADMIN})
+
+    def ask(self, job: Job) -> None:
+        datastore = job.datastore
+        images, disks = datastore.images.count(), datastore.disks.count()
+        if images or disks:
+            raise Refused(
+                f"{datastore.name} still holds {images} images and {disks} VM disks. Delete or move them first."
+            )
+        job.title = f"Delete datastore {datastore.name}"
+        job.target_label = datastore.name
+        job.params = {"state": datastore.state}
+        Datastore.objects.filter(pk=datastore.pk).update(state=ObjectState.DELETING)
+
+    def again(self, job: Job) -> None:
+        Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.DELETING)
+
+    def resources(self, job: Job) -> dict[str, bool]:
+        return {f"datastore:{job.datastore_id}": True}
+
+    def plan(self, job: Job) -> Plan:
+        driver = driver_of(job.datastore)
+        return (Stage("hosts", tuple(step for host in reversed(driver.hosts) for step in driver.deactivate(host))),)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        Datastore.objects.filter(pk=job.datastore_id).delete()
+
+    def failed(self, job: Job, error: str) -> None:
+        Datastore.objects.filter(pk=job.datastore_id).update(state=job.params["state"], error=error)
+
+
+def measure(datastore: Datastore, connect: Callable[[str], Shell]) -> None:
+    """Read how full the datastore is and how large its images really are; remember it.
+
+    :raises CloudstoreError: the storage host cannot be read; the datastore says so.
+    """
+    driver = driver_of(datastore)
+    try:
+        shell = connect(driver.host)
+        capacity = driver.capacity(shell)
+        sizes = {volume.path: volume for volume in driver.volumes(shell)}
+    except CloudstoreError as error:
+        Datastore.objects.filter(pk=datastore.pk).update(error=str(error))
+        raise
+    with transaction.atomic():
+        Datastore.objects.filter(pk=datastore.pk).update(
+            total=capacity.total, used=capacity.used, free=capacity.free, measured_at=timezone.now(), error=""
+        )
+        for image in datastore.images.filter(state=ObjectState.READY):
+            volume = sizes.get(image_volume(image, driver).path)
+            if volume and volume.allocated != image.real_size:
+                Image.objects.filter(pk=image.pk).update(real_size=volume.allocated)

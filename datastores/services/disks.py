@@ -1,0 +1,314 @@
+"""Disks of virtual machines: clone or link an image, save as an image, move, delete.
+
+The rules are those of the shared and SSH transfer drivers: a persistent image is linked and serves one VM at a
+time; any other is cloned (or copied where the kind cannot clone) and thrown away with the VM unless saved.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+
+from datastores.domain import values
+from datastores.domain.errors import BadInput, Refused
+from datastores.domain.plan import Plan, Stage
+from datastores.domain.states import ObjectState
+from datastores.domain.volumes import Format
+from datastores.drivers.base import StorageDriver
+from datastores.drivers.transfer import transfer, transfer_format
+from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
+from datastores.models.audit import record
+from datastores.services.images import ImageMaker, dependants, new_image
+from datastores.services.placing import disk_volume, driver_of, image_volume, require_ready, require_state
+from datastores.services.usecase import OWNERS, Results, UseCase
+
+
+def create_vm(name: str, owner: User, address: str = "") -> VirtualMachine:
+    """Make a virtual machine without disks.
+
+    :raises BadInput: the name is not acceptable, or the owner has a VM of this name.
+    """
+    name = values.object_name(name)
+    if VirtualMachine.objects.filter(owner=owner, name=name).exists():
+        raise BadInput(f"There is a virtual machine {name} already.")
+    with transaction.atomic():
+        vm = VirtualMachine.objects.create(name=name, owner=owner)
+        record("vm.create", user=owner, address=address, target=vm, result="done")
+    return vm
+
+
+def delete_vm(vm: VirtualMachine, user: User, address: str = "") -> None:
+    """Forget a virtual machine that has no disks any more."""
+    if vm.disks.exists():
+        raise Refused(f"{vm.name} still has {vm.disks.count()} disks. Delete them first.")
+    with transaction.atomic():
+        record("vm.delete", user=user, address=address, target=vm, result="done")
+        vm.delete()
+
+
+def set_vm_state(vm: VirtualMachine, state: str, user: User, address: str = "") -> None:
+    """Note what the VM does: its disks are saved only after a clean shutdown ("off")."""
+    if state not in VirtualMachine.State.values:
+        raise BadInput(f"{state!r} is not a state of a virtual machine.")
+    with transaction.atomic():
+        VirtualMachine.objects.filter(pk=vm.pk).update(state=state)
+        record("vm.state", user=user, address=address, target=vm, result="done", before=vm.state, after=state)
+
+
+def free_number(vm: VirtualMachine) -> int:
+    taken = set(vm.disks.values_list("number", flat=True))
+    return next(number for number in range(len(taken) + 1) if number not in taken)
+
+
+class DiskCreate(UseCase):
+    """Give a VM a disk made of an image: a link when it is persistent, a clone or copy otherwise."""
+
+    kind = "disk.create"
+    label = "Create disk"
+    roles = OWNERS
+    can_undo = True
+
+    def ask(self, job: Job) -> None:
+        image, vm = job.image, VirtualMachine.objects.select_for_update().get(pk=job.vm_id)
+        require_state(image, ObjectState.READY)
+        target = job.datastore or image.datastore
+        require_ready(target)
+        source_driver, driver = driver_of(image.datastore), driver_of(target)
+        kind, format_ = self._how(image, source_driver, target, driver)
+        if kind == Disk.Kind.LINK and image.disks.filter(kind=Disk.Kind.LINK).exists():
+            other = image.disks.get(kind=Disk.Kind.LINK)
+            raise Refused(f"{image.name} is persistent and in use by {other.vm.name}: one VM at a time.")
+        job.disk = Disk.objects.create(
+            vm=vm, number=free_number(vm), image=image, datastore=target, kind=kind, format=format_,
+            virtual_size=image.virtual_size,
+        )  # fmt: skip
+        job.datastore = target
+        job.title = f"{'Link' if kind == Disk.Kind.LINK else 'Clone'} {image.name} to {job.disk}"
+        job.target_label = str(job.disk)
+
+    def _how(self, image: Image, source: StorageDriver, target: Datastore, driver: StorageDriver) -> tuple[str, str]:
+        if image.persistent:
+            if driver.host != source.host:
+                raise Refused(f"{image.name} is persistent: its disk has to be on {source.host}, where the image is.")
+            return Disk.Kind.LINK, image.format
+        if target.pk == image.datastore_id and driver.can_clone:
+            return Disk.Kind.CLONE, driver.clone_format or image.format
+        return Disk.Kind.COPY, transfer_format(source, Format(image.format), driver)
+
+    def again(self, job: Job) -> None:
+        if job.disk is None:
+            raise Refused("The disk of this job is gone; ask for it anew.")
+        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.PENDING, error="")
+
+    def resources(self, job: Job) -> dict[str, bool]:
+        return {
+            f"disk:{job.disk_id}": True,
+            f"image:{job.image_id}": job.disk.kind == Disk.Kind.LINK,
+            f"datastore:{job.datastore_id}": False,
+        }
+
+    def plan(self, job: Job) -> Plan:
+        image, disk = job.image, job.disk
+        source, driver = driver_of(image.datastore), driver_of(disk.datastore)
+        volume = image_volume(image, source)
+        if disk.kind == Disk.Kind.LINK:
+            steps = driver.link(volume, disk.path)
+        elif disk.kind == Disk.Kind.CLONE:
+            steps = driver.clone(volume, disk_volume(disk))
+        else:
+            steps = transfer(source, volume, driver, disk_volume(disk))
+        return (Stage("disk", steps),)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.READY, error="")
+
+    def failed(self, job: Job, error: str) -> None:
+        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.ERROR, error=error)
+
+    def cancelled(self, job: Job) -> None:
+        Disk.objects.filter(pk=job.disk_id).delete()
+
+
+class DiskChange(UseCase):
+    """A use case about a disk that is there."""
+
+    roles = OWNERS
+
+    def ask(self, job: Job) -> None:
+        require_ready(job.disk.datastore)
+        require_state(job.disk, ObjectState.READY, ObjectState.ERROR)
+        if job.disk.vm.state == VirtualMachine.State.RUNNING:
+            raise Refused(f"{job.disk.vm.name} is running. Shut it down first.")
+        job.vm = job.disk.vm
+        job.title = f"{self.label} {job.disk}"
+        job.target_label = str(job.disk)
+        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.CHANGING)
+
+    def again(self, job: Job) -> None:
+        if job.disk is None:
+            raise Refused("The disk of this job is gone.")
+        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.CHANGING, error="")
+
+    def resources(self, job: Job) -> dict[str, bool]:
+        return {f"disk:{job.disk_id}": True, f"datastore:{job.disk.datastore_id}": False}
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.READY, error="")
+
+    def failed(self, job: Job, error: str) -> None:
+        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.READY, error=error)
+
+
+class DiskDelete(DiskChange):
+    kind = "disk.delete"
+    label = "Delete"
+
+    def ask(self, job: Job) -> None:
+        super().ask(job)
+        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.DELETING)
+
+    def plan(self, job: Job) -> Plan:
+        disk = job.disk
+        driver = driver_of(disk.datastore)
+        steps = driver.unlink(disk.path) if disk.kind == Disk.Kind.LINK else driver.delete(disk_volume(disk))
+        return (Stage("delete", steps),)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        Disk.objects.filter(pk=job.disk_id).delete()
+
+
+class DiskMove(DiskChange):
+    """Move a disk to another datastore: copied whole, checked, and only then taken away from the old place."""
+
+    kind = "disk.move"
+    label = "Move"
+    queue = "transfer"
+
+    def ask(self, job: Job) -> None:
+        disk, target = job.disk, job.datastore
+        if disk.kind == Disk.Kind.LINK:
+            raise Refused("This disk is a link to a persistent image: it stays where the image is.")
+        if target.pk == disk.datastore_id:
+            raise BadInput(f"The disk is in {target.name} already.")
+        require_ready(target)
+        format_ = transfer_format(driver_of(disk.datastore), Format(disk.format), driver_of(target))
+        super().ask(job)
+        job.params = {"from": disk.datastore_id, "from_format": disk.format, "format": format_}
+        job.title = f"Move {disk} to {target.name}"
+
+    def resources(self, job: Job) -> dict[str, bool]:
+        return super().resources(job) | {f"datastore:{job.datastore_id}": False}
+
+    def plan(self, job: Job) -> Plan:
+        disk, target = job.disk, job.datastore
+        old = Disk(vm_id=disk.vm_id, number=disk.number, datastore_id=job.params["from"],
+                   format=job.params["from_format"], virtual_size=disk.virtual_size)  # fmt: skip
+        new = Disk(vm_id=disk.vm_id, number=disk.number, datastore=target, format=job.params["format"],
+                   virtual_size=disk.virtual_size)  # fmt: skip
+        source, driver = driver_of(old.datastore), driver_of(target)
+        return (
+            Stage("copy", transfer(source, disk_volume(old), driver, disk_volume(new))),
+            Stage("remove the old one", source.delete(disk_volume(old))),
+        )
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        super().succeeded(job, results)
+        Disk.objects.filter(pk=job.disk_id).update(
+            datastore=job.datastore, kind=Disk.Kind.COPY, format=job.params["format"]
+        )
+
+
+class DiskSaveAs(ImageMaker):
+    """Save a VM's disk as a new image; only after a clean shutdown, and the disk stays what it is."""
+
+    kind = "disk.save"
+    label = "Save disk as image"
+    queue = "transfer"
+
+    def ask(self, job: Job) -> None:
+        disk: Any = job.disk
+        require_state(disk, ObjectState.READY)
+        if disk.vm.state != VirtualMachine.State.OFF:
+            raise Refused(
+                f"{disk.vm.name} is {disk.vm.state}. A disk is saved only after a clean shutdown: "
+                "a suspended, stopped or running VM may leave it half written."
+            )
+        target = job.datastore or disk.datastore
+        format_ = transfer_format(driver_of(disk.datastore), Format(disk.format), driver_of(target))
+        image = new_image(
+            job, target, type=disk.image.type if disk.image else Image.Type.OS, source=f"saved from {disk}",
+            format=format_, virtual_size=disk.virtual_size,
+        )  # fmt: skip
+        job.vm = disk.vm
+        job.datastore = target
+        job.title = f"Save {disk} as image {image.name}"
+
+    def resources(self, job: Job) -> dict[str, bool]:
+        return super().resources(job) | {f"disk:{job.disk_id}": False}
+
+    def plan(self, job: Job) -> Plan:
+        source, driver = driver_of(job.disk.datastore), driver_of(job.image.datastore)
+        steps = transfer(source, disk_volume(job.disk), driver, image_volume(job.image, driver))
+        return (Stage("save", steps),)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        self.made(job)
+
+
+class ImageMove(ImageMaker):
+    """Move an image to another datastore."""
+
+    kind = "image.move"
+    label = "Move image"
+    queue = "transfer"
+    can_undo = False
+
+    def ask(self, job: Job) -> None:
+        image, target = job.image, job.datastore
+        require_state(image, ObjectState.READY)
+        require_ready(target)
+        if target.pk == image.datastore_id:
+            raise BadInput(f"The image is in {target.name} already.")
+        if target.type == Datastore.Type.SYSTEM:
+            raise Refused(f"{target.name} is a system datastore: it holds VM disks, not images.")
+        needing = dependants(image) + [str(snapshot) for snapshot in image.snapshots.all()]
+        if needing:
+            raise Refused(f"{image.name} cannot be moved while it is needed by: {', '.join(needing[:10])}.")
+        if Image.objects.filter(datastore=target, name=image.name).exists():
+            raise BadInput(f"There is an image {image.name} in {target.name} already.")
+        format_ = transfer_format(driver_of(image.datastore), Format(image.format), driver_of(target))
+        job.params = {"from": image.datastore_id, "from_format": image.format, "format": format_}
+        job.title = f"Move image {image.name} to {target.name}"
+        job.target_label = f"{target.name}/{image.name}"
+        Image.objects.filter(pk=image.pk).update(state=ObjectState.CHANGING)
+
+    def again(self, job: Job) -> None:
+        Image.objects.filter(pk=job.image_id).update(state=ObjectState.CHANGING, error="")
+
+    def resources(self, job: Job) -> dict[str, bool]:
+        return super().resources(job) | {f"datastore:{job.datastore_id}": False}
+
+    def plan(self, job: Job) -> Plan:
+        source = driver_of(Datastore.objects.get(pk=job.params["from"]))
+        driver = driver_of(job.datastore)
+        image = job.image
+        old = Image(uuid=image.uuid, format=job.params["from_format"], virtual_size=image.virtual_size,
+                    real_size=image.real_size)  # fmt: skip
+        new = Image(uuid=image.uuid, format=job.params["format"], virtual_size=image.virtual_size)
+        return (
+            Stage("copy", transfer(source, image_volume(old, source), driver, image_volume(new, driver))),
+            Stage("remove the old one", source.delete(image_volume(old, source))),
+        )
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        changed = {"datastore": job.datastore, "format": job.params["format"], "parent": None}
+        if job.params["format"] != job.params["from_format"]:
+            changed["sha256"] = ""
+        self.made(job, **changed)
+
+    def failed(self, job: Job, error: str) -> None:
+        Image.objects.filter(pk=job.image_id).update(state=ObjectState.READY, error=error)
+
+    def cancelled(self, job: Job) -> None:
+        self.failed(job, "")

@@ -1,0 +1,44 @@
+"""From a host's row to what the transport needs to reach it."""
+
+from __future__ import annotations
+
+from datastores.domain.errors import Refused
+from datastores.domain.states import HostState
+from datastores.models import Host
+from datastores.transport.endpoint import Endpoint
+
+WITH_JUMPS = "credential", "jump__credential", "jump__jump__credential"
+
+
+def endpoint_of(host: Host) -> Endpoint:
+    """Return how to log in to ``host`` and by which keys it is known.
+
+    :raises Refused: the host is quarantined; nobody may log in until an admin has compared its key.
+    """
+    if host.state == HostState.QUARANTINED:
+        raise Refused(
+            f"{host.name} is quarantined: its host key is not the pinned one. Compare the fingerprints on its page."
+        )
+    credential = host.credential
+    return Endpoint(
+        name=host.name,
+        address=host.address,
+        port=host.port,
+        account=host.account,
+        host_keys=tuple(key.line for key in host.keys.all() if key.pinned_at),
+        private_key=credential.private_key,
+        passphrase=credential.passphrase,
+        certificate=credential.certificate,
+        password=host.first_password,
+        use_agent=credential.use_agent,
+        jump=endpoint_of(host.jump) if host.jump else None,
+    )
+
+
+def endpoint_named(name: str) -> Endpoint:
+    """Return the endpoint of the host with this name.
+
+    :raises Host.DoesNotExist: there is no such host any more.
+    """
+    hosts = Host.objects.select_related(*WITH_JUMPS).prefetch_related("keys", "jump__keys")
+    return endpoint_of(hosts.get(name=name))

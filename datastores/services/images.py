@@ -1,0 +1,310 @@
+"""Images: register, make empty ones, clone, resize, check, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from datastores.domain import values
+from datastores.domain.errors import BadInput, Refused
+from datastores.domain.plan import Plan, Stage
+from datastores.domain.states import ObjectState
+from datastores.domain.volumes import Format
+from datastores.hosts.checksums import ChecksumKnown
+from datastores.hosts.inspection import ImageIsSafe, SourceAllowed
+from datastores.models import Datastore, Image, Job, User
+from datastores.models.audit import record
+from datastores.services.placing import driver_of, image_volume, require_ready, require_state
+from datastores.services.usecase import OWNERS, Results, UseCase, facts_of
+
+FILESYSTEMS = ("", "ext4", "xfs", "btrfs", "vfat", "swap")
+
+
+def new_image(job: Job, datastore: Datastore, **fields: Any) -> Image:
+    """Create the row of an image that a job is going to make.
+
+    :raises BadInput: the name is not acceptable, or taken in this datastore.
+    """
+    require_ready(datastore)
+    if datastore.type == Datastore.Type.SYSTEM:
+        raise Refused(f"{datastore.name} is a system datastore: it holds VM disks, not images.")
+    name = values.object_name(job.params["name"])
+    if Image.objects.filter(datastore=datastore, name=name).exists():
+        raise BadInput(f"There is an image {name} in {datastore.name} already.")
+    if fields.get("type", Image.Type.OS) not in Image.Type.values:
+        raise BadInput(f"{fields['type']!r} is not a type of image.")
+    job.image = Image.objects.create(name=name, datastore=datastore, owner=job.user, **fields)
+    job.target_label = f"{datastore.name}/{name}"
+    return job.image
+
+
+def dependants(image: Image) -> list[str]:
+    """Return in words what needs the image's bytes and would break without them."""
+    names = [f"VM {disk.vm} (disk.{disk.number}, {disk.kind})" for disk in image.disks.select_related("vm")
+             if disk.kind == "link" or disk_needs_image(disk)]  # fmt: skip
+    return names + [f"image {overlay.name}" for overlay in image.overlays.all()]
+
+
+def disk_needs_image(disk: Any) -> bool:
+    """A clone needs its master where the driver says so; a full copy never does."""
+    return disk.kind == "clone" and driver_of(disk.datastore).clone_needs_source
+
+
+def rename(image: Image, name: str, user: User, address: str = "", *, version: int) -> None:
+    """Give an image another name. The file keeps its own.
+
+    :raises Refused: somebody else changed the image meanwhile.
+    """
+    name = values.object_name(name)
+    with transaction.atomic():
+        if Image.objects.filter(datastore=image.datastore, name=name).exclude(pk=image.pk).exists():
+            raise BadInput(f"There is an image {name} in {image.datastore.name} already.")
+        change_row(image, version, name=name)
+        record("image.rename", user=user, address=address, target=image, result="done", before=image.name, after=name)
+
+
+def set_persistent(image: Image, user: User, address: str = "", *, on: bool, version: int) -> None:
+    """Say whether VMs use the master itself (persistent) or a clone of it."""
+    require_state(image, ObjectState.READY)
+    if image.disks.exists():
+        raise Refused(f"{image.name} is used by {', '.join(str(disk.vm) for disk in image.disks.all()[:5])}.")
+    with transaction.atomic():
+        change_row(image, version, persistent=on)
+        record("image.persistent", user=user, address=address, target=image, result="done",
+               before=image.persistent, after=on)  # fmt: skip
+
+
+def change_row(image: Image, version: int, **changes: Any) -> None:
+    """Update the row only if nobody else did since the person saw it."""
+    if not Image.objects.filter(pk=image.pk, version=version).update(version=version + 1, **changes):
+        raise Refused(
+            f"{image.name} was changed by somebody else meanwhile. Look at it again, then repeat your change."
+        )
+
+
+class ImageMaker(UseCase):
+    """A use case that makes the bytes of a new image row."""
+
+    roles = OWNERS
+    can_undo = True
+
+    def again(self, job: Job) -> None:
+        if job.image is None:
+            raise Refused("The image of this job is gone; ask for it anew.")
+        Image.objects.filter(pk=job.image_id).update(state=ObjectState.PENDING, error="")
+
+    def resources(self, job: Job) -> dict[str, bool]:
+        return {f"image:{job.image_id}": True, f"datastore:{job.image.datastore_id}": False}
+
+    def made(self, job: Job, **changes: Any) -> None:
+        Image.objects.filter(pk=job.image_id).update(state=ObjectState.READY, error="", **changes)
+
+    def failed(self, job: Job, error: str) -> None:
+        Image.objects.filter(pk=job.image_id).update(state=ObjectState.ERROR, error=error)
+
+    def cancelled(self, job: Job) -> None:
+        Image.objects.filter(pk=job.image_id, disks=None, overlays=None).delete()
+
+
+class ImageRegister(ImageMaker):
+    """Copy a file of the storage host into the datastore, inspected before any tool sees it."""
+
+    kind = "image.register"
+    label = "Register image"
+    queue = "transfer"
+
+    def ask(self, job: Job) -> None:
+        source = values.absolute_path(job.params["source"], "The source")
+        if job.params.get("format") not in (None, "", *Format):
+            raise BadInput("The format is raw, qcow2 or iso.")
+        image = new_image(
+            job, job.datastore, type=job.params.get("type", Image.Type.OS), source=source,
+            persistent=bool(job.params.get("persistent")), format=job.params.get("format") or Format.RAW,
+        )  # fmt: skip
+        job.title = f"Register image {image.name}"
+
+    def plan(self, job: Job) -> Plan:
+        image = job.image
+        driver = driver_of(image.datastore)
+        declared = Format(job.params["format"]) if job.params.get("format") else None
+        allowed = tuple(image.datastore.source_directories or settings.SOURCE_DIRECTORIES)
+        volume = image_volume(image, driver)
+        return (
+            Stage("check", (SourceAllowed(driver.host, image.source, allowed),
+                            ImageIsSafe(driver.host, image.source, declared))),
+            Stage("copy", driver.receive(image.source, volume)),
+            Stage("inspect", (ImageIsSafe(driver.host, volume.path, declared),)),
+        )  # fmt: skip
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        facts = [facts for step, facts in results if isinstance(step, ImageIsSafe)][-1]
+        self.made(job, format=facts.format, virtual_size=facts.virtual_size, real_size=facts.real_size)
+
+
+class ImageBlock(ImageMaker):
+    """Make an empty data block or a swap disk."""
+
+    kind = "image.create"
+    label = "Create data block"
+
+    def ask(self, job: Job) -> None:
+        filesystem = job.params.get("filesystem", "")
+        if filesystem not in FILESYSTEMS:
+            raise BadInput(f"{filesystem!r} is not a file system that can be made.")
+        if job.params.get("format", Format.RAW) not in (Format.RAW, Format.QCOW2):
+            raise BadInput("A data block is raw or qcow2.")
+        image = new_image(
+            job, job.datastore, type=Image.Type.DATABLOCK, source="empty data block", filesystem=filesystem,
+            persistent=bool(job.params.get("persistent")), format=job.params.get("format", Format.RAW),
+            virtual_size=int(job.params["size"]),
+        )  # fmt: skip
+        job.title = f"Create data block {image.name}"
+
+    def plan(self, job: Job) -> Plan:
+        driver = driver_of(job.image.datastore)
+        return (Stage("create", driver.create(image_volume(job.image, driver), job.image.filesystem)),)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        self.made(job)
+
+
+class ContextImage(ImageMaker):
+    """Make a context ISO: variables that a VM reads when it boots."""
+
+    kind = "image.context"
+    label = "Create context ISO"
+
+    def ask(self, job: Job) -> None:
+        image = new_image(job, job.datastore, type=Image.Type.CONTEXT, source="context", format=Format.ISO)
+        job.title = f"Create context ISO {image.name}"
+
+    def plan(self, job: Job) -> Plan:
+        driver = driver_of(job.image.datastore)
+        return (Stage("create", driver.create_context(image_volume(job.image, driver), job.params["variables"])),)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        self.made(job)
+
+
+class ImageClone(ImageMaker):
+    """Make a new image with the same content: copy-on-write where the datastore can."""
+
+    kind = "image.clone"
+    label = "Clone image"
+
+    def ask(self, job: Job) -> None:
+        source = Image.objects.get(pk=job.params["source"])
+        require_state(source, ObjectState.READY)
+        fields = {name: getattr(source, name) for name in ("type", "filesystem", "virtual_size", "format")}
+        driver = driver_of(source.datastore)
+        if driver.can_clone and driver.clone_format:
+            fields["format"] = driver.clone_format
+        parent = source if driver.can_clone and driver.clone_needs_source else None
+        image = new_image(job, source.datastore, source=f"clone of {source.name}", parent=parent, **fields)
+        job.title = f"Clone {source.name} to {image.name}"
+
+    def resources(self, job: Job) -> dict[str, bool]:
+        return super().resources(job) | {f"image:{job.params['source']}": False}
+
+    def plan(self, job: Job) -> Plan:
+        source = Image.objects.select_related("datastore").get(pk=job.params["source"])
+        driver = driver_of(source.datastore)
+        make = driver.clone if driver.can_clone else driver.copy
+        return (Stage("clone", make(image_volume(source, driver), image_volume(job.image, driver))),)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        self.made(job)
+
+
+class ImageChange(UseCase):
+    """A use case that changes the bytes of an image that is there."""
+
+    roles = OWNERS
+
+    def ask(self, job: Job) -> None:
+        require_ready(job.image.datastore)
+        require_state(job.image, ObjectState.READY, ObjectState.ERROR)
+        Image.objects.filter(pk=job.image_id).update(state=ObjectState.CHANGING)
+        job.title = f"{self.label} {job.image.name}"
+        job.target_label = f"{job.image.datastore.name}/{job.image.name}"
+
+    def again(self, job: Job) -> None:
+        if job.image is None:
+            raise Refused("The image of this job is gone.")
+        Image.objects.filter(pk=job.image_id).update(state=ObjectState.CHANGING, error="")
+
+    def resources(self, job: Job) -> dict[str, bool]:
+        return {f"image:{job.image_id}": True, f"datastore:{job.image.datastore_id}": False}
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        Image.objects.filter(pk=job.image_id).update(state=ObjectState.READY, error="")
+
+    def failed(self, job: Job, error: str) -> None:
+        Image.objects.filter(pk=job.image_id).update(state=ObjectState.READY, error=error)
+
+
+class ImageResize(ImageChange):
+    kind = "image.resize"
+    label = "Resize image"
+
+    def ask(self, job: Job) -> None:
+        if int(job.params["size"]) <= job.image.virtual_size:
+            raise BadInput("An image can only grow: the end of a disk cannot be cut off without losing data.")
+        needing = dependants(job.image)
+        if needing:
+            raise Refused(f"{job.image.name} cannot be resized while it is needed by: {', '.join(needing[:10])}.")
+        super().ask(job)
+
+    def plan(self, job: Job) -> Plan:
+        driver = driver_of(job.image.datastore)
+        return (Stage("resize", driver.resize(image_volume(job.image, driver), int(job.params["size"]))),)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        super().succeeded(job, results)
+        Image.objects.filter(pk=job.image_id).update(virtual_size=int(job.params["size"]), sha256="")
+
+
+class ImageChecksum(ImageChange):
+    """Compute the SHA-256 of the image's bytes."""
+
+    kind = "image.checksum"
+    label = "Compute checksum of"
+    queue = "transfer"
+
+    def ask(self, job: Job) -> None:
+        super().ask(job)
+        Image.objects.filter(pk=job.image_id).update(state=ObjectState.READY)
+
+    def resources(self, job: Job) -> dict[str, bool]:
+        return {f"image:{job.image_id}": False}
+
+    def plan(self, job: Job) -> Plan:
+        driver = driver_of(job.image.datastore)
+        return (Stage("checksum", (ChecksumKnown(driver.host, image_volume(job.image, driver).path),)),)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        Image.objects.filter(pk=job.image_id).update(sha256=facts_of(results, ChecksumKnown))
+
+
+class ImageDelete(ImageChange):
+    kind = "image.delete"
+    label = "Delete image"
+
+    def ask(self, job: Job) -> None:
+        needing = dependants(job.image)
+        if needing:
+            raise Refused(f"{job.image.name} cannot be deleted, it is needed by: {', '.join(needing[:10])}.")
+        super().ask(job)
+        Image.objects.filter(pk=job.image_id).update(state=ObjectState.DELETING)
+
+    def plan(self, job: Job) -> Plan:
+        needing = dependants(job.image)
+        if needing:
+            raise Refused(f"{job.image.name} cannot be deleted, it is needed by: {', '.join(needing[:10])}.")
+        driver = driver_of(job.image.datastore)
+        return (Stage("delete", driver.delete(image_volume(job.image, driver))),)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        Image.objects.filter(pk=job.image_id).delete()

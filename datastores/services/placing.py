@@ -1,0 +1,49 @@
+"""From rows to what drivers understand: which host, which driver, which path."""
+
+from __future__ import annotations
+
+from datastores.domain.errors import Refused
+from datastores.domain.states import ObjectState
+from datastores.domain.volumes import Format, Volume
+from datastores.drivers.base import StorageDriver
+from datastores.drivers.registry import DRIVERS
+from datastores.models import Datastore, Disk, Host, Image
+
+
+def hosts_of(datastore: Datastore) -> list[Host]:
+    """Return the hosts of a datastore, the storage host first."""
+    return [member.host for member in datastore.members.select_related("host").order_by("position")]
+
+
+def driver_of(datastore: Datastore) -> StorageDriver:
+    """Return the driver of a datastore, with its options checked."""
+    hosts = [host.name for host in hosts_of(datastore)]
+    kind = DRIVERS[datastore.kind]
+    return kind(host=hosts[0], base=datastore.base, hosts=tuple(hosts), options=kind.Options(**datastore.options))
+
+
+def require_ready(datastore: Datastore) -> None:
+    """Raise Refused when the datastore, or the host its commands run on, cannot be used now."""
+    if datastore.state != ObjectState.READY:
+        raise Refused(f"The datastore {datastore.name} is {datastore.state}.")
+    host = hosts_of(datastore)[0]
+    if host.maintenance:
+        raise Refused(f"{host.name}, the storage host of {datastore.name}, is in maintenance.")
+    if not host.usable:
+        raise Refused(f"{host.name}, the storage host of {datastore.name}, is {host.state}. {host.error}".strip())
+
+
+def require_state(thing: Image | Disk, *states: ObjectState) -> None:
+    """Raise Refused when an image or disk is in another state."""
+    if thing.state not in states:
+        raise Refused(f"{thing} is {thing.state}; this needs it {' or '.join(states)}.")
+
+
+def image_volume(image: Image, driver: StorageDriver | None = None) -> Volume:
+    """Return where the image's bytes are. The file is named by our UUID, never by a person."""
+    driver = driver or driver_of(image.datastore)
+    return Volume(driver.image_path(str(image.uuid)), Format(image.format), image.virtual_size, image.real_size)
+
+
+def disk_volume(disk: Disk) -> Volume:
+    return Volume(disk.path, Format(disk.format), disk.virtual_size)

@@ -1,0 +1,87 @@
+"""Snapshots of images: take, go back to, delete."""
+
+from __future__ import annotations
+
+from datastores.domain import values
+from datastores.domain.errors import BadInput, Refused, Unsupported
+from datastores.domain.plan import Plan, Stage
+from datastores.domain.states import ObjectState
+from datastores.domain.volumes import Capability
+from datastores.models import Job, Snapshot
+from datastores.services.images import ImageChange, dependants
+from datastores.services.placing import driver_of, image_volume
+from datastores.services.usecase import Results
+
+
+class SnapshotTake(ImageChange):
+    kind = "snapshot.create"
+    label = "Take snapshot of"
+    can_undo = True
+
+    def ask(self, job: Job) -> None:
+        driver = driver_of(job.image.datastore)
+        if Capability.SNAPSHOT not in driver.can:
+            raise Unsupported(f"{driver.label} datastores cannot take snapshots.")
+        name = values.object_name(job.params["name"], "The name of the snapshot")
+        if job.image.snapshots.filter(name=name).exists():
+            raise BadInput(f"{job.image.name} has a snapshot {name} already.")
+        super().ask(job)
+        job.snapshot = Snapshot.objects.create(image=job.image, name=name)
+        job.title = f"Take snapshot {name} of {job.image.name}"
+
+    def again(self, job: Job) -> None:
+        super().again(job)
+        if job.snapshot is None:
+            job.snapshot = Snapshot.objects.create(image=job.image, name=job.params["name"])
+            job.save(update_fields=["snapshot"])
+
+    def plan(self, job: Job) -> Plan:
+        driver = driver_of(job.image.datastore)
+        return (Stage("snapshot", driver.snapshot(image_volume(job.image, driver), job.params["name"])),)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        super().succeeded(job, results)
+        Snapshot.objects.filter(pk=job.snapshot_id).update(state=ObjectState.READY)
+
+    def failed(self, job: Job, error: str) -> None:
+        super().failed(job, error)
+        Snapshot.objects.filter(pk=job.snapshot_id).delete()
+
+
+class SnapshotChange(ImageChange):
+    """A use case about a snapshot that is there."""
+
+    def ask(self, job: Job) -> None:
+        if job.snapshot is None or job.snapshot.image_id != job.image_id:
+            raise Refused("There is no such snapshot of this image.")
+        super().ask(job)
+        job.params = {"name": job.snapshot.name}
+        job.title = f"{self.label} {job.image.name}@{job.snapshot.name}"
+
+
+class SnapshotRevert(SnapshotChange):
+    kind = "snapshot.revert"
+    label = "Revert to snapshot"
+
+    def ask(self, job: Job) -> None:
+        needing = dependants(job.image)
+        if needing:
+            raise Refused(f"{job.image.name} cannot be reverted while it is needed by: {', '.join(needing[:10])}.")
+        super().ask(job)
+
+    def plan(self, job: Job) -> Plan:
+        driver = driver_of(job.image.datastore)
+        return (Stage("revert", driver.revert(image_volume(job.image, driver), job.params["name"])),)
+
+
+class SnapshotDelete(SnapshotChange):
+    kind = "snapshot.delete"
+    label = "Delete snapshot"
+
+    def plan(self, job: Job) -> Plan:
+        driver = driver_of(job.image.datastore)
+        return (Stage("delete", driver.delete_snapshot(image_volume(job.image, driver), job.params["name"])),)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        super().succeeded(job, results)
+        Snapshot.objects.filter(pk=job.snapshot_id).delete()

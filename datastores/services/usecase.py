@@ -1,0 +1,80 @@
+"""What every use case is: rows in, plan out, rows updated. One subclass per kind of job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from datastores.domain.plan import AnyStep, Plan
+from datastores.models import Job, User
+
+Results = Sequence[tuple[AnyStep, Any]]
+"""Each step of the plan with the facts that were read of it last."""
+
+CLOUD_STAFF = frozenset({User.Role.ADMIN, User.Role.OPERATOR})
+OWNERS = CLOUD_STAFF | {User.Role.TENANT}
+
+
+class UseCase:
+    """One kind of job. Instances hold no state: everything is in the job and its rows.
+
+    The order of calls: ``ask`` and ``resources`` when it is submitted, ``plan`` in the worker (again after a
+    crash, so it must give the same steps), then one of ``succeeded``, ``failed`` and ``cancelled``, each in the
+    transaction that ends the job; ``undone`` after an operator took a finished job back.
+    """
+
+    kind: ClassVar[str]
+    label: ClassVar[str]
+    """A verb and a noun: "Clone image"."""
+    queue: ClassVar[str] = "interactive"
+    needs_approval: ClassVar[bool] = False
+    """Show the plan and wait for a person before anything changes."""
+    roles: ClassVar[frozenset[str]] = CLOUD_STAFF
+    can_undo: ClassVar[bool] = False
+    """A finished job can be taken back."""
+
+    def ask(self, job: Job) -> None:
+        """Check ``job.params`` and targets, create or mark rows, set ``job.title`` and ``job.target_label``.
+
+        :raises CloudstoreError: the request is refused; the caller's transaction is rolled back.
+        """
+        raise NotImplementedError
+
+    def again(self, job: Job) -> None:
+        """Bring the rows of a failed or cancelled job back to where ``ask`` left them, for a retry."""
+
+    def resources(self, job: Job) -> dict[str, bool]:
+        """Return what the job holds until it ends: {"image:3": exclusive?}."""
+        raise NotImplementedError
+
+    def plan(self, job: Job) -> Plan:
+        """Return the stages that make it true. Reads rows only; the same answer every time.
+
+        :raises CloudstoreError: it cannot be done as things stand.
+        """
+        raise NotImplementedError
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        """Update the rows: the hosts are in the wanted state."""
+
+    def failed(self, job: Job, error: str) -> None:
+        """Update the rows: it failed, and what could be undone has been undone."""
+
+    def cancelled(self, job: Job) -> None:
+        """Update the rows: a person stopped it, and what could be undone has been undone."""
+        self.failed(job, "cancelled")
+
+    def undone(self, job: Job) -> None:
+        """Update the rows: a person took a succeeded job back."""
+        self.cancelled(job)
+
+
+def facts_of(results: Results, step_type: type) -> Any:
+    """Return the facts of the one step of this type.
+
+    :raises LookupError: there is none, or more than one.
+    """
+    found = [facts for step, facts in results if isinstance(step, step_type)]
+    if len(found) != 1:
+        raise LookupError(f"{len(found)} steps are {step_type.__name__}, not one")
+    return found[0]
