@@ -8,9 +8,10 @@ import dj_database_url
 from csp.constants import NONE, SELF
 
 from cloudstore.env import env, generated, secret
+from cloudstore.processes import data_directory, runtime_directory
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = Path(env.str("CLOUDSTORE_DATA_DIR", str(BASE_DIR / "var")))
+DATA_DIR = data_directory()
 """Everything that this installation keeps: database, queue, keys, logs."""
 DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -80,9 +81,11 @@ SQLITE_OPTIONS = {
 DATABASE_URL = secret("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'cloudstore.sqlite3'}"
 DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=300, conn_health_checks=True)}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    DATABASES["default"] |= {"OPTIONS": SQLITE_OPTIONS, "CONN_HEALTH_CHECKS": False}
+    # the test database is a file too: workers and lanes look at it from threads and processes of their own
+    test = {"NAME": str(DATA_DIR / "test.sqlite3")}
+    DATABASES["default"] |= {"OPTIONS": SQLITE_OPTIONS, "CONN_HEALTH_CHECKS": False, "TEST": test}
 
-REDIS_URL = secret("REDIS_URL") or f"unix://{DATA_DIR / 'run' / 'redis.sock'}"
+REDIS_URL = secret("REDIS_URL") or f"unix://{runtime_directory(DATA_DIR) / 'redis.sock'}"
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 CHANNEL_LAYERS = {
     "default": {

@@ -124,11 +124,15 @@ class Action:
 
     ``scratch``: it touches only names that belong to this job, so its undo is safe even when it is
     unknown how far the operation got.
+
+    ``final``: it destroys what cannot be brought back. Once it has begun, nothing before it is undone: a copy that was
+    made first may be all that is left.
     """
 
     do: Operation
     undo: Command | None = None
     scratch: bool = False
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

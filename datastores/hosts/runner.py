@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from datastores.domain.errors import (
@@ -67,6 +67,7 @@ class Undoable:
     host: str
     undo: Command | None
     scratch: bool = False
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +90,18 @@ class Journal:
         """The steps that an earlier attempt began."""
         return frozenset(entry.index for entry in (*self.done, *self.unknown))
 
+    @property
+    def settled_before(self) -> int:
+        """Steps below this number are past: something was destroyed after them, so they must not be judged again."""
+        return max((entry.index for entry in (*self.done, *self.unknown) if entry.final), default=0)
+
 
 def read(shell: Shell, steps: Iterable[AnyStep]) -> list[Any]:
     """Return the facts of ``steps``, all of one host, in one round trip."""
     steps = list(steps)
     wanted = [step.reads() for step in steps]
     outputs = iter(shell.run_many([command for commands in wanted for command in commands]))
-    return [
-        step.facts([next(outputs) for _ in commands]) for step, commands in zip(steps, wanted, strict=True)
-    ]
+    return [step.facts([next(outputs) for _ in commands]) for step, commands in zip(steps, wanted, strict=True)]
 
 
 def number_plan(plan: Plan) -> list[list[Numbered]]:
@@ -124,10 +128,11 @@ def side_by_side(work: Callable[[str, Any], None], lanes: dict[str, Any]) -> lis
         except Exception as error:  # raised again by the caller, when every lane has come to rest
             errors.append(error)
 
-    if len(lanes) == 1:
-        guarded(next(iter(lanes)))
+    if len(lanes) < 2:
+        for host in lanes:
+            guarded(host)
     else:
-        with ThreadPoolExecutor(min(LANES, len(lanes) or 1), thread_name_prefix="lane") as pool:
+        with ThreadPoolExecutor(min(LANES, len(lanes)), thread_name_prefix="lane") as pool:
             list(pool.map(guarded, lanes))
     return errors
 
@@ -193,7 +198,8 @@ class Run:
         """
         self.done = list(self.journal.done)
         for stage in number_plan(self.plan):
-            errors = side_by_side(self._run_lane, lanes_of(stage))
+            ahead = ((index, step) for index, step in stage if index >= self.journal.settled_before)
+            errors = side_by_side(self._run_lane, lanes_of(ahead))
             if errors:
                 self._give_up(errors)
 
@@ -296,14 +302,14 @@ class Lane:
     def _act(self, index: int, number: int, action: Action) -> None:
         recorder = self.run.recorder
         recorder.action_started(index, number, action)
-        entry = Undoable(index, number, self.shell.host, action.undo, action.scratch)
+        entry = Undoable(index, number, self.shell.host, action.undo, action.scratch, action.final)
         try:
             output = self._perform(index, number, action)
         except Unreachable as error:
             raise LostTouch(str(error)) from error
         except CloudstoreError as error:
             recorder.action_ended(index, number, None, str(error))
-            if action.scratch:
+            if action.scratch or action.final:
                 self.run.done.append(entry)
             raise
         self.run.done.append(entry)
@@ -352,23 +358,27 @@ def settled(plan: Plan, unknown: Sequence[Undoable], connect: Connect) -> list[U
 def undo(done: Sequence[Undoable], connect: Connect, recorder: Recorder) -> bool:
     """Take back each action, newest first; hosts side by side. Return whether all of it was taken back.
 
-    What has no undo is reported and kept; an undo that fails is reported, and the others go on.
+    What has no undo, and what came before an action that destroyed something, is reported and kept; an undo that
+    fails is reported, and the others go on.
     """
+    kept = max((place for place, entry in enumerate(done) if entry.final), default=-1) + 1
     lanes: dict[str, list[Undoable]] = {}
-    for entry in reversed(done):
+    for entry in reversed(done[kept:]):
         lanes.setdefault(entry.host, []).append(entry)
-    failed = threading.Event()
+    incomplete = threading.Event()
 
     def take_back(host: str, entries: list[Undoable]) -> None:
         with recorder.lane(host):
             for entry in entries:
                 if not _undo_one(entry, connect, recorder):
-                    failed.set()
+                    incomplete.set()
 
-    errors = side_by_side(take_back, lanes) if lanes else []
+    errors = side_by_side(take_back, lanes)
     if errors:
         raise errors[0]
-    return not failed.is_set()
+    for entry in reversed(done[:kept]):
+        recorder.undo(replace(entry, undo=None))
+    return not incomplete.is_set() and not kept
 
 
 def _undo_one(entry: Undoable, connect: Connect, recorder: Recorder) -> bool:

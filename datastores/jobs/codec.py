@@ -52,6 +52,7 @@ def encode_action(action: Action) -> dict[str, Any]:
         "do": encode_operation(action.do),
         "undo": encode_command(action.undo) if action.undo else None,
         "scratch": action.scratch,
+        "final": action.final,
     }
 
 

@@ -25,7 +25,7 @@ def journal_of(job: Job) -> Journal:
         if event.kind == EventKind.ACTION_STARTED:
             undo = event.data["undo"]
             command = codec.decode_command(undo) if undo else None
-            started[key] = Undoable(*key, event.host, command, event.data["scratch"])
+            started[key] = Undoable(*key, event.host, command, event.data["scratch"], event.data["final"])
         elif event.kind == EventKind.ACTION_DONE:
             done[key] = started.pop(key)
         elif event.kind == EventKind.ACTION_FAILED:

@@ -162,12 +162,16 @@ class JobLog:
         else:
             doorbell.ring_log(self.job, self.seq)
 
-    def close(self) -> None:
-        """Store the rest and stop."""
+    def rest(self) -> None:
+        """Store everything; nothing more is stored by itself."""
+        self.stop_ticker()
+        self.flush()
+
+    def stop_ticker(self) -> None:
+        """To be called outside of a transaction: the ticker may be waiting for the database."""
         self._closed.set()
         if self._ticker:
             self._ticker.join()
-        self.flush()
 
     def _number(self, entry: Entry) -> Iterator[JobEvent]:
         now = timezone.now()

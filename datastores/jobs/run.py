@@ -96,10 +96,10 @@ class Attempt:
         refused = [found.refused for found in previews if found.refused]
         changes = sum(found.change is not None for found in previews)
         self.log.add(EventKind.JOB, f"planned: {changes} changes, {len(refused)} refused")
+        self.log.rest()
         with transaction.atomic():
             self.job.steps.all().delete()
             JobStep.objects.bulk_create(step_rows(self.job, plan, previews))
-            self.log.close()
             self.job.move(JobState.PLANNING, to=JobState.AWAITING)
         doorbell.ring_state(self.job)
 
@@ -159,7 +159,7 @@ class Attempt:
 
     def _interrupted(self, message: str) -> None:
         self.log.add(EventKind.JOB, f"interrupted: {message}", level=Level.WARNING)
-        self.log.close()
+        self.log.rest()
         self.job.move(self.state, to=JobState.INTERRUPTED, error=message)
         doorbell.ring_state(self.job)
 
@@ -167,12 +167,13 @@ class Attempt:
         """Rows, log, state, leases and audit entry in one transaction: they agree, or the job is not ended."""
         level = Level.GOOD if state is JobState.SUCCEEDED else Level.WARNING if not message else Level.ERROR
         text = f"{state} after {elapsed(self.started)}"
+        self.log.stop_ticker()
         self.log.add(EventKind.JOB, f"{text}: {message}" if message else text, level=level)
         with transaction.atomic():
             if not self.job.move(self.state, to=state, error=message, worker=worker_name()):
                 return  # reconcile gave it to somebody else: that attempt writes the end
             update_rows()
-            self.log.close()
+            self.log.flush()
             waiting = leases.release(self.job)
             for job in waiting:
                 enqueue(job)

@@ -14,7 +14,6 @@ from datastores.jobs import doorbell
 from datastores.jobs.kinds import KINDS
 from datastores.models import Job, User
 from datastores.models.audit import record
-from datastores.models.jobs import TARGETS
 from datastores.services import leases
 from datastores.services.usecase import UseCase
 
@@ -72,6 +71,12 @@ def enqueue(job: Job) -> None:
     """
     Job.objects.filter(pk=job.pk).update(queued_at=timezone.now(), attempts=models.F("attempts") + 1)
     job.refresh_from_db(fields=["attempts"])
+    # robust: the job is stored; a queue that is away now gets it from ``reconcile``
+    transaction.on_commit(lambda: hand_over(job), robust=True)
+
+
+def hand_over(job: Job) -> None:
+    """Give the job's UUID to its queue."""
     queue = django_rq.get_queue(KINDS[job.kind].queue)
     queue.enqueue(
         RUN, str(job.uuid), job_id=f"{job.uuid}-{job.attempts}", job_timeout=-1, result_ttl=60, failure_ttl=3600
@@ -88,7 +93,3 @@ def queue_again(job: Job, *sources: JobState, **values: Any) -> bool:
         doorbell.ring_state(job)
     return moved
 
-
-def targets_of(job: Job) -> dict[str, models.Model]:
-    """Return the rows that the job is about."""
-    return {name: row for name in TARGETS if (row := getattr(job, name))}

@@ -14,12 +14,12 @@ from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
-from datastores.domain.volumes import Format
+from datastores.domain.volumes import Capability, Format
 from datastores.drivers.base import StorageDriver
-from datastores.drivers.transfer import transfer, transfer_format
+from datastores.drivers.transfers import common_format, common_host, transfer
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
 from datastores.models.audit import record
-from datastores.services.images import ImageMaker, dependants, new_image
+from datastores.services.images import ImageMaker, dependants, new_image, removal
 from datastores.services.placing import disk_volume, driver_of, image_volume, require_ready, require_state
 from datastores.services.usecase import OWNERS, Results, UseCase
 
@@ -54,6 +54,15 @@ def set_vm_state(vm: VirtualMachine, state: str, user: User, address: str = "") 
     with transaction.atomic():
         VirtualMachine.objects.filter(pk=vm.pk).update(state=state)
         record("vm.state", user=user, address=address, target=vm, result="done", before=vm.state, after=state)
+
+
+def travel_format(source: StorageDriver, format_: Format, target: StorageDriver) -> Format:
+    """Return the format in which a volume gets from one datastore to the other.
+
+    :raises Unsupported: no host sees both, or they have no format in common.
+    """
+    common_host(source, target)
+    return common_format(source, target, format_)
 
 
 def free_number(vm: VirtualMachine) -> int:
@@ -92,9 +101,10 @@ class DiskCreate(UseCase):
             if driver.host != source.host:
                 raise Refused(f"{image.name} is persistent: its disk has to be on {source.host}, where the image is.")
             return Disk.Kind.LINK, image.format
-        if target.pk == image.datastore_id and driver.can_clone:
-            return Disk.Kind.CLONE, driver.clone_format or image.format
-        return Disk.Kind.COPY, transfer_format(source, Format(image.format), driver)
+        format_ = Format(image.format)
+        if target.pk == image.datastore_id and Capability.CLONE in driver.capabilities(format_):
+            return Disk.Kind.CLONE, driver.clone_format(format_)
+        return Disk.Kind.COPY, travel_format(source, format_, driver)
 
     def again(self, job: Job) -> None:
         if job.disk is None:
@@ -171,8 +181,7 @@ class DiskDelete(DiskChange):
     def plan(self, job: Job) -> Plan:
         disk = job.disk
         driver = driver_of(disk.datastore)
-        steps = driver.unlink(disk.path) if disk.kind == Disk.Kind.LINK else driver.delete(disk_volume(disk))
-        return (Stage("delete", steps),)
+        return (Stage("delete", driver.delete(disk_volume(disk))),)
 
     def succeeded(self, job: Job, results: Results) -> None:
         Disk.objects.filter(pk=job.disk_id).delete()
@@ -192,7 +201,7 @@ class DiskMove(DiskChange):
         if target.pk == disk.datastore_id:
             raise BadInput(f"The disk is in {target.name} already.")
         require_ready(target)
-        format_ = transfer_format(driver_of(disk.datastore), Format(disk.format), driver_of(target))
+        format_ = travel_format(driver_of(disk.datastore), Format(disk.format), driver_of(target))
         super().ask(job)
         job.params = {"from": disk.datastore_id, "from_format": disk.format, "format": format_}
         job.title = f"Move {disk} to {target.name}"
@@ -235,7 +244,7 @@ class DiskSaveAs(ImageMaker):
                 "a suspended, stopped or running VM may leave it half written."
             )
         target = job.datastore or disk.datastore
-        format_ = transfer_format(driver_of(disk.datastore), Format(disk.format), driver_of(target))
+        format_ = travel_format(driver_of(disk.datastore), Format(disk.format), driver_of(target))
         image = new_image(
             job, target, type=disk.image.type if disk.image else Image.Type.OS, source=f"saved from {disk}",
             format=format_, virtual_size=disk.virtual_size,
@@ -277,7 +286,7 @@ class ImageMove(ImageMaker):
             raise Refused(f"{image.name} cannot be moved while it is needed by: {', '.join(needing[:10])}.")
         if Image.objects.filter(datastore=target, name=image.name).exists():
             raise BadInput(f"There is an image {image.name} in {target.name} already.")
-        format_ = transfer_format(driver_of(image.datastore), Format(image.format), driver_of(target))
+        format_ = travel_format(driver_of(image.datastore), Format(image.format), driver_of(target))
         job.params = {"from": image.datastore_id, "from_format": image.format, "format": format_}
         job.title = f"Move image {image.name} to {target.name}"
         job.target_label = f"{target.name}/{image.name}"
@@ -298,7 +307,7 @@ class ImageMove(ImageMaker):
         new = Image(uuid=image.uuid, format=job.params["format"], virtual_size=image.virtual_size)
         return (
             Stage("copy", transfer(source, image_volume(old, source), driver, image_volume(new, driver))),
-            Stage("remove the old one", source.delete(image_volume(old, source))),
+            Stage("remove the old one", removal(source, image_volume(old, source))),
         )
 
     def succeeded(self, job: Job, results: Results) -> None:

@@ -11,13 +11,13 @@ from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import HostState
-from datastores.hosts.accounts import AuthorizedKeyPresent
-from datastores.hosts.facts import FactsKnown
+from datastores.hosts.authorized_keys import AuthorizedKeysPresent
+from datastores.hosts.known import FactsKnown
 from datastores.models import Credential, Host, HostKey, Job, User
 from datastores.models.audit import record
 from datastores.services.usecase import Results, UseCase, facts_of
 from datastores.transport.hostkeys import HostKey as OfferedKey
-from datastores.transport.hostkeys import scan_host_keys
+from datastores.transport.scan import scan_host_keys
 from datastores.transport.keys import generate_key
 
 OWN_CREDENTIAL = "cloudstore"
@@ -135,7 +135,9 @@ class HostOnboard(HostRead):
         name, credential = job.host.name, job.host.credential
         steps: tuple = (FactsKnown(name),)
         if credential.public_key and not credential.certificate:
-            steps = (AuthorizedKeyPresent(name, job.host.account, credential.public_key), *steps)
+            account = job.host.account
+            home = "/root" if account == "root" else f"/home/{account}"
+            steps = (AuthorizedKeysPresent(name, account, account, home, (credential.public_key.strip(),)), *steps)
         return (Stage("onboard", steps),)
 
     def succeeded(self, job: Job, results: Results) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import Any
 
 from django.conf import settings
@@ -11,15 +12,20 @@ from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
-from datastores.domain.volumes import Format
+from datastores.domain.volumes import Capability, Format, Volume
+from datastores.drivers.base import Steps, StorageDriver
+from datastores.hosts.blocks import Filesystem
 from datastores.hosts.checksums import ChecksumKnown
-from datastores.hosts.inspection import ImageIsSafe, SourceAllowed
+from datastores.hosts.contexts import Variable
+from datastores.hosts.copies import FileCopied
+from datastores.hosts.inspection import ImageIsSafe
+from datastores.hosts.sources import SourceAllowed
 from datastores.models import Datastore, Image, Job, User
 from datastores.models.audit import record
 from datastores.services.placing import driver_of, image_volume, require_ready, require_state
 from datastores.services.usecase import OWNERS, Results, UseCase, facts_of
 
-FILESYSTEMS = ("", "ext4", "xfs", "btrfs", "vfat", "swap")
+EXTENSIONS = {".qcow2": Format.QCOW2, ".qcow": Format.QCOW2, ".iso": Format.ISO}
 
 
 def new_image(job: Job, datastore: Datastore, **fields: Any) -> Image:
@@ -84,6 +90,17 @@ def change_row(image: Image, version: int, **changes: Any) -> None:
         )
 
 
+def can_clone(driver: StorageDriver, image: Image) -> bool:
+    """Tell whether a copy-on-write clone of the image can be made where it is."""
+    return Capability.CLONE in driver.capabilities(Format(image.format))
+
+
+def removal(driver: StorageDriver, volume: Volume) -> Steps:
+    """Return the steps that remove an image and the checksum beside it."""
+    checksum = ChecksumKnown(driver.host, volume.path).kept
+    return (*driver.delete(Volume(checksum, Format.RAW)), *driver.delete(volume))
+
+
 class ImageMaker(UseCase):
     """A use case that makes the bytes of a new image row."""
 
@@ -117,30 +134,30 @@ class ImageRegister(ImageMaker):
 
     def ask(self, job: Job) -> None:
         source = values.absolute_path(job.params["source"], "The source")
-        if job.params.get("format") not in (None, "", *Format):
+        format_ = job.params.get("format") or EXTENSIONS.get(posixpath.splitext(source)[1].lower(), Format.RAW)
+        if format_ not in set(Format):
             raise BadInput("The format is raw, qcow2 or iso.")
         image = new_image(
-            job, job.datastore, type=job.params.get("type", Image.Type.OS), source=source,
-            persistent=bool(job.params.get("persistent")), format=job.params.get("format") or Format.RAW,
+            job, job.datastore, type=job.params.get("type", Image.Type.OS), source=source, format=format_,
+            persistent=bool(job.params.get("persistent")),
         )  # fmt: skip
         job.title = f"Register image {image.name}"
 
     def plan(self, job: Job) -> Plan:
         image = job.image
         driver = driver_of(image.datastore)
-        declared = Format(job.params["format"]) if job.params.get("format") else None
         allowed = tuple(image.datastore.source_directories or settings.SOURCE_DIRECTORIES)
         volume = image_volume(image, driver)
         return (
             Stage("check", (SourceAllowed(driver.host, image.source, allowed),
-                            ImageIsSafe(driver.host, image.source, declared))),
-            Stage("copy", driver.receive(image.source, volume)),
-            Stage("inspect", (ImageIsSafe(driver.host, volume.path, declared),)),
+                            ImageIsSafe(driver.host, image.source, image.format))),
+            Stage("copy", (FileCopied(driver.host, image.source, volume.path, driver.ownership),)),
+            Stage("inspect the copy", (ImageIsSafe(driver.host, volume.path, image.format),)),
         )  # fmt: skip
 
     def succeeded(self, job: Job, results: Results) -> None:
         facts = [facts for step, facts in results if isinstance(step, ImageIsSafe)][-1]
-        self.made(job, format=facts.format, virtual_size=facts.virtual_size, real_size=facts.real_size)
+        self.made(job, virtual_size=facts.virtual_size, real_size=facts.allocated)
 
 
 class ImageBlock(ImageMaker):
@@ -151,7 +168,7 @@ class ImageBlock(ImageMaker):
 
     def ask(self, job: Job) -> None:
         filesystem = job.params.get("filesystem", "")
-        if filesystem not in FILESYSTEMS:
+        if filesystem not in set(Filesystem):
             raise BadInput(f"{filesystem!r} is not a file system that can be made.")
         if job.params.get("format", Format.RAW) not in (Format.RAW, Format.QCOW2):
             raise BadInput("A data block is raw or qcow2.")
@@ -164,7 +181,7 @@ class ImageBlock(ImageMaker):
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.image.datastore)
-        return (Stage("create", driver.create(image_volume(job.image, driver), job.image.filesystem)),)
+        return (Stage("create", driver.create(image_volume(job.image, driver), Filesystem(job.image.filesystem))),)
 
     def succeeded(self, job: Job, results: Results) -> None:
         self.made(job)
@@ -177,12 +194,15 @@ class ContextImage(ImageMaker):
     label = "Create context ISO"
 
     def ask(self, job: Job) -> None:
+        for name, value in job.params["variables"].items():
+            Variable(name, value)  # checks them
         image = new_image(job, job.datastore, type=Image.Type.CONTEXT, source="context", format=Format.ISO)
         job.title = f"Create context ISO {image.name}"
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.image.datastore)
-        return (Stage("create", driver.create_context(image_volume(job.image, driver), job.params["variables"])),)
+        variables = tuple(Variable(name, value) for name, value in sorted(job.params["variables"].items()))
+        return (Stage("create", driver.context(image_volume(job.image, driver).path, variables)),)
 
     def succeeded(self, job: Job, results: Results) -> None:
         self.made(job)
@@ -199,9 +219,10 @@ class ImageClone(ImageMaker):
         require_state(source, ObjectState.READY)
         fields = {name: getattr(source, name) for name in ("type", "filesystem", "virtual_size", "format")}
         driver = driver_of(source.datastore)
-        if driver.can_clone and driver.clone_format:
-            fields["format"] = driver.clone_format
-        parent = source if driver.can_clone and driver.clone_needs_source else None
+        clones = can_clone(driver, source)
+        if clones:
+            fields["format"] = driver.clone_format(Format(source.format))
+        parent = source if clones and driver.clone_needs_source else None
         image = new_image(job, source.datastore, source=f"clone of {source.name}", parent=parent, **fields)
         job.title = f"Clone {source.name} to {image.name}"
 
@@ -211,7 +232,7 @@ class ImageClone(ImageMaker):
     def plan(self, job: Job) -> Plan:
         source = Image.objects.select_related("datastore").get(pk=job.params["source"])
         driver = driver_of(source.datastore)
-        make = driver.clone if driver.can_clone else driver.copy
+        make = driver.clone if can_clone(driver, source) else driver.copy
         return (Stage("clone", make(image_volume(source, driver), image_volume(job.image, driver))),)
 
     def succeeded(self, job: Job, results: Results) -> None:
@@ -304,7 +325,7 @@ class ImageDelete(ImageChange):
         if needing:
             raise Refused(f"{job.image.name} cannot be deleted, it is needed by: {', '.join(needing[:10])}.")
         driver = driver_of(job.image.datastore)
-        return (Stage("delete", driver.delete(image_volume(job.image, driver))),)
+        return (Stage("delete", removal(driver, image_volume(job.image, driver))),)
 
     def succeeded(self, job: Job, results: Results) -> None:
         Image.objects.filter(pk=job.image_id).delete()

@@ -6,7 +6,7 @@ from datastores.domain.errors import Refused
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import StorageDriver
-from datastores.drivers.registry import DRIVERS
+from datastores.drivers.registry import make_driver
 from datastores.models import Datastore, Disk, Host, Image
 
 
@@ -18,8 +18,7 @@ def hosts_of(datastore: Datastore) -> list[Host]:
 def driver_of(datastore: Datastore) -> StorageDriver:
     """Return the driver of a datastore, with its options checked."""
     hosts = [host.name for host in hosts_of(datastore)]
-    kind = DRIVERS[datastore.kind]
-    return kind(host=hosts[0], base=datastore.base, hosts=tuple(hosts), options=kind.Options(**datastore.options))
+    return make_driver(datastore.kind, host=hosts[0], base=datastore.base, hosts=hosts, options=datastore.options)
 
 
 def require_ready(datastore: Datastore) -> None:
@@ -42,7 +41,8 @@ def require_state(thing: Image | Disk, *states: ObjectState) -> None:
 def image_volume(image: Image, driver: StorageDriver | None = None) -> Volume:
     """Return where the image's bytes are. The file is named by our UUID, never by a person."""
     driver = driver or driver_of(image.datastore)
-    return Volume(driver.image_path(str(image.uuid)), Format(image.format), image.virtual_size, image.real_size)
+    format_ = Format(image.format)
+    return Volume(driver.image_path(image.uuid, format_), format_, image.virtual_size, image.real_size)
 
 
 def disk_volume(disk: Disk) -> Volume:

@@ -6,7 +6,7 @@ from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
-from datastores.domain.volumes import Capability
+from datastores.domain.volumes import Capability, Format
 from datastores.models import Job, Snapshot
 from datastores.services.images import ImageChange, dependants
 from datastores.services.placing import driver_of, image_volume
@@ -20,8 +20,8 @@ class SnapshotTake(ImageChange):
 
     def ask(self, job: Job) -> None:
         driver = driver_of(job.image.datastore)
-        if Capability.SNAPSHOT not in driver.can:
-            raise Unsupported(f"{driver.label} datastores cannot take snapshots.")
+        if Capability.SNAPSHOT not in driver.capabilities(Format(job.image.format)):
+            raise Unsupported(f"No snapshots can be taken of {job.image.format} images in {driver.label} datastores.")
         name = values.object_name(job.params["name"], "The name of the snapshot")
         if job.image.snapshots.filter(name=name).exists():
             raise BadInput(f"{job.image.name} has a snapshot {name} already.")

@@ -1,0 +1,1 @@
+"""SSH to hosts: pinned keys, warm connections, one place that quotes. Nobody else imports paramiko."""

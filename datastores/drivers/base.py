@@ -1,0 +1,188 @@
+"""The interface of every kind of datastore.
+
+Reading methods take a shell and return facts. Every other method returns the steps that would do the work and
+touches nothing, so that it can be shown, approved, tested and undone. A driver knows no rows, jobs or requests.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+from uuid import UUID
+
+from datastores.domain.errors import BadInput, Refused, Unsupported
+from datastores.domain.plan import AnyStep, Shell
+from datastores.domain.values import is_below
+from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
+from datastores.hosts.blocks import Filesystem
+from datastores.hosts.copies import AS_SOURCE, Ownership
+from datastores.hosts.parsing import canonical_path
+
+Steps: TypeAlias = tuple[AnyStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StorageDriver(ABC):
+    """One datastore. ``host``: where commands on its volumes run. ``base``: its directory (or pool) there.
+
+    ``hosts``: all hosts of the datastore, the storage host among them. ``options``: an instance of ``Options``.
+    """
+
+    kind: ClassVar[str]
+    label: ClassVar[str]
+    about: ClassVar[str]
+    """One sentence for the person who has to choose."""
+    ds: ClassVar[str]
+    tm: ClassVar[str]
+    """The words of the DS and TM columns, as operators know them."""
+    can: ClassVar[frozenset[Capability]]
+    persistent: ClassVar[Placement]
+    """LN_TARGET: where a persistent disk's bytes are."""
+    disposable: ClassVar[Placement]
+    """CLONE_TARGET: where a disposable disk's bytes are."""
+    formats: ClassVar[tuple[Format, ...]]
+    """What may be stored in it, the preferred first."""
+    exports: ClassVar[tuple[Format, ...]]
+    imports: ClassVar[tuple[Format, ...]]
+    """Formats in which an image leaves and enters; the first common one is taken."""
+    clone_needs_source: ClassVar[bool] = False
+    """Whether a clone breaks when the volume that it was made from goes."""
+    Options: ClassVar[type[Any]]
+    """A frozen dataclass; the web layer makes a form from its fields (``metadata``: label, help)."""
+
+    host: str
+    base: str
+    hosts: tuple[str, ...]
+    options: Any
+
+    def __post_init__(self) -> None:
+        canonical_path(self.base, "The base path")
+        if self.host not in self.hosts:
+            raise BadInput(f"The storage host {self.host} is not one of the datastore's hosts.")
+        if not isinstance(self.options, self.Options):
+            raise BadInput(f"The options are not those of a {self.label} datastore.")
+
+    # What it is
+
+    @property
+    @abstractmethod
+    def shared(self) -> bool:
+        """The same bytes are at the same path on every host of the datastore."""
+
+    def capabilities(self, format: Format) -> frozenset[Capability]:
+        """What can be done with a volume of this format here; the pages offer nothing else."""
+        return self.can
+
+    @property
+    def seen_from(self) -> tuple[str, ...]:
+        """The hosts on which its paths are valid, the storage host first."""
+        return tuple(dict.fromkeys((self.host, *self.hosts))) if self.shared else (self.host,)
+
+    # Reading
+
+    @abstractmethod
+    def capacity(self, shell: Shell) -> Capacity: ...
+
+    @abstractmethod
+    def volumes(self, shell: Shell) -> tuple[Volume, ...]:
+        """Return the images that are stored, whether or not anybody remembers them; VM disks are left out."""
+
+    # Names
+
+    @abstractmethod
+    def image_path(self, uuid: UUID | str, format: Format) -> str:
+        """Return where an image is stored. The name is our UUID: nobody else chooses file names."""
+
+    @abstractmethod
+    def disk_path(self, vm: int, number: int) -> str: ...
+
+    def path(self, volume: Volume) -> str:
+        """Return where a hypervisor finds it."""
+        return volume.path
+
+    # Steps that every kind has
+
+    @abstractmethod
+    def activate(self, host: str) -> Steps:
+        """Make sure that ``host`` can use the datastore; what has to be mounted is mounted by other steps before."""
+
+    @abstractmethod
+    def deactivate(self, host: str) -> Steps: ...
+
+    @abstractmethod
+    def create(self, volume: Volume, filesystem: Filesystem = Filesystem.NONE) -> Steps:
+        """Make an empty disk of ``volume.virtual_size`` bytes."""
+
+    @abstractmethod
+    def delete(self, volume: Volume) -> Steps:
+        """Remove it; when it is gone already, nothing is left to do."""
+
+    @abstractmethod
+    def copy(self, source: Volume, target: Volume) -> Steps:
+        """Make a full, independent copy within the datastore, in the target's format."""
+
+    @abstractmethod
+    def link(self, volume: Volume, disk_path: str) -> Steps:
+        """Let a VM use the volume itself (persistent): a link to it at ``disk_path``."""
+
+    # Steps by capability
+
+    def clone(self, source: Volume, target: Volume) -> Steps:
+        """Make a disk that shares what it has in common with ``source``, in milliseconds."""
+        raise self.unsupported(Capability.CLONE)
+
+    def resize(self, volume: Volume, size: int) -> Steps:
+        """Make it larger, to ``size`` bytes."""
+        raise self.unsupported(Capability.RESIZE)
+
+    def snapshot(self, volume: Volume, name: str) -> Steps:
+        raise self.unsupported(Capability.SNAPSHOT)
+
+    def revert(self, volume: Volume, name: str) -> Steps:
+        raise self.unsupported(Capability.SNAPSHOT)
+
+    def delete_snapshot(self, volume: Volume, name: str) -> Steps:
+        raise self.unsupported(Capability.SNAPSHOT)
+
+    def attach(self, volume: Volume, host: str) -> Steps:
+        raise self.unsupported(Capability.ATTACH)
+
+    def detach(self, volume: Volume, host: str) -> Steps:
+        raise self.unsupported(Capability.ATTACH)
+
+    def clone_format(self, format: Format) -> Format:
+        """Return the format of a clone of a volume of this format."""
+        return format
+
+    # Transfers (see transfers.py)
+
+    def export(
+        self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False
+    ) -> Steps:
+        """Copy ``volume`` on ``host``, which sees it, to ``target`` elsewhere, in the target's format."""
+        raise Unsupported(f"Images cannot be moved out of {self.label} datastores.")
+
+    @property
+    def ownership(self) -> Ownership:
+        """Who owns what is stored here."""
+        return AS_SOURCE
+
+    def makes_directory(self, volume: Volume) -> bool:
+        """Whether the volume has a directory of its own that comes and goes with it."""
+        return False
+
+    # For the methods above
+
+    def unsupported(self, capability: Capability) -> Unsupported:
+        return Unsupported(f"{self.label} datastores have no {capability.value}.")
+
+    def require(self, capability: Capability, volume: Volume) -> None:
+        """Raise Unsupported when volumes of this format lack the capability."""
+        if capability not in self.capabilities(volume.format):
+            raise Unsupported(f"{volume.format} images in {self.label} datastores have no {capability.value}.")
+
+    def check_inside(self, volume: Volume) -> None:
+        """Raise Refused when the volume does not lie in this datastore."""
+        if volume.path == self.base or not is_below(volume.path, self.base):
+            raise Refused(f"{volume.path} does not lie in the datastore at {self.base}; it was not touched.")

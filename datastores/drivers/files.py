@@ -1,0 +1,194 @@
+"""Datastores whose images and disks are files below a directory."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+from uuid import UUID
+
+from datastores.domain.errors import BadInput, Refused, Unsupported
+from datastores.domain.plan import Plan, Shell, Stage
+from datastores.domain.values import account_name, file_mode, is_below
+from datastores.domain.volumes import Capability, Capacity, Format, Volume
+from datastores.drivers.base import Steps, StorageDriver
+from datastores.hosts import capacity
+from datastores.hosts.blocks import DataBlockExists, Filesystem
+from datastores.hosts.contexts import ContextFile, ContextIsoExists, Variable
+from datastores.hosts.copies import FileConverted, FileCopied, Ownership
+from datastores.hosts.disks import DiskAbsent, DiskLinked
+from datastores.hosts.files import DirectoryPresent, FileAbsent
+from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.parsing import canonical_path
+from datastores.hosts.probes import ProbePresent, ProbeVisible
+from datastores.hosts.sizes import ImageResized
+
+ALL_FORMATS = (Format.QCOW2, Format.RAW, Format.ISO)
+
+
+class Mounted(StrEnum):
+    """On which hosts the datastore must be a mount, so that nobody fills a bare directory instead."""
+
+    NOWHERE = "nowhere"
+    CLIENTS = "clients"
+    EVERYWHERE = "everywhere"
+
+
+def words(label: str, help: str) -> dict[str, str]:
+    """Return the metadata of an option: what its form says."""
+    return {"label": label, "help": help}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileOptions:
+    """Options of every kind that keeps files in a directory."""
+
+    owner: str = field(
+        default="root",
+        metadata=words("Owner", "Account that owns images and disks, with the same id on every host."),
+    )
+    group: str = field(default="root", metadata=words("Group", "Group of images and disks."))
+    mode: str = field(default="0660", metadata=words("Mode", "Octal mode of images and disks."))
+    mounted: Mounted = field(
+        default=Mounted.CLIENTS,
+        metadata=words(
+            "Must be mounted",
+            "Where nothing is written unless it is a mount: nowhere, on the clients (all hosts but the storage host), "
+            "or everywhere.",
+        ),
+    )
+    mount_point: str = field(
+        default="", metadata=words("Mount point", "What must be mounted there; empty for the base path itself.")
+    )
+
+    def __post_init__(self) -> None:
+        account_name(self.owner), account_name(self.group)
+        if file_mode(self.mode) != self.mode:
+            raise BadInput(f"The mode {self.mode} needs four digits, such as 0660.")
+        if self.mounted not in set(Mounted):
+            raise BadInput(f"A datastore must be mounted {', '.join(Mounted)}; not {self.mounted!r}.")
+        if self.mount_point:
+            canonical_path(self.mount_point, "The mount point")
+
+
+@dataclass(frozen=True, slots=True)
+class FileDriver(StorageDriver):
+    """What the kinds of files have in common: images ``<base>/<uuid>.<format>``, disks ``<base>/<vm>/disk.<n>``."""
+
+    Options: ClassVar[type[Any]] = FileOptions
+    ds: ClassVar[str] = "fs"
+    formats: ClassVar[tuple[Format, ...]] = ALL_FORMATS
+    exports: ClassVar[tuple[Format, ...]] = ALL_FORMATS
+    imports: ClassVar[tuple[Format, ...]] = ALL_FORMATS
+
+    options: FileOptions
+
+    def __post_init__(self) -> None:
+        StorageDriver.__post_init__(self)
+        if self.options.mount_point and not is_below(self.base, self.options.mount_point):
+            raise BadInput(f"The base path {self.base} does not lie below the mount point {self.options.mount_point}.")
+
+    def capabilities(self, format: Format) -> frozenset[Capability]:
+        """A CD is neither made larger nor snapshotted."""
+        return self.can - ({Capability.RESIZE, Capability.SNAPSHOT} if format is Format.ISO else set())
+
+    @property
+    def ownership(self) -> Ownership:
+        return Ownership(self.options.owner, self.options.group, self.options.mode)
+
+    # Reading
+
+    def capacity(self, shell: Shell) -> Capacity:
+        ask = capacity.ask_room(self.base)
+        found = capacity.rooms(ask, shell.run(ask)).get(self.base)
+        if found is None:
+            raise Refused(f"There is no directory {self.base} on {self.host}. Mount or make it first.")
+        return found.capacity
+
+    def volumes(self, shell: Shell) -> tuple[Volume, ...]:
+        ask = capacity.list_files(self.base)
+        return capacity.listed(ask, shell.run(ask))
+
+    # Names
+
+    def image_path(self, uuid: UUID | str, format: Format) -> str:
+        return f"{self.base}/{UUID(str(uuid))}.{format}"
+
+    def disk_path(self, vm: int, number: int) -> str:
+        return f"{self.base}/{int(vm)}/disk.{int(number)}"
+
+    def makes_directory(self, volume: Volume) -> bool:
+        """Disks have a directory per VM. The base path is never made on the way: it may just not be mounted."""
+        return posixpath.dirname(volume.path) != self.base
+
+    # Steps
+
+    def activate(self, host: str) -> Steps:
+        wanted = self._mount_point(host)
+        ready = BaseReady(host, self.base, wanted)
+        if wanted or host != self.host:
+            return (ready,)
+        return DirectoryPresent(host, self.base, self.options.owner, self.options.group, "0755"), ready
+
+    def deactivate(self, host: str) -> Steps:
+        """Nothing: unmounting is up to whoever mounted it."""
+        return ()
+
+    def create(self, volume: Volume, filesystem: Filesystem = Filesystem.NONE) -> Steps:
+        self.check_inside(volume)
+        what = (volume.path, volume.format, volume.virtual_size, filesystem)
+        return (DataBlockExists(self.host, *what, self.ownership, self.makes_directory(volume)),)
+
+    def context(self, path: str, variables: tuple[Variable, ...], files: tuple[ContextFile, ...] = ()) -> Steps:
+        """Make the context CD of a VM, at a disk path of this datastore."""
+        volume = Volume(path, Format.ISO)
+        self.check_inside(volume)
+        return (ContextIsoExists(self.host, path, variables, files, self.ownership, self.makes_directory(volume)),)
+
+    def delete(self, volume: Volume) -> Steps:
+        self.check_inside(volume)
+        return (DiskAbsent(self.host, volume.path, self.base),)
+
+    def copy(self, source: Volume, target: Volume) -> Steps:
+        self.check_inside(target)
+        made = self.makes_directory(target)
+        return self.export(self.host, source, target, ownership=self.ownership, with_directory=made)
+
+    def link(self, volume: Volume, disk_path: str) -> Steps:
+        return (DiskLinked(self.host, disk_path, volume.path),)
+
+    def resize(self, volume: Volume, size: int) -> Steps:
+        self.require(Capability.RESIZE, volume)
+        self.check_inside(volume)
+        return (ImageResized(self.host, volume.path, volume.format, size),)
+
+    def export(
+        self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False
+    ) -> Steps:
+        if self.stands_alone(volume) and volume.format is target.format:
+            return (FileCopied(host, volume.path, target.path, ownership, with_directory),)
+        if (volume.format is Format.ISO) != (target.format is Format.ISO):
+            raise Unsupported("A CD cannot become a disk of another format, nor the other way round.")
+        source = (volume.path, volume.format.qemu)
+        return (FileConverted(host, *source, target.path, target.format, ownership, with_directory),)
+
+    def stands_alone(self, volume: Volume) -> bool:
+        """Whether the file is all there is of the volume, so that copying the file copies the disk."""
+        return True
+
+    def same_directory(self, token: str) -> Plan:
+        """Return the stages that show that every host sees the storage host's directory at the base path."""
+        probe = ProbePresent(self.host, self.base, token)
+        others = (ProbeVisible(host, self.base, token) for host in self.hosts if host != self.host)
+        return (
+            Stage("Write a probe", (probe,)),
+            Stage("Look for it on every host", tuple(others)),
+            Stage("Remove the probe", (FileAbsent(self.host, probe.path, self.base),)),
+        )
+
+    def _mount_point(self, host: str) -> str:
+        """What has to be mounted on ``host``; "" for nothing."""
+        rule = self.options.mounted
+        wanted = rule == Mounted.EVERYWHERE or (rule == Mounted.CLIENTS and host != self.host)
+        return (self.options.mount_point or self.base) if wanted else ""

@@ -1,0 +1,53 @@
+"""The kinds of datastore there are. A new kind is one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from datastores.domain.errors import BadInput
+from datastores.drivers.base import StorageDriver
+from datastores.drivers.btrfs import BtrfsDriver
+from datastores.drivers.qcow2 import Qcow2Driver
+from datastores.drivers.shared import SharedDriver
+from datastores.drivers.xfs import XfsDriver
+
+DRIVERS: dict[str, type[StorageDriver]] = {
+    driver.kind: driver
+    for driver in (
+        SharedDriver,
+        Qcow2Driver,
+        BtrfsDriver,
+        XfsDriver,
+    )
+}
+
+
+def driver_class(kind: str) -> type[StorageDriver]:
+    if kind not in DRIVERS:
+        raise BadInput(f"There is no kind of datastore called {kind!r}; there are {', '.join(DRIVERS)}.")
+    return DRIVERS[kind]
+
+
+def make_driver(
+    kind: str, *, host: str, base: str, hosts: Sequence[str] = (), options: Mapping[str, Any] | None = None
+) -> StorageDriver:
+    """Return the driver of one datastore.
+
+    :raises BadInput: an unknown kind or option, or a value that is not acceptable.
+    """
+    driver = driver_class(kind)
+    given = dict(options or {})
+    known = {field.name: field.default for field in fields(driver.Options)}
+    for name, value in given.items():
+        if name not in known:
+            raise BadInput(f"{driver.label} datastores have no option {name}.")
+        if not isinstance(value, _json_type(known[name])):
+            raise BadInput(f"The option {name} cannot be {value!r}.")
+    return driver(host, base, tuple(hosts) or (host,), driver.Options(**given))
+
+
+def _json_type(default: Any) -> type:
+    """Return the type of an option's values as they are stored; enums are texts."""
+    return next(kind for kind in (bool, int, str) if isinstance(default, kind))

@@ -1,0 +1,32 @@
+"""Any POSIX directory that is mounted at the same path on every host: NFS, GlusterFS, Lustre, MooseFS..."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from datastores.domain.volumes import Capability, Placement
+from datastores.drivers import internal_snapshots
+from datastores.drivers.files import FileDriver
+
+
+@dataclass(frozen=True, slots=True)
+class SharedDriver(FileDriver):
+    kind: ClassVar[str] = "shared"
+    label: ClassVar[str] = "Shared"
+    about: ClassVar[str] = "A directory that all hosts have mounted; disks are full copies, and VMs migrate live."
+    tm: ClassVar[str] = "shared"
+    can: ClassVar[frozenset[Capability]] = frozenset(
+        {Capability.RESIZE, Capability.SNAPSHOT, Capability.LIVE_MIGRATION}
+    )
+    persistent: ClassVar[Placement] = Placement.NONE
+    disposable: ClassVar[Placement] = Placement.SYSTEM
+
+    @property
+    def shared(self) -> bool:
+        return True
+
+    capabilities = internal_snapshots.capabilities
+    snapshot = internal_snapshots.snapshot
+    revert = internal_snapshots.revert
+    delete_snapshot = internal_snapshots.delete_snapshot

@@ -1,0 +1,46 @@
+"""Images on their way from one datastore to another: over a host that sees both, in the first common format."""
+
+from __future__ import annotations
+
+from datastores.domain.errors import Unsupported
+from datastores.domain.volumes import Format, Volume
+from datastores.drivers.base import Steps, StorageDriver
+
+
+def common_host(source: StorageDriver, target: StorageDriver) -> str:
+    """Return a host on which the paths of both are valid; one of the storage hosts if possible.
+
+    :raises Unsupported: there is none.
+    """
+    both = [host for host in source.seen_from if host in target.seen_from]
+    if not both:
+        raise Unsupported(
+            f"No host sees both {source.base} on {source.host} and {target.base} on {target.host}. "
+            "Mount one of them on a host of the other, or take a datastore that both hosts share."
+        )
+    return target.host if target.host in both else both[0]
+
+
+def common_format(source: StorageDriver, target: StorageDriver, format: Format) -> Format:
+    """Return the format in which an image travels: its own if the target takes that, else the first common one.
+
+    :raises Unsupported: there is none. A CD stays a CD.
+    """
+    if format in source.exports and format in target.imports:
+        return format
+    disks = [each for each in source.exports if each in target.imports and each is not Format.ISO]
+    if format is Format.ISO or not disks:
+        raise Unsupported(f"{source.label} and {target.label} datastores have no format in common for {format} images.")
+    return disks[0]
+
+
+def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy: Volume) -> Steps:
+    """Return the steps that make ``copy`` in ``target`` a full, independent copy of ``volume`` in ``source``.
+
+    :raises Unsupported: the two have no host or no format in common, or ``copy`` has a format the target refuses.
+    """
+    if copy.format not in target.imports or volume.format not in source.exports:
+        raise Unsupported(f"{target.label} datastores take no {copy.format} images from {source.label} datastores.")
+    target.check_inside(copy)
+    made = target.makes_directory(copy)
+    return source.export(common_host(source, target), volume, copy, ownership=target.ownership, with_directory=made)

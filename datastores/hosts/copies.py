@@ -1,0 +1,216 @@
+"""Full, independent copies: to ``<target>.part``, synced, then renamed. A target under its own name is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from datastores.domain.errors import Refused
+from datastores.domain.plan import Action, Change, Command, Detached, Output
+from datastores.domain.volumes import Format
+from datastores.hosts import qemu_img
+from datastores.hosts.capacity import FileSystem, ask_room, check_room, rooms
+from datastores.hosts.inodes import Files, Inode, around, gone, look, room_for, seen, the_file
+from datastores.hosts.parsing import canonical_path
+
+PART = ".part"
+PRIVATELY = ("sh", "-c", 'umask 077; exec "$@"', "sh")
+"""Nobody else may open a copy before it has its owner and mode: he could read it, or change it after its inspection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Who owns a file and who may use it; empty: as the file it is made from."""
+
+    owner: str = ""
+    group: str = ""
+    mode: str = ""
+
+    def or_like(self, file: Inode) -> Ownership:
+        return Ownership(self.owner or file.owner, self.group or file.group, self.mode or file.permissions)
+
+    def __bool__(self) -> bool:
+        return bool(self.owner or self.group or self.mode)
+
+    def with_mode(self, mode: str) -> Ownership:
+        """Return it with this mode, unless it has one."""
+        return replace(self, mode=self.mode or mode)
+
+    def commands(self, path: str) -> tuple[Command, ...]:
+        chown = ("chown", "--no-dereference", f"{self.owner}:{self.group}", "--", path)
+        return Command(chown), Command(("chmod", self.mode, "--", path))
+
+
+AS_SOURCE = Ownership()
+
+
+def owned_as(file: Inode) -> Ownership:
+    return Ownership(file.owner, file.group, file.permissions)
+
+
+def scratch(part: str, *operations: Command | Detached) -> tuple[Action, ...]:
+    """Return actions that touch nothing but ``part``, which is ours alone."""
+    return tuple(Action(operation, undo=gone(part), scratch=True) for operation in operations)
+
+
+def renamed(part: str, target: str) -> Action:
+    """Return what gives a complete ``part`` its name; nothing is overwritten.
+
+    An ``mv -n`` that found somebody else's file says nothing and leaves both where they are; so does its undo.
+    """
+    there, back = ("mv", "-nT", "--", part, target), ("mv", "-nT", "--", target, part)
+    return Action(Command(there), undo=Command(back))
+
+
+def into_place(part: str, target: str) -> tuple[Action, ...]:
+    """Return what turns a complete ``part`` into ``target``: its bytes on the disk first, then its name."""
+    return (*scratch(part, Detached(Command(("sync", "--", part)))), renamed(part, target))
+
+
+def check_part(host: str, files: Files, part: str) -> None:
+    """Check that what is left of an earlier attempt is a file, which is then overwritten."""
+    if part in files and not files[part].is_file:
+        raise Refused(f"{part} on {host} is {files[part].noun}; it is in the way of the copy. Remove it.")
+
+
+def stale(host: str, target: str, source: str) -> Refused:
+    return Refused(
+        f"{target} on {host} is there already, and it is not a copy of {source} as that is now: size or time differ. "
+        "Either something else has this name, or one of the two was written to. Nothing was overwritten."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CopyFacts:
+    files: Files
+    room: dict[str, FileSystem]
+
+
+@dataclass(frozen=True, slots=True)
+class FileCopied:
+    """``target`` is a full copy of the file ``source``, sharing no bytes with it, of the same format.
+
+    ``cp -P`` opens its source without following a symbolic link in the last component. A source that was written
+    to during the copy does not pass the verification, and the copy is removed.
+    An earlier attempt's ``.part`` is replaced by ``cp`` itself: a unit that still runs is attached to, not disturbed.
+    """
+
+    host: str
+    source: str
+    target: str
+    ownership: Ownership = AS_SOURCE
+    with_directory: bool = False
+
+    def __post_init__(self) -> None:
+        canonical_path(self.source)
+        canonical_path(self.target)
+
+    @property
+    def title(self) -> str:
+        return f"{self.target} is a copy of {self.source}"
+
+    @property
+    def part(self) -> str:
+        return self.target + PART
+
+    def reads(self) -> tuple[Command, ...]:
+        target, parent, above = around(self.target)
+        return look(self.source, target, self.part, parent, above), ask_room(parent, above)
+
+    def facts(self, outputs: Sequence[Output]) -> CopyFacts:
+        stat, room = self.reads()
+        return CopyFacts(seen(stat, outputs[0]), dict(rooms(room, outputs[1])))
+
+    def plan(self, facts: CopyFacts) -> Change | None:
+        source = the_file(self.host, facts.files, self.source)
+        target = facts.files.get(self.target)
+        if target is not None:
+            if not target.is_copy_of(source):
+                raise stale(self.host, self.target, self.source)
+            return None
+        check_part(self.host, facts.files, self.part)
+        directory = room_for(self.host, facts.files, self.target, with_directory=self.with_directory)
+        check_room(self.host, around(self.target)[1], facts.room, source.allocated)
+        copied = scratch(self.part, Detached(self._cp(), growing=self.part, total=source.allocated))
+        owned = scratch(self.part, *(self.ownership.or_like(source).commands(self.part) if self.ownership else ()))
+        return Change(self.title, (*directory, *copied, *owned, *into_place(self.part, self.target)))
+
+    def _cp(self) -> Command:
+        """Owner, mode and access lists come from the source only when nothing else is wanted."""
+        keep = "timestamps" if self.ownership else "mode,ownership,timestamps"
+        how = ("--sparse=always", "--reflink=never", f"--preserve={keep}", "--remove-destination")
+        before = PRIVATELY if self.ownership else ()
+        return Command((*before, "cp", *how, "-PT", "--", self.source, self.part))
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionFacts:
+    files: Files
+    room: dict[str, FileSystem]
+    source_size: int
+    target_size: int
+    """Virtual sizes in bytes; 0: there is no such file."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileConverted:
+    """``target`` holds the disk that is in ``source``, in another format, and stands alone.
+
+    ``source_format`` is the declared one, in qemu's words; it is never guessed. Backing files are read through.
+    The copy gets the source's modification time (see ``Inode.is_copy_of``).
+    """
+
+    host: str
+    source: str
+    source_format: str
+    target: str
+    target_format: Format
+    ownership: Ownership = AS_SOURCE
+    with_directory: bool = False
+
+    def __post_init__(self) -> None:
+        canonical_path(self.source)
+        canonical_path(self.target)
+
+    @property
+    def title(self) -> str:
+        return f"{self.target} is {self.source} as {self.target_format}"
+
+    @property
+    def part(self) -> str:
+        return self.target + PART
+
+    def reads(self) -> tuple[Command, ...]:
+        target, parent, above = around(self.target)
+        return (
+            look(self.source, target, self.part, parent, above),
+            ask_room(parent, above),
+            qemu_img.ask_info(self.source, self.source_format),
+            qemu_img.ask_info(target, self.target_format.qemu),
+        )
+
+    def facts(self, outputs: Sequence[Output]) -> ConversionFacts:
+        stat, room, *asked = self.reads()
+        files = seen(stat, outputs[0])
+        sizes = (
+            qemu_img.info(command, output).virtual_size if path in files else 0
+            for path, command, output in zip((self.source, self.target), asked, outputs[2:], strict=True)
+        )
+        return ConversionFacts(files, dict(rooms(room, outputs[1])), *sizes)
+
+    def plan(self, facts: ConversionFacts) -> Change | None:
+        source = the_file(self.host, facts.files, self.source)
+        target = facts.files.get(self.target)
+        if target is not None:
+            apart = target.is_file and target.identity != source.identity and target.has_time(source.modified)
+            if not apart or facts.target_size < facts.source_size:
+                raise stale(self.host, self.target, self.source)
+            return None
+        check_part(self.host, facts.files, self.part)
+        directory = room_for(self.host, facts.files, self.target, with_directory=self.with_directory)
+        check_room(self.host, around(self.target)[1], facts.room, source.allocated)
+        convert = qemu_img.convert(self.source, self.source_format, self.part, self.target_format.qemu)
+        long = Detached(Command((*PRIVATELY, *convert.argv)), growing=self.part, total=source.allocated)
+        timed = Command(("touch", "-m", "-r", self.source, "--", self.part))
+        made = scratch(self.part, long, *self.ownership.or_like(source).commands(self.part), timed)
+        return Change(self.title, (*directory, *made, *into_place(self.part, self.target)))

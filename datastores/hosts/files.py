@@ -1,0 +1,287 @@
+"""Directories, links and files."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from datastores.domain.errors import BadInput, Refused
+from datastores.domain.plan import Action, Change, Command, Output, WriteFile, read
+from datastores.domain.values import format_size, is_below
+from datastores.hosts.parsing import (
+    Entry,
+    TextFile,
+    canonical_access,
+    canonical_path,
+    editable,
+    entries,
+    entries_read,
+    expect,
+    text_file,
+    text_reads,
+)
+
+Entries = dict[str, Entry]
+
+
+def ancestors(path: str) -> tuple[str, ...]:
+    """Return the directories that ``path`` lies in, outermost first, without the root: /a/b/c -> /a, /a/b."""
+    parents: list[str] = []
+    while (path := posixpath.dirname(path)) != "/":
+        parents.insert(0, path)
+    return tuple(parents)
+
+
+def access_actions(entry: Entry, owner: str, group: str, mode: str) -> tuple[Action, ...]:
+    """Return what gives an existing entry its owner, group and mode. The mode is last: chown clears its s bits."""
+    actions: list[Action] = []
+    if (entry.owner, entry.group) != (owner, group):
+        actions.append(
+            Action(
+                Command(("chown", "-h", f"{owner}:{group}", "--", entry.path)),
+                Command(("chown", "-h", f"{entry.uid}:{entry.gid}", "--", entry.path)),
+            )
+        )
+    if entry.mode != mode or (actions and int(mode, 8) & 0o7000):
+        actions.append(
+            Action(
+                Command(("chmod", mode, "--", entry.path)),
+                Command(("chmod", entry.mode, "--", entry.path)),
+            )
+        )
+    return tuple(actions)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryPresent:
+    """``path`` is a directory with this owner, group and mode. Missing parents are made, 0755 root root."""
+
+    host: str
+    path: str
+    owner: str = "root"
+    group: str = "root"
+    mode: str = "0755"
+
+    def __post_init__(self) -> None:
+        canonical_path(self.path)
+        canonical_access(self.owner, self.group, self.mode)
+
+    @property
+    def title(self) -> str:
+        return f"directory {self.path} belongs to {self.owner}:{self.group} with mode {self.mode}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (entries_read(*ancestors(self.path), self.path),)
+
+    def facts(self, outputs: Sequence[Output]) -> Entries:
+        return entries(self.host, self.reads()[0], outputs[0])
+
+    def plan(self, facts: Entries) -> Change | None:
+        there = facts.get(self.path)
+        if there is None:
+            return Change(f"make the directory {self.path}", self._make(facts))
+        if not there.is_directory:
+            raise Refused(f"{self.path} on {self.host} is {there}, not a directory. Move it away first.")
+        actions = access_actions(there, self.owner, self.group, self.mode)
+        if not actions:
+            return None
+        before = f"{there.owner}:{there.group} {there.mode}"
+        return Change(f"{self.path}: {before} becomes {self.owner}:{self.group} {self.mode}", actions)
+
+    def _make(self, facts: Entries) -> tuple[Action, ...]:
+        missing = [path for path in ancestors(self.path) if path not in facts]
+        parents = [Action(_make_directory(path, "root", "root", "0755"), _remove(path)) for path in missing]
+        own = Action(_make_directory(self.path, self.owner, self.group, self.mode), _remove(self.path))
+        return (*parents, own)
+
+
+def _make_directory(path: str, owner: str, group: str, mode: str) -> Command:
+    return Command(("install", "-d", "-m", mode, "-o", owner, "-g", group, "--", path))
+
+
+def _remove(directory: str) -> Command:
+    return Command(("rmdir", "--", directory))
+
+
+@dataclass(frozen=True, slots=True)
+class SymlinkPresent:
+    """``path`` is a symbolic link to ``target``, an absolute path that need not exist."""
+
+    host: str
+    path: str
+    target: str
+
+    def __post_init__(self) -> None:
+        canonical_path(self.path)
+        canonical_path(self.target, "The target of the link")
+
+    @property
+    def title(self) -> str:
+        return f"{self.path} is a link to {self.target}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (entries_read(self.path),)
+
+    def facts(self, outputs: Sequence[Output]) -> Entry | None:
+        return entries(self.host, self.reads()[0], outputs[0]).get(self.path)
+
+    def plan(self, facts: Entry | None) -> Change | None:
+        if facts is None:
+            make = Command(("ln", "-sT", "--", self.target, self.path))
+            return Change(f"link {self.path} to {self.target}", (Action(make, Command(("rm", "--", self.path))),))
+        if facts.is_link and facts.target == self.target:
+            return None
+        raise Refused(
+            f"{self.path} on {self.host} is {facts}, so no link to {self.target} was made. Move it away first."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FileAbsentFacts:
+    """``entry``: None when there is nothing. The two directories as ``realpath`` gives them; "" for a missing one."""
+
+    entry: Entry | None
+    parent: str = ""
+    within: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileAbsent:
+    """``path`` is gone. It has to lie strictly below ``within``, and no link may lead out of that on the way."""
+
+    host: str
+    path: str
+    within: str
+
+    def __post_init__(self) -> None:
+        canonical_path(self.path)
+        canonical_path(self.within, "The directory")
+        if self.path == self.within or not is_below(self.path, self.within):
+            raise BadInput(f"{self.path} does not lie below {self.within}, so it is not deleted.")
+
+    @property
+    def title(self) -> str:
+        return f"{self.path} is gone"
+
+    @property
+    def _parent(self) -> str:
+        return posixpath.dirname(self.path)
+
+    def reads(self) -> tuple[Command, ...]:
+        return (
+            entries_read(self.path),
+            read("realpath", "-e", "--", self._parent, root=True),
+            read("realpath", "-e", "--", self.within, root=True),
+        )
+
+    def facts(self, outputs: Sequence[Output]) -> FileAbsentFacts:
+        look, *resolve = self.reads()
+        entry = entries(self.host, look, outputs[0]).get(self.path)
+        if entry is None:
+            return FileAbsentFacts(None)
+        found = (
+            expect(self.host, command, output).removesuffix("\n")
+            for command, output in zip(resolve, outputs[1:], strict=True)
+        )
+        return FileAbsentFacts(entry, *found)
+
+    def plan(self, facts: FileAbsentFacts) -> Change | None:
+        if facts.entry is None:
+            return None
+        relative = posixpath.relpath(self._parent, self.within)
+        if facts.parent != posixpath.normpath(posixpath.join(facts.within, relative)):
+            raise Refused(
+                f"{self._parent} on {self.host} is really {facts.parent}: a link below {self.within} leads there. "
+                "Nothing was deleted; remove the link, or name the file by its real path."
+            )
+        if not (facts.entry.is_file or facts.entry.is_link):
+            raise Refused(f"{self.path} on {self.host} is {facts.entry}, not a file. Nothing was deleted.")
+        remove = Command(("rm", "--", self.path))
+        if facts.entry.is_link:
+            undo = Command(("ln", "-sT", "--", facts.entry.target, self.path))
+            return Change(f"delete the link {self.path} to {facts.entry.target}", (Action(remove, undo),))
+        lost = f"a file of {format_size(facts.entry.size)} is lost for good"
+        return Change(f"delete {self.path}: {lost}", (Action(remove, final=True),), note="This cannot be undone.")
+
+
+@dataclass(frozen=True, slots=True)
+class FileRenamed:
+    """What was ``source`` is ``target`` now, on the same file system, so that no byte is copied."""
+
+    host: str
+    source: str
+    target: str
+
+    def __post_init__(self) -> None:
+        canonical_path(self.source)
+        canonical_path(self.target)
+        if is_below(self.target, self.source) or is_below(self.source, self.target):
+            raise BadInput(f"{self.source} cannot become {self.target}: one contains the other.")
+
+    @property
+    def title(self) -> str:
+        return f"{self.source} has the name {self.target}"
+
+    @property
+    def _parents(self) -> tuple[str, str]:
+        return posixpath.dirname(self.source), posixpath.dirname(self.target)
+
+    def reads(self) -> tuple[Command, ...]:
+        return (entries_read(*dict.fromkeys((self.source, self.target, *self._parents))),)
+
+    def facts(self, outputs: Sequence[Output]) -> Entries:
+        return entries(self.host, self.reads()[0], outputs[0])
+
+    def plan(self, facts: Entries) -> Change | None:
+        if self.source not in facts and self.target in facts:
+            return None
+        if self.source not in facts:
+            raise Refused(f"There is neither {self.source} nor {self.target} on {self.host}.")
+        if self.target in facts:
+            raise Refused(
+                f"{self.target} on {self.host} is there already ({facts[self.target]}); "
+                f"{self.source} keeps its name. Move one of them away first."
+            )
+        devices = {facts[parent].device for parent in self._parents if parent in facts}
+        if len(devices) > 1:
+            raise Refused(f"{self.source} and {self.target} lie on different file systems: it has to be copied.")
+        # -n: never over a file that came in between; then the reading after it sees both names and refuses
+        there, back = (self.source, self.target), (self.target, self.source)
+        action = Action(Command(("mv", "-nT", "--", *there)), Command(("mv", "-nT", "--", *back)))
+        return Change(f"rename {self.source} to {self.target}", (action,))
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """``path`` is a file that is ours alone, with exactly this text, owner, group and mode."""
+
+    host: str
+    path: str
+    content: str
+    owner: str = "root"
+    group: str = "root"
+    mode: str = "0644"
+
+    def __post_init__(self) -> None:
+        canonical_path(self.path)
+        canonical_access(self.owner, self.group, self.mode)
+
+    @property
+    def title(self) -> str:
+        return f"{self.path} has the wanted text"
+
+    def reads(self) -> tuple[Command, ...]:
+        return text_reads(self.path)
+
+    def facts(self, outputs: Sequence[Output]) -> TextFile:
+        return text_file(self.host, self.path, outputs)
+
+    def plan(self, facts: TextFile) -> Change | None:
+        before = editable(self.host, self.path, facts)
+        if before == self.content and facts.entry is not None:
+            actions = access_actions(facts.entry, self.owner, self.group, self.mode)
+            return Change(f"set owner and mode of {self.path}", actions) if actions else None
+        write = WriteFile(self.path, self.content, before, self.owner, self.group, self.mode)
+        verb = "write" if before is None else "change"
+        return Change(f"{verb} {self.path}", (Action(write, write.undo),))

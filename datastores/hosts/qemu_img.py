@@ -1,0 +1,152 @@
+"""qemu-img, always told the format, and limited where the file may be hostile.
+
+A guest may write any header to its raw disk; a qemu-img that guesses would then follow it to other files of the
+host. So every argv is built here, and each names the format of every file it opens.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from datastores.domain.errors import CommandFailed, Refused
+from datastores.domain.plan import Change, Command, Output, read
+from datastores.domain.volumes import Format
+from datastores.hosts.inodes import Files, look, seen, the_file
+from datastores.hosts.parsing import canonical_path
+
+INFO_MEMORY = 1 << 30
+INFO_SECONDS = 10
+CONVERT_MEMORY = 4 << 30
+"""Address space: a header may ask for tables of any size. Converting has its threads' stacks besides."""
+
+
+@dataclass(frozen=True, slots=True)
+class InternalSnapshot:
+    """A snapshot inside a qcow2 file; ``taken`` is in seconds since 1970 with nine decimals."""
+
+    name: str
+    taken: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What qemu-img says of a file; ``virtual_size`` in bytes."""
+
+    format: str
+    virtual_size: int
+    backing: str = ""
+    backing_format: str = ""
+    data_file: str = ""
+    encrypted: bool = False
+    corrupt: bool = False
+    snapshots: tuple[InternalSnapshot, ...] = ()
+
+    def snapshot(self, name: str) -> InternalSnapshot | None:
+        return next((found for found in self.snapshots if found.name == name), None)
+
+
+def ask_info(path: str, format: str) -> Command:
+    """Return the read that opens ``path`` as ``format``, also when a guest is using it."""
+    limits = (f"--as={INFO_MEMORY}", f"--cpu={INFO_SECONDS}")
+    info = ("qemu-img", "info", "--output=json", "-U", "-f", format, "--", path)
+    return read("prlimit", *limits, "--", *info, root=True)
+
+
+def info(command: Command, output: Output) -> ImageInfo:
+    """Return what ``ask_info`` learned. Ask ``stat`` whether the file is there at all.
+
+    :raises CommandFailed: qemu-img could not open it as that format.
+    """
+    if not output.ok:
+        raise CommandFailed(command.argv[command.argv.index("--") + 1 :], output.exit_status, output.stderr)
+    said = json.loads(output.stdout)
+    details = said.get("format-specific", {}).get("data", {})
+    return ImageInfo(
+        format=said["format"],
+        virtual_size=said["virtual-size"],
+        backing=said.get("full-backing-filename", said.get("backing-filename", "")),
+        backing_format=said.get("backing-filename-format", ""),
+        data_file=details.get("data-file", ""),
+        encrypted=bool(said.get("encrypted")),
+        corrupt=bool(details.get("corrupt")),
+        snapshots=tuple(
+            InternalSnapshot(each["name"], f"{each['date-sec']}.{each['date-nsec']:09d}")
+            for each in said.get("snapshots", ())
+        ),
+    )
+
+
+def convert(source: str, source_format: str, target: str, target_format: str) -> Command:
+    """Return the conversion; it reads through backing files, so the result stands alone."""
+    formats = ("-f", source_format, "-O", target_format)
+    limit = ("prlimit", f"--as={CONVERT_MEMORY}", "--")
+    return Command((*limit, "qemu-img", "convert", "-q", *formats, "--", source, target))
+
+
+def create(path: str, size: int = 0, *, base: str = "", base_format: str = "") -> Command:
+    """Return the making of a qcow2 file: an empty one, or an overlay on ``base`` (of its size, when 0)."""
+    below = ("-F", base_format, "-b", base) if base else ()
+    return Command(("qemu-img", "create", "-q", "-f", "qcow2", *below, "--", path, *((str(size),) if size else ())))
+
+
+def resize(path: str, size: int) -> Command:
+    return Command(("qemu-img", "resize", "-q", "-f", "qcow2", "--", path, str(size)))
+
+
+def snapshot(verb: str, name: str, path: str) -> Command:
+    """Return one of ``-c`` (create), ``-a`` (apply) and ``-d`` (delete), which take no -f: the format is an option.
+
+    Commas end an option and are doubled inside one.
+    """
+    image = f"driver=qcow2,file.driver=file,file.filename={path.replace(',', ',,')}"
+    return Command(("qemu-img", "snapshot", "-q", "--image-opts", verb, name, "--", image))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFacts:
+    files: Files
+    info: ImageInfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOpens:
+    """qemu-img can open the file as its format, and finds that it needs no other file.
+
+    The second opinion after ``inspection.ImageIsSafe``, never instead of it. A check: it changes nothing. While the
+    file is not there yet, its change is empty, so that a plan can be shown that makes the file first.
+    """
+
+    host: str
+    path: str
+    format: Format
+
+    def __post_init__(self) -> None:
+        canonical_path(self.path)
+
+    @property
+    def title(self) -> str:
+        return f"{self.path} opens as {self.format}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return look(self.path), ask_info(self.path, self.format.qemu)
+
+    def facts(self, outputs: Sequence[Output]) -> OpenFacts:
+        stat, details = self.reads()
+        files = seen(stat, outputs[0])
+        return OpenFacts(files, info(details, outputs[1]) if self.path in files else None)
+
+    def plan(self, facts: OpenFacts) -> Change | None:
+        if facts.info is None:
+            return Change(f"open {self.path} when it is there", ())
+        the_file(self.host, facts.files, self.path)
+        found = facts.info
+        needs = found.backing or found.data_file
+        if needs:
+            raise Refused(f"{self.path} on {self.host} needs another file, {needs!r}. Only whole images are taken.")
+        if found.encrypted:
+            raise Refused(f"{self.path} on {self.host} is encrypted; no host could start a VM from it.")
+        if found.corrupt:
+            raise Refused(f"{self.path} on {self.host} is marked corrupt. Repair it at its source and try again.")
+        return None

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import hashlib
+import secrets
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+from datastores.models import User
+
+
+class Command(BaseCommand):
+    help = "Bring database and static files up to date, and make the first admin. Safe to run at any time."
+
+    def handle(self, **options: Any) -> None:
+        call_command("check", fail_level="ERROR")
+        call_command("migrate", verbosity=0)
+        self.collect_static()
+        if not User.objects.filter(role=User.Role.ADMIN).exists():
+            self.make_admin()
+
+    def collect_static(self) -> None:
+        """Collect only when a file has changed: compressing takes seconds."""
+        stamp = settings.STATIC_ROOT / ".collected"
+        state = fingerprint([settings.BASE_DIR / "static"])
+        if not stamp.exists() or stamp.read_text() != state:
+            call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+            stamp.write_text(state)
+
+    def make_admin(self) -> None:
+        password = secrets.token_urlsafe(12)
+        path = settings.DATA_DIR / "admin_password"
+        path.touch(mode=0o600)
+        path.write_text(password + "\n")
+        User.objects.create_superuser("admin", password=password)
+
+
+def fingerprint(directories: list[Path]) -> str:
+    """Return a digest over names, sizes and times of all files below."""
+    digest = hashlib.sha256()
+    for directory in directories:
+        for path in sorted(directory.rglob("*")):
+            if path.is_file():
+                status = path.stat()
+                digest.update(f"{path}:{status.st_size}:{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

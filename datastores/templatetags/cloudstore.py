@@ -1,0 +1,85 @@
+"""The few things that templates cannot say by themselves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django import template
+from django.template.defaultfilters import date
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from datastores.domain.values import format_size
+from datastores.jobs.view import JOB_LOOK, STEP_LOOK
+from datastores.web import look
+
+register = template.Library()
+LOOKS = {
+    "object": look.OBJECT_LOOK,
+    "host": look.HOST_LOOK,
+    "vm": look.VM_LOOK,
+    "role": look.ROLE_LOOK,
+    "result": look.RESULT_LOOK,
+    "job": JOB_LOOK,
+    "step": STEP_LOOK,
+}
+
+
+@register.simple_tag
+def badge(kind: str, state: str, attribute: str = "") -> SafeString:
+    """A state: colour, icon and word. ``attribute`` marks it for a script."""
+    tone, icon = LOOKS[kind].get(state, look.UNKNOWN)  # type: ignore[attr-defined]
+    html = '<span class="st {}" {}><i class="bi bi-{}"></i><span>{}</span></span>'
+    return format_html(html, tone, attribute, icon, state)
+
+
+@register.simple_tag
+def state_icon(kind: str, state: str) -> SafeString:
+    tone, icon = LOOKS[kind].get(state, look.UNKNOWN)  # type: ignore[attr-defined]
+    return format_html('<i class="bi bi-{} ic-{}" title="{}"></i>', icon, tone, state)
+
+
+@register.simple_tag
+def when(moment: datetime | None) -> SafeString | str:
+    """A time that a script turns into "12 s ago", with the exact one on hover."""
+    if moment is None:
+        return "-"
+    words = date(timezone.localtime(moment), "j M Y H:i")
+    return format_html('<time datetime="{}">{}</time>', moment.isoformat(timespec="seconds"), words)
+
+
+@register.simple_tag
+def bar(used: int, promised: int = 0) -> SafeString:
+    """How full something is, in percent: real bytes solid, promised ones pale."""
+    used = max(0, min(100, used))
+    pale = max(0, min(100 - used, promised))
+    words = f"{used} % used, {promised} % more promised" if promised else f"{used} % used"
+    return format_html(
+        '<svg class="cap {}" viewBox="0 0 100 1" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<title>{}</title><rect width="{}" height="1"/><rect class="v" x="{}" width="{}" height="1"/></svg>',
+        look.fullness(used), words, words, used, used, pale,
+    )  # fmt: skip
+
+
+@register.filter
+def size(value: int | None) -> str:
+    return "-" if value is None else format_size(value)
+
+
+@register.filter
+def took(seconds: float | None) -> str:
+    """Return "64 ms", "1.6 s", "4 min" or "2.5 h"."""
+    if seconds is None:
+        return ""
+    if seconds < 0.1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@register.filter
+def at(mapping: dict[str, object], key: str) -> object:
+    """Return the value of a key that is only known in the template."""
+    return mapping.get(key)

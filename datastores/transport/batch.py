@@ -1,0 +1,98 @@
+"""Many commands that only read, in one round trip: one small script, its output cut apart again by a marker.
+
+The marker is 128 random bits, new for every script. Who can see the script run (``ps``) could still put the
+marker into a file that is being read: then there are more markers than commands, and the whole output is refused.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import shlex
+from collections.abc import Iterator, Sequence
+
+from datastores.domain.errors import BadInput, CommandFailed
+from datastores.domain.plan import READ_DEADLINE, Command, Output
+from datastores.transport.quoting import ENVIRONMENT, LONGEST, shell_line, with_deadline
+from datastores.transport.stream import Said
+
+FIRST_TRY = 5.0
+"""Seconds that all reads together get when none has a deadline of its own: a deadline costs two processes, and
+hardly any read ever needs it. When they are over, all are read again, each with its own."""
+
+MARK = "m=%s; n() { printf '%%s%%s.' $m $1; printf %%s $m >&2; }\n"
+
+
+class Batch:
+    """Commands that go to the host as one line of shell.
+
+    ``one_by_one``: each has its own deadline. ``sudo``: what comes before those that want root.
+    """
+
+    def __init__(self, commands: Sequence[Command], *, one_by_one: bool, sudo: tuple[str, ...] = ()) -> None:
+        self.commands = commands
+        self.one_by_one = one_by_one or any(command.timeout > READ_DEADLINE for command in commands)
+        self.marker = secrets.token_hex(16)
+        self._sudo = sudo
+
+    @property
+    def line(self) -> str:
+        """The command line: one script per run of commands with the same account."""
+        runs = itertools.groupby(self.commands, key=lambda command: command.root and bool(self._sudo))
+        scripts = [self._script(list(commands), self._sudo if root else ()) for root, commands in runs]
+        if len(scripts) == 1:
+            return f"{ENVIRONMENT}exec {scripts[0]}"
+        return ENVIRONMENT + "; ".join(f"{script} || exit $?" for script in scripts)
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which the host must have ended it."""
+        return sum(command.timeout + 5 for command in self.commands) if self.one_by_one else FIRST_TRY
+
+    def _script(self, commands: list[Command], sudo: tuple[str, ...]) -> str:
+        lines = []
+        for command in commands:
+            argv = with_deadline(command.argv, command.timeout) if self.one_by_one else command.argv
+            lines.append(f"{shell_line(argv)} </dev/null; n $?\n")
+        shell = ("sh", "-c", MARK % self.marker + "".join(lines))
+        return shell_line((*sudo, *(shell if self.one_by_one else with_deadline(shell, FIRST_TRY))))
+
+    def outputs(self, said: Said, host: str) -> list[Output]:
+        """Cut apart what the script said.
+
+        :raises CommandFailed: it did not come to its end, or its output is not in order.
+        """
+        marker = self.marker.encode()
+        stdout, stderr = said.stdout.split(marker), said.stderr.split(marker)
+        if said.status or len(stdout) != len(stderr) or len(stdout) != len(self.commands) + 1:
+            reason = stderr[-1].decode("utf-8", "replace") or "its output is not in order"
+            raise CommandFailed(("sh",), said.status, f"reading broke off: {reason}", host)
+        statuses = [int(rest.partition(b".")[0]) for rest in stdout[1:]]
+        bodies = stdout[:1] + [rest.partition(b".")[2] for rest in stdout[1:]]
+        return [
+            Output(status, body, error.decode("utf-8", "replace"))
+            for status, body, error in zip(statuses, bodies, stderr, strict=False)
+        ]
+
+
+def portions(commands: Sequence[Command]) -> Iterator[list[Command]]:
+    """Cut a long list so that each part fits into one command line.
+
+    :raises BadInput: a command has input, which reads have not.
+    """
+    portion: list[Command] = []
+    room = 0
+    for command in commands:
+        if command.stdin:
+            raise BadInput(f"{command.argv[0]} has input; commands with input run one at a time.")
+        # quoted twice: as a command in the script, and the script as an argument
+        size = len(shlex.quote(shell_line(command.argv)).encode("utf-8", "surrogateescape")) + 80
+        if portion and size > room:
+            yield portion
+            portion = []
+        if not portion:
+            room = LONGEST - 1000
+        room -= size
+        portion.append(command)
+    if portion:
+        yield portion

@@ -1,0 +1,139 @@
+"""From an address to a negotiated SSH transport whose host key is known but nobody is logged in yet."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from paramiko import Channel, ChannelException, Message, SSHException, Transport
+from paramiko.common import MSG_CHANNEL_REQUEST
+from paramiko.ssh_exception import IncompatiblePeer
+
+from datastores.domain.errors import NotConnected
+
+Wire: TypeAlias = socket.socket | Channel
+
+KEEPALIVE = 15
+DEAD_AFTER = 30
+"""Seconds until a cut link is noticed: bytes that nobody acknowledges for so long end the connection."""
+
+SOCKET_OPTIONS = {
+    "TCP_NODELAY": 1,  # without it every channel waits 40 ms for a delayed acknowledgement
+    "TCP_KEEPIDLE": KEEPALIVE,
+    "TCP_KEEPINTVL": 5,
+    "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": DEAD_AFTER * 1000,
+}
+
+# What goes wrong reaches the operator as an error of ours; without a handler Python would print it as well.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+def _on_channel_request(channel: Channel, message: Message) -> None:
+    """Keep the signal that ended a command as 128 + its number, as shells do; paramiko drops "exit-signal"."""
+    copy = Message(message.get_remainder())
+    if copy.get_text() != "exit-signal":
+        Channel._handle_request(channel, message)  # type: ignore[attr-defined]
+        return
+    copy.get_boolean()
+    name = f"SIG{copy.get_text()}"
+    channel.exit_status = 128 + signal.Signals[name] if name in signal.Signals.__members__ else 255
+    channel.status_event.set()
+
+
+class Client(Transport):
+    """A transport with modern algorithms only, AES-GCM first: it is the fastest in Python."""
+
+    _preferred_ciphers = (
+        "aes128-gcm@openssh.com",
+        "aes256-gcm@openssh.com",
+        "aes128-ctr",
+        "aes192-ctr",
+        "aes256-ctr",
+    )
+    _preferred_macs = (
+        "hmac-sha2-256-etm@openssh.com",
+        "hmac-sha2-512-etm@openssh.com",
+        "hmac-sha2-256",
+        "hmac-sha2-512",
+    )
+    _channel_handler_table = {
+        **Transport._channel_handler_table,  # type: ignore[attr-defined]
+        MSG_CHANNEL_REQUEST: _on_channel_request,
+    }
+
+
+def dial(address: str, port: int, *, timeout: float, where: str) -> socket.socket:
+    """Return a TCP connection.
+
+    :raises NotConnected: with the reason in a sentence.
+    """
+    try:
+        wire = socket.create_connection((address, port), timeout)
+    except socket.gaierror as error:
+        raise NotConnected(f"The name of {where} cannot be resolved: {error.strerror}.") from error
+    except TimeoutError as error:
+        raise NotConnected(
+            f"{where} does not answer within {timeout:g} s: it is off, its network is cut or a firewall drops us."
+        ) from error
+    except ConnectionRefusedError as error:
+        raise NotConnected(f"{where} refuses the connection: no SSH server listens there.") from error
+    except OSError as error:
+        raise NotConnected(f"{where} cannot be reached: {error.strerror or error}.") from error
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in SOCKET_OPTIONS.items():
+        if hasattr(socket, name):  # some are Linux's own
+            wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return wire
+
+
+def dial_through(jump: Transport, address: str, port: int, *, timeout: float, where: str) -> Channel:
+    """Return a channel that the jump host connected to the address.
+
+    :raises NotConnected: it could or would not.
+    """
+    try:
+        return jump.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout)
+    except ChannelException as error:
+        reason = (
+            "the jump host does not allow forwarding (AllowTcpForwarding)"
+            if error.code == 1
+            else "the jump host cannot connect to it"
+        )
+        raise NotConnected(f"{where} cannot be reached: {reason}.") from error
+    except (SSHException, EOFError, OSError) as error:
+        raise NotConnected(f"{where} cannot be reached: the jump host did not answer ({error}).") from error
+
+
+def negotiate(wire: Wire, algorithms: Sequence[str], *, timeout: float, where: str) -> Client:
+    """Return a transport over ``wire``, encrypted, with the host's key in ``get_remote_server_key()``.
+
+    ``algorithms`` are the host key algorithms to accept, in order. On an error ``wire`` is closed.
+
+    :raises NotConnected: no SSH server answered, or there is no common algorithm.
+    """
+    transport = Client(wire)
+    transport.banner_timeout = transport.auth_timeout = transport.channel_timeout = timeout
+    transport.handshake_timeout = timeout
+    transport.get_security_options().key_types = algorithms
+    try:
+        transport.start_client(timeout=timeout)
+        transport.get_remote_server_key()  # start_client comes back without an error when its time is up
+    except (SSHException, EOFError, OSError) as error:
+        transport.close()
+        wire.close()
+        raise NotConnected(f"{where} {_handshake_problem(error)}.") from error
+    return transport
+
+
+def _handshake_problem(error: Exception) -> str:
+    if isinstance(error, IncompatiblePeer):
+        return f"has no algorithm in common with us ({error}): its SSH server is too old or configured too narrowly"
+    if "banner" in str(error) or "protocol version" in str(error):
+        return "answers, but not as an SSH server"
+    if isinstance(error, EOFError | ConnectionError):
+        return "closed the connection before the keys were exchanged: it may have too many logins at once"
+    return f"did not finish the key exchange ({error or type(error).__name__})"

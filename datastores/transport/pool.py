@@ -1,0 +1,209 @@
+"""Warm connections, kept from one job to the next and shared by threads."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+from paramiko import Channel
+
+from datastores.domain.errors import CloudstoreError, NotConnected
+from datastores.transport.connection import Connection, SessionRefused, Stale, connect
+from datastores.transport.endpoint import Endpoint
+from datastores.transport.shell import SSHShell
+from datastores.transport.stream import LOST
+
+
+class Pool:
+    """Connections by endpoint. Thread-safe.
+
+    A connection carries ``sessions`` commands at once (sshd allows 10 unless MaxSessions says otherwise); above
+    that a further one is opened, at most ``connections`` to one endpoint; above that, callers queue. An endpoint
+    that differs in anything, a pinned key or a credential, is another endpoint and never finds an old connection.
+
+    ``idle`` is the time in seconds after which an unused connection is closed, ``timeout`` that for each of:
+    connecting, exchanging keys, logging in, opening a session.
+    """
+
+    def __init__(self, *, sessions: int = 8, connections: int = 4, idle: float = 600.0, timeout: float = 10.0) -> None:
+        self.sessions, self.connections, self.idle, self.timeout = sessions, connections, idle, timeout
+        self._changed = threading.Condition()
+        self._open: dict[Endpoint, list[Connection]] = {}
+        self._attempts: dict[Endpoint, Future[None]] = {}
+        self._closed = threading.Event()
+        self._sweeper: threading.Thread | None = None
+
+    def shell(self, endpoint: Endpoint) -> SSHShell:
+        """Return where commands for this endpoint run. Nothing is connected yet."""
+        return SSHShell(self, endpoint)
+
+    @contextlib.contextmanager
+    def channel(self, endpoint: Endpoint, line: bytes) -> Iterator[Channel]:
+        """Start a command line on a warm or new connection and give its channel.
+
+        :raises NotConnected: nothing was run.
+        :raises Unreachable: the connection was lost while the command was being started.
+        """
+        connection, channel = self._execute(endpoint, line)
+        try:
+            yield channel
+        finally:
+            with contextlib.suppress(*LOST):  # then it is closed already
+                channel.close()
+            self._release(connection)
+
+    def connection(self, endpoint: Endpoint) -> Connection:
+        """Return a live connection, to forward through: that takes none of its sessions."""
+        while True:
+            with self._changed:
+                if connections := self._alive(endpoint):
+                    connections[0].idle_since = time.monotonic()
+                    return connections[0]
+            self._add(endpoint)
+
+    def drop(self, endpoint: Endpoint) -> None:
+        """Close every connection to the endpoint; commands that run on them end with Unreachable."""
+        with self._changed:
+            dropped = self._open.pop(endpoint, [])
+            self._changed.notify_all()
+        for connection in dropped:
+            connection.close()
+
+    def close(self) -> None:
+        """Close everything. The pool cannot be used again."""
+        with self._changed:
+            self._closed.set()
+            dropped = [connection for connections in self._open.values() for connection in connections]
+            self._open.clear()
+            self._changed.notify_all()
+        for connection in dropped:
+            connection.close()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- finding a connection
+
+    def _execute(self, endpoint: Endpoint, line: bytes) -> tuple[Connection, Channel]:
+        while True:
+            connection, fresh = self._acquire(endpoint)
+            try:
+                return connection, connection.execute(line)
+            except SessionRefused:
+                self._lower_limit(connection)
+            except Stale:
+                self._release(connection)
+                connection.close()
+                if fresh:
+                    raise
+            except BaseException:
+                self._release(connection)
+                raise
+
+    def _acquire(self, endpoint: Endpoint) -> tuple[Connection, bool]:
+        """Return a connection with room for one more command, counted in, and whether it was just made for this."""
+        fresh = False
+        while True:
+            with self._changed:
+                connections = self._alive(endpoint)
+                if roomy := [connection for connection in connections if connection.users < connection.limit]:
+                    chosen = min(roomy, key=lambda connection: connection.users)
+                    chosen.users += 1
+                    return chosen, fresh
+                if len(connections) >= self.connections:
+                    self._changed.wait(self.timeout)
+                    continue
+            fresh = self._add(endpoint)
+
+    def _alive(self, endpoint: Endpoint) -> list[Connection]:
+        """Return the live connections and forget the dead ones. The lock is held."""
+        if self._closed.is_set():
+            raise NotConnected("The connections are being closed: this process is ending.")
+        connections = [connection for connection in self._open.get(endpoint, []) if connection.alive]
+        self._open[endpoint] = connections
+        return connections
+
+    def _release(self, connection: Connection) -> None:
+        with self._changed:
+            connection.users -= 1
+            connection.idle_since = time.monotonic()
+            self._changed.notify_all()
+
+    def _lower_limit(self, connection: Connection) -> None:
+        """Learn how many sessions the host allows: as many as there are beside the one it refused."""
+        self._release(connection)
+        with self._changed:
+            if not connection.users:
+                raise NotConnected(f"{connection.endpoint.where} opens no session (MaxSessions); nothing was run.")
+            connection.limit = min(connection.limit, connection.users)
+
+    # ---- making and ending connections
+
+    def _add(self, endpoint: Endpoint) -> bool:
+        """Open one more connection, or wait for the one that another thread is opening and share its fate.
+
+        Returns whether it was this thread that opened it.
+        """
+        with self._changed:
+            attempt = self._attempts.get(endpoint)
+            if not attempt:
+                mine = self._attempts[endpoint] = Future()
+        if attempt:
+            attempt.result()
+            return False
+        try:
+            self._connect(endpoint)
+        except CloudstoreError as error:
+            self._attempts.pop(endpoint)
+            mine.set_exception(error)
+            raise
+        except BaseException:  # this thread's own affair: let the others try
+            self._attempts.pop(endpoint)
+            mine.set_result(None)
+            raise
+        self._attempts.pop(endpoint)
+        mine.set_result(None)
+        return True
+
+    def _connect(self, endpoint: Endpoint) -> None:
+        jump = self.connection(endpoint.jump) if endpoint.jump else None
+        connection = connect(endpoint, timeout=self.timeout, jump=jump)
+        connection.limit = self.sessions
+        with self._changed:
+            if self._closed.is_set():
+                connection.close()
+                return
+            self._open.setdefault(endpoint, []).append(connection)
+            self._changed.notify_all()
+            if not self._sweeper:
+                self._sweeper = threading.Thread(target=self._sweep, name="ssh-sweeper", daemon=True)
+                self._sweeper.start()
+
+    def _sweep(self) -> None:
+        """Close, every few seconds, what is dead, stuck or idle for too long."""
+        while not self._closed.wait(min(5.0, self.idle / 4)):
+            with self._changed:
+                useless = self._useless()
+                for endpoint, connections in list(self._open.items()):
+                    self._open[endpoint] = [each for each in connections if each not in useless]
+                    if not self._open[endpoint]:
+                        del self._open[endpoint]
+            for connection in useless:
+                connection.close()
+
+    def _useless(self) -> set[Connection]:
+        every = [connection for connections in self._open.values() for connection in connections]
+        jumps = {connection.jump for connection in every if connection.alive}
+        long_ago = time.monotonic() - self.idle
+        return {
+            each
+            for each in every
+            if not each.alive or each.stuck
+            or (not each.users and each.idle_since < long_ago and each not in jumps)
+        }  # fmt: skip

@@ -1,0 +1,64 @@
+"""The only place where argv lists become text for a shell.
+
+The text is for a POSIX shell (sh, dash, bash, zsh, ksh); a connection checks once that the account's login
+shell is one, because others (fish, csh) read the same quotes differently.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from datastores.domain.errors import BadInput
+
+LONGEST = 120_000
+"""Bytes of one command line. Linux hands at most 128 KiB to a program as a single argument (MAX_ARG_STRLEN),
+and sshd gives the whole line to the login shell as one."""
+
+ENVIRONMENT = 'export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"; '
+"""Before every command: messages that can be parsed, and the programs of an administrator for every account."""
+
+KILL_AFTER = 5
+STOPPED = "timeout: sending signal"
+
+
+def with_deadline(argv: Sequence[str], seconds: float) -> tuple[str, ...]:
+    """Return ``argv`` so that the host itself ends it when its time is up, whatever becomes of us.
+
+    :raises BadInput: as ``shell_line``; or no time at all, which ``timeout`` would take for no limit.
+    """
+    _check(argv)
+    if not 0 < seconds < 1e9:
+        raise BadInput(f"The time for {argv[0]} is {seconds} s; it must be more than nothing, and end.")
+    return ("timeout", "--verbose", f"--kill-after={KILL_AFTER}", f"{seconds:g}", *argv)
+
+
+def shell_line(argv: Sequence[str]) -> str:
+    """Return ``argv`` as one line that a POSIX shell splits into exactly these words.
+
+    :raises BadInput: there is no word, or one that no program can receive.
+    """
+    _check(argv)
+    return shlex.join(argv)
+
+
+def encode_line(line: str) -> bytes:
+    """Return the bytes of a command line. File names that are not UTF-8 pass as surrogate escapes.
+
+    :raises BadInput: it has characters that no encoding knows, or is too long.
+    """
+    try:
+        encoded = line.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise BadInput(f"An argument contains half a character (U+{ord(line[error.start]):04X}).") from error
+    if len(encoded) > LONGEST:
+        raise BadInput(f"A command line has {len(encoded)} bytes; a host takes at most {LONGEST}.")
+    return encoded
+
+
+def _check(argv: Sequence[str]) -> None:
+    if not argv or not argv[0]:
+        raise BadInput("A command needs the name of a program.")
+    for word in argv:
+        if "\0" in word:
+            raise BadInput(f"An argument of {argv[0]} contains a NUL character; no program can receive that.")

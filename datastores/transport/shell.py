@@ -1,0 +1,156 @@
+"""Run commands on a host over warm connections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from datastores.domain.errors import AuthenticationFailed, BadInput, TimedOut
+from datastores.domain.plan import Command, Detached, OnOutput, OnProgress, Output
+from datastores.transport.batch import Batch, portions
+from datastores.transport.detached import Unit
+from datastores.transport.endpoint import Endpoint
+from datastores.transport.quoting import (
+    ENVIRONMENT,
+    KILL_AFTER,
+    STOPPED,
+    encode_line,
+    shell_line,
+    with_deadline,
+)
+from datastores.transport.stream import Follower, Said
+
+if TYPE_CHECKING:
+    from datastores.transport.pool import Pool
+
+GRACE = 10.0
+"""Seconds that an answer may be later than the host's own deadline."""
+
+_NO_SUDO = re.compile(
+    r"sudo: a (password|terminal) is required.*|sudo: .*account.*expired.*|\S+ is not in the sudoers file.*"
+    r"|Sorry, user .* (is not allowed to|may not) .*|sudo: (command )?not found"
+)
+"""What sudo says when it runs nothing. It must not pass for the command's own exit status 1: ``test -e`` would
+read it as "is not there"."""
+
+
+class SSHShell:
+    """A ``datastores.domain.plan.Shell`` over SSH. Cheap to make; may be shared by threads."""
+
+    def __init__(self, pool: Pool, endpoint: Endpoint) -> None:
+        self.host = endpoint.name
+        self.endpoint = endpoint
+        self._pool = pool
+        self._sudo = () if endpoint.is_root else ("sudo", "-n", "--")
+
+    def __repr__(self) -> str:
+        return f"<SSHShell {self.endpoint.account}@{self.endpoint.where}>"
+
+    def run(self, command: Command, *, on_output: OnOutput | None = None) -> Output:
+        """Run one command. A non-zero exit is an Output, not an error; 128 + N: ended by signal N.
+
+        ``on_output`` gets stdout and stderr as they come; the Output then holds only the last 64 KiB of each.
+
+        :raises TimedOut: the host ended it because its time was up.
+        :raises NotConnected: nothing was run; AuthenticationFailed when sudo refuses the account.
+        :raises Unreachable: the connection was lost; the outcome is unknown.
+        """
+        argv = with_deadline(command.argv, command.timeout)
+        line = f"{ENVIRONMENT}exec {shell_line((*self._sudo, *argv) if command.root else argv)}"
+        said = self._say(line, command, command.timeout + KILL_AFTER, on_output)
+        stderr = said.stderr.decode("utf-8", "replace")
+        if said.status > 128 and not stderr:
+            stderr = f"ended by signal {said.status - 128}"
+        output = Output(said.status, said.stdout, stderr)
+        if _was_stopped(output):
+            raise TimedOut(command.argv, said.status, _without_notice(output.stderr, command.timeout), self.host)
+        return output
+
+    def run_many(self, commands: Sequence[Command]) -> list[Output]:
+        """Run commands that only read, in order, in one round trip. One whose time was up gives exit status 124.
+
+        They may run twice: when one of them hangs, all are read again with a deadline for each.
+
+        :raises NotConnected: nothing was run; AuthenticationFailed when sudo refuses the account.
+        :raises Unreachable: the connection was lost, or the host is silent.
+        :raises CommandFailed: reading broke off.
+        """
+        return [output for portion in portions(commands) for output in self._read(portion)]
+
+    def _read(self, commands: list[Command]) -> list[Output]:
+        batch = Batch(commands, one_by_one=False, sudo=self._sudo)
+        said = self._run_batch(batch)
+        if not batch.one_by_one and said.status and STOPPED.encode() in said.stderr:
+            batch = Batch(commands, one_by_one=True, sudo=self._sudo)
+            said = self._run_batch(batch)
+        outputs = batch.outputs(said, self.host)
+        return [
+            Output(124, output.raw, _without_notice(output.stderr, command.timeout)) if _was_stopped(output) else output
+            for command, output in zip(commands, outputs, strict=True)
+        ]
+
+    def _run_batch(self, batch: Batch) -> Said:
+        root = any(command.root for command in batch.commands)
+        return self._say(batch.line, Command(("sh",), root=root), batch.patience)
+
+    def _say(self, line: str, command: Command, patience: float, on_output: OnOutput | None = None) -> Said:
+        """Run a command line that stands for ``command``."""
+        stdin = _as_bytes(command)
+        with self._pool.channel(self.endpoint, encode_line(line)) as channel:
+            follower = Follower(channel, command.argv, host=self.host, patience=patience + GRACE, on_output=on_output)
+            said = follower.follow(stdin)
+        if self._sudo and command.root and said.status:
+            self._check_sudo(said.stderr.decode("utf-8", "replace"))
+        return said
+
+    def _check_sudo(self, stderr: str) -> None:
+        if refusal := _NO_SUDO.search(stderr):
+            raise AuthenticationFailed(
+                f"The account {self.endpoint.account} may not run commands as root on {self.host} "
+                f"({refusal[0].strip()}); this one was not run. Give it sudo without a password (NOPASSWD: ALL)."
+            )
+
+    def run_detached(
+        self,
+        unit: str,
+        detached: Detached,
+        *,
+        on_output: OnOutput,
+        on_progress: OnProgress,
+        cancelled: Callable[[], bool],
+        patience: float = 900.0,
+    ) -> Output:
+        """Start the systemd unit, or attach to it when it is already there, and follow it to its end.
+
+        ``on_output`` gets everything that the unit wrote, from its beginning, also when attaching. The Output's
+        ``stderr`` holds the last lines. ``patience``: seconds for which a lost host is waited for. The command's
+        ``timeout`` does not count here: what is detached takes as long as it takes.
+
+        :raises Cancelled: it was asked to stop, and was seen gone.
+        :raises NotConnected: the host could not be reached at the start; nothing was run.
+        :raises Unreachable: the host did not come back within ``patience``; the unit may run on.
+        :raises CommandFailed: the host could not start the unit.
+        :raises BadInput: the unit's name or the command cannot be used.
+        """
+        return Unit(self, unit, detached, patience=patience).follow(on_output, on_progress, cancelled)
+
+    def forget_unit(self, unit: str) -> None:
+        """Stop a unit if it runs, and remove it and its log. No error when there is none."""
+        Unit(self, unit).remove()
+
+
+def _as_bytes(command: Command) -> bytes:
+    try:
+        return command.stdin.encode("latin-1")
+    except UnicodeEncodeError:  # would hold the whole input, which may be secret
+        raise BadInput(f"The input of {command.argv[0]} is not bytes in latin-1.") from None
+
+
+def _was_stopped(output: Output) -> bool:
+    return output.exit_status in {124, 137} and STOPPED in output.stderr
+
+
+def _without_notice(stderr: str, seconds: float) -> str:
+    lines = [line for line in stderr.splitlines() if not line.startswith(STOPPED)]
+    return "\n".join([*lines, f"stopped because its {seconds:g} s were over"])

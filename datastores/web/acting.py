@@ -1,0 +1,66 @@
+"""What action views share: ask for a job, write a row with its audit entry, ask for the typed name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.db import models
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+
+from datastores.jobs.submit import submit
+from datastores.models import Job
+from datastores.models.audit import record
+from datastores.web.access import Request, client_address, wants_json
+
+ACCEPTED = 202
+
+
+def start(request: Request, kind: str, params: dict[str, Any] | None = None, **targets: models.Model | None) -> Job:
+    """Submit a job on behalf of the person.
+
+    :raises CloudstoreError: refused.
+    """
+    return submit(kind, user=request.user, address=client_address(request), params=params, **targets)
+
+
+def started(request: Request, job: Job) -> HttpResponse:
+    """Answer a request that became a job: its page, or its address for a program."""
+    if wants_json(request):
+        return JsonResponse({"jobs": [job_line(job)]}, status=ACCEPTED)
+    return redirect(job)
+
+
+def job_line(job: Job) -> dict[str, Any]:
+    return {"uuid": str(job.uuid), "url": job.get_absolute_url(), "disk": job.disk_id}
+
+
+def note(request: Request, action: str, target: object, **detail: Any) -> None:
+    """Write an audit entry for something that was done at once; belongs into the transaction of the change."""
+    address = client_address(request)
+    record(action, user=request.user, address=address, target=target, result="done", **detail)
+
+
+def done(request: Request, words: str, to: Any, *arguments: Any) -> HttpResponse:
+    """Go to a page with a message."""
+    messages.success(request, words)
+    return redirect(to, *arguments)
+
+
+def ask_name(request: Request, name: str, question: str) -> HttpResponse | None:
+    """Return None when the name was typed; otherwise the page that asks for it.
+
+    The dialog in the browser sends it along (``data-confirm-name``); this page is for those without scripts.
+    """
+    typed = request.POST.get("confirm_name", "")
+    if typed == name:
+        return None
+    context = {"name": name, "question": question, "wrong": bool(typed), "fields": other_fields(request)}
+    return render(request, "datastores/confirm.html", context)
+
+
+def other_fields(request: Request) -> list[tuple[str, str]]:
+    """Return what was sent besides the name and the token, to be sent again."""
+    skipped = {"confirm_name", "csrfmiddlewaretoken"}
+    return [(key, value) for key, values in request.POST.lists() if key not in skipped for value in values]

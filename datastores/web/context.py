@@ -1,0 +1,73 @@
+"""What every page shows around its content."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q
+from django.http import HttpRequest
+from django.urls import reverse
+
+from datastores.domain.states import WITH_WORKER, HostState, JobState
+from datastores.models import Cluster, Datastore, Host, Image, Job, User, VirtualMachine
+
+UNDER_WAY = [JobState.QUEUED.value, *(state.value for state in WITH_WORKER)]
+TROUBLED = Q(state__in=[HostState.UNREACHABLE, HostState.QUARANTINED])
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An entry of the side navigation."""
+
+    label: str
+    icon: str
+    url: str
+    here: bool
+    count: int | None = None
+    bad: bool = False
+
+
+def chrome(request: HttpRequest) -> dict[str, Any]:
+    """Context processor. Nothing is counted before a template asks."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return {}
+    return {
+        "navigation": functools.partial(navigation, request.path, user),
+        "running_jobs": lambda: Job.objects.visible_to(user).filter(state__in=UNDER_WAY).count(),
+    }
+
+
+def navigation(path: str, user: User) -> Iterator[tuple[str, list[Link]]]:
+    """Yield (title of the group, its links) for what the person may see."""
+
+    def link(label: str, icon: str, name: str, count: int | None = None, *, bad: bool = False) -> Link:
+        url = reverse(name)
+        return Link(label, icon, url, path.startswith(url) if url != "/" else path == url, count, bad)
+
+    def rows(model: Any) -> int:
+        return model.objects.visible_to(user).count()  # type: ignore[no-any-return]
+
+    yield "", [link("Overview", "speedometer2", "overview")]
+    storage = [link("Datastores", "hdd-stack", "datastore-list", rows(Datastore))] if user.sees_everything else []
+    yield "Storage", [
+        *storage,
+        link("Images", "disc", "image-list", rows(Image)),
+        link("Virtual machines", "pc-display", "vm-list", rows(VirtualMachine)),
+    ]
+    if user.sees_everything:
+        troubled = Host.objects.filter(TROUBLED).count()
+        yield "Infrastructure", [
+            link("Hosts", "server", "host-list", troubled or rows(Host), bad=bool(troubled)),
+            link("Clusters", "diagram-3", "cluster-list", rows(Cluster)),
+        ]
+    yield "Work", [link("Jobs", "list-task", "job-list"), link("Audit", "journal-check", "audit-list")]
+    if user.role == User.Role.ADMIN:
+        yield "Administration", [
+            link("Users", "people", "user-list"),
+            link("Credentials", "key", "credential-list"),
+            *([link("Queues", "stack", "admin:django_rq_dashboard_changelist")] if user.is_superuser else []),
+        ]

@@ -1,0 +1,56 @@
+"""Refusals as the person sees them: on the page they came from, in the partial, or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.urls import resolve, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from datastores.domain.errors import BadInput, CloudstoreError
+from datastores.web.access import wants_json
+
+
+class OperatorErrorMiddleware:
+    """Turns a CloudstoreError that a view did not show at a form into an answer for the person."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, CloudstoreError):
+            return None
+        status, error = 400 if isinstance(exception, BadInput) else 409, str(exception)
+        if wants_json(request):
+            return JsonResponse({"error": error}, status=status)
+        if getattr(request, "htmx", False):
+            response = render(request, "datastores/_refused.html", {"error": error}, status=status)
+            response["HX-Retarget"], response["HX-Reswap"] = "#messages", "innerHTML"
+            return response
+        if request.method == "POST":
+            messages.error(request, error)
+            return HttpResponseRedirect(came_from(request))
+        return render(request, "datastores/refused.html", {"error": error}, status=status)
+
+
+def came_from(request: HttpRequest) -> str:
+    """Return the page with the button: the referrer if it is ours, else the nearest page above this address."""
+    referrer = request.headers.get("Referer", "")
+    if url_has_allowed_host_and_scheme(referrer, {request.get_host()}, require_https=request.is_secure()):
+        return referrer
+    path = request.path
+    while path.count("/") > 2:
+        path = path.rstrip("/").rpartition("/")[0] + "/"
+        try:
+            found = resolve(path)
+        except Http404:
+            continue
+        if getattr(found.func, "rule", None) and found.func.rule.read:
+            return path
+    return reverse("overview")
+

@@ -1,0 +1,36 @@
+"""What is known of a host, for its page."""
+
+from __future__ import annotations
+
+from datastores.hosts.facts import HostFacts
+from datastores.hosts.software import Rights
+from datastores.models import Host
+
+SKEW = 1.0
+"""Seconds; more makes certificates, leases and logs disagree."""
+
+
+def known(host: Host) -> HostFacts | None:
+    """Return the facts as they were read last; None: never, or by another version of cloudstore."""
+    try:
+        return HostFacts.from_json(host.facts) if host.facts else None
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
+def warnings(host: Host, facts: HostFacts | None) -> list[str]:
+    """Return what an operator should know before using the host, in sentences."""
+    found = []
+    if host.clock_skew is not None and abs(host.clock_skew) > SKEW:
+        ahead = "ahead of" if host.clock_skew > 0 else "behind"
+        found.append(f"Its clock is {abs(host.clock_skew):.1f} s {ahead} ours. Set up NTP there.")
+    if facts is None:
+        return found
+    if facts.rights == "none":
+        found.append(f"{host.account} cannot become root there ({facts.rights}): nothing can be changed. See the sudoers file.")
+    found += [f"The RAID {array.name} is degraded. Replace the failed disk." for array in facts.arrays if array.degraded]
+    found += [
+        f"The RAID {array.name} has no hot spare." for array in facts.arrays
+        if not array.spares and array.level not in {"raid0", "linear"}
+    ]  # fmt: skip
+    return found + list(facts.problems)

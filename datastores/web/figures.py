@@ -1,0 +1,127 @@
+"""The figures of the overview, from the rows that the person may see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count, Q
+from django.urls import reverse
+from django.utils import timezone
+
+from datastores.domain.states import HostState, JobState
+from datastores.domain.values import format_size
+from datastores.models import Datastore, Host, Job, User
+from datastores.web.context import TROUBLED, UNDER_WAY
+from datastores.web.look import HOST_LOOK, NEARLY_FULL
+
+DAY = timedelta(hours=24)
+MOST_CLONES = 20_000
+"""Clones of which the percentiles are computed, the newest."""
+ATTENTION = 8
+BROKEN = (JobState.FAILED, JobState.ERRORED, JobState.INTERRUPTED, JobState.AWAITING)
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something that needs a person: what, about what, why, and the next thing to do."""
+
+    tone: str
+    icon: str
+    word: str
+    name: str
+    text: str
+    url: str
+    action: str
+
+
+def percentile(ordered: list[float], percent: int) -> float | None:
+    """Return the nearest-rank percentile of sorted values."""
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)] if ordered else None
+
+
+def clone_seconds(user: User) -> dict[str, Any]:
+    """Return how long disks took from the click to ready in the last day."""
+    since = timezone.now() - DAY
+    jobs = Job.objects.visible_to(user).filter(kind="disk.create", state=JobState.SUCCEEDED, ended_at__gte=since)
+    times = jobs.order_by("-pk").values_list("created_at", "ended_at")[:MOST_CLONES]
+    seconds = sorted((ended - created).total_seconds() for created, ended in times)
+    return {"p50": percentile(seconds, 50), "p95": percentile(seconds, 95), "count": len(seconds)}
+
+
+def job_counts(user: User) -> dict[str, int]:
+    since = timezone.now() - DAY
+    states = ("succeeded", "failed", "errored", "cancelled")
+    counts = {state: Count("pk", filter=Q(state=state)) for state in states}
+    return Job.objects.visible_to(user).filter(created_at__gte=since).aggregate(total=Count("pk"), **counts)
+
+
+def host_counts() -> dict[str, int]:
+    ready = Count("pk", filter=Q(state=HostState.READY, maintenance=False))
+    return Host.objects.aggregate(total=Count("pk"), ready=ready, troubled=Count("pk", filter=TROUBLED))
+
+
+def space(datastores: list[Datastore]) -> dict[str, Any]:
+    """Return the bytes of all measured datastores together."""
+    measured = [datastore for datastore in datastores if datastore.total]
+    total = sum(datastore.total or 0 for datastore in measured)
+    used = sum(datastore.used or 0 for datastore in measured)
+    promised = sum(promised_bytes(datastore) for datastore in measured)
+    return {
+        "total": total, "used": used, "promised": promised,
+        "used_percent": round(100 * used / total) if total else 0,
+        "promised_percent": round(100 * promised / total) if total else 0,
+        "measured_at": min((each.measured_at for each in measured if each.measured_at), default=None),
+    }  # fmt: skip
+
+
+def promised_bytes(datastore: Any) -> int:
+    """Return what images and disks may still grow by; the figures are those of ``with_figures``."""
+    return max(0, datastore.virtual - datastore.real)
+
+
+def promised_percent(datastore: Any) -> int:
+    return round(100 * promised_bytes(datastore) / datastore.total) if datastore.total else 0
+
+
+def concerns(user: User, datastores: list[Datastore]) -> list[Concern]:
+    """Return what needs attention, the worst first."""
+    found = [host_concern(host) for host in Host.objects.filter(TROUBLED)] if user.sees_everything else []
+    since = timezone.now() - DAY
+    jobs = Job.objects.visible_to(user).filter(state__in=BROKEN).exclude(state__in=BROKEN[:2], ended_at__lt=since)
+    found += [job_concern(job) for job in jobs.order_by("-pk")[:ATTENTION]]
+    found += [full_concern(each) for each in datastores if each.total and each.used_percent > NEARLY_FULL]
+    return sorted(found, key=lambda concern: concern.tone != "bad")
+
+
+def host_concern(host: Host) -> Concern:
+    tone, icon = HOST_LOOK[host.state]
+    if host.state == HostState.QUARANTINED:
+        text, action = "Its host key is not the pinned one. Jobs for it are refused.", "Compare the keys"
+    else:
+        text, action = host.error or "It does not answer.", "Look at it"
+    return Concern(tone, icon, host.state, host.name, text, reverse("host", args=[host.pk]), action)
+
+
+def job_concern(job: Job) -> Concern:
+    url = job.get_absolute_url()
+    if job.state == JobState.AWAITING:
+        return Concern("warn", "hand-index", "awaiting approval", job.title, "Nothing has changed yet.",
+                       reverse("plan", args=[job.uuid]), "Look at the plan")  # fmt: skip
+    if job.state == JobState.INTERRUPTED:
+        return Concern("warn", "plug", job.state, job.title, job.error, url, "Resume or undo")
+    return Concern("bad", "x-lg", job.state, job.title, job.error, url, "See what was left")
+
+
+def full_concern(datastore: Datastore) -> Concern:
+    tone = "bad" if datastore.used_percent >= 90 else "warn"
+    text = f"{datastore.used_percent} % used, {format_size(datastore.free or 0)} free."
+    url = f"{reverse('image-list')}?sort=-real_size&q={datastore.name}"
+    return Concern(tone, "hdd", "nearly full", datastore.name, text, url, "Largest images")
+
+
+def running(user: User) -> list[Job]:
+    jobs = Job.objects.visible_to(user).filter(state__in=UNDER_WAY)
+    steps = {"steps_total": Count("steps"), "steps_done": Count("steps", filter=Q(steps__ended_at__isnull=False))}
+    return list(jobs.annotate(**steps).order_by("-pk")[:ATTENTION])

@@ -1,0 +1,150 @@
+"""What our forms have in common: Bootstrap's classes, and errors of the domain as errors of a field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.forms.models import ModelChoiceIterator
+from django.http import HttpResponse
+
+from datastores.domain import values
+from datastores.domain.errors import BadInput, CloudstoreError
+from datastores.web.access import Request, wants_json
+
+CHECKS = (forms.CheckboxInput, forms.RadioSelect, forms.CheckboxSelectMultiple)
+
+
+class Form(forms.Form):
+    """A form in our looks; ``django/forms/field.html`` lays its fields out."""
+
+    template_name = "datastores/form.html"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("label_suffix", "")
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            dress(field)
+
+    def full_clean(self) -> None:
+        super().full_clean()
+        for name in self._errors or ():
+            if name in self.fields:
+                attributes = self.fields[name].widget.attrs
+                attributes["class"] = f"{attributes.get('class', '')} is-invalid"
+
+
+class ModelForm(Form, forms.ModelForm):  # type: ignore[type-arg]
+    """The same over a row; uniqueness is checked by Django."""
+
+
+def dress(field: forms.Field) -> None:
+    """Give the field's widget the class that Bootstrap wants."""
+    widget = field.widget
+    css = "form-select" if isinstance(widget, forms.Select) else "form-control"
+    if isinstance(widget, CHECKS):
+        css = "form-check-input"
+    widget.attrs["class"] = f"{css} {widget.attrs.get('class', '')}".strip()
+    if isinstance(widget, forms.Textarea):
+        widget.attrs.setdefault("rows", 4)
+    widget.attrs.setdefault("autocomplete", "off")
+
+
+class CheckedField(forms.CharField):
+    """Text that a validator of the domain brings into canonical form."""
+
+    def __init__(self, check: Callable[[str], str], *, mono: bool = False, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", 1200)
+        super().__init__(**kwargs)
+        self.check = check
+        self.widget.attrs |= {"spellcheck": "false", **({"class": "mono"} if mono else {})}
+
+    def clean(self, value: Any) -> str:
+        text = super().clean(value)
+        return checked(self.check, text) if text else ""
+
+
+class NameField(CheckedField):
+    """The name of an image, datastore, VM, cluster, snapshot or credential."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(values.object_name, **({"label": "Name"} | kwargs))
+
+
+class SizeField(forms.CharField):
+    """A size such as "25 GiB"; bytes when cleaned."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**({"label": "Size", "max_length": 30} | kwargs))
+        self.widget.attrs["placeholder"] = "25 GiB"
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        return checked(values.parse_size, text) if text else None
+
+
+class LinesField(forms.CharField):
+    """One value a line, each through a validator of the domain; a list when cleaned."""
+
+    widget = forms.Textarea
+
+    def __init__(self, check: Callable[[str], str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.check = check
+        self.widget.attrs |= {"spellcheck": "false", "class": "mono"}
+
+    def clean(self, value: Any) -> list[str]:  # type: ignore[override]
+        lines = [line.strip() for line in super().clean(value).splitlines()]
+        return [checked(self.check, line) for line in lines if line]
+
+
+class ShortIterator(ModelChoiceIterator):  # type: ignore[type-arg]
+    """Offers only the newest rows; any other that the person may see is accepted too."""
+
+    offered = 300
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.field.empty_label is not None:
+            yield "", self.field.empty_label
+        for row in self.queryset.order_by("-pk")[: self.offered]:
+            yield self.choice(row)
+
+
+class RowField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """A choice among rows of which there may be very many."""
+
+    iterator = ShortIterator
+
+
+def checked(check: Callable[[str], Any], text: str) -> Any:
+    """Return the checked value. Raises ValidationError with the words of the domain."""
+    try:
+        return check(text)
+    except BadInput as error:
+        raise ValidationError(str(error)) from error
+
+
+def attempt(
+    request: Request,
+    form: forms.BaseForm,
+    act: Callable[[dict[str, Any]], HttpResponse],
+    show: Callable[[], HttpResponse],
+) -> HttpResponse:
+    """Act when the form is sent and valid. Otherwise, or when it is refused, show it with what was entered.
+
+    :raises CloudstoreError: it was refused, and a program asked: ``OperatorErrorMiddleware`` answers that.
+    """
+    if request.method != "POST":
+        return show()
+    if form.is_valid():
+        try:
+            return act(form.cleaned_data)
+        except CloudstoreError as error:
+            if wants_json(request):
+                raise
+            form.add_error(None, str(error))
+    elif wants_json(request):
+        raise BadInput(" ".join(message for messages in form.errors.values() for message in messages))
+    return show()

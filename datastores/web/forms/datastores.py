@@ -1,0 +1,114 @@
+"""A new datastore. The options of a kind come from its driver, as a dataclass; here they become fields."""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import StrEnum
+from typing import Any
+
+from django import forms
+
+from datastores.domain import values
+from datastores.domain.states import HostState
+from datastores.drivers.base import StorageDriver
+from datastores.drivers.registry import DRIVERS
+from datastores.models import Cluster, Datastore, Host
+from datastores.web.forms.base import CheckedField, Form, LinesField, NameField, dress
+
+TYPES = (
+    (Datastore.Type.IMAGE, "Images: masters from which VM disks are made"),
+    (Datastore.Type.SYSTEM, "System: disks of running VMs, no images"),
+    (Datastore.Type.FILE, "Files: kernels, RAM disks, context"),
+)
+
+
+def option_field(field: dataclasses.Field[Any]) -> forms.Field:
+    """Return a form field for one option of a kind; its type is that of the default."""
+    default = field.default
+    words = {
+        "label": field.metadata.get("label", field.name.replace("_", " ").capitalize()),
+        "help_text": field.metadata.get("help", ""),
+        "initial": default,
+        "required": False,
+    }
+    if isinstance(default, bool):
+        return forms.BooleanField(**words)
+    if isinstance(default, StrEnum):
+        return forms.ChoiceField(choices=[(choice.value, choice.value) for choice in type(default)], **words)
+    if isinstance(default, int):
+        return forms.IntegerField(**words)
+    return forms.CharField(max_length=1024, **words)
+
+
+class OptionsForm(Form):
+    """The options of one kind. Cleaned, it holds only what differs from the driver's defaults."""
+
+    def __init__(self, driver: type[StorageDriver], *args: Any, **kwargs: Any) -> None:
+        self.driver, self.defaults = driver, {}
+        super().__init__(*args, prefix=f"options-{driver.kind}", **kwargs)
+        for field in dataclasses.fields(driver.Options):
+            self.fields[field.name] = option_field(field)
+            self.defaults[field.name] = field.default
+            dress(self.fields[field.name])
+
+    def options(self) -> dict[str, Any]:
+        """Return the options as JSON data. An emptied text or number means the default."""
+        given = {
+            name: value for name, value in self.cleaned_data.items()
+            if value is not None and (value != "" or self.defaults[name] == "")
+        }  # fmt: skip
+        return {name: value for name, value in given.items() if value != self.defaults[name]}
+
+
+class DatastoreForm(Form):
+    kind = forms.ChoiceField(choices=())
+    name = NameField()
+    type = forms.ChoiceField(choices=TYPES, initial=Datastore.Type.IMAGE)
+    base = CheckedField(
+        values.absolute_path, label="Base path", mono=True,
+        help_text="A directory of its own, at the same place on every host, such as /srv/images.",
+    )  # fmt: skip
+    storage_host = forms.ModelChoiceField(
+        Host.objects.none(), help_text="Where the bytes are. Commands on images and disks run there."
+    )
+    other_hosts = forms.ModelMultipleChoiceField(
+        Host.objects.none(), required=False, widget=forms.CheckboxSelectMultiple, label="Other hosts",
+        help_text="Hypervisors that use it at the same path.",
+    )  # fmt: skip
+    cluster = forms.ModelChoiceField(Cluster.objects.all(), required=False)
+    source_directories = LinesField(
+        values.absolute_path, required=False, label="Source directories",
+        help_text="Directories on the storage host from which images may be registered, one a line. "
+        "Empty: those of the installation.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["kind"].choices = [(kind, driver.label) for kind, driver in DRIVERS.items()]  # type: ignore[attr-defined]
+        usable = Host.objects.filter(state=HostState.READY, maintenance=False).order_by("name")
+        for name in ("storage_host", "other_hosts"):
+            self.fields[name].queryset = usable  # type: ignore[attr-defined]
+        self.driver = DRIVERS.get(self["kind"].value() or "") or next(iter(DRIVERS.values()))
+        self.options = OptionsForm(self.driver, data=self.data if self.is_bound else None)
+
+    def is_valid(self) -> bool:
+        own = super().is_valid()
+        return self.options.is_valid() and own
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters of the job."""
+        data = self.cleaned_data
+        storage: Host = data["storage_host"]
+        others = [host.pk for host in data["other_hosts"] if host != storage]
+        return {
+            **{name: data[name] for name in ("name", "kind", "type", "base", "source_directories")},
+            "hosts": [storage.pk, *others],
+            "cluster": data["cluster"].pk if data["cluster"] else None,
+            "options": self.options.options(),
+        }
+
+
+def kind_cards() -> list[type[StorageDriver]]:
+    """Return the kinds of datastore there are, for choosing one."""
+    return list(DRIVERS.values())
+

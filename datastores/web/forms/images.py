@@ -1,0 +1,162 @@
+"""Images: register, make, change, and make disks of them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+
+from datastores.domain import values
+from datastores.domain.errors import BadInput
+from datastores.domain.states import ObjectState
+from datastores.domain.volumes import Format
+from datastores.models import Datastore, Image, User, VirtualMachine
+from datastores.services.images import FILESYSTEMS
+from datastores.web.forms.base import CheckedField, Form, NameField, RowField, SizeField
+
+MOST_DISKS = 1000
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
+PERSISTENT = "VMs use the image itself, one at a time, instead of a clone of it."
+
+
+def places(user: User, *types: str) -> QuerySet[Datastore]:
+    """Return the datastores that can take something new."""
+    return Datastore.objects.visible_to(user).filter(state=ObjectState.READY, type__in=types).order_by("name")
+
+
+class PlacedForm(Form):
+    """Something new in a datastore."""
+
+    datastore = forms.ModelChoiceField(Datastore.objects.none(), empty_label=None)
+    name = NameField()
+    types: tuple[str, ...] = (Datastore.Type.IMAGE, Datastore.Type.FILE)
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["datastore"].queryset = places(user, *self.types)  # type: ignore[attr-defined]
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters of the job: JSON data."""
+        return {name: value for name, value in self.cleaned_data.items() if name != "datastore"}
+
+
+class RegisterForm(PlacedForm):
+    source = CheckedField(
+        lambda text: values.absolute_path(text, "The source"), label="Source path", mono=True,
+        help_text="A file on the datastore's storage host. It is inspected before any tool sees it, then copied.",
+    )  # fmt: skip
+    type = forms.ChoiceField(choices=Image.Type, initial=Image.Type.OS)
+    format = forms.ChoiceField(
+        required=False, choices=[("", "as inspected"), *((each.value, each.value) for each in Format)],
+        help_text="Name it to be sure: a file that turns out to be something else is refused.",
+    )  # fmt: skip
+    persistent = forms.BooleanField(required=False, label="Persistent", help_text=PERSISTENT)
+
+
+class BlockForm(PlacedForm):
+    size = SizeField(help_text="Only as much as is written later takes room.")
+    format = forms.ChoiceField(choices=[(Format.RAW.value, "raw"), (Format.QCOW2.value, "qcow2")])
+    filesystem = forms.ChoiceField(
+        required=False, label="File system", choices=[(name, name or "none") for name in FILESYSTEMS]
+    )
+    persistent = forms.BooleanField(required=False, label="Persistent", help_text=PERSISTENT)
+
+
+class ContextForm(PlacedForm):
+    variables = forms.CharField(
+        max_length=100_000, strip=False,
+        widget=forms.Textarea(attrs={"class": "mono", "rows": 8, "placeholder": "HOSTNAME=web-1\nIP=172.16.219.100"}),
+        help_text="One KEY=VALUE a line. The VM reads them from the CD when it boots.",
+    )  # fmt: skip
+
+    def clean_variables(self) -> dict[str, str]:
+        return read_variables(self.cleaned_data["variables"])
+
+
+def read_variables(text: str) -> dict[str, str]:
+    """Return the variables of KEY=VALUE lines. Raises ValidationError that names the line."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        name, equals, value = line.partition("=")
+        name = name.strip()
+        if not equals or not _VARIABLE.match(name):
+            raise ValidationError(f"Line {number} is not KEY=VALUE with a key of letters, digits and _.")
+        if name in found:
+            raise ValidationError(f"Line {number}: {name} is there twice.")
+        found[name] = value.strip()
+    if not found:
+        raise ValidationError("There is no variable.")
+    return found
+
+
+class ImageNameForm(Form):
+    """A name for a copy of an image."""
+
+    name = NameField(label="Name of the new image")
+
+
+class RenameForm(Form):
+    name = NameField(label="New name")
+    version = forms.IntegerField(widget=forms.HiddenInput)
+
+
+class ResizeForm(Form):
+    size = SizeField(label="New size", help_text="An image can only grow.")
+
+
+class SnapshotForm(Form):
+    name = NameField(label="Name of the snapshot")
+
+
+class PlaceForm(Form):
+    """Another datastore for something."""
+
+    datastore = forms.ModelChoiceField(Datastore.objects.none(), label="To datastore", empty_label=None)
+
+    def __init__(self, *args: Any, user: User, types: tuple[str, ...], without: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["datastore"].queryset = places(user, *types).exclude(pk=without)  # type: ignore[attr-defined]
+
+
+class DisksForm(Form):
+    """Disks of an image: one for a VM, or as many new VMs with one each."""
+
+    vm_name = NameField(label="New virtual machine", required=False, help_text="With more than one: name-1, name-2 ...")
+    vm = RowField(
+        VirtualMachine.objects.none(), required=False, label="or an existing one", empty_label="none"
+    )
+    count = forms.IntegerField(label="How many", min_value=1, max_value=MOST_DISKS, initial=1)
+    datastore = forms.ModelChoiceField(
+        Datastore.objects.none(), required=False, label="Datastore", empty_label="where the image is"
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["vm"].queryset = VirtualMachine.objects.visible_to(user)  # type: ignore[attr-defined]
+        places_ = places(user, Datastore.Type.IMAGE, Datastore.Type.SYSTEM)
+        self.fields["datastore"].queryset = places_  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if bool(data.get("vm")) == bool(data.get("vm_name")) and not self.errors:
+            raise ValidationError("Name a new virtual machine, or choose one.")
+        if data.get("vm") and data.get("count", 1) > 1:
+            raise ValidationError("Several disks at once are for new virtual machines, one each.")
+        return data
+
+    def names(self) -> list[str]:
+        """Return the names of the new virtual machines.
+
+        :raises BadInput: one of them would be too long.
+        """
+        name, count = self.cleaned_data["vm_name"], self.cleaned_data["count"]
+        if count == 1:
+            return [name]
+        if len(f"{name}-{count}") > values.NAME_MAX:
+            raise BadInput(f"{name}-{count} is longer than {values.NAME_MAX} characters.")
+        return [f"{name}-{number}" for number in range(1, count + 1)]

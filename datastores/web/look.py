@@ -1,0 +1,53 @@
+"""Colour and icon of every state; the word is the state itself. Jobs and steps: ``jobs.view``."""
+
+from __future__ import annotations
+
+from datastores.domain.states import HostState, ObjectState
+from datastores.models import User, VirtualMachine
+
+Look = tuple[str, str]
+UNKNOWN: Look = ("idle", "question-circle")
+
+OBJECT_LOOK: dict[str, Look] = {
+    ObjectState.PENDING: ("run", "hourglass-split"),
+    ObjectState.READY: ("ok", "check2"),
+    ObjectState.IN_USE: ("ok", "link-45deg"),
+    ObjectState.CHANGING: ("run", "arrow-repeat"),
+    ObjectState.DELETING: ("run", "trash"),
+    ObjectState.ERROR: ("bad", "x-lg"),
+}
+HOST_LOOK: dict[str, Look] = {
+    HostState.NEW: ("idle", "plus-circle"),
+    HostState.READY: ("ok", "check2"),
+    HostState.UNREACHABLE: ("bad", "plug"),
+    HostState.QUARANTINED: ("bad", "shield-exclamation"),
+    "maintenance": ("warn", "wrench"),
+}
+VM_LOOK: dict[str, Look] = {
+    VirtualMachine.State.OFF: ("idle", "power"),
+    VirtualMachine.State.RUNNING: ("ok", "play-fill"),
+    VirtualMachine.State.STOPPED: ("warn", "pause-circle"),
+}
+ROLE_LOOK: dict[str, Look] = {
+    User.Role.ADMIN: ("warn", "shield-lock"),
+    User.Role.OPERATOR: ("run", "wrench"),
+    User.Role.TENANT: ("idle", "person"),
+    User.Role.AUDITOR: ("idle", "eye"),
+}
+RESULT_LOOK: dict[str, Look] = {
+    "asked": ("idle", "hand-index"),
+    "approved": ("ok", "check2-all"),
+    "done": ("ok", "check2"),
+    "succeeded": ("ok", "check2"),
+    "failed": ("bad", "x-lg"),
+    "errored": ("bad", "exclamation-octagon"),
+    "cancelled": ("idle", "slash-circle"),
+    "quarantined": ("bad", "shield-exclamation"),
+}
+FULL, NEARLY_FULL = 90, 80
+"""Percent of a datastore at which it is shown as full, and as filling up."""
+
+
+def fullness(percent: int) -> str:
+    """Return the tone of a datastore's bar."""
+    return "bad" if percent >= FULL else "warn" if percent >= NEARLY_FULL else ""

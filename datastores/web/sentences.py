@@ -1,0 +1,61 @@
+"""Audit entries as sentences: "admin made Giunti-Data persistent"."""
+
+from __future__ import annotations
+
+from datastores.jobs.kinds import KINDS
+from datastores.models import AuditEntry
+
+DONE = {
+    "host.create": "added the host {target}",
+    "host.change": "changed the host {target}",
+    "host.delete": "deleted the host {target}",
+    "host.scan": "read the keys of {target}",
+    "host.pin": "pinned the key of {target}",
+    "host.quarantined": "put {target} into quarantine",
+    "cluster.create": "made the cluster {target}",
+    "cluster.change": "changed the cluster {target}",
+    "cluster.delete": "deleted the cluster {target}",
+    "credential.create": "stored the key {target}",
+    "credential.delete": "deleted the key {target}",
+    "image.rename": "renamed the image {before} to {after}",
+    "vm.create": "made the virtual machine {target}",
+    "vm.delete": "deleted the virtual machine {target}",
+    "vm.state": "noted that {target} is {after}",
+    "user.create": "made the account {target}",
+    "user.change": "changed the account {target}",
+    "user.password": "set the password of {target}",
+    "user.activate": "let {target} sign in again",
+    "user.deactivate": "deactivated {target}",
+}
+STEERED = {
+    "approve": "approved the plan of",
+    "plan": "had the plan made again of",
+    "cancel": "asked to cancel",
+    "retry": "tried again:",
+    "undo": "asked to take back:",
+}
+
+
+def sentence(entry: AuditEntry) -> str:
+    """Return what the actor did, without the actor."""
+    words = {"target": entry.target, "before": "", "after": ""} | {
+        name: value for name, value in entry.detail.items() if isinstance(value, str)
+    }
+    if entry.action in DONE:
+        return DONE[entry.action].format_map(words)
+    if entry.action in {"image.persistent", "host.maintenance"}:
+        return switched(entry)
+    if case := KINDS.get(entry.action):
+        what = f"{case.label.lower()} {entry.target}"
+        return f"asked to {what}" if entry.result == "asked" else f"{what}: {entry.result}"
+    kind, _, how = entry.action.rpartition(".")
+    if kind in KINDS and how in STEERED:
+        return f"{STEERED[how]} {KINDS[kind].label.lower()} {entry.target}"
+    return f"{entry.action} {entry.target}"
+
+
+def switched(entry: AuditEntry) -> str:
+    on = bool(entry.detail.get("after"))
+    if entry.action == "image.persistent":
+        return f"made {entry.target} {'persistent' if on else 'not persistent'}"
+    return f"took {entry.target} {'into' if on else 'out of'} maintenance"

@@ -1,0 +1,91 @@
+"""The audit trail: a sentence a row, and whether the chain of entries is whole."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.cache import cache
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+
+from datastores.models import AuditEntry
+from datastores.models.audit import verify
+from datastores.web.access import EVERYBODY, INSPECTORS, Request, roles, visible
+from datastores.web.lists import Column, Filter, Rows
+from datastores.web.look import RESULT_LOOK
+
+VERIFIED = "audit.verified"
+
+
+@roles(read=EVERYBODY)
+class AuditList(Rows):
+    model = AuditEntry
+    template_name = "datastores/audit_list.html"
+    row_template = "datastores/_audit_row.html"
+    search = ("actor_name", "action", "target", "address")
+    default_order = "-seq"
+    filters = (Filter("result", "result", tuple((result, result) for result in RESULT_LOOK)),)
+    columns = (
+        Column("Entry", number=True), Column("When"), Column("Who"), Column("Did"), Column("Result"), Column("From"),
+        Column("Job"),
+    )  # fmt: skip
+
+    def get_queryset(self) -> QuerySet[Any]:
+        rows = super().get_queryset()
+        asked = self.request.GET
+        if job := asked.get("job"):
+            rows = rows.filter(job_uuid__in=uuids(job))
+        if day := start_of(asked.get("day", "")):
+            rows = rows.filter(at__gte=day, at__lt=day + timedelta(days=1))
+        return rows
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        asked = self.request.GET
+        context = super().get_context_data(**kwargs)
+        context["narrowed"] = context["narrowed"] or bool(asked.get("job") or asked.get("day"))
+        return context | {
+            "verified": cache.get(VERIFIED),
+            "may_verify": self.request.user.role in INSPECTORS,
+            "day": asked.get("day", ""),
+        }
+
+
+def uuids(text: str) -> list[UUID]:
+    """Return the UUID that the text is, if it is one."""
+    try:
+        return [UUID(text)]
+    except ValueError:
+        return []
+
+
+def start_of(text: str) -> datetime | None:
+    """Return when a day such as 2026-11-21 begins here; None when the text is no day."""
+    try:
+        day = parse_date(text)
+    except ValueError:
+        return None
+    return timezone.make_aware(datetime.combine(day, time.min)) if day else None
+
+
+@roles(read=EVERYBODY)
+def audit_entry(request: Request, seq: int) -> HttpResponse:
+    return render(request, "datastores/audit_entry.html", {"object": visible(request, AuditEntry, seq=seq)})
+
+
+@roles(write=INSPECTORS)
+def audit_verify(request: Request) -> HttpResponse:
+    """Go through the whole chain now, and remember what was found."""
+    sound, wrong = verify()
+    last = AuditEntry.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
+    cache.set(VERIFIED, {"at": timezone.now(), "last": last, "sound": sound, "wrong": wrong[:20]}, timeout=None)
+    if wrong:
+        messages.error(request, f"The chain is broken: {'; '.join(wrong[:5])}.")
+    else:
+        messages.success(request, f"All {sound} entries follow one another and none was altered.")
+    return redirect("audit-list")

@@ -1,0 +1,110 @@
+"""Datastores: what there is, how full, and new ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.generic import DetailView
+
+from datastores.drivers.registry import DRIVERS
+from datastores.models import Datastore, Disk, Host, Image
+from datastores.services.placing import hosts_of
+from datastores.web.access import ADMINS, READERS, Request, roles, visible
+from datastores.web.acting import ask_name, start, started
+from datastores.web.forms.base import attempt
+from datastores.web.forms.datastores import DatastoreForm, OptionsForm
+from datastores.web.lists import Column, Filter, Rows
+
+SHORT = {Datastore.Type.IMAGE: "img", Datastore.Type.SYSTEM: "sys", Datastore.Type.FILE: "fil"}
+COLUMNS = (
+    Column("ID", "pk", number=True), Column("Name", "name"), Column("State", "state"), Column("Type", "type"),
+    Column("DS"), Column("TM", "kind"), Column("Cluster", "cluster__name"), Column("Size", "total", number=True),
+    Column("Use"), Column("Avail", "free", number=True), Column("Images", "image_count", number=True),
+)  # fmt: skip
+
+
+def total_of(rows: QuerySet[Any], field: str) -> Any:
+    """Return a subquery: the sum of a field over the rows of each datastore."""
+    each = rows.filter(datastore=OuterRef("pk")).order_by().values("datastore")
+    return Coalesce(Subquery(each.annotate(sum=Sum(field)).values("sum")), 0)
+
+
+def with_figures(datastores: QuerySet[Datastore]) -> QuerySet[Datastore]:
+    """Add what lists show: the number of images, and the bytes promised to images and disks and really taken."""
+    images = Image.objects.filter(datastore=OuterRef("pk")).order_by().values("datastore")
+    return datastores.select_related("cluster").annotate(
+        image_count=Coalesce(Subquery(images.annotate(count=Count("pk")).values("count")), 0),
+        virtual=total_of(Image.objects.all(), "virtual_size") + total_of(Disk.objects.all(), "virtual_size"),
+        real=total_of(Image.objects.all(), "real_size"),
+    )
+
+
+@roles(read=READERS)
+class DatastoreList(Rows):
+    model = Datastore
+    template_name = "datastores/datastore_list.html"
+    row_template = "datastores/_datastore_row.html"
+    search = ("name", "base", "cluster__name")
+    filters = (
+        Filter("type", "type", tuple(Datastore.Type.choices)),
+        Filter("kind", "TM", tuple((kind, driver.tm) for kind, driver in DRIVERS.items())),
+    )
+    columns = COLUMNS
+
+    def rows(self) -> QuerySet[Datastore]:
+        return with_figures(super().rows())
+
+
+@roles(read=READERS)
+class DatastorePage(DetailView):  # type: ignore[type-arg]
+    template_name = "datastores/datastore.html"
+    request: Request
+
+    def get_queryset(self) -> QuerySet[Datastore]:
+        return with_figures(Datastore.objects.visible_to(self.request.user))
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        datastore = self.object
+        kind = DRIVERS[datastore.kind]
+        members = hosts_of(datastore)
+        return super().get_context_data(**kwargs) | {
+            "kind": kind,
+            "capabilities": sorted(kind.can),
+            "storage_host": members[0] if members else None,
+            "other_hosts": members[1:],
+            "images": datastore.images.select_related("owner").order_by("name")[:100],
+            "disks": datastore.disks.select_related("vm", "image").order_by("-pk")[:100],
+            "disk_count": datastore.disks.count(),
+            "jobs": datastore.jobs.order_by("-pk")[:8],
+        }
+
+
+@roles(read=ADMINS, write=ADMINS)
+def datastore_new(request: Request) -> HttpResponse:
+    form = DatastoreForm(request.POST or None)
+
+    def act(_: object) -> HttpResponse:
+        return started(request, start(request, "datastore.create", form.params()))
+
+    page = {"form": form, "kinds": list(DRIVERS.values()), "any_host": Host.objects.exists()}
+    return attempt(request, form, act, lambda: render(request, "datastores/datastore_form.html", page))
+
+
+@roles(read=ADMINS)
+def datastore_options(request: Request) -> HttpResponse:
+    """The options of the kind that was just chosen, for the form of a new datastore."""
+    driver = DRIVERS.get(request.GET.get("kind", "")) or next(iter(DRIVERS.values()))
+    return render(request, "datastores/_datastore_options.html", {"options": OptionsForm(driver), "driver": driver})
+
+
+@roles(write=ADMINS)
+def datastore_delete(request: Request, pk: int) -> HttpResponse:
+    datastore = visible(request, Datastore, pk=pk)
+    question = f"You see the plan first. The directory {datastore.base} is removed only when it is empty."
+    if asked := ask_name(request, datastore.name, question):
+        return asked
+    return started(request, start(request, "datastore.delete", datastore=datastore))

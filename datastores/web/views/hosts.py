@@ -1,0 +1,157 @@
+"""Hosts: what is known of them, and whether they may be trusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.deletion import ProtectedError
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.generic import DetailView
+
+from datastores.domain.errors import Refused
+from datastores.domain.states import HostState
+from datastores.hosts.sudoers import sudoers_text
+from datastores.models import Cluster, Host
+from datastores.services import hosts
+from datastores.web.access import ADMINS, READERS, STAFF, Request, client_address, roles, visible
+from datastores.web.acting import ask_name, done, note, start, started
+from datastores.web.facts import known, warnings
+from datastores.web.forms.base import attempt
+from datastores.web.forms.hosts import HostForm, HostPlaceForm
+from datastores.web.lists import Column, Filter, Rows
+
+KEPT = ("name", "address", "port", "account", "cluster", "jump", "credential")
+"""The fields that an audit entry tells about."""
+
+
+@roles(read=READERS)
+class HostList(Rows):
+    model = Host
+    template_name = "datastores/host_list.html"
+    row_template = "datastores/_host_row.html"
+    search = ("name", "address", "cluster__name")
+    default_order = "name"
+    filters = (Filter("state", "state", tuple((state.value, state.value) for state in HostState)),)
+    columns = (
+        Column("ID", "pk", number=True), Column("Name", "name"), Column("State", "state"), Column("Address", "address"),
+        Column("Account", "account"), Column("Cluster", "cluster__name"), Column("System"), Column("CPUs", number=True),
+        Column("Memory", number=True), Column("Clock", "clock_skew", number=True), Column("Read", "facts_at"),
+    )  # fmt: skip
+
+    def rows(self) -> QuerySet[Host]:
+        return super().rows().select_related("cluster")
+
+
+@roles(read=READERS)
+class HostPage(DetailView):  # type: ignore[type-arg]
+    template_name = "datastores/host.html"
+    request: Request
+
+    def get_queryset(self) -> QuerySet[Host]:
+        return Host.objects.visible_to(self.request.user).select_related("cluster", "credential", "jump")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        host = self.object
+        keys = list(host.keys.select_related("pinned_by"))
+        facts = known(host)
+        return super().get_context_data(**kwargs) | {
+            "pinned": [key for key in keys if key.pinned_at],
+            "offered": [key for key in keys if not key.pinned_at],
+            "facts": facts,
+            "warnings": warnings(host, facts),
+            "sudoers": sudoers_text(host.account) if host.account != "root" else "",
+            "datastores": host.datastores.order_by("name"),
+            "jobs": host.jobs.order_by("-pk")[:8],
+        }
+
+
+@roles(read=ADMINS, write=ADMINS)
+def host_new(request: Request) -> HttpResponse:
+    form = HostForm(request.POST or None, initial={"cluster": request.GET.get("cluster")})
+
+    def act(_: object) -> HttpResponse:
+        with transaction.atomic():
+            host = form.save()
+            note(request, "host.create", host, after=kept(host))
+        return done(request, f"{host} is added. Nothing was sent to it yet: read and compare its keys.", "host", host.pk)
+
+    page = {"form": form, "title": "New host", "first_cluster": not Cluster.objects.exists()}
+    return attempt(request, form, act, lambda: render(request, "datastores/host_form.html", page))
+
+
+@roles(read=STAFF, write=STAFF)
+def host_edit(request: Request, pk: int) -> HttpResponse:
+    """Change a host; who is not an admin cannot change how it is reached."""
+    host = visible(request, Host, pk=pk)
+    before, name = kept(host), host.name
+    full = request.user.role in ADMINS
+    form: Any = (HostForm if full else HostPlaceForm)(request.POST or None, instance=host)
+
+    def act(_: object) -> HttpResponse:
+        with transaction.atomic():
+            saved = form.save()
+            note(request, "host.change", saved, before=before, after=kept(saved))
+        return done(request, f"{saved} is saved.", "host", saved.pk)
+
+    page = {"form": form, "object": host, "name": name, "title": f"Edit {name}", "full": full}
+    return attempt(request, form, act, lambda: render(request, "datastores/host_form.html", page))
+
+
+def kept(host: Host) -> dict[str, str]:
+    return {name: str(getattr(host, name) or "") for name in KEPT if name != "credential" or host.credential_id}
+
+
+@roles(write=ADMINS)
+def host_delete(request: Request, pk: int) -> HttpResponse:
+    host = visible(request, Host, pk=pk)
+    used = [datastore.name for datastore in host.datastores.all()]
+    if used:
+        raise Refused(f"{host} belongs to the datastores {', '.join(used[:10])}. Delete them, or take it out, first.")
+    question = f"cloudstore forgets {host} and the key it is known by. Nothing is changed on the host."
+    if asked := ask_name(request, host.name, question):
+        return asked
+    with transaction.atomic():
+        note(request, "host.delete", host, before=kept(host))
+        try:
+            host.delete()
+        except ProtectedError as error:
+            through = ", ".join(str(row) for row in error.protected_objects)
+            raise Refused(f"{host} is the jump host of {through}. Change that first.") from error
+    return done(request, f"{host} is deleted.", "host-list")
+
+
+@roles(write=ADMINS)
+def host_scan(request: Request, pk: int) -> HttpResponse:
+    host = visible(request, Host, "jump__credential", pk=pk)
+    found = hosts.scan(host)
+    note(request, "host.scan", host, fingerprints=[key.fingerprint for key in found])
+    return done(request, f"{host} offered {len(found)} keys. Compare one with its console.", "host", pk)
+
+
+@roles(write=ADMINS)
+def host_pin(request: Request, pk: int, key: int) -> HttpResponse:
+    host_key = get_object_or_404(visible(request, Host, pk=pk).keys.select_related("host"), pk=key)
+    hosts.pin(host_key, request.user, client_address(request))
+    return done(request, f"{host_key.host} is known by {host_key.fingerprint} from now on.", "host", pk)
+
+
+@roles(write=ADMINS)
+def host_onboard(request: Request, pk: int) -> HttpResponse:
+    return started(request, start(request, "host.onboard", host=visible(request, Host, pk=pk)))
+
+
+@roles(write=STAFF)
+def host_read(request: Request, pk: int) -> HttpResponse:
+    return started(request, start(request, "host.read", host=visible(request, Host, pk=pk)))
+
+
+@roles(write=STAFF)
+def host_maintenance(request: Request, pk: int) -> HttpResponse:
+    host = visible(request, Host, pk=pk)
+    on = request.POST.get("on") == "1"
+    hosts.set_maintenance(host, request.user, client_address(request), on=on)
+    words = "gets no new work until you take it back" if on else "takes part in new work again"
+    return done(request, f"{host} {words}.", "host", pk)

@@ -1,0 +1,185 @@
+"""What can be done to an image. Each action is a POST that ends in a job, or in the page with a message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import transaction
+from django.forms import BaseForm
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+
+from datastores.domain.errors import BadInput, CloudstoreError, Refused
+from datastores.models import Datastore, Image, Job, VirtualMachine
+from datastores.services import images
+from datastores.services.disks import create_vm
+from datastores.web.access import OWNERS, Request, client_address, roles, visible, wants_json
+from datastores.web.acting import ACCEPTED, ask_name, done, job_line, start, started
+from datastores.web.forms.base import attempt
+from datastores.web.forms.images import DisksForm, ImageNameForm, PlaceForm, RenameForm, ResizeForm, SnapshotForm
+from datastores.web.views.images import image_page, visible_image
+
+BATCH = 20
+"""Disks asked for in one transaction: the first run while the others are still being asked for."""
+
+
+def shown(request: Request, image: Image, name: str, form: BaseForm, act: Any) -> HttpResponse:
+    return attempt(request, form, act, lambda: image_page(request, image, {name: form}))
+
+
+@roles(write=OWNERS)
+def image_disks(request: Request, pk: int) -> HttpResponse:
+    """Make disks of the image: one for a VM, or N new VMs with one each."""
+    image = visible(request, Image, "datastore", pk=pk)
+    form = DisksForm(request.POST, user=request.user)
+
+    def act(data: dict[str, Any]) -> HttpResponse:
+        if data["vm"]:
+            jobs = [start(request, "disk.create", image=image, vm=data["vm"], datastore=data["datastore"])]
+        else:
+            jobs = make_machines(request, image, form.names(), data["datastore"])
+        if wants_json(request):
+            return JsonResponse({"jobs": [job_line(job) for job in jobs]}, status=ACCEPTED)
+        if len(jobs) == 1:
+            return redirect(jobs[0])
+        return done(request, f"{len(jobs)} disks of {image} are being made.", f"{reverse('job-list')}?kind=disk.create")
+
+    return shown(request, image, "disks", form, act)
+
+
+def make_machines(request: Request, image: Image, names: list[str], datastore: Datastore | None) -> list[Job]:
+    """Make a VM of each name with a disk of the image.
+
+    :raises CloudstoreError: refused; the message says how many were asked for before that.
+    """
+    if image.persistent and len(names) > 1:
+        raise Refused(f"{image} is persistent: one VM at a time can use it. Ask for one disk, or clone the image first.")
+    taken = VirtualMachine.objects.filter(owner=request.user, name__in=names).values_list("name", flat=True)
+    if taken:
+        raise BadInput(f"There are virtual machines with these names already: {', '.join(sorted(taken)[:10])}.")
+    jobs: list[Job] = []
+    try:
+        for batch in batches(names):
+            with transaction.atomic():
+                jobs += [make_machine(request, image, name, datastore) for name in batch]
+    except CloudstoreError as error:
+        if len(names) == 1:
+            raise
+        raise Refused(f"{len(jobs)} of {len(names)} disks were asked for, then: {error}") from error
+    return jobs
+
+
+def make_machine(request: Request, image: Image, name: str, datastore: Datastore | None) -> Job:
+    with transaction.atomic():
+        vm = create_vm(name, request.user, client_address(request))
+        return start(request, "disk.create", image=image, vm=vm, datastore=datastore)
+
+
+def batches(names: list[str]) -> Iterator[list[str]]:
+    for first in range(0, len(names), BATCH):
+        yield names[first : first + BATCH]
+
+
+@roles(write=OWNERS)
+def image_persistent(request: Request, pk: int) -> HttpResponse:
+    image = visible_image(request, pk)
+    on = request.POST.get("on") == "1"
+    version = request.POST.get("version", "")
+    if not version.isdigit():
+        raise BadInput("The version of the image is missing. Look at it again, then repeat your change.")
+    images.set_persistent(image, request.user, client_address(request), on=on, version=int(version))
+    return done(request, f"{image} is {'persistent' if on else 'not persistent any more'}.", "image", pk)
+
+
+@roles(write=OWNERS)
+def image_rename(request: Request, pk: int) -> HttpResponse:
+    image = visible_image(request, pk)
+    form = RenameForm(request.POST)
+
+    def act(data: dict[str, Any]) -> HttpResponse:
+        images.rename(image, data["name"], request.user, client_address(request), version=data["version"])
+        return done(request, f"{image} is called {data['name']} now.", "image", pk)
+
+    return shown(request, image, "rename", form, act)
+
+
+@roles(write=OWNERS)
+def image_clone(request: Request, pk: int) -> HttpResponse:
+    image = visible_image(request, pk)
+    form = ImageNameForm(request.POST)
+
+    def act(data: dict[str, Any]) -> HttpResponse:
+        return started(request, start(request, "image.clone", {"name": data["name"], "source": image.pk}))
+
+    return shown(request, image, "clone", form, act)
+
+
+@roles(write=OWNERS)
+def image_resize(request: Request, pk: int) -> HttpResponse:
+    image = visible_image(request, pk)
+    form = ResizeForm(request.POST)
+
+    def act(data: dict[str, Any]) -> HttpResponse:
+        return started(request, start(request, "image.resize", {"size": data["size"]}, image=image))
+
+    return shown(request, image, "resize", form, act)
+
+
+@roles(write=OWNERS)
+def image_move(request: Request, pk: int) -> HttpResponse:
+    image = visible_image(request, pk)
+    types = (Datastore.Type.IMAGE, Datastore.Type.FILE)
+    form = PlaceForm(request.POST, user=request.user, types=types, without=image.datastore_id)
+
+    def act(data: dict[str, Any]) -> HttpResponse:
+        return started(request, start(request, "image.move", image=image, datastore=data["datastore"]))
+
+    return shown(request, image, "move", form, act)
+
+
+@roles(write=OWNERS)
+def image_checksum(request: Request, pk: int) -> HttpResponse:
+    return started(request, start(request, "image.checksum", image=visible_image(request, pk)))
+
+
+@roles(write=OWNERS)
+def image_delete(request: Request, pk: int) -> HttpResponse:
+    image = visible_image(request, pk)
+    if needing := images.dependants(image):
+        more = f" and {len(needing) - 10} more" if len(needing) > 10 else ""
+        raise Refused(f"{image} cannot be deleted, it is needed by: {', '.join(needing[:10])}{more}.")
+    question = f"The image and its bytes in {image.datastore} are gone for ever."
+    if asked := ask_name(request, image.name, question):
+        return asked
+    return started(request, start(request, "image.delete", image=image))
+
+
+@roles(write=OWNERS)
+def snapshot_take(request: Request, pk: int) -> HttpResponse:
+    image = visible_image(request, pk)
+    form = SnapshotForm(request.POST)
+
+    def act(data: dict[str, Any]) -> HttpResponse:
+        return started(request, start(request, "snapshot.create", {"name": data["name"]}, image=image))
+
+    return shown(request, image, "snapshot", form, act)
+
+
+@roles(write=OWNERS)
+def snapshot_revert(request: Request, pk: int, snapshot: int) -> HttpResponse:
+    return change_snapshot(request, pk, snapshot, "snapshot.revert", "What was written since then is lost.")
+
+
+@roles(write=OWNERS)
+def snapshot_delete(request: Request, pk: int, snapshot: int) -> HttpResponse:
+    return change_snapshot(request, pk, snapshot, "snapshot.delete", "The image cannot be taken back to it any more.")
+
+
+def change_snapshot(request: Request, pk: int, snapshot: int, kind: str, question: str) -> HttpResponse:
+    image = visible_image(request, pk)
+    row = get_object_or_404(image.snapshots, pk=snapshot)
+    if asked := ask_name(request, row.name, question):
+        return asked
+    return started(request, start(request, kind, image=image, snapshot=row))

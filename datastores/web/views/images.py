@@ -1,0 +1,122 @@
+"""Images: lists, their page, and new ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count, QuerySet
+from django.forms import BaseForm
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.generic import DetailView
+
+from datastores.domain.states import ObjectState
+from datastores.domain.volumes import Capability, Format
+from datastores.models import Datastore, Image
+from datastores.services.images import dependants
+from datastores.services.placing import driver_of
+from datastores.web.access import EVERYBODY, OWNERS, Request, roles, visible
+from datastores.web.acting import start, started
+from datastores.web.dependants import tree
+from datastores.web.forms.base import attempt
+from datastores.web.forms.images import (
+    BlockForm,
+    ContextForm,
+    DisksForm,
+    ImageNameForm,
+    PlacedForm,
+    PlaceForm,
+    RegisterForm,
+    RenameForm,
+    ResizeForm,
+    SnapshotForm,
+)
+from datastores.web.lists import Column, Filter, Rows
+
+WAYS: dict[str, tuple[str, str, type[PlacedForm], str]] = {
+    "register": ("Register image", "image.register", RegisterForm, "upload"),
+    "block": ("New data block", "image.create", BlockForm, "plus-lg"),
+    "context": ("New context CD", "image.context", ContextForm, "disc"),
+}
+"""How an image comes to be: title, kind of job, form, icon."""
+
+
+@roles(read=EVERYBODY)
+class ImageList(Rows):
+    model = Image
+    template_name = "datastores/image_list.html"
+    row_template = "datastores/_image_row.html"
+    search = ("name", "datastore__name", "owner__username", "source")
+    default_order = "-pk"
+    filters = (
+        Filter("type", "type", tuple(Image.Type.choices)),
+        Filter("state", "state", tuple((state.value, state.value) for state in ObjectState)),
+        Filter("format", "format", tuple((each.value, each.value) for each in Format)),
+    )
+    columns = (
+        Column("ID", "pk", number=True), Column("Name", "name"), Column("State", "state"), Column("Type", "type"),
+        Column("Format", "format"), Column("Persistent", "persistent"), Column("Datastore", "datastore__name"),
+        Column("Size", "virtual_size", number=True), Column("Real", "real_size", number=True),
+        Column("Disks", "disk_count", number=True), Column("Owner", "owner__username"), Column("Since", "created_at"),
+    )  # fmt: skip
+
+    def rows(self) -> QuerySet[Image]:
+        return super().rows().select_related("datastore", "owner").annotate(disk_count=Count("disks"))
+
+
+def visible_image(request: Request, pk: int) -> Image:
+    return visible(request, Image, "datastore", "owner", "parent", pk=pk)
+
+
+def image_forms(request: Request, image: Image) -> dict[str, BaseForm]:
+    """Return the unsent forms of an image's page."""
+    types = (Datastore.Type.IMAGE, Datastore.Type.FILE)
+    return {
+        "disks": DisksForm(user=request.user),
+        "rename": RenameForm(initial={"name": image.name, "version": image.version}),
+        "clone": ImageNameForm(),
+        "resize": ResizeForm(),
+        "snapshot": SnapshotForm(),
+        "move": PlaceForm(user=request.user, types=types, without=image.datastore_id),
+    }
+
+
+def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None = None) -> HttpResponse:
+    """Show an image; ``sent``: the form that was sent and refused, by name."""
+    driver = driver_of(image.datastore)
+    needing = dependants(image)
+    context = {
+        "object": image,
+        "driver": driver,
+        "can": {capability.name: capability in driver.capabilities(Format(image.format)) for capability in Capability},
+        "tree": tree(image, request.user),
+        "disk_count": image.disks.count(),
+        "needing": needing[:10],
+        "needing_more": max(0, len(needing) - 10),
+        "snapshots": image.snapshots.order_by("pk"),
+        "jobs": image.jobs.order_by("-pk")[:8],
+        "forms": image_forms(request, image) | (sent or {}),
+        "opened": next(iter(sent), "") if sent else "",
+        "mine": request.user.role in OWNERS,
+    }
+    return render(request, "datastores/image.html", context)
+
+
+@roles(read=EVERYBODY)
+class ImagePage(DetailView):  # type: ignore[type-arg]
+    request: Request
+
+    def get(self, request: Request, pk: int) -> HttpResponse:  # type: ignore[override]
+        return image_page(request, visible_image(request, pk))
+
+
+@roles(read=OWNERS, write=OWNERS)
+def image_new(request: Request, way: str) -> HttpResponse:
+    title, kind, form_class, icon = WAYS[way]
+    form = form_class(request.POST or None, user=request.user, initial={"datastore": request.GET.get("datastore")})
+
+    def act(data: dict[str, Any]) -> HttpResponse:
+        return started(request, start(request, kind, form.params(), datastore=data["datastore"]))
+
+    page = {"form": form, "title": title, "way": way, "ways": WAYS, "icon": icon, "name": title.lower()}
+    return attempt(request, form, act, lambda: render(request, "datastores/image_form.html", page))

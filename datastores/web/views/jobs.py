@@ -1,0 +1,142 @@
+"""Jobs: the list, the page of one, and what a person can do to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from datastores.domain.states import EventKind, JobState, Level, StepState
+from datastores.jobs import control
+from datastores.jobs.kinds import KINDS
+from datastores.jobs.view import job_frame
+from datastores.models import Job, JobStep
+from datastores.services.leases import waits_for
+from datastores.web import logs
+from datastores.web.access import EVERYBODY, OWNERS, Request, client_address, roles, visible, wants_json
+from datastores.web.acting import ACCEPTED, done, job_line
+from datastores.web.lists import Column, Filter, Rows
+
+LEFT = (StepState.CHANGED, StepState.KEPT, StepState.UNKNOWN, StepState.FAILED, StepState.UNDONE)
+"""States of steps that matter after something went wrong."""
+
+
+@roles(read=EVERYBODY)
+class JobList(Rows):
+    model = Job
+    template_name = "datastores/job_list.html"
+    row_template = "datastores/_job_row.html"
+    search = ("title", "target_label", "user_label", "kind")
+    default_order = "-pk"
+    filters = (
+        Filter("state", "state", tuple((state.value, state.value) for state in JobState)),
+        Filter("kind", "kind", tuple((kind, case.label) for kind, case in KINDS.items())),
+    )
+    columns = (
+        Column("ID", "pk", number=True), Column("Job", "title"), Column("State", "state"), Column("About", "target_label"),
+        Column("By", "user_label"), Column("Asked", "created_at"), Column("Took", number=True),
+    )  # fmt: skip
+
+    def rows(self) -> QuerySet[Job]:
+        return super().rows().defer("params")
+
+
+@dataclass(frozen=True, slots=True)
+class Possible:
+    """Which buttons the job's page has now."""
+
+    cancel: bool
+    retry: bool
+    resume: bool
+    undo: bool
+    plan: bool
+
+
+def possible(request: Request, job: Job) -> Possible:
+    case = KINDS.get(job.kind)
+    if case is None or request.user.role not in case.roles:
+        return Possible(cancel=False, retry=False, resume=False, undo=False, plan=False)
+    interrupted = job.state == JobState.INTERRUPTED
+    return Possible(
+        cancel=job_frame(job, ())["can_cancel"],
+        retry=job.state in control.TRY_AGAIN,
+        resume=interrupted,
+        undo=case.can_undo and (job.state == JobState.SUCCEEDED or interrupted),
+        plan=job.state == JobState.AWAITING,
+    )
+
+
+def visible_job(request: Request, uuid: str) -> Job:
+    return visible(request, Job, "user", "approved_by", "host", uuid=uuid)
+
+
+@roles(read=EVERYBODY)
+def job_page(request: Request, uuid: str) -> HttpResponse:
+    """The page; for htmx only the part that changes with the job's state."""
+    job = visible_job(request, uuid)
+    steps = list(job.steps.order_by("index").defer("change"))
+    total, seq = logs.extent(job)
+    context = {
+        "job": job,
+        "case": KINDS.get(job.kind),
+        "frame": job_frame(job, steps),
+        "lanes": lanes(job, steps),
+        "can": possible(request, job),
+        "left": [(state, [step for step in steps if step.state == state]) for state in LEFT],
+        "waits_for": waits_for(job) if job.state == JobState.QUEUED else [],
+        "seconds": ((job.ended_at or timezone.now()) - job.created_at).total_seconds(),
+        "total": total,
+        "seq": seq,
+        "levels": list(Level),
+        "touched": bool(job.events.filter(kind=EventKind.ACTION_STARTED).exists()),
+    }
+    part = {"state": "datastores/_job_state.html", "lanes": "datastores/_job_lanes.html"}.get(request.GET.get("part", ""))
+    return render(request, part if part and request.htmx else "datastores/job.html", context)
+
+
+def lanes(job: Job, steps: list[JobStep]) -> list[tuple[dict[str, Any], list[JobStep]]]:
+    """Return each host's state with its steps."""
+    by_host: dict[str, list[JobStep]] = {}
+    for step in steps:
+        by_host.setdefault(step.host, []).append(step)
+    return [(lane, by_host[lane["host"]]) for lane in job_frame(job, steps)["lanes"]]
+
+
+def act(request: Request, uuid: str, what: Callable[..., None], words: str) -> HttpResponse:
+    job = visible_job(request, uuid)
+    what(job, request.user, client_address(request))
+    if wants_json(request):
+        return JsonResponse({"jobs": [job_line(job)]}, status=ACCEPTED)
+    return done(request, words, job)
+
+
+@roles(write=OWNERS)
+def job_approve(request: Request, uuid: str) -> HttpResponse:
+    return act(request, uuid, control.approve, "The plan is being carried out.")
+
+
+@roles(write=OWNERS)
+def job_cancel(request: Request, uuid: str) -> HttpResponse:
+    return act(request, uuid, control.cancel, "The job is asked to stop and to take back what it did.")
+
+
+@roles(write=OWNERS)
+def job_retry(request: Request, uuid: str) -> HttpResponse:
+    return act(request, uuid, control.retry, "Trying again; what is true already is left alone.")
+
+
+@roles(write=OWNERS)
+def job_undo(request: Request, uuid: str) -> HttpResponse:
+    return act(request, uuid, control.undo, "What the job did is being taken back.")
+
+
+@roles(write=OWNERS)
+def job_plan_again(request: Request, uuid: str) -> HttpResponse:
+    return act(request, uuid, control.plan_again, "The hosts are read anew.")
+
+

@@ -1,0 +1,100 @@
+"""Virtual machines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count, QuerySet, Sum
+from django.forms import BaseForm
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.generic import DetailView
+
+from datastores.domain.errors import Refused
+from datastores.models import VirtualMachine
+from datastores.services import disks
+from datastores.web.access import EVERYBODY, OWNERS, Request, client_address, roles, visible
+from datastores.web.acting import ask_name, done, start, started
+from datastores.web.forms.base import attempt
+from datastores.web.forms.machines import DiskForm, MachineForm
+from datastores.web.lists import Column, Filter, Rows
+
+@roles(read=EVERYBODY)
+class MachineList(Rows):
+    model = VirtualMachine
+    template_name = "datastores/vm_list.html"
+    row_template = "datastores/_vm_row.html"
+    search = ("name", "owner__username")
+    default_order = "-pk"
+    filters = (Filter("state", "state", tuple(VirtualMachine.State.choices)),)
+    columns = (
+        Column("ID", "pk", number=True), Column("Name", "name"), Column("State", "state"),
+        Column("Disks", "disk_count", number=True), Column("Size", "disk_size", number=True),
+        Column("Owner", "owner__username"), Column("Since", "created_at"),
+    )  # fmt: skip
+
+    def rows(self) -> QuerySet[VirtualMachine]:
+        figures = {"disk_count": Count("disks"), "disk_size": Sum("disks__virtual_size")}
+        return super().rows().select_related("owner").annotate(**figures)
+
+
+def machine_page(request: Request, vm: VirtualMachine, form: BaseForm | None = None) -> HttpResponse:
+    """Show a VM; ``form``: the one for another disk, when it was sent and refused."""
+    context = {
+        "object": vm,
+        "disks": vm.disks.select_related("image", "datastore", "vm"),
+        "form": form or DiskForm(user=request.user),
+        "states": VirtualMachine.State.values,
+        "jobs": vm.jobs.order_by("-pk")[:8],
+        "mine": request.user.role in OWNERS,
+    }
+    return render(request, "datastores/vm.html", context)
+
+
+@roles(read=EVERYBODY)
+class MachinePage(DetailView):  # type: ignore[type-arg]
+    request: Request
+
+    def get(self, request: Request, pk: int) -> HttpResponse:  # type: ignore[override]
+        return machine_page(request, visible(request, VirtualMachine, "owner", pk=pk))
+
+
+@roles(read=OWNERS, write=OWNERS)
+def vm_new(request: Request) -> HttpResponse:
+    form = MachineForm(request.POST or None)
+
+    def act(data: dict[str, Any]) -> HttpResponse:
+        vm = disks.create_vm(data["name"], request.user, client_address(request))
+        return redirect("vm", vm.pk)
+
+    return attempt(request, form, act, lambda: render(request, "datastores/vm_form.html", {"form": form}))
+
+
+@roles(write=OWNERS)
+def vm_state(request: Request, pk: int) -> HttpResponse:
+    vm = visible(request, VirtualMachine, pk=pk)
+    state = request.POST.get("state", "")
+    disks.set_vm_state(vm, state, request.user, client_address(request))
+    return done(request, f"It is noted that {vm} is {state}.", "vm", pk)
+
+
+@roles(write=OWNERS)
+def vm_disks(request: Request, pk: int) -> HttpResponse:
+    vm = visible(request, VirtualMachine, "owner", pk=pk)
+    form = DiskForm(request.POST, user=request.user)
+
+    def act(data: dict[str, Any]) -> HttpResponse:
+        return started(request, start(request, "disk.create", image=data["image"], vm=vm))
+
+    return attempt(request, form, act, lambda: machine_page(request, vm, form))
+
+
+@roles(write=OWNERS)
+def vm_delete(request: Request, pk: int) -> HttpResponse:
+    vm = visible(request, VirtualMachine, pk=pk)
+    if vm.disks.exists():
+        raise Refused(f"{vm} still has {vm.disks.count()} disks. Delete them first.")
+    if asked := ask_name(request, vm.name, "cloudstore forgets this machine."):
+        return asked
+    disks.delete_vm(vm, request.user, client_address(request))
+    return done(request, f"{vm} is deleted.", "vm-list")

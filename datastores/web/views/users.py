@@ -1,0 +1,107 @@
+"""Who may sign in, and as what."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+
+from datastores.domain.errors import Refused
+from datastores.models import User
+from datastores.web.access import ADMINS, Request, roles
+from datastores.web.acting import ask_name, done, note
+from datastores.web.forms.base import attempt
+from datastores.web.forms.users import NewPasswordForm, NewUserForm, UserForm
+from datastores.web.lists import Column, Filter, Rows
+
+
+@roles(read=ADMINS)
+class UserList(Rows):
+    model = User
+    template_name = "datastores/user_list.html"
+    row_template = "datastores/_user_row.html"
+    search = ("username", "first_name", "last_name", "email")
+    default_order = "username"
+    filters = (Filter("role", "role", tuple(User.Role.choices)),)
+    columns = (
+        Column("Name", "username"), Column("Full name", "last_name"), Column("Role", "role"), Column("State", "is_active"),
+        Column("Last sign-in", "last_login"), Column("Since", "date_joined"), Column(""),
+    )  # fmt: skip
+
+    def rows(self):  # type: ignore[no-untyped-def]
+        return User.objects.all()
+
+
+@roles(read=ADMINS, write=ADMINS)
+def user_new(request: Request) -> HttpResponse:
+    form = NewUserForm(request.POST or None)
+
+    def act(_: object) -> HttpResponse:
+        with transaction.atomic():
+            user = form.save()
+            note(request, "user.create", user, role=user.role)
+        return done(request, f"{user} may sign in now.", "user-list")
+
+    page = {"form": form, "title": "New user", "button": "Create user"}
+    return attempt(request, form, act, lambda: render(request, "datastores/user_form.html", page))
+
+
+@roles(read=ADMINS, write=ADMINS)
+def user_edit(request: Request, pk: int) -> HttpResponse:
+    user = get_object_or_404(User, pk=pk)
+    before = {"role": user.role, "username": user.username, "email": user.email}
+    form = UserForm(request.POST or None, instance=user)
+
+    def act(data: dict[str, object]) -> HttpResponse:
+        with transaction.atomic():
+            if data["role"] != User.Role.ADMIN:
+                refuse_last_admin(user)
+            changed = form.save()
+            after = {name: getattr(changed, name) for name in before}
+            note(request, "user.change", changed, before=before, after=after)
+        return done(request, f"{changed} is changed.", "user-list")
+
+    page = {"form": form, "object": user, "title": f"User {before['username']}", "button": "Save"}
+    return attempt(request, form, act, lambda: render(request, "datastores/user_form.html", page))
+
+
+@roles(write=ADMINS)
+def user_active(request: Request, pk: int) -> HttpResponse:
+    """Deactivate an account, or bring it back. Accounts are never deleted: what they did keeps their name."""
+    user = get_object_or_404(User, pk=pk)
+    question = f"{user} is signed out everywhere and cannot sign in any more. Images and machines stay."
+    if user.is_active and (asked := ask_name(request, user.username, question)):
+        return asked
+    with transaction.atomic():
+        if user.is_active:
+            refuse_last_admin(user)
+        user.is_active = not user.is_active
+        user.save(update_fields=["is_active"])
+        note(request, "user.activate" if user.is_active else "user.deactivate", user)
+    words = "may sign in again" if user.is_active else "cannot sign in any more"
+    return done(request, f"{user} {words}.", "user-list")
+
+
+@roles(read=ADMINS, write=ADMINS)
+def user_password(request: Request, pk: int) -> HttpResponse:
+    user = get_object_or_404(User, pk=pk)
+    form = NewPasswordForm(request.POST or None, user=user)
+
+    def act(data: dict[str, str]) -> HttpResponse:
+        with transaction.atomic():
+            user.set_password(data["password"])
+            user.save(update_fields=["password"])
+            note(request, "user.password", user)
+        return done(request, f"{user} has a new password.", "user-list")
+
+    page = {"form": form, "object": user, "title": f"New password for {user}", "button": "Set password"}
+    return attempt(request, form, act, lambda: render(request, "datastores/user_form.html", page))
+
+
+def refuse_last_admin(user: User) -> None:
+    """Raise Refused when nobody could administer the installation without this account."""
+    others = User.objects.select_for_update().filter(role=User.Role.ADMIN, is_active=True).exclude(pk=user.pk)
+    if not others.exists():
+        raise Refused(f"{user.username} is the only admin. Make somebody else an admin first.")
+
+

@@ -1,0 +1,22 @@
+// Runs before the page's own scripts: notes what a test wants to know and a page has no place for.
+import { LogLines } from "/static/js/log_lines.js";
+
+window.probe = { seqs: [], texts: [], frames: 0 };
+
+const append = LogLines.prototype.append;
+LogLines.prototype.append = function (message) {
+  const before = this.lastSeq;
+  const whole = append.call(this, message);
+  for (const frame of message.events) {
+    if (frame.seq <= before || frame.seq > this.lastSeq) continue;
+    window.probe.seqs.push(frame.seq);
+    window.probe.texts.push(frame.text);
+  }
+  return whole;
+};
+
+function tick() {
+  window.probe.frames += 1;
+  requestAnimationFrame(tick);
+}
+tick();

@@ -1,0 +1,215 @@
+"""The small scripts every page has: theme, copying, asking before, times, the feed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.log_window.joblog import JobLog
+from tests.browser.log_window.server import LogServer
+
+pytestmark = pytest.mark.browser
+
+NAME = "persistent_data"
+
+
+@pytest.fixture
+def gallery(strict_page: Page, pages: LogServer) -> Page:
+    pages.reset(JobLog())
+    strict_page.goto(f"{pages.url}/pages/gallery.html")
+    expect(strict_page.locator("[data-feed-state]")).to_have_text("live")
+    return strict_page
+
+
+def job_message(**changes: object) -> dict[str, object]:
+    message: dict[str, object] = {
+        "type": "job",
+        "uuid": "0b5c",
+        "title": "Clone debian-12",
+        "url": "/jobs/0b5c/",
+        "state": "succeeded",
+        "tone": "ok",
+        "icon": "check2",
+        "ended": True,
+        "mine": True,
+        "running": 1,
+        "objects": ["disk:17"],
+    }
+    return message | changes
+
+
+# Theme ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_theme_follows_the_system_until_one_is_chosen(gallery: Page) -> None:
+    html, switch = gallery.locator("html"), gallery.locator("[data-theme-switch]")
+    gallery.emulate_media(color_scheme="dark")
+    expect(html).to_have_attribute("data-bs-theme", "dark")
+    gallery.emulate_media(color_scheme="light")
+    expect(html).to_have_attribute("data-bs-theme", "light")
+    expect(switch).to_have_attribute("aria-label", "Theme: auto")
+    switch.click()
+    expect(switch).to_have_attribute("aria-label", "Theme: light")
+    switch.click()
+    expect(html).to_have_attribute("data-bs-theme", "dark")
+    gallery.reload()
+    expect(html).to_have_attribute("data-bs-theme", "dark")
+    expect(switch.locator(".bi-moon-stars")).to_be_visible()
+
+
+def test_a_dark_page_never_flashes_white(strict_page: Page, pages: LogServer) -> None:
+    strict_page.emulate_media(color_scheme="dark")
+    strict_page.add_init_script(
+        "new MutationObserver((_, self) => { if (!document.body) return; self.disconnect();"
+        " window.atFirst = document.documentElement.dataset.bsTheme; }).observe(document, {childList: true, subtree: true})"
+    )
+    strict_page.goto(f"{pages.url}/pages/overview.html")
+    assert strict_page.evaluate("window.atFirst") == "dark"
+
+
+# Copying -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("secure", [True, False], ids=["TLS", "plain http"])
+def test_commands_are_copied(gallery: Page, secure: bool) -> None:
+    gallery.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    read = gallery.evaluate_handle("navigator.clipboard")
+    if not secure:
+        gallery.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    button = gallery.locator(".empty .cmdline .copy")
+    button.click()
+    expect(button).to_have_attribute("aria-label", "Copied")
+    assert read.evaluate("(one) => one.readText()") == "cloudstore datastore create --kind shared"
+    expect(button).to_have_attribute("aria-label", "Copy", timeout=4000)
+    gallery.locator("#shell").click()
+    expect(gallery.locator("#shell.done")).to_be_visible()
+    assert read.evaluate("(one) => one.readText()") == "exportfs -r"
+    assert gallery.locator(".fingerprint .copy").count() == 1
+
+
+# Asking before -------------------------------------------------------------------------------------------------
+
+
+def test_destroying_wants_the_name_typed(gallery: Page) -> None:
+    gallery.locator("#destroy").click()
+    dialog = gallery.get_by_role("dialog", name=f"Destroy {NAME}")
+    yes, name = dialog.get_by_role("button", name=f"Destroy {NAME}"), dialog.get_by_role("textbox")
+    expect(name).to_be_focused()
+    expect(yes).to_be_disabled()
+    name.fill(NAME.upper())
+    expect(yes).to_be_disabled()
+    name.press("Enter")
+    expect(dialog).to_be_visible()
+    name.fill(NAME)
+    name.press("Enter")
+    gallery.wait_for_url("**/sent?**")
+    assert f"confirm_name={NAME}" in gallery.url
+    gallery.complaints.clear()  # type: ignore[attr-defined]  nothing is there to be sent to
+
+
+def test_escape_keeps_everything_as_it_is(gallery: Page) -> None:
+    for leave in ("Escape", "Keep as it is"):
+        gallery.locator("#destroy").click()
+        if leave == "Escape":
+            gallery.keyboard.press("Escape")
+        else:
+            gallery.get_by_role("button", name=leave).click()
+        expect(gallery.get_by_role("dialog")).to_have_count(0)
+        expect(gallery.locator("#destroy")).to_be_focused()
+        assert gallery.url.endswith("/gallery.html")
+
+
+def test_a_plain_question_starts_at_the_safe_answer(strict_page: Page, pages: LogServer) -> None:
+    pages.reset(JobLog())
+    pages.log.grow(100)
+    strict_page.goto(f"{pages.url}/job/")
+    cancel = strict_page.get_by_role("button", name="Cancel and undo")
+    cancel.click()
+    expect(strict_page.get_by_text("Stop the job and undo its 4 changes?")).to_be_visible()
+    expect(strict_page.get_by_role("button", name="Keep as it is")).to_be_focused()
+    strict_page.keyboard.press("Enter")
+    expect(strict_page.get_by_role("dialog")).to_have_count(0)
+    assert strict_page.url.endswith("/job/")
+    cancel.click()
+    strict_page.get_by_role("dialog").get_by_role("button", name="Cancel and undo").click()
+    strict_page.wait_for_url("**/cancelled**")
+    strict_page.complaints.clear()  # type: ignore[attr-defined]  nothing is there to be sent to
+
+
+# Times ---------------------------------------------------------------------------------------------------------
+
+
+def test_times_are_relative_and_move_on(strict_page: Page, pages: LogServer) -> None:
+    strict_page.clock.install(time="2026-11-21T05:00:42Z")
+    strict_page.goto(f"{pages.url}/pages/gallery.html")
+    past = strict_page.locator("#past")
+    expect(past).to_have_text(re.compile(r"^4\d s ago$"))
+    assert "2026" in (past.get_attribute("title") or "")
+    strict_page.clock.run_for(25_000)
+    expect(past).to_have_text("1 min ago")
+    strict_page.clock.run_for(3 * 3600 * 1000)
+    expect(past).to_have_text("3 h ago")
+    expect(strict_page.locator("dd time")).to_have_text("2 Jan 2026" if is_british(strict_page) else "Jan 2, 2026")
+
+
+def is_british(page: Page) -> bool:
+    return page.evaluate("navigator.language") == "en-GB"
+
+
+# The feed ------------------------------------------------------------------------------------------------------
+
+
+def test_the_feed_counts_and_refreshes_rows(gallery: Page, pages: LogServer) -> None:
+    row = gallery.locator('[data-live="disk:17"]')
+    asked: list[str] = []
+    gallery.on("request", lambda request: asked.append(request.url) if "row.html" in request.url else None)
+    for running in (3, 2, 1):
+        pages.call(pages.send(job_message(running=running, ended=False)))
+    expect(gallery.locator("[data-running]")).to_have_text("1 job running")
+    expect(row).to_contain_text("3 GiB")
+    assert len(asked) == 1, "a burst of messages is one reading"
+    pages.call(pages.send(job_message(running=0, ended=False, objects=["disk:1"])))
+    expect(gallery.locator("[data-running].none")).to_have_text("no jobs running")
+    gallery.wait_for_timeout(500)
+    assert len(asked) == 1, "somebody else's row is left alone"
+
+
+def test_my_finished_jobs_are_told(gallery: Page, pages: LogServer) -> None:
+    toasts = gallery.locator("[data-toasts] .note")
+    pages.call(pages.send(job_message(mine=False)))
+    pages.call(pages.send(job_message(url="https://evil.example/")))
+    pages.call(pages.send(job_message(title="<b>Copy</b> one", state="failed", tone="bad", icon="x-circle")))
+    expect(toasts).to_have_count(1)
+    expect(toasts).to_have_class("note bad")
+    expect(toasts).to_contain_text("<b>Copy</b> one failed")
+    assert toasts.locator("a").get_attribute("href") == f"{pages.url}/jobs/0b5c/"
+    toasts.get_by_role("button", name="Dismiss").click()
+    expect(toasts).to_have_count(0)
+
+
+def test_after_a_gap_what_is_in_sight_is_read_again(gallery: Page, pages: LogServer) -> None:
+    gallery.locator('[data-live="disk:17"]').scroll_into_view_if_needed()
+    pages.call(pages.drop())
+    expect(gallery.locator("[data-feed-state]")).to_have_attribute("data-state", "lost")
+    expect(gallery.locator("[data-feed-state]")).to_be_visible()
+    expect(gallery.locator('[data-live="disk:17"]')).to_contain_text("3 GiB", timeout=10_000)
+    expect(gallery.locator("[data-feed-state]")).to_be_hidden()
+
+
+def test_silence_is_noticed(strict_page: Page, pages: LogServer) -> None:
+    """A connection that died without a word is given up and made anew."""
+    pages.reset(JobLog())
+    strict_page.clock.install()
+    strict_page.goto(f"{pages.url}/pages/gallery.html")
+    state = strict_page.locator("[data-feed-state]")
+    expect(state).to_have_attribute("data-state", "live")
+    pages.mute = True
+    strict_page.clock.run_for(5_000)
+    expect(state).to_have_attribute("data-state", "live")
+    strict_page.clock.run_for(15_000)
+    pages.mute = False
+    strict_page.clock.run_for(2_000)
+    expect(state).to_have_attribute("data-state", "live")
+    assert pages.connections == 2

@@ -1,0 +1,66 @@
+"""Real hosts for tests marked `lab`.
+
+With CLOUDSTORE_LAB_KEEP=1 they stay up, and the next run finds them. Two runs at once need different labs:
+CLOUDSTORE_LAB_NAME=mine CLOUDSTORE_LAB_SUBNET=10.77.8.0/24.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+
+from tests.lab.host import Host
+from tests.lab.lab import Lab
+
+HostFactory = Callable[..., Host]
+FIRST_MADE = 21  # hosts of host_factory, clear of the lab's own three
+
+
+def _keep() -> bool:
+    return os.environ.get("CLOUDSTORE_LAB_KEEP") == "1"
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """h1, h2 and h3 of lab `test` (or CLOUDSTORE_LAB_NAME); h1 with disks."""
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        pytest.skip("the lab needs root on Linux")
+    lab = Lab(os.environ.get("CLOUDSTORE_LAB_NAME", "test"), subnet=os.environ.get("CLOUDSTORE_LAB_SUBNET"))
+    if not _keep():
+        lab.down()
+    try:
+        lab.up(3, with_disks=["h1"])
+        yield lab
+    finally:
+        if not _keep():
+            lab.down()
+
+
+@pytest.fixture(scope="session")
+def host_factory(lab: Lab) -> Iterator[HostFactory]:
+    """Makes further hosts, until the end of the session: host_factory(suite=..., with_disks=True, binds={...})."""
+    made: list[str] = []
+
+    def make(suite: str | None = None, *, with_disks: bool = False, binds: Mapping[str, str] | None = None) -> Host:
+        number = max([FIRST_MADE - 1, *(host.number for host in lab.hosts())]) + 1
+        fitted = [f"h{number}"] if with_disks else []
+        [host] = lab.up(1, first=number, suite=suite, with_disks=fitted, binds=binds)
+        made.append(host.name)
+        return host
+
+    yield make
+    for name in made:
+        lab.down([name])
+
+
+@pytest.fixture(scope="session")
+def debian11(lab: Lab) -> Host:
+    [host] = lab.up(1, first=11, suite="bullseye")
+    return host
+
+
+@pytest.fixture(scope="session")
+def debian13(lab: Lab) -> Host:
+    [host] = lab.up(1, first=13, suite="trixie")
+    return host

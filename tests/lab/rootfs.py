@@ -1,0 +1,195 @@
+"""The root file system the hosts of one Debian release share, read-only, below an overlay each.
+
+Built once by mmdebstrap from the package mirror this machine's apt uses. The directory's name carries a digest of this
+file: the recipe is the version.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+
+from tests.lab.machine import LabError, command, directory, locked, state_directory
+
+SUITES = ("bookworm", "bullseye", "trixie")
+
+PACKAGES = """
+    systemd systemd-sysv dbus openssh-server sudo iproute2 iputils-ping netbase procps kmod ca-certificates less
+    python3-minimal util-linux acl attr e2fsprogs btrfs-progs xfsprogs qemu-utils genisoimage
+"""
+LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
+
+# Units that would touch the kernel all hosts share, and units that only cost memory.
+MASKED = """
+    systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.socket systemd-udev-trigger.service
+    systemd-sysctl.service systemd-modules-load.service systemd-timesyncd.service systemd-random-seed.service
+    systemd-binfmt.service systemd-network-generator.service systemd-networkd-wait-online.service
+    systemd-pcrphase.service systemd-pcrphase-sysinit.service getty.target console-getty.service getty@.service
+    dev-hugepages.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount
+    sys-fs-fuse-connections.mount proc-sys-fs-binfmt_misc.automount apt-daily.timer apt-daily-upgrade.timer
+    dpkg-db-backup.timer fstrim.timer e2scrub_all.timer e2scrub_reap.service
+"""
+
+FILES = {
+    "etc/ssh/sshd_config.d/lab.conf": """\
+PermitRootLogin prohibit-password
+PasswordAuthentication yes
+HostKey /etc/ssh/ssh_host_ed25519_key
+UseDNS no
+MaxSessions 100
+MaxStartups 200:30:400
+""",
+    # Until then all users but root are turned away; so a banner means that everybody may come in.
+    "etc/systemd/system/ssh.service.d/lab.conf": "[Unit]\nAfter=systemd-user-sessions.service\n",
+    "etc/systemd/journald.conf.d/lab.conf": "[Journal]\nStorage=volatile\nRuntimeMaxUse=8M\nReadKMsg=no\nAudit=no\n",
+    "etc/sudoers.d/admin1": "admin1 ALL=(ALL) NOPASSWD: ALL\n",
+    "etc/machine-id": "",
+    "etc/default/locale": "",
+}
+
+# Run by a shell inside the new root. `ops` may do nothing but log in; `admin1` may become root.
+FINISH = f"""set -e
+rm -f /etc/ssh/ssh_host_* /etc/resolv.conf /etc/apt/apt.conf.d/99mmdebstrap /etc/dpkg/dpkg.cfg.d/99mmdebstrap
+chmod 440 /etc/sudoers.d/admin1
+useradd --create-home --shell /bin/bash ops
+useradd --create-home --shell /bin/bash admin1
+printf 'ops:ops-pass\\nadmin1:admin-pass\\n' | chpasswd
+systemctl --quiet mask {" ".join(MASKED.split())}
+systemctl --quiet set-default multi-user.target
+systemctl --quiet enable ssh.service
+touch -r /usr /etc/.updated /var/.updated
+"""
+
+# Mode, major, minor. The console is a null device: there is none.
+DEVICES = {
+    "null": (0o666, 1, 3),
+    "zero": (0o666, 1, 5),
+    "full": (0o666, 1, 7),
+    "random": (0o666, 1, 8),
+    "urandom": (0o666, 1, 9),
+    "tty": (0o666, 5, 0),
+    "console": (0o600, 1, 3),
+    "fuse": (0o666, 10, 229),
+    "kvm": (0o666, 10, 232),
+    "net/tun": (0o666, 10, 200),
+    "loop-control": (0o600, 10, 237),
+    "btrfs-control": (0o600, 10, 234),
+}
+LOOPS = 64
+LINKS = {
+    "ptmx": "pts/ptmx",
+    "kmsg": "null",
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+}
+
+
+def build(suite: str = "bookworm") -> Path:
+    """The suite's root file system, built first when there is none of this recipe."""
+    if suite not in SUITES:
+        raise LabError(f"The lab knows {', '.join(SUITES)}; not {suite}.")
+    state = directory(state_directory())
+    version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:10]
+    whole = state / f"base-{suite}-{version}"
+    if whole.exists():
+        return whole
+    with locked(state / "locks" / f"base-{suite}", seconds=900):
+        if not whole.exists():
+            for older in state.glob(f"base-{suite}-*"):
+                _remove_unless_used(older)
+            _build(suite, whole)
+    return whole
+
+
+def _build(suite: str, whole: Path) -> None:
+    part = whole.with_name(f"{whole.name}.part{os.getpid()}")
+    try:
+        _bootstrap(suite, part)
+        for name, text in FILES.items():
+            directory((part / name).parent)
+            (part / name).write_text(text)
+            (part / name).chmod(0o644)
+        command("chroot", part, "/bin/sh", "-c", FINISH)
+        _make_devices(part / "dev")
+        part.rename(whole)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _bootstrap(suite: str, target: Path) -> None:
+    _install_mmdebstrap()
+    with tempfile.NamedTemporaryFile("w", prefix="lab-apt-", suffix=".conf") as options:
+        options.write(_apt_access())
+        options.flush()
+        # In namespaces of its own, so that nothing stays mounted or running however it ends.
+        alone = ["setpriv", "--pdeathsig=KILL", "unshare", "--pid", "--mount-proc", "--fork", "--kill-child"]
+        settings = ["--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES.split())}"]
+        settings += [f"--aptopt={options.name}", "--dpkgopt=force-unsafe-io"]
+        settings += [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
+        command(*alone, "mmdebstrap", *settings, suite, target, _mirror())
+
+
+def _install_mmdebstrap() -> None:
+    if shutil.which("mmdebstrap"):
+        return
+    install = ("apt-get", "-oDPkg::Lock::Timeout=120", "install", "--yes", "--no-install-recommends", "mmdebstrap")
+    try:
+        command(*install)
+    except LabError:  # the package lists may be missing or old
+        command("apt-get", "update", "--quiet")
+        command(*install)
+
+
+def _mirror() -> str:
+    """The address this machine's apt gets its own Debian release from."""
+    if address := os.environ.get("CLOUDSTORE_LAB_MIRROR"):
+        return address
+    codename = command("sh", "-c", '. /etc/os-release; echo "$VERSION_CODENAME"').strip()
+    for _ in range(2):
+        for line in command("apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)").splitlines():
+            name, _, address = line.partition(" ")
+            if name == codename:
+                return address
+        command("apt-get", "update", "--quiet")
+    raise LabError("apt names no mirror for this machine's release; set CLOUDSTORE_LAB_MIRROR.")
+
+
+def _apt_access() -> str:
+    """How this machine's apt reaches its mirror: proxies, and whether it minds the age of the lists."""
+    wanted = ("::proxy", "::check-valid-until", "::check-date", "::cainfo", "::verify-peer")
+    lines = command("apt-config", "dump", "Acquire").splitlines()
+    return "".join(f"{line}\n" for line in lines if any(word in line.split(" ")[0].lower() for word in wanted))
+
+
+def _make_devices(dev: Path) -> None:
+    """The device nodes of a host: copied into its own /dev at every start."""
+    shutil.rmtree(dev)
+    directory(dev)
+    for folder in ("pts", "shm", "mqueue", "net", "hugepages"):
+        directory(dev / folder)
+    for name, (mode, major, minor) in DEVICES.items():
+        _make_node(dev / name, stat.S_IFCHR | mode, os.makedev(major, minor))
+    for number in range(LOOPS):
+        _make_node(dev / f"loop{number}", stat.S_IFBLK | 0o660, os.makedev(7, number))
+    for name, target in LINKS.items():
+        (dev / name).symlink_to(target)
+
+
+def _make_node(path: Path, mode: int, device: int) -> None:
+    os.mknod(path, mode, device)
+    path.chmod(stat.S_IMODE(mode))  # mknod heeds the umask
+
+
+def _remove_unless_used(base: Path) -> None:
+    """Remove a root file system of an older recipe, or half of one; hosts that stand on it keep it."""
+    for record in state_directory().glob("labs/*/hosts/*/record.json"):
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads(record.read_text())["base"] == str(base):
+                return
+    shutil.rmtree(base, ignore_errors=True)

@@ -1,0 +1,52 @@
+"""A step and a host small enough to see through: flags that are on or off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from datastores.domain.errors import CommandFailed, Refused
+from datastores.domain.plan import Action, Change, Command, Output, read
+from tests.fakes import FakeShell, said
+
+
+@dataclass(frozen=True, slots=True)
+class FlagSet:
+    """A flag of the host is "on"."""
+
+    host: str
+    name: str
+
+    @property
+    def title(self) -> str:
+        return f"flag {self.name} is on"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (read("get", self.name),)
+
+    def facts(self, outputs: Sequence[Output]) -> str:
+        if not outputs[0].ok:
+            raise CommandFailed(("get", self.name), outputs[0].exit_status, outputs[0].stderr)
+        return outputs[0].stdout
+
+    def plan(self, facts: str) -> Change | None:
+        if facts == "on":
+            return None
+        if facts == "broken":
+            raise Refused(f"{self.name} is broken")
+        return Change(self.title, (Action(Command(("set", self.name)), Command(("clear", self.name))),))
+
+
+def flag_host(name: str = "h1", **flags: str) -> FakeShell:
+    """A host with flags that ``set`` and ``clear`` really change."""
+    answers = {("get", flag): said(value) for flag, value in flags.items()}
+    effects = {}
+    for flag in flags:
+        effects[("set", flag)] = {("get", flag): said("on")}
+        effects[("clear", flag)] = {("get", flag): said("off")}
+    return FakeShell(name, answers, effects)
+
+
+def ran(shell: FakeShell, *verbs: str) -> list[tuple[str, ...]]:
+    """The commands that begin with one of ``verbs``, in order."""
+    return [argv for argv in shell.ran if argv[0] in verbs]

@@ -1,0 +1,117 @@
+"""qemu-img never guesses: the argv lists are made in one module, and each names every format."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import datastores
+from datastores.domain.volumes import Format
+from datastores.hosts import qemu_img
+from datastores.hosts.copies import FileConverted, FileCopied
+from datastores.hosts.inodes import Inode
+from datastores.hosts.sizes import ImageResized, SizeFacts
+
+TREE = Path(datastores.__file__).parent
+CASES = Path(__file__).parent / "cases"
+TOOL = re.compile(r"\bqemu-img\b")
+VERBS = frozenset(
+    {"amend", "bench", "bitmap", "check", "commit", "compare", "convert", "create", "dd", "info", "map", "measure"}
+    | {"rebase", "resize", "snapshot"}
+)
+
+
+def names_every_format(argv: list[str]) -> bool:
+    """Tell whether a qemu-img argv names the format of each file that it opens."""
+    verb, rest = argv[1], argv[2:]
+    if verb == "snapshot":
+        return "--image-opts" in rest and rest[-1].startswith("driver=qcow2,")
+    if verb == "convert":
+        return "-f" in rest and "-O" in rest
+    if "-b" in rest and "-F" not in rest:
+        return False
+    return "-f" in rest
+
+
+def commands_in(value: Any) -> Iterator[list[str]]:
+    """Yield the argv lists of a golden case that call qemu-img."""
+    if isinstance(value, str):
+        words = shlex.split(value) if TOOL.search(value) and not value.startswith("qemu-img: ") else []
+        if "qemu-img" in words:
+            yield words[words.index("qemu-img") :]
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from commands_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from commands_in(inner)
+
+
+def opened_by(tree: ast.AST) -> Iterator[str]:
+    """Yield the programs of the tree's argv lists that open images."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts) | ast.Call(args=parts):
+                words = [part.value if isinstance(part, ast.Constant) else "" for part in parts]
+            case _:
+                continue
+        yield from (word for word in words if word in {"qemu-nbd", "qemu-io", "qemu-storage-daemon"})
+        yield from (first for first, second in pairwise(words) if first == "qemu-img" and second in VERBS)
+
+
+def test_only_one_module_opens_images() -> None:
+    callers = {path.name for path in TREE.rglob("*.py") for _ in opened_by(ast.parse(path.read_text()))}
+    assert callers == {"qemu_img.py"}
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        qemu_img.ask_info("/srv/x", "raw").argv,
+        qemu_img.convert("/srv/x", "raw", "/srv/y", "qcow2").argv,
+        qemu_img.create("/srv/x", 512).argv,
+        qemu_img.create("/srv/x", base="/srv/b", base_format="raw").argv,
+        qemu_img.resize("/srv/x", 512).argv,
+        qemu_img.snapshot("-c", "one", "/srv/x").argv,
+    ],
+)
+def test_every_command_names_its_formats(argv: tuple[str, ...]) -> None:
+    assert names_every_format(list(argv[argv.index("qemu-img") :]))
+
+
+def test_every_planned_command_names_its_formats() -> None:
+    found = [argv for path in CASES.rglob("*.json") for argv in commands_in(json.loads(path.read_text()))]
+    assert len(found) > 20
+    assert all(names_every_format(argv) for argv in found)
+
+
+def test_a_file_that_may_be_hostile_is_opened_within_limits() -> None:
+    for command in (qemu_img.ask_info("/srv/x", "qcow2"), qemu_img.convert("/a", "raw", "/b", "qcow2")):
+        assert command.argv[0] == "prlimit"
+        assert any(word.startswith("--as=") for word in command.argv)
+
+
+def test_a_comma_in_a_path_does_not_end_the_option() -> None:
+    *_, image = qemu_img.snapshot("-c", "one", "/srv/a,driver=raw").argv
+    assert image == "driver=qcow2,file.driver=file,file.filename=/srv/a,,driver=raw"
+
+
+def test_a_raw_disk_on_which_a_guest_wrote_a_qcow2_header_stays_raw() -> None:
+    """The declared format decides, whatever the bytes: it is grown, copied and saved as raw."""
+    path = "/srv/ds/7/disk.0"
+    disk = Inode(path, 0o100660, 1 << 20, 4096, "1:2", 1, "root", "root", "0660", "1.000000000")
+    grow = ImageResized("h1", path, Format.RAW, 2 << 20).plan(SizeFacts(disk, disk.size))
+    assert grow is not None
+    assert grow.actions[0].do.argv[0] == "truncate"  # type: ignore[union-attr]
+    assert not any("qemu-img" in command.argv for command in FileCopied("h1", path, "/srv/ds/a.raw").reads())
+    saved = FileConverted("h1", path, "raw", "/srv/ds/a.qcow2", Format.QCOW2)
+    asked = [command.argv for command in saved.reads() if path in command.argv and "qemu-img" in command.argv]
+    assert asked and all(argv[argv.index("-f") + 1] == "raw" for argv in asked)

@@ -1,0 +1,273 @@
+"""How a plan is carried out: order, approval, verification, undo, and what a lost connection means."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from datastores.domain.errors import (
+    Cancelled,
+    CommandFailed,
+    NotConnected,
+    NotVerified,
+    Refused,
+    StalePlan,
+    Unreachable,
+)
+from datastores.domain.plan import Action, Change, Command, Output, Stage
+from datastores.domain.states import StepState
+from datastores.hosts.runner import Journal, LostTouch, Preview, Run, Undoable, preview, settled
+from tests.fakes import FakeShell, said
+from tests.unit.flags import FlagSet, flag_host, ran
+
+
+@dataclass
+class Record:
+    """A Recorder that keeps everything."""
+
+    steps: list[tuple[int, StepState]]
+    undone: list[tuple[int, str]]
+    journal: list[tuple[str, int, int]]
+    texts: list[str]
+
+    @classmethod
+    def empty(cls) -> Record:
+        return cls([], [], [], [])
+
+    def lane(self, host: str) -> Any:
+        return contextlib.nullcontext()
+
+    def facts(self, host: str, reads: int, seconds: float) -> None:
+        self.texts.append(f"facts {host} {reads}")
+
+    def step(self, index: int, state: StepState, message: str = "") -> None:
+        self.steps.append((index, state))
+
+    def action_started(self, index: int, number: int, action: Action) -> None:
+        self.journal.append(("started", index, number))
+
+    def action_ended(self, index: int, number: int, output: Output | None, error: str = "") -> None:
+        self.journal.append(("failed" if error else "done", index, number))
+
+    def output(self, index: int, text: str) -> None:
+        self.texts.append(text)
+
+    def progress(self, index: int, done: int, total: int) -> None:
+        self.texts.append(f"{done}/{total}")
+
+    def undo(self, entry: Undoable, error: str = "") -> None:
+        self.undone.append((entry.index, error))
+
+
+def run_of(*steps: FlagSet, on: dict[str, FakeShell], **options: Any) -> tuple[Run, Record]:
+    record = Record.empty()
+    return Run((Stage("all", steps),), on.__getitem__, record, unit="job", **options), record
+
+
+def test_a_plan_makes_every_statement_true_in_order() -> None:
+    shell = flag_host(a="off", b="off")
+    run, record = run_of(FlagSet("h1", "a"), FlagSet("h1", "b"), on={"h1": shell})
+    run.carry_out()
+    assert ran(shell, "set") == [("set", "a"), ("set", "b")]
+    assert record.steps[-1] == (1, StepState.CHANGED)
+    assert run.facts == {0: "on", 1: "on"}
+
+
+def test_a_second_run_changes_nothing_and_reads_everything_in_one_round_trip() -> None:
+    shell = flag_host(a="on", b="on", c="on")
+    run, record = run_of(*(FlagSet("h1", name) for name in "abc"), on={"h1": shell})
+    run.carry_out()
+    assert shell.round_trips == 1
+    assert [state for _, state in record.steps] == [StepState.UNCHANGED] * 3
+
+
+def test_the_verification_of_a_step_reads_the_next_one_too() -> None:
+    shell = flag_host(a="off", b="off")
+    run, _ = run_of(FlagSet("h1", "a"), FlagSet("h1", "b"), on={"h1": shell})
+    run.carry_out()
+    assert shell.round_trips == 5  # read both; set a; verify a and read b; set b; verify b
+
+
+def test_what_is_done_and_how_to_undo_it_is_written_down_before_it_runs() -> None:
+    shell = flag_host(a="off")
+    run, record = run_of(FlagSet("h1", "a"), on={"h1": shell})
+    record.action_started = lambda *_: (_ for _ in ()).throw(OSError("no journal"))  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="no journal"):
+        run.carry_out()
+    assert ran(shell, "set") == []
+
+
+def test_a_failure_undoes_what_was_done_newest_first() -> None:
+    shell = flag_host(a="off", b="off", c="off")
+    shell.answers["set", "c"] = said(exit_status=1, stderr="no space left")
+    run, record = run_of(*(FlagSet("h1", name) for name in "abc"), on={"h1": shell})
+    with pytest.raises(CommandFailed, match="no space left"):
+        run.carry_out()
+    assert ran(shell, "clear") == [("clear", "b"), ("clear", "a")]
+    assert record.undone == [(1, ""), (0, "")]
+
+
+def test_a_command_that_failed_is_not_undone() -> None:
+    shell = flag_host(a="off")
+    shell.answers["set", "a"] = said(exit_status=1, stderr="somebody else's")
+    run, _ = run_of(FlagSet("h1", "a"), on={"h1": shell})
+    with pytest.raises(CommandFailed):
+        run.carry_out()
+    assert ran(shell, "clear") == []
+
+
+def test_a_command_that_lied_is_caught_and_undone() -> None:
+    shell = flag_host(a="off")
+    shell.effects.clear()
+    run, _ = run_of(FlagSet("h1", "a"), on={"h1": shell})
+    with pytest.raises(NotVerified, match="flag a is on"):
+        run.carry_out()
+    assert ran(shell, "clear") == [("clear", "a")]
+
+
+def test_an_undo_that_fails_is_told_and_the_others_go_on() -> None:
+    shell = flag_host(a="off", b="off", c="broken")
+    shell.answers["clear", "b"] = said(exit_status=1, stderr="busy")
+    run, record = run_of(*(FlagSet("h1", name) for name in "abc"), on={"h1": shell})
+    with pytest.raises(Refused):
+        run.carry_out()
+    assert record.undone == [(1, "busy"), (0, "")]
+
+
+def test_a_refused_step_stops_the_plan_before_it_touches_anything() -> None:
+    shell = flag_host(a="broken")
+    run, record = run_of(FlagSet("h1", "a"), on={"h1": shell})
+    with pytest.raises(Refused, match="a is broken"):
+        run.carry_out()
+    assert record.steps == [(0, StepState.FAILED)]
+
+
+def test_a_change_that_was_not_approved_is_not_made() -> None:
+    shell = flag_host(a="off")
+    run, _ = run_of(FlagSet("h1", "a"), on={"h1": shell}, approves=lambda index, change: False)
+    with pytest.raises(StalePlan, match="plan again"):
+        run.carry_out()
+    assert ran(shell, "set") == []
+
+
+def test_a_lost_connection_during_a_command_undoes_nothing() -> None:
+    shell = flag_host(a="off", b="off")
+    shell.answers["set", "b"] = Unreachable("h1 went away")  # type: ignore[assignment]
+    run, record = run_of(FlagSet("h1", "a"), FlagSet("h1", "b"), on={"h1": shell})
+    with pytest.raises(LostTouch):
+        run.carry_out()
+    assert ran(shell, "clear") == []
+    assert record.steps[-1] == (1, StepState.UNKNOWN)
+    assert record.journal[-1] == ("started", 1, 0)
+
+
+def test_a_host_that_was_never_reached_is_a_failure_not_a_mystery() -> None:
+    reached = flag_host("h1", a="off")
+
+    def connect(name: str) -> FakeShell:
+        if name == "h2":
+            raise NotConnected("h2: connection refused")
+        return reached
+
+    record = Record.empty()
+    stages = (Stage("first", (FlagSet("h1", "a"),)), Stage("second", (FlagSet("h2", "a"),)))
+    with pytest.raises(NotConnected) as caught:
+        Run(stages, connect, record, unit="job").carry_out()
+    assert not isinstance(caught.value, LostTouch)
+    assert ran(reached, "clear") == [("clear", "a")]
+
+
+def test_cancelling_undoes_what_was_done() -> None:
+    shell = flag_host(a="off", b="off")
+    asked = iter([False, True])
+    run, _ = run_of(FlagSet("h1", "a"), FlagSet("h1", "b"), on={"h1": shell}, cancelled=lambda: next(asked))
+    with pytest.raises(Cancelled, match="flag b is on"):
+        run.carry_out()
+    assert ran(shell, "clear") == [("clear", "a")]
+
+
+def test_hosts_of_a_stage_run_side_by_side_and_one_failure_stops_the_others() -> None:
+    good, bad = flag_host("h1", a="off"), flag_host("h2", a="broken")
+    shells = {"h1": good, "h2": bad}
+    record = Record.empty()
+    stages = (Stage("one", (FlagSet("h1", "a"), FlagSet("h2", "a"))), Stage("two", (FlagSet("h1", "a"),)))
+    with pytest.raises(Refused):
+        Run(stages, shells.__getitem__, record, unit="job").carry_out()
+    assert good.answers["get", "a"] == said("off")
+    assert (2, StepState.RUNNING) not in record.steps
+
+
+def test_a_resumed_job_finds_done_what_a_dead_worker_did_and_can_still_undo_it() -> None:
+    shell = flag_host(a="on", b="broken")
+    journal = Journal(unknown=(Undoable(0, 0, "h1", Command(("clear", "a"))),))
+    run, record = run_of(FlagSet("h1", "a"), FlagSet("h1", "b"), on={"h1": shell}, journal=journal)
+    with pytest.raises(Refused):
+        run.carry_out()
+    assert record.steps[0] == (0, StepState.CHANGED)
+    assert ran(shell, "clear") == [("clear", "a")]
+
+
+def test_a_resumed_step_may_differ_from_what_was_approved() -> None:
+    shell = flag_host(a="off")
+    journal = Journal(unknown=(Undoable(0, 0, "h1", None),))
+    run, _ = run_of(FlagSet("h1", "a"), on={"h1": shell}, journal=journal, approves=lambda index, change: False)
+    run.carry_out()
+    assert ran(shell, "set") == [("set", "a")]
+
+
+def test_what_is_unknown_is_settled_by_asking_the_host() -> None:
+    shell = flag_host(a="on", b="off")
+    plan = (Stage("all", (FlagSet("h1", "a"), FlagSet("h1", "b"))),)
+    happened = Undoable(0, 0, "h1", Command(("clear", "a")))
+    not_happened = Undoable(1, 0, "h1", Command(("clear", "b")))
+    assert settled(plan, [happened, not_happened], lambda name: shell) == [happened]
+
+
+def test_a_preview_reads_and_changes_nothing() -> None:
+    shell = flag_host(a="off", b="on", c="broken")
+    plan = (Stage("all", tuple(FlagSet("h1", name) for name in "abc")),)
+    found = preview(plan, lambda name: shell, Record.empty())
+    assert [bool(item.change) for item in found] == [True, False, False]
+    assert found[1] == Preview()
+    assert found[2].refused == "c is broken"
+    assert shell.round_trips == 1
+
+
+def test_a_host_that_cannot_be_read_is_not_an_empty_host() -> None:
+    shell = flag_host(a="off")
+    shell.answers["get", "a"] = said(exit_status=5, stderr="I/O error")
+    run, _ = run_of(FlagSet("h1", "a"), on={"h1": shell})
+    with pytest.raises(CommandFailed, match="I/O error"):
+        run.carry_out()
+    assert ran(shell, "set") == []
+
+
+@dataclass(frozen=True, slots=True)
+class Gone(FlagSet):
+    """The flag does not exist any more; that cannot be undone."""
+
+    def plan(self, facts: str) -> Change | None:
+        return None if facts == "gone" else Change(self.title, (Action(Command(("destroy", self.name)), final=True),))
+
+
+def test_after_something_was_destroyed_nothing_before_it_is_undone() -> None:
+    shell = flag_host(copy="off", original="on", last="broken")
+    shell.effects["destroy", "original"] = {("get", "original"): said("gone")}
+    run, record = run_of(FlagSet("h1", "copy"), Gone("h1", "original"), FlagSet("h1", "last"), on={"h1": shell})
+    with pytest.raises(Refused):
+        run.carry_out()
+    assert ran(shell, "clear") == []
+    assert [index for index, _ in record.undone] == [1, 0]
+
+
+def test_a_resumed_job_does_not_judge_again_what_came_before_a_destruction() -> None:
+    shell = flag_host(copy="broken", original="gone")  # the copy cannot be compared: its original is gone
+    journal = Journal(
+        done=(Undoable(0, 0, "h1", Command(("clear", "copy"))),), unknown=(Undoable(1, 0, "h1", None, final=True),)
+    )
+    run, _ = run_of(FlagSet("h1", "copy"), Gone("h1", "original"), on={"h1": shell}, journal=journal)
+    run.carry_out()
+    assert ran(shell, "clear", "destroy") == []

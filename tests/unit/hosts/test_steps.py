@@ -1,0 +1,188 @@
+"""Every step, from recorded output to planned commands. The format is in cases/README.md."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import pytest
+
+from datastores import hosts
+from datastores.domain.errors import BadInput, CommandFailed, Refused
+from datastores.domain.plan import Action, AnyStep, Command, Detached, Operation, Output, WriteFile, encode
+
+CASES = Path(__file__).parent / "cases"
+NEEDED = {"absent": "actions", "present": "unchanged", "unreadable": "unreadable"}
+OUTCOMES = {"unchanged", "refused", "unreadable", "bad_input", "actions"}
+
+EXEMPT = {
+    "sources.SourceAllowed/absent": "a check: what it finds wrong is refused, and never put right",
+    "known.FactsKnown/absent": "it only reads, so nothing is ever missing",
+}
+"""``module.Class/case`` -> why this step cannot have that case."""
+
+
+def text(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else "".join(f"{line}\n" for line in value)
+
+
+def build(kind: Any, value: Any) -> Any:
+    """Return a JSON value as the annotation wants it: tuples, enums and nested dataclasses."""
+    if get_origin(kind) in {Union, UnionType}:
+        if value is None:
+            return None
+        kind = next(arm for arm in get_args(kind) if arm is not type(None))
+    if get_origin(kind) is tuple:
+        return tuple(build(get_args(kind)[0], item) for item in value)
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return kind(**{name: build(hints[name], item) for name, item in value.items()})
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return kind(value)
+    return value
+
+
+def as_case(operation: Operation | None) -> Any:
+    """Return an operation as the case files write it."""
+    match operation:
+        case None:
+            return None
+        case WriteFile():
+            told: dict[str, Any] = {"write": operation.path, "content": operation.content}
+            defaults = {"mode": "0644", "owner": "root", "group": "root"}
+            told |= {key: given for key, usual in defaults.items() if (given := getattr(operation, key)) != usual}
+            return told | ({"replaces": True} if operation.before is not None else {})
+        case Detached():
+            told = {"detached": shlex.join(operation.command.argv)}
+            told |= {"growing": operation.growing} if operation.growing else {}
+            return told | ({"total": operation.total} if operation.total else {})
+        case Command():
+            line = shlex.join(operation.argv)
+            if not operation.stdin:
+                return line
+            told = {"run": line, "stdin": operation.stdin}
+            return told | ({"secret": True} if operation.secret else {})
+    raise AssertionError(operation)
+
+
+def action_as_case(action: Action) -> list[Any]:
+    words = [word for word in ("scratch", "final") if getattr(action, word)]
+    return [as_case(action.do), as_case(action.undo), *words]
+
+
+def normal(action: list[Any]) -> list[Any]:
+    """Return an action of a case file with its texts joined."""
+    for part in action:
+        if isinstance(part, dict):
+            part.update({key: text(part[key]) for key in ("content", "stdin") if key in part})
+            if "stdin" in part:
+                part["stdin"] = encode(part["stdin"])
+    return action
+
+
+def step_classes() -> Iterator[tuple[str, type[Any]]]:
+    for module in iter_modules(hosts.__path__):
+        place = f"datastores.hosts.{module.name}"
+        for name, found in vars(import_module(place)).items():
+            ours = isinstance(found, type) and found.__module__ == place
+            if ours and all(hasattr(found, part) for part in ("__dataclass_fields__", "reads", "facts", "plan")):
+                yield f"{module.name}.{name}", found
+
+
+STEPS = dict(step_classes())
+PATHS = sorted(CASES.rglob("*.json"))
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Yield every text that a step was made with."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from strings(item)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from strings(getattr(value, field.name))
+
+
+def assert_no_shell_text(step: AnyStep, commands: list[Command]) -> None:
+    """A script given to a shell is a constant: nothing that the step was made with is in it."""
+    for command in commands:
+        assert all(isinstance(part, str) for part in command.argv), command.argv
+        if Path(command.argv[0]).name in {"sh", "bash", "dash"}:
+            assert command.argv[1] == "-c", command.argv
+            inside = [given for given in strings(step) if len(given) > 2 and given in command.argv[2]]
+            assert not inside, f"{inside} became part of a shell script"
+
+
+def commands_of(operation: Operation | None) -> list[Command]:
+    match operation:
+        case None:
+            return []
+        case WriteFile():
+            return [*operation.commands, operation.undo]
+        case Detached():
+            return [operation.command]
+    return [operation]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_step(path: Path) -> None:
+    case = json.loads(path.read_text())
+    assert len(OUTCOMES & case.keys()) == 1, f"a case says one of {sorted(OUTCOMES)}"
+    if "bad_input" in case:
+        with pytest.raises(BadInput, match=case["bad_input"]):
+            build(STEPS[path.parent.name], case["step"])
+        return
+    step: AnyStep = build(STEPS[path.parent.name], case["step"])
+    assert step.title
+    assert [shlex.join(command.argv) for command in step.reads()] == [line for line, *_ in case["reads"]]
+    assert all(0 < command.timeout <= 60 for command in step.reads())
+    assert_no_shell_text(step, list(step.reads()))
+    outputs = [Output(status, text(out).encode(), text(err)) for _, status, out, err in case["reads"]]
+    if "unreadable" in case:
+        with pytest.raises(CommandFailed, match=case["unreadable"]):
+            step.facts(outputs)
+        return
+    if "refused" in case:
+        with pytest.raises(Refused, match=case["refused"]):
+            step.plan(step.facts(outputs))
+        return
+    change = step.plan(step.facts(outputs))
+    if "unchanged" in case:
+        assert change is None
+        return
+    assert change is not None
+    assert change.summary
+    assert [action_as_case(action) for action in change.actions] == [normal(action) for action in case["actions"]]
+    for action in change.actions:
+        assert_no_shell_text(step, commands_of(action.do) + commands_of(action.undo))
+
+
+def test_every_folder_of_cases_belongs_to_a_step() -> None:
+    assert {path.parent.name for path in PATHS} <= STEPS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(STEPS))
+def test_every_step_has_its_four_cases(name: str) -> None:
+    there = {path.stem: json.loads(path.read_text()) for path in PATHS if path.parent.name == name}
+    missing = [case for case, key in NEEDED.items() if key not in there.get(case, {})]
+    if "refused" not in there.get("in-the-way", {}) and "actions" not in there.get("other", {}):
+        missing.append("in-the-way")
+    unexplained = [case for case in missing if not EXEMPT.get(f"{name}/{case}")]
+    assert not unexplained, f"{name} has no case {', '.join(unexplained)} in {CASES / name}"
+
+
+def test_exemptions_are_still_needed() -> None:
+    for exemption in EXEMPT:
+        name, case = exemption.split("/")
+        assert name in STEPS
+        assert not (CASES / name / f"{case}.json").exists(), f"{exemption} has its case now"

@@ -1,0 +1,215 @@
+"""From asked to ended: what the rows, the log and the host say in each case."""
+
+from __future__ import annotations
+
+import pytest
+
+from datastores.domain.errors import Busy, HostKeyChanged, Refused, Unreachable
+from datastores.domain.states import EventKind, HostState, JobState, StepState
+from datastores.jobs import control
+from datastores.jobs.journal import journal_of
+from datastores.models import AuditEntry, Cluster, Credential, Host, Job, Lease, User
+from tests.fakes import FakeShell, said
+from tests.unit.flags import ran
+from tests.unit.jobs.conftest import Ask, work
+
+pytestmark = pytest.mark.django_db(transaction=True)
+HOST_KEY = (
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"  # RFC 8709-shaped, of no host
+)
+
+
+def test_a_job_that_succeeds_leaves_host_rows_log_and_audit_agreeing(ask: Ask, shell: FakeShell) -> None:
+    job = work(ask())
+    assert job.state == JobState.SUCCEEDED
+    assert Cluster.objects.get().description == "up: ['on', 'on']"
+    assert [step.state for step in job.steps.all()] == [StepState.CHANGED] * 2
+    assert not Lease.objects.exists()
+    assert [entry.result for entry in AuditEntry.objects.order_by("seq")] == ["asked", "succeeded"]
+    lines = [event.text for event in job.events.all()]
+    assert "$ set a" in lines
+    assert lines[-1].startswith("succeeded after")
+
+
+def test_log_entries_and_lines_are_numbered_without_gaps(ask: Ask, shell: FakeShell) -> None:
+    shell.answers["set", "a"] = said("one\ntwo\nthree\n")
+    job = work(ask())
+    events = list(job.events.all())
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    next_line = 1
+    for event in events:
+        assert event.first_line == next_line
+        assert event.lines == event.text.count("\n") + 1
+        next_line += event.lines
+
+
+def test_a_job_runs_once_however_often_the_queue_delivers_it(ask: Ask, shell: FakeShell) -> None:
+    job = work(ask())
+    work(job)
+    assert ran(shell, "set") == [("set", "a"), ("set", "b")]
+
+
+def test_a_failure_is_undone_and_says_why(ask: Ask, shell: FakeShell) -> None:
+    shell.answers["set", "b"] = said(exit_status=1, stderr="no space left on device")
+    job = work(ask())
+    assert job.state == JobState.FAILED
+    assert "no space left on device" in job.error
+    assert ran(shell, "clear") == [("clear", "a")]
+    assert [step.state for step in job.steps.all()] == [StepState.UNDONE, StepState.FAILED]
+    assert Cluster.objects.get().description.startswith("failed: set on h1 failed: no space left")
+
+
+def test_a_defect_is_called_a_defect_and_keeps_its_traceback(
+    ask: Ask, shell: FakeShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeShell, "run_many", lambda *_: 1 / 0)
+    job = work(ask())
+    assert job.state == JobState.ERRORED
+    assert "ZeroDivisionError" in job.error
+    assert any("Traceback" in event.text for event in job.events.all())
+
+
+def test_a_retry_goes_on_from_the_step_that_failed(ask: Ask, shell: FakeShell, operator: User) -> None:
+    shell.answers["get", "b"] = said("broken")
+    job = work(ask())
+    assert job.state == JobState.FAILED
+    shell.answers["get", "b"] = said("off")
+    shell.answers["get", "a"] = said("on")
+    shell.commands.clear()
+    control.retry(job, operator)
+    assert work(job).state == JobState.SUCCEEDED
+    assert ran(shell, "set") == [("set", "b")]
+
+
+def test_a_job_whose_connection_broke_is_interrupted_and_goes_on_when_resumed(
+    ask: Ask, shell: FakeShell, operator: User
+) -> None:
+    shell.answers["set", "b"] = Unreachable("h1 does not answer")
+    job = work(ask())
+    assert job.state == JobState.INTERRUPTED
+    assert ran(shell, "clear") == []
+    assert Lease.objects.count() == 1, "nobody else may change what is in an unknown state"
+    assert {(entry.index, entry.number) for entry in journal_of(job).unknown} == {(1, 0)}
+    shell.answers["set", "b"] = said()
+    control.retry(job, operator)
+    assert work(job).state == JobState.SUCCEEDED
+
+
+def test_an_interrupted_job_can_be_undone_instead(ask: Ask, shell: FakeShell, operator: User) -> None:
+    shell.answers["set", "b"] = Unreachable("h1 does not answer")
+    job = work(ask())
+    shell.answers["get", "b"] = said("on")  # the command had worked, only the answer was lost
+    control.cancel(job, operator)
+    assert work(job).state == JobState.CANCELLED
+    assert ran(shell, "clear") == [("clear", "b"), ("clear", "a")]
+    assert Cluster.objects.get().description == "undone"
+
+
+def test_a_finished_job_can_be_taken_back(ask: Ask, shell: FakeShell, operator: User) -> None:
+    job = work(ask())
+    control.undo(job, operator)
+    assert work(job).state == JobState.CANCELLED
+    assert ran(shell, "clear") == [("clear", "b"), ("clear", "a")]
+    assert Cluster.objects.get().description == "undone"
+    assert not Lease.objects.exists()
+
+
+def test_a_plan_waits_for_a_person_and_then_runs_exactly_as_shown(ask: Ask, shell: FakeShell, operator: User) -> None:
+    job = work(ask("test.approved"))
+    assert job.state == JobState.AWAITING
+    assert ran(shell, "set") == []
+    assert job.steps.get(index=0).change["actions"][0]["do"]["argv"] == ["set", "a"]
+    control.approve(job, operator)
+    assert work(job).state == JobState.SUCCEEDED
+    assert ran(shell, "set") == [("set", "a"), ("set", "b")]
+
+
+def test_a_host_that_changed_since_the_approval_stops_the_job(ask: Ask, shell: FakeShell, operator: User) -> None:
+    shell.answers["get", "a"] = said("on")
+    job = work(ask("test.approved"))
+    control.approve(job, operator)
+    shell.answers["get", "a"] = said("off")
+    assert work(job).state == JobState.FAILED
+    assert "plan again" in job.error
+    assert ran(shell, "set") == []
+
+
+def test_a_plan_with_a_refused_step_cannot_be_approved(ask: Ask, shell: FakeShell, operator: User) -> None:
+    shell.answers["get", "b"] = said("broken")
+    job = work(ask("test.approved"))
+    assert job.steps.get(index=1).refused == "b is broken"
+    with pytest.raises(Refused, match="refused"):
+        control.approve(job, operator)
+
+
+def test_a_waiting_job_that_is_cancelled_never_runs(ask: Ask, shell: FakeShell, operator: User) -> None:
+    job = ask()
+    control.cancel(job, operator)
+    assert work(job).state == JobState.CANCELLED
+    assert shell.ran == []
+    assert Cluster.objects.get().description == "cancelled"
+
+
+def test_a_running_job_that_is_cancelled_undoes_what_it_did(
+    ask: Ask, shell: FakeShell, operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ask()
+    monkeypatch.setattr("datastores.jobs.run.CANCEL_SECONDS", 0)
+    answers = iter([False, True, True, True])
+
+    def asked(job: Job) -> object:
+        return lambda: next(answers)
+
+    monkeypatch.setattr("datastores.jobs.run.cancel_check", asked)
+    assert work(job).state == JobState.CANCELLED
+    assert ran(shell, "clear") == [("clear", "a")]
+
+
+def test_the_worker_asks_again_whether_the_person_still_may(ask: Ask, shell: FakeShell, operator: User) -> None:
+    job = ask()
+    User.objects.filter(pk=operator.pk).update(role=User.Role.AUDITOR)
+    assert work(job).state == JobState.FAILED
+    assert "role auditor" in job.error
+    assert shell.ran == []
+
+
+def test_two_people_cannot_change_one_thing(ask: Ask, shell: FakeShell) -> None:
+    first = ask()
+    with pytest.raises(Busy, match=rf"cluster c1 is being changed by job {first.pk} .*olga"):
+        ask()
+    work(first)
+    assert work(ask()).state == JobState.SUCCEEDED
+
+
+def test_many_may_use_one_thing_and_its_change_waits_for_them(ask: Ask, shell: FakeShell) -> None:
+    readers = [ask(exclusive=False) for _ in range(3)]
+    change = ask(exclusive=True)
+    assert change.leases.get().granted is False
+    with pytest.raises(Busy, match="is wanted by"):
+        ask(exclusive=False)
+    for reader in readers:
+        work(reader)
+    assert change.leases.get().granted is True
+
+
+def test_a_changed_host_key_refuses_the_job_and_quarantines_the_host(ask: Ask, shell: FakeShell) -> None:
+    credential = Credential.objects.create(name="key")
+    host = Host.objects.create(name="h1", address="192.0.2.1", credential=credential, state=HostState.READY)
+    shell.answers["get", "a"] = HostKeyChanged("h1", "SHA256:old", "SHA256:new", HOST_KEY)
+    job = work(ask())
+    assert job.state == JobState.FAILED
+    host.refresh_from_db()
+    assert host.state == HostState.QUARANTINED
+    assert host.keys.get().line == HOST_KEY
+    assert AuditEntry.objects.filter(action="host.quarantined").exists()
+
+
+def test_a_secret_never_reaches_the_log(ask: Ask, shell: FakeShell, operator: User) -> None:
+    credential = Credential.objects.create(name="key")
+    host = Host.objects.create(name="h1", address="192.0.2.1", credential=credential, first_password="hunter2-secret")
+    shell.answers["set", "a"] = said("the password is hunter2-secret\n")
+    job = ask()
+    Job.objects.filter(pk=job.pk).update(host=host)
+    work(job)
+    text = "\n".join(event.text for event in job.events.filter(kind=EventKind.OUTPUT))
+    assert text == "the password is (secret)"
