@@ -54,6 +54,17 @@ class FakeShell:
         self.round_trips += 1
         return [self._answer(command, None, strict=True) for command in commands]
 
+    def run_in_order(
+        self, commands: Sequence[Command], reads: Sequence[Command] = ()
+    ) -> tuple[list[Output], list[Output]]:
+        self.round_trips += 1
+        outputs: list[Output] = []
+        for command in commands:
+            outputs.append(self._answer(command, None, strict=self.strict))
+            if not outputs[-1].ok:
+                return outputs, []
+        return outputs, [self._answer(command, None, strict=True) for command in reads]
+
     def run_detached(
         self,
         unit: str,

@@ -158,6 +158,15 @@ class Shell(Protocol):
     def run_many(self, commands: Sequence[Command]) -> list[Output]:
         """Run read-only commands in order, in one round trip. Raises Unreachable."""
 
+    def run_in_order(
+        self, commands: Sequence[Command], reads: Sequence[Command] = ()
+    ) -> tuple[list[Output], list[Output]]:
+        """Run short commands without input in order, then reads, all in one round trip.
+
+        It ends at the first command that fails. Return the outputs of the commands that ran, the last of which may
+        be that failure, and those of the reads (none after a failure). Raises Unreachable: unknown what was run.
+        """
+
     def run_detached(
         self,
         unit: str,

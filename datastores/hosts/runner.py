@@ -7,13 +7,14 @@ with the next one.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from datastores.domain.errors import (
     Cancelled,
@@ -46,8 +47,8 @@ class Recorder(Protocol):
 
     def step(self, index: int, state: StepState, message: str = "") -> None: ...
 
-    def action_started(self, index: int, number: int, action: Action) -> None:
-        """Return only when the action and its undo are stored: they are the journal after a crash."""
+    def actions_started(self, index: int, first: int, actions: Sequence[Action]) -> None:
+        """Return only when the actions and their undos are stored: they are the journal after a crash."""
 
     def action_ended(self, index: int, number: int, output: Output | None, error: str = "") -> None: ...
 
@@ -276,10 +277,17 @@ class Lane:
             return
         self._check_approval(index, step, change)
         self.run.recorder.step(index, StepState.RUNNING, change.summary)
-        for number, action in enumerate(change.actions):
-            self._act(index, number, action)
         self.known.clear()
-        self._read(self.steps[position : position + 2])
+        ahead = self.steps[position : position + 2]
+        for first, actions in together(change.actions):
+            self.run.recorder.actions_started(index, first, actions)
+            if len(actions) > 1 or is_short(actions[0]):
+                last = first + len(actions) == len(change.actions)
+                self._act_in_order(index, first, actions, ahead if last else [])
+            else:
+                self._act(index, first, actions[0])
+        if index not in self.known:
+            self._read(ahead)
         if step.plan(self.known[index]) is not None:
             raise NotVerified(f"{step.title}: the commands succeeded, yet {self.shell.host} is not so.")
         self.run.recorder.step(index, StepState.CHANGED)
@@ -300,20 +308,49 @@ class Lane:
         )
 
     def _act(self, index: int, number: int, action: Action) -> None:
-        recorder = self.run.recorder
-        recorder.action_started(index, number, action)
-        entry = Undoable(index, number, self.shell.host, action.undo, action.scratch, action.final)
+        """Perform one action that may take long, has input, or is more than a command."""
         try:
             output = self._perform(index, number, action)
         except Unreachable as error:
             raise LostTouch(str(error)) from error
         except CloudstoreError as error:
-            recorder.action_ended(index, number, None, str(error))
-            if action.scratch or action.final:
-                self.run.done.append(entry)
-            raise
+            self._went_wrong(index, number, action, error)
+        self._went_well(index, number, action, output)
+
+    def _act_in_order(self, index: int, first: int, actions: Sequence[Action], ahead: list[Numbered]) -> None:
+        """Run short commands, and then the reads of the steps ``ahead``, in one round trip."""
+        commands = [action.do for action in actions if isinstance(action.do, Command)]
+        wanted = [step.reads() for _, step in ahead]
+        try:
+            outputs, found = self.shell.run_in_order(commands, [command for reads in wanted for command in reads])
+        except Unreachable as error:
+            raise LostTouch(str(error)) from error
+        for number, (action, command, output) in enumerate(zip(actions, commands, outputs, strict=False), first):
+            if output.stdout:
+                self.run.recorder.output(index, output.stdout)
+            try:
+                self._checked(command, output)
+            except CommandFailed as error:
+                self._went_wrong(index, number, action, error)
+            self._went_well(index, number, action, output)
+        self._remember(ahead, wanted, found)
+
+    def _remember(self, steps: list[Numbered], wanted: list[tuple[Command, ...]], found: list[Output]) -> None:
+        outputs = iter(found)
+        for (index, step), reads in zip(steps, wanted, strict=True):
+            self.known[index] = step.facts([next(outputs) for _ in reads])
+
+    def _went_well(self, index: int, number: int, action: Action, output: Output) -> None:
+        entry = Undoable(index, number, self.shell.host, action.undo, action.scratch, action.final)
         self.run.done.append(entry)
-        recorder.action_ended(index, number, output)
+        self.run.recorder.action_ended(index, number, output)
+
+    def _went_wrong(self, index: int, number: int, action: Action, error: CloudstoreError) -> NoReturn:
+        self.run.recorder.action_ended(index, number, None, str(error))
+        if action.scratch or action.final:
+            entry = Undoable(index, number, self.shell.host, action.undo, action.scratch, action.final)
+            self.run.done.append(entry)
+        raise error
 
     def _perform(self, index: int, number: int, action: Action) -> Output:
         operation = action.do
@@ -337,6 +374,25 @@ class Lane:
         if not output.ok:
             raise CommandFailed(command.argv, output.exit_status, output.stderr or output.stdout, self.shell.host)
         return output
+
+
+SHORT_SECONDS = 60.0
+"""A command that may take longer is run by itself, so that its output can be followed."""
+
+
+def is_short(action: Action) -> bool:
+    """Tell whether the action is a command that can share a round trip with others."""
+    return isinstance(action.do, Command) and not action.do.stdin and action.do.timeout <= SHORT_SECONDS
+
+
+def together(actions: Sequence[Action]) -> Iterator[tuple[int, list[Action]]]:
+    """Group neighbouring short actions; yield each group with the number of its first action."""
+    number = 0
+    for short, group in itertools.groupby(actions, key=is_short):
+        members = list(group)
+        for part in [members] if short else [[member] for member in members]:
+            yield number, part
+            number += len(part)
 
 
 def settled(plan: Plan, unknown: Sequence[Undoable], connect: Connect) -> list[Undoable]:

@@ -6,7 +6,7 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +60,8 @@ class JobLog:
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
+        if self.job.attempts <= 1:
+            return  # nobody has written anything yet
         last = JobEvent.objects.filter(job=self.job).order_by("-seq").values("seq", "first_line", "lines").first()
         if last:
             self.seq, self.line = last["seq"], last["first_line"] + last["lines"]
@@ -91,9 +93,10 @@ class JobLog:
             self._steps.setdefault(index, {}).update(fields)
             self.add(EventKind.STEP, text, level=level, step=index)
 
-    def action_started(self, index: int, number: int, action: Action) -> None:
-        data = {"action": number, **codec.encode_action(action)}
-        self.add(EventKind.ACTION_STARTED, describe(action), level=Level.COMMAND, step=index, data=data)
+    def actions_started(self, index: int, first: int, actions: Sequence[Action]) -> None:
+        for number, action in enumerate(actions, first):
+            data = {"action": number, **codec.encode_action(action)}
+            self.add(EventKind.ACTION_STARTED, describe(action), level=Level.COMMAND, step=index, data=data)
         self.flush()
 
     def action_ended(self, index: int, number: int, output: Output | None, error: str = "") -> None:
@@ -153,7 +156,7 @@ class JobLog:
             if not entries and not steps:
                 return
             events = [event for entry in entries for event in self._number(entry)]
-            with transaction.atomic():
+            with transaction.atomic(savepoint=False):
                 JobEvent.objects.bulk_create(events, batch_size=50)
                 for index, fields in steps.items():
                     JobStep.objects.filter(job=self.job, index=index).update(**fields)

@@ -14,7 +14,7 @@ from django.db import transaction
 from datastores.domain.errors import Cancelled, CloudstoreError, HostKeyChanged
 from datastores.domain.plan import Plan
 from datastores.domain.states import EventKind, HostState, JobState, Level, StepState
-from datastores.hosts.runner import LostTouch, Preview, Run, preview, settled, undo
+from datastores.hosts.runner import Journal, LostTouch, Preview, Run, preview, settled, undo
 from datastores.jobs import codec, doorbell, heartbeat
 from datastores.jobs.connections import connector
 from datastores.jobs.journal import approval_of, journal_of
@@ -29,7 +29,7 @@ from datastores.transport.hostkeys import fingerprint
 
 logger = logging.getLogger(__name__)
 CANCEL_SECONDS = 0.3
-WITH_TARGETS = "user", "host", "datastore", "image", "snapshot", "vm", "disk"
+WITH_TARGETS = "user", "host", "datastore", "image__datastore", "snapshot", "vm", "disk__datastore"
 
 
 def worker_name() -> str:
@@ -107,9 +107,10 @@ class Attempt:
         check_role(self.case, self.job.user)
         plan = self.case.plan(self.job)
         self._number_steps(plan)
-        journal = journal_of(self.job)
+        journal = journal_of(self.job) if self.job.attempts > 1 else Journal()
         if not journal.touched and not self.job.approved_at:
-            self.job.steps.all().delete()
+            if self.job.attempts > 1:
+                self.job.steps.all().delete()
             JobStep.objects.bulk_create(step_rows(self.job, plan))
         steps = [step for stage in plan for step in stage.steps]
         run = Run(

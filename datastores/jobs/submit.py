@@ -41,6 +41,7 @@ def submit(
             user=user,
             user_label=user.get_username() if user else "cloudstore",
             address=address,
+            attempts=1,
             **targets,
         )
         case.ask(job)
@@ -48,7 +49,7 @@ def submit(
         granted = leases.acquire(job, case.resources(job))
         record(kind, user=user, address=address, target=job.target_label, job=job, params=shown(job.params))
         if granted:
-            enqueue(job)
+            on_commit_hand_over(job)
         transaction.on_commit(lambda: doorbell.ring_state(job))
     return job
 
@@ -71,6 +72,10 @@ def enqueue(job: Job) -> None:
     """
     Job.objects.filter(pk=job.pk).update(queued_at=timezone.now(), attempts=models.F("attempts") + 1)
     job.refresh_from_db(fields=["attempts"])
+    on_commit_hand_over(job)
+
+
+def on_commit_hand_over(job: Job) -> None:
     # robust: the job is stored; a queue that is away now gets it from ``reconcile``
     transaction.on_commit(lambda: hand_over(job), robust=True)
 

@@ -79,7 +79,7 @@ def record(
     **detail: Any,
 ) -> AuditEntry:
     """Append an entry, in the caller's transaction, so that it stands or falls with the change."""
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])

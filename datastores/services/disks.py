@@ -83,7 +83,8 @@ class DiskCreate(UseCase):
         require_state(image, ObjectState.READY)
         target = job.datastore or image.datastore
         require_ready(target)
-        source_driver, driver = driver_of(image.datastore), driver_of(target)
+        driver = driver_of(target)
+        source_driver = driver if target.pk == image.datastore_id else driver_of(image.datastore)
         kind, format_ = self._how(image, source_driver, target, driver)
         if kind == Disk.Kind.LINK and image.disks.filter(kind=Disk.Kind.LINK).exists():
             other = image.disks.get(kind=Disk.Kind.LINK)
@@ -120,7 +121,8 @@ class DiskCreate(UseCase):
 
     def plan(self, job: Job) -> Plan:
         image, disk = job.image, job.disk
-        source, driver = driver_of(image.datastore), driver_of(disk.datastore)
+        driver = driver_of(disk.datastore)
+        source = driver if image.datastore_id == disk.datastore_id else driver_of(image.datastore)
         volume = image_volume(image, source)
         if disk.kind == Disk.Kind.LINK:
             steps = driver.link(volume, disk.path)

@@ -17,8 +17,8 @@ from datastores.models import Credential, Host, HostKey, Job, User
 from datastores.models.audit import record
 from datastores.services.usecase import Results, UseCase, facts_of
 from datastores.transport.hostkeys import HostKey as OfferedKey
-from datastores.transport.scan import scan_host_keys
 from datastores.transport.keys import generate_key
+from datastores.transport.scan import scan_host_keys
 
 OWN_CREDENTIAL = "cloudstore"
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.apps import apps
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Model
 
 from datastores.domain.errors import Busy
 from datastores.models import Job, Lease
@@ -14,34 +17,35 @@ def acquire(job: Job, resources: dict[str, bool]) -> bool:
 
     :raises Busy: somebody changes one of the things, or waits to do so; the message says who.
     """
-    for resource in sorted(resources):
-        _lock_row(resource)
-    waiting = False
-    for resource, exclusive in sorted(resources.items()):
-        others = Lease.objects.filter(resource=resource).exclude(job=job).select_related("job")
-        holder = others.filter(exclusive=True).first()
-        if holder:
-            raise Busy(_holder(resource, holder))
-        granted = not (exclusive and others.exists())
-        waiting |= not granted
-        try:
-            with transaction.atomic():
-                Lease.objects.create(job=job, resource=resource, exclusive=exclusive, granted=granted)
-        except IntegrityError as error:  # lost a race on a resource that has no row to lock
-            raise Busy(f"{describe(resource)} is being changed by another job.") from error
-    return not waiting
+    _lock_rows(resources)
+    others = Lease.objects.filter(resource__in=resources).exclude(job=job)
+    holder = others.filter(exclusive=True).select_related("job").first()
+    if holder:
+        raise Busy(_holder(holder))
+    wanted = [resource for resource, exclusive in resources.items() if exclusive]
+    used = set(others.filter(resource__in=wanted).values_list("resource", flat=True))
+    rows = [
+        Lease(job=job, resource=resource, exclusive=exclusive, granted=resource not in used)
+        for resource, exclusive in sorted(resources.items())
+    ]
+    try:
+        with transaction.atomic():
+            Lease.objects.bulk_create(rows)
+    except IntegrityError as error:  # lost a race on a thing that has no row to lock
+        raise Busy(f"{', '.join(map(describe, wanted))}: another job changes one of these.") from error
+    return not used
 
 
 def release(job: Job) -> list[Job]:
     """Give up the job's leases; return the jobs that waited for them and may start now."""
-    resources = list(Lease.objects.filter(job=job).values_list("resource", flat=True))
-    Lease.objects.filter(job=job).delete()
+    held = Lease.objects.filter(job=job)
+    resources = list(held.values_list("resource", flat=True))
+    held.delete()
     ready = []
     for lease in Lease.objects.filter(resource__in=resources, granted=False).select_related("job"):
-        _lock_row(lease.resource)
+        _lock_rows([lease.resource])
         if not Lease.objects.filter(resource=lease.resource).exclude(pk=lease.pk).exists():
-            lease.granted = True
-            lease.save(update_fields=["granted"])
+            Lease.objects.filter(pk=lease.pk).update(granted=True)
             if not lease.job.leases.filter(granted=False).exists():
                 ready.append(lease.job)
     return ready
@@ -53,25 +57,34 @@ def waits_for(job: Job) -> list[Job]:
     return list(Job.objects.filter(leases__resource__in=resources, leases__granted=True).exclude(pk=job.pk).distinct())
 
 
-def _lock_row(resource: str) -> None:
-    """Lock the row behind a resource, so that two submissions look one after the other (a no-op on SQLite)."""
+def _lock_rows(resources: Iterable[str]) -> None:
+    """Lock the rows behind resources, so that two submissions look one after the other.
+
+    In one order, so that two never wait for each other. SQLite has one writer at a time anyway.
+    """
+    if not connection.features.has_select_for_update:
+        return
+    for resource in sorted(resources):
+        model, key = _row(resource)
+        list(model.objects.select_for_update().filter(pk=key).values_list("pk"))
+
+
+def _row(resource: str) -> tuple[type[Model], str]:
+    """Return the model and key behind "image:3"."""
     name, _, key = resource.partition(":")
-    model = {"vm": "VirtualMachine"}.get(name, name.capitalize())
-    list(apps.get_model("datastores", model).objects.select_for_update().filter(pk=key).values_list("pk"))
+    return apps.get_model("datastores", {"vm": "VirtualMachine"}.get(name, name)), key
 
 
 def describe(resource: str) -> str:
     """Return "image ubuntu-24.04" for "image:3"."""
-    name, _, key = resource.partition(":")
-    model = {"vm": "VirtualMachine"}.get(name, name.capitalize())
-    row = apps.get_model("datastores", model).objects.filter(pk=key).first()
-    return f"{name} {row or key}"
+    model, key = _row(resource)
+    return f"{resource.partition(':')[0]} {model.objects.filter(pk=key).first() or key}"
 
 
-def _holder(resource: str, lease: Lease) -> str:
+def _holder(lease: Lease) -> str:
     who = lease.job.user_label or "cloudstore"
     doing = "is being changed by" if lease.granted else "is wanted by"
     return (
-        f"{describe(resource)} {doing} job {lease.job_id} ({lease.job.title}, asked by {who}). "
+        f"{describe(lease.resource)} {doing} job {lease.job_id} ({lease.job.title}, asked by {who}). "
         "Nothing was changed; try again when that job has ended."
     )

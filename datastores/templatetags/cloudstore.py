@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django import template
 from django.template.defaultfilters import date
@@ -11,8 +12,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from datastores.domain.values import format_size
+from datastores.drivers.registry import DRIVERS
 from datastores.jobs.view import JOB_LOOK, STEP_LOOK
+from datastores.models import AuditEntry, Datastore, Job
 from datastores.web import look
+from datastores.web.figures import promised_percent
+from datastores.web.sentences import sentence
 
 register = template.Library()
 LOOKS = {
@@ -80,6 +85,41 @@ def took(seconds: float | None) -> str:
 
 
 @register.filter
-def at(mapping: dict[str, object], key: str) -> object:
-    """Return the value of a key that is only known in the template."""
-    return mapping.get(key)
+def type_word(datastore: Datastore) -> str:
+    """Return "img", "sys" or "fil", as operators know it."""
+    return {"image": "img", "system": "sys", "file": "fil"}[datastore.type]
+
+
+@register.filter
+def mad(datastore: Datastore, which: str) -> str:
+    """Return the word of the DS or TM column."""
+    word: str = getattr(DRIVERS[datastore.kind], which)
+    return word
+
+
+@register.filter
+def promised(datastore: Datastore) -> int:
+    return promised_percent(datastore)
+
+
+@register.filter
+def available(datastore: Datastore) -> int:
+    return 100 - datastore.used_percent
+
+
+@register.filter
+def job_took(job: Job) -> str:
+    return took((job.ended_at - job.created_at).total_seconds()) if job.ended_at else ""
+
+
+@register.filter
+def changes(entry: AuditEntry) -> list[tuple[str, Any, Any]]:
+    """Return (name, before, after) of what an audit entry tells of, plain values as one row."""
+    before, after = entry.detail.get("before", ""), entry.detail.get("after", "")
+    if not isinstance(before, dict) and not isinstance(after, dict):
+        return [("", before, after)]
+    old, new = (value if isinstance(value, dict) else {} for value in (before, after))
+    return [(name, old.get(name, ""), new.get(name, "")) for name in {**old, **new}]
+
+
+register.filter("sentence", sentence)

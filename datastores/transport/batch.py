@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from datastores.domain.errors import BadInput, CommandFailed
 from datastores.domain.plan import READ_DEADLINE, Command, Output
@@ -20,17 +20,23 @@ FIRST_TRY = 5.0
 """Seconds that all reads together get when none has a deadline of its own: a deadline costs two processes, and
 hardly any read ever needs it. When they are over, all are read again, each with its own."""
 
+BROKE_OFF = 77
+"""Exit status of a script that ended at a needed command that failed."""
+
 MARK = "m=%s; n() { printf '%%s%%s.' $m $1; printf %%s $m >&2; }\n"
 
 
 class Batch:
     """Commands that go to the host as one line of shell.
 
-    ``one_by_one``: each has its own deadline. ``sudo``: what comes before those that want root.
+    ``one_by_one``: each has its own deadline. ``sudo``: what comes before those that want root. The first
+    ``needed`` commands have to succeed: none is run after one that fails.
     """
 
-    def __init__(self, commands: Sequence[Command], *, one_by_one: bool, sudo: tuple[str, ...] = ()) -> None:
-        self.commands = commands
+    def __init__(
+        self, commands: Sequence[Command], *, one_by_one: bool, sudo: tuple[str, ...] = (), needed: int = 0
+    ) -> None:
+        self.commands, self.needed = commands, needed
         self.one_by_one = one_by_one or any(command.timeout > READ_DEADLINE for command in commands)
         self.marker = secrets.token_hex(16)
         self._sudo = sudo
@@ -38,8 +44,10 @@ class Batch:
     @property
     def line(self) -> str:
         """The command line: one script per run of commands with the same account."""
-        runs = itertools.groupby(self.commands, key=lambda command: command.root and bool(self._sudo))
-        scripts = [self._script(list(commands), self._sudo if root else ()) for root, commands in runs]
+        places = itertools.groupby(
+            range(len(self.commands)), key=lambda place: self.commands[place].root and bool(self._sudo)
+        )
+        scripts = [self._script(run, self._sudo if root else ()) for root, run in places]
         if len(scripts) == 1:
             return f"{ENVIRONMENT}exec {scripts[0]}"
         return ENVIRONMENT + "; ".join(f"{script} || exit $?" for script in scripts)
@@ -49,22 +57,26 @@ class Batch:
         """Seconds after which the host must have ended it."""
         return sum(command.timeout + 5 for command in self.commands) if self.one_by_one else FIRST_TRY
 
-    def _script(self, commands: list[Command], sudo: tuple[str, ...]) -> str:
+    def _script(self, places: Iterable[int], sudo: tuple[str, ...]) -> str:
         lines = []
-        for command in commands:
+        for place in places:
+            command = self.commands[place]
             argv = with_deadline(command.argv, command.timeout) if self.one_by_one else command.argv
-            lines.append(f"{shell_line(argv)} </dev/null; n $?\n")
+            after = f"s=$?; n $s; [ $s = 0 ] || exit {BROKE_OFF}" if place < self.needed else "n $?"
+            lines.append(f"{shell_line(argv)} </dev/null; {after}\n")
         shell = ("sh", "-c", MARK % self.marker + "".join(lines))
         return shell_line((*sudo, *(shell if self.one_by_one else with_deadline(shell, FIRST_TRY))))
 
     def outputs(self, said: Said, host: str) -> list[Output]:
-        """Cut apart what the script said.
+        """Cut apart what the script said: one Output a command, or up to a needed one that failed.
 
         :raises CommandFailed: it did not come to its end, or its output is not in order.
         """
         marker = self.marker.encode()
         stdout, stderr = said.stdout.split(marker), said.stderr.split(marker)
-        if said.status or len(stdout) != len(stderr) or len(stdout) != len(self.commands) + 1:
+        ran = len(stdout) - 1
+        whole = ran == len(self.commands) if said.status == 0 else said.status == BROKE_OFF and 0 < ran <= self.needed
+        if not whole or len(stdout) != len(stderr):
             reason = stderr[-1].decode("utf-8", "replace") or "its output is not in order"
             raise CommandFailed(("sh",), said.status, f"reading broke off: {reason}", host)
         statuses = [int(rest.partition(b".")[0]) for rest in stdout[1:]]

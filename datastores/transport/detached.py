@@ -43,8 +43,12 @@ exec 9<"${2%/*}"; flock -w 30 9 || exit
 if [ "$(systemctl show --property=LoadState --value -- "$1")" != not-found ]; then exit 0; fi
 [ ! -e "$2" ] || exit 0
 : >"$2" || exit
-log=$2; shift 2
-systemd-run "$@" 9<&- || { status=$?; rm -f -- "$log"; exit $status; }
+unit=$1 log=$2; shift 2
+systemd-run "$@" 9<&- && exit
+status=$?
+rm -f -- "$log"
+systemctl reset-failed -- "$unit" 2>/dev/null
+exit $status
 """
 
 # $1: unit, $2: log. "stop" waits until the processes are gone; a unit that failed needs reset-failed as well.

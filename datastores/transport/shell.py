@@ -78,6 +78,30 @@ class SSHShell:
         """
         return [output for portion in portions(commands) for output in self._read(portion)]
 
+    def run_in_order(
+        self, commands: Sequence[Command], reads: Sequence[Command] = ()
+    ) -> tuple[list[Output], list[Output]]:
+        """Run short commands without input in order, then reads, all in one round trip; see ``plan.Shell``.
+
+        Each command has its own deadline on the host; one whose time was up gives exit status 124.
+        Input that is too much for one command line is run one command at a time.
+        """
+        together = [*commands, *reads]
+        if len(list(portions(together))) > 1:
+            return self._run_apart(commands, reads)
+        batch = Batch(together, one_by_one=True, sudo=self._sudo, needed=len(commands))
+        outputs = [_stopped_or_not(output, command) for output, command in zip(
+            batch.outputs(self._run_batch(batch), self.host), together, strict=False)]  # fmt: skip
+        return outputs[: len(commands)], outputs[len(commands) :]
+
+    def _run_apart(self, commands: Sequence[Command], reads: Sequence[Command]) -> tuple[list[Output], list[Output]]:
+        outputs: list[Output] = []
+        for command in commands:
+            outputs.append(self.run(command))
+            if not outputs[-1].ok:
+                return outputs, []
+        return outputs, self.run_many(reads)
+
     def _read(self, commands: list[Command]) -> list[Output]:
         batch = Batch(commands, one_by_one=False, sudo=self._sudo)
         said = self._run_batch(batch)
@@ -85,10 +109,7 @@ class SSHShell:
             batch = Batch(commands, one_by_one=True, sudo=self._sudo)
             said = self._run_batch(batch)
         outputs = batch.outputs(said, self.host)
-        return [
-            Output(124, output.raw, _without_notice(output.stderr, command.timeout)) if _was_stopped(output) else output
-            for command, output in zip(commands, outputs, strict=True)
-        ]
+        return [_stopped_or_not(output, command) for output, command in zip(outputs, commands, strict=True)]
 
     def _run_batch(self, batch: Batch) -> Said:
         root = any(command.root for command in batch.commands)
@@ -145,6 +166,13 @@ def _as_bytes(command: Command) -> bytes:
         return command.stdin.encode("latin-1")
     except UnicodeEncodeError:  # would hold the whole input, which may be secret
         raise BadInput(f"The input of {command.argv[0]} is not bytes in latin-1.") from None
+
+
+def _stopped_or_not(output: Output, command: Command) -> Output:
+    """Return the output; of a command whose time was up: with exit status 124 and a sentence that says so."""
+    if not _was_stopped(output):
+        return output
+    return Output(124, output.raw, _without_notice(output.stderr, command.timeout))
 
 
 def _was_stopped(output: Output) -> bool:

@@ -131,6 +131,8 @@ export function lineElement(position, row) {
   const sign = cell("sign", SIGNS[row.level] ?? "");
   if (sign.textContent) sign.title = row.level;
   paint(text, row.text);
-  line.append(number, cell("at", clock(row.at)), cell("on", row.host), sign, text);
+  const at = cell("at", clock(row.at));
+  at.title = new Date(row.at).toISOString();
+  line.append(number, at, cell("on", row.host), sign, text);
   return line;
 }

@@ -39,16 +39,21 @@ def pages() -> Iterator[LogServer]:
 
 
 @pytest.fixture
-def strict_page(page: Page) -> Iterator[Page]:
-    """A page that must not break the policy, throw, nor log an error; a test may empty ``page.complaints``."""
-    complaints: list[str] = []
+def complaints(page: Page) -> list[str]:
+    """What the browser has complained of so far; a test that provokes a complaint clears it."""
+    heard: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
         if message.type == "error":
-            complaints.append(message.text)
+            heard.append(message.text)
 
     page.on("console", note)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.complaints = complaints  # type: ignore[attr-defined]
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    return heard
+
+
+@pytest.fixture
+def strict_page(page: Page, complaints: list[str]) -> Iterator[Page]:
+    """A page that must neither break the policy nor throw nor log an error."""
     yield page
     assert complaints == []

@@ -39,7 +39,8 @@ LOW_CONTRAST = """
     const ground = over(grounds);
     const [a, b] = [light(over([...grounds, getComputedStyle(element).color])), light(ground)];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) low.push(`${element.className || element.localName}: ${node.data.trim().slice(0, 30)} ${ratio.toFixed(2)}`);
+    const what = `${element.className || element.localName}: ${node.data.trim().slice(0, 30)}`;
+    if (ratio < 4.5) low.push(`${what} ${ratio.toFixed(2)}`);
   }
   return [...new Set(low)];
 }

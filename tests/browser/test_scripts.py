@@ -61,10 +61,13 @@ def test_the_theme_follows_the_system_until_one_is_chosen(gallery: Page) -> None
 
 def test_a_dark_page_never_flashes_white(strict_page: Page, pages: LogServer) -> None:
     strict_page.emulate_media(color_scheme="dark")
-    strict_page.add_init_script(
-        "new MutationObserver((_, self) => { if (!document.body) return; self.disconnect();"
-        " window.atFirst = document.documentElement.dataset.bsTheme; }).observe(document, {childList: true, subtree: true})"
-    )
+    strict_page.add_init_script("""
+      new MutationObserver((_, self) => {
+        if (!document.body) return;
+        self.disconnect();
+        window.atFirst = document.documentElement.dataset.bsTheme;
+      }).observe(document, { childList: true, subtree: true });
+    """)
     strict_page.goto(f"{pages.url}/pages/overview.html")
     assert strict_page.evaluate("window.atFirst") == "dark"
 
@@ -92,7 +95,7 @@ def test_commands_are_copied(gallery: Page, secure: bool) -> None:
 # Asking before -------------------------------------------------------------------------------------------------
 
 
-def test_destroying_wants_the_name_typed(gallery: Page) -> None:
+def test_destroying_wants_the_name_typed(gallery: Page, complaints: list[str]) -> None:
     gallery.locator("#destroy").click()
     dialog = gallery.get_by_role("dialog", name=f"Destroy {NAME}")
     yes, name = dialog.get_by_role("button", name=f"Destroy {NAME}"), dialog.get_by_role("textbox")
@@ -106,7 +109,7 @@ def test_destroying_wants_the_name_typed(gallery: Page) -> None:
     name.press("Enter")
     gallery.wait_for_url("**/sent?**")
     assert f"confirm_name={NAME}" in gallery.url
-    gallery.complaints.clear()  # type: ignore[attr-defined]  nothing is there to be sent to
+    complaints.clear()  # nothing is there to be sent to
 
 
 def test_escape_keeps_everything_as_it_is(gallery: Page) -> None:
@@ -121,7 +124,7 @@ def test_escape_keeps_everything_as_it_is(gallery: Page) -> None:
         assert gallery.url.endswith("/gallery.html")
 
 
-def test_a_plain_question_starts_at_the_safe_answer(strict_page: Page, pages: LogServer) -> None:
+def test_a_plain_question_starts_at_the_safe_answer(strict_page: Page, pages: LogServer, complaints: list[str]) -> None:
     pages.reset(JobLog())
     pages.log.grow(100)
     strict_page.goto(f"{pages.url}/job/")
@@ -135,7 +138,7 @@ def test_a_plain_question_starts_at_the_safe_answer(strict_page: Page, pages: Lo
     cancel.click()
     strict_page.get_by_role("dialog").get_by_role("button", name="Cancel and undo").click()
     strict_page.wait_for_url("**/cancelled**")
-    strict_page.complaints.clear()  # type: ignore[attr-defined]  nothing is there to be sent to
+    complaints.clear()  # nothing is there to be sent to
 
 
 # Times ---------------------------------------------------------------------------------------------------------
@@ -151,11 +154,7 @@ def test_times_are_relative_and_move_on(strict_page: Page, pages: LogServer) -> 
     expect(past).to_have_text("1 min ago")
     strict_page.clock.run_for(3 * 3600 * 1000)
     expect(past).to_have_text("3 h ago")
-    expect(strict_page.locator("dd time")).to_have_text("2 Jan 2026" if is_british(strict_page) else "Jan 2, 2026")
-
-
-def is_british(page: Page) -> bool:
-    return page.evaluate("navigator.language") == "en-GB"
+    expect(strict_page.locator("dd time")).to_have_text(re.compile(r"\bJan\b.*2026"))  # more than a week ago: the day
 
 
 # The feed ------------------------------------------------------------------------------------------------------

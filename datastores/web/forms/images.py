@@ -13,8 +13,8 @@ from datastores.domain import values
 from datastores.domain.errors import BadInput
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format
+from datastores.hosts.blocks import Filesystem
 from datastores.models import Datastore, Image, User, VirtualMachine
-from datastores.services.images import FILESYSTEMS
 from datastores.web.forms.base import CheckedField, Form, NameField, RowField, SizeField
 
 MOST_DISKS = 1000
@@ -60,7 +60,7 @@ class BlockForm(PlacedForm):
     size = SizeField(help_text="Only as much as is written later takes room.")
     format = forms.ChoiceField(choices=[(Format.RAW.value, "raw"), (Format.QCOW2.value, "qcow2")])
     filesystem = forms.ChoiceField(
-        required=False, label="File system", choices=[(name, name or "none") for name in FILESYSTEMS]
+        required=False, label="File system", choices=[(each.value, each.value or "none") for each in Filesystem]
     )
     persistent = forms.BooleanField(required=False, label="Persistent", help_text=PERSISTENT)
 

@@ -19,7 +19,6 @@ from datastores.web.forms.base import attempt
 from datastores.web.forms.datastores import DatastoreForm, OptionsForm
 from datastores.web.lists import Column, Filter, Rows
 
-SHORT = {Datastore.Type.IMAGE: "img", Datastore.Type.SYSTEM: "sys", Datastore.Type.FILE: "fil"}
 COLUMNS = (
     Column("ID", "pk", number=True), Column("Name", "name"), Column("State", "state"), Column("Type", "type"),
     Column("DS"), Column("TM", "kind"), Column("Cluster", "cluster__name"), Column("Size", "total", number=True),

@@ -37,11 +37,12 @@ class LogServer:
     def __init__(self) -> None:
         self.log = JobLog()
         self.live = False
-        self.delay = 0.0  # seconds by which answers over HTTP are late
+        self.delay = 0.0  # seconds by which lines are late
         self.broken = False  # the lines cannot be read
         self.mute = False  # pings are not answered
         self.connections = 0  # sockets opened so far
-        self.asked_after: list[int] = []
+        self.asked_after: list[int] = []  # the ?after= of each job socket
+        self.asked_first: list[int] = []  # the ?first= of each request for lines
         self._sockets: set[ServerConnection] = set()
         self._loop = asyncio.new_event_loop()
         self._bell = asyncio.Event()
@@ -61,7 +62,7 @@ class LogServer:
     def reset(self, log: JobLog, *, live: bool = False) -> None:
         self.log, self.live, self.delay, self.broken = log, live, 0.0, False
         self.mute = False
-        self.connections, self.asked_after = 0, []
+        self.connections, self.asked_after, self.asked_first = 0, [], []
 
     @property
     def open_sockets(self) -> list[ServerConnection]:
@@ -104,7 +105,7 @@ class LogServer:
 
     async def _serve(self) -> None:
         async with serve(self._socket, "127.0.0.1", 0, process_request=self._request, compression=None) as server:
-            self.url = "http://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+            self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             self._started.set()
             await self._stop
 
@@ -124,6 +125,7 @@ class LogServer:
         wanted = tuple((name, query[name]) for name in ("host", "step", "level") if name in query)
         if path == "/search/":
             return self.log.search(query["q"], wanted)
+        self.asked_first.append(int(query["first"]))
         return self.log.lines(int(query["first"]), int(query["count"]), wanted)
 
     def _file(self, path: str) -> Response:
@@ -148,12 +150,14 @@ class LogServer:
         return page
 
     async def _socket(self, socket: ServerConnection) -> None:
+        assert socket.request
+        address = urlsplit(socket.request.path)
         self.connections += 1
         self._sockets.add(socket)
+        pongs = asyncio.create_task(self._answer_pings(socket))
         try:
-            pongs = asyncio.create_task(self._answer_pings(socket))
-            if socket.request.path.startswith("/ws/job/"):
-                await self._follow(socket)
+            if address.path == "/ws/job/":
+                await self._follow(socket, int(parse_qs(address.query)["after"][0]))
             await pongs
         except ConnectionClosed:
             pass  # the test cut it, or the page is gone
@@ -166,15 +170,14 @@ class LogServer:
             if json.loads(message)["type"] == "ping" and not self.mute:
                 await socket.send('{"type": "pong"}')
 
-    async def _follow(self, socket: ServerConnection) -> None:
-        sent = int(parse_qs(urlsplit(socket.request.path).query)["after"][0])
+    async def _follow(self, socket: ServerConnection, sent: int) -> None:
         self.asked_after.append(sent)
         while socket.state is State.OPEN:
             bell = self._bell
             while events := self.log.after(sent):
                 sent = events[-1].seq
-                frames = [event.frame() for event in events]
-                await socket.send(json.dumps({"type": "events", "events": frames, "seq": sent, "total": self.log.total}))
+                message = {"type": "events", "events": [event.frame() for event in events]}
+                await socket.send(json.dumps(message | {"seq": sent, "total": self.log.total}))
             waits = [asyncio.ensure_future(bell.wait()), asyncio.ensure_future(socket.wait_closed())]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for wait in waits:

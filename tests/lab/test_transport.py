@@ -1,0 +1,520 @@
+"""SSH to real hosts: real sshd, real sudo, real systemd, cables pulled and power lost."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datastores.domain.errors import AuthenticationFailed, Cancelled, HostKeyChanged, NotConnected, Unreachable
+from datastores.domain.plan import Command, Detached, Output, read
+from datastores.transport import dial
+from datastores.transport.detached import GONE, LOGS
+from datastores.transport.endpoint import Endpoint
+from datastores.transport.hostkeys import fingerprint
+from datastores.transport.keys import generate_key
+from datastores.transport.pool import Pool
+from datastores.transport.scan import scan_host_keys
+from datastores.transport.shell import SSHShell
+from tests.lab.host import Host
+from tests.lab.lab import Lab
+
+pytestmark = pytest.mark.lab
+
+PASSWORDS = {"ops": "ops-pass", "admin1": "admin-pass"}
+HOSTILE = (
+    ";id", "$(id)", "`id`", "a\nb", "a'b", 'a"b', "\\", "-rf", "--", "*", "~", "!!", "#", "", " ", "$HOME", "${IFS}",
+    "|id", "&", ">x", "é", "\udcff", "\x01\x1b[31m",
+)  # fmt: skip
+RUNS = """
+import sys
+from datastores.domain.plan import Command, Detached
+from datastores.transport.endpoint import Endpoint
+from datastores.transport.pool import Pool
+name, address, host_key, key_path, unit, *argv = sys.argv[1:]
+endpoint = Endpoint(name, address, host_keys=(host_key,), private_key=open(key_path).read())
+output = Pool().shell(endpoint).run_detached(
+    unit, Detached(Command(tuple(argv))), on_output=lambda text: print(text, end="", flush=True),
+    on_progress=lambda *_: None, cancelled=lambda: False,
+)
+sys.exit(output.exit_status)
+"""
+
+
+@pytest.fixture(autouse=True)
+def noticed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pulled cable is noticed after 3 s, not 30."""
+    monkeypatch.setitem(dial.SOCKET_OPTIONS, "TCP_USER_TIMEOUT", 3000)
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    with Pool(timeout=5) as pool:
+        yield pool
+
+
+def endpoint(lab: Lab, host: Host, **changes: Any) -> Endpoint:
+    """Root by the lab's key, or another account by its password."""
+    account = changes.get("account", "root")
+    login = {"password": PASSWORDS[account]} if account in PASSWORDS else {"private_key": lab.key.read_text()}
+    values = {"name": host.name, "address": host.address, "port": host.port, "host_keys": (host.host_key,), **login}
+    return Endpoint(**{**values, **changes})
+
+
+@pytest.fixture(params=["root", "admin1"])
+def shell(request: pytest.FixtureRequest, lab: Lab, pool: Pool) -> SSHShell:
+    """h2 as root, and as an account with sudo."""
+    return pool.shell(endpoint(lab, lab.host("h2"), account=request.param))
+
+
+def follow(shell: SSHShell, unit: str, *argv: str, **options: Any) -> tuple[Output, str]:
+    pieces: list[str] = []
+    growing, total = options.pop("growing", ""), options.pop("total", 0)
+    options = {"on_progress": lambda *_: None, "cancelled": lambda: False, **options}
+    detached = Detached(Command(argv), growing=growing, total=total)
+    return shell.run_detached(unit, detached, on_output=pieces.append, **options), "".join(pieces)
+
+
+def nothing_left(shell: SSHShell, unit: str) -> bool:
+    """Neither unit nor log."""
+    state = Command(("systemctl", "show", "--property=LoadState", "--value", "--", f"{unit}.service"))
+    log = Command(("test", "-e", f"{LOGS}/{unit}.log"))
+    return shell.run(state).stdout == "not-found\n" and shell.run(log).exit_status == 1
+
+
+def eventually(condition: Callable[[], bool], *, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def sshd(lab: Lab) -> Iterator[Callable[..., int]]:
+    """Starts further SSH servers on h3, with other keys and settings; gives the port."""
+    host = lab.host("h3")
+    started: list[str] = []
+
+    def start(port: int, **settings: str) -> int:
+        key, unit = f"/run/sshd-{port}.key", f"sshd-{port}"
+        host.run(["rm", "-f", key], check=True)
+        host.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+        options = [f"-o{name}={value}" for name, value in {"LogLevel": "DEBUG1", **settings}.items()]
+        server = ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", "-p", str(port), "-h", key, *options]
+        host.run(["systemd-run", "--quiet", "--collect", f"--unit={unit}", *server], check=True)
+        started.append(unit)
+        eventually(lambda: bool(scan(port)))
+        return port
+
+    def scan(port: int) -> object:
+        try:
+            return scan_host_keys(host.address, port, timeout=2)
+        except NotConnected:
+            return None
+
+    yield start
+    for unit in started:
+        host.run(["systemctl", "stop", unit])
+
+
+def key_of(lab: Lab, port: int) -> str:
+    return lab.host("h3").run(["cat", f"/run/sshd-{port}.key.pub"], check=True).stdout.strip()
+
+
+# ---- who answers
+
+
+def test_the_scanned_key_is_the_one_on_the_console(lab: Lab) -> None:
+    host = lab.host("h1")
+    [key] = scan_host_keys(host.address, host.port)
+    console = host.run(["ssh-keygen", "-l", "-f", "/etc/ssh/ssh_host_ed25519_key.pub"], check=True).stdout
+    assert key.line == host.host_key
+    assert key.fingerprint == console.split()[1]
+
+
+def test_an_impostor_gets_no_login(lab: Lab, pool: Pool, sshd: Callable[..., int]) -> None:
+    host, port = lab.host("h3"), sshd(2201)
+    before = host.run(["date", "+%s.%N"]).stdout.strip()
+    with pytest.raises(HostKeyChanged) as caught:
+        pool.shell(endpoint(lab, host, port=port, password="secret")).run(Command(("true",)))
+    assert (caught.value.expected, caught.value.offered) == (
+        fingerprint(host.host_key),
+        fingerprint(key_of(lab, port)),
+    )
+    log = host.run(["journalctl", "--unit=sshd-2201", "--output=cat", f"--since=@{before}"], check=True).stdout
+    assert "Connection from" in log
+    assert "userauth" not in log
+
+
+def test_a_wrong_password_is_refused(lab: Lab, pool: Pool) -> None:
+    with pytest.raises(AuthenticationFailed, match="account ops with its password"):
+        pool.shell(endpoint(lab, lab.host("h1"), account="ops", password="wrong")).run(Command(("id",), root=False))
+
+
+def test_a_port_where_nobody_listens(lab: Lab, pool: Pool) -> None:
+    with pytest.raises(NotConnected, match="refuses the connection"):
+        pool.shell(endpoint(lab, lab.host("h1"), port=2)).run(Command(("true",)))
+
+
+def test_a_host_whose_cable_is_out(lab: Lab) -> None:
+    host = lab.host("h3")
+    host.cut()
+    try:
+        with Pool(timeout=1) as pool, pytest.raises(NotConnected, match=r"does not answer|cannot be reached"):
+            pool.shell(endpoint(lab, host)).run(Command(("true",)))
+    finally:
+        host.heal()
+
+
+def test_an_account_without_a_shell(lab: Lab, pool: Pool, sshd: Callable[..., int]) -> None:
+    host, port = lab.host("h3"), sshd(2202, ForceCommand="/usr/sbin/nologin")
+    with pytest.raises(NotConnected, match="not currently available|currently not available"):
+        pool.shell(endpoint(lab, host, port=port, host_keys=(key_of(lab, port),))).run(Command(("true",)))
+
+
+def test_a_user_certificate_needs_no_authorized_key(
+    lab: Lab, pool: Pool, sshd: Callable[..., int], tmp_path: Path
+) -> None:
+    host = lab.host("h3")
+    private, public = generate_key()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "ca"], check=True)
+    (tmp_path / "id.pub").write_text(public)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-s", tmp_path / "ca", "-I", "us", "-n", "root", tmp_path / "id.pub"], check=True
+    )
+    host.run(["sh", "-c", "cat >/run/ca.pub"], stdin=(tmp_path / "ca.pub").read_text(), check=True)
+    port = sshd(2203, TrustedUserCAKeys="/run/ca.pub", PasswordAuthentication="no")
+    reached = endpoint(lab, host, port=port, host_keys=(key_of(lab, port),), private_key=private)
+    with pytest.raises(AuthenticationFailed):
+        pool.shell(reached).run(Command(("true",)))
+    certified = (tmp_path / "id-cert.pub").read_text()
+    with_certificate = Endpoint(
+        reached.name, reached.address, port, host_keys=reached.host_keys, private_key=private, certificate=certified
+    )
+    assert pool.shell(with_certificate).run(Command(("id", "-un"))).stdout == "root\n"
+
+
+def test_the_agents_key_is_used_when_asked_for(
+    lab: Lab, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", tmp_path / "agent"], stdout=subprocess.DEVNULL)
+    try:
+        eventually((tmp_path / "agent").exists)
+        subprocess.run(["ssh-add", "-q", lab.key], check=True)
+        by_agent = endpoint(lab, lab.host("h1"), private_key="", use_agent=True)
+        assert pool.shell(by_agent).run(Command(("id", "-un"))).stdout == "root\n"
+    finally:
+        agent.terminate()
+        agent.wait()
+
+
+def test_through_a_jump_host(lab: Lab, pool: Pool) -> None:
+    jump, target = lab.host("h1"), lab.host("h2")
+    shell = pool.shell(endpoint(lab, target, jump=endpoint(lab, jump, account="ops")))
+    assert shell.run(Command(("sh", "-c", "echo $SSH_CONNECTION"))).stdout.split()[0] == jump.address
+    assert scan_host_keys(target.address, jump=endpoint(lab, jump))[0].line == target.host_key
+    outputs = shell.run_many([read("seq", "100000")] * 3)
+    assert [hashlib.sha256(output.raw).hexdigest() for output in outputs] == [SEQ] * 3
+
+
+SEQ = hashlib.sha256(b"".join(b"%d\n" % number for number in range(1, 100_001))).hexdigest()
+
+
+# ---- what runs
+
+
+def test_hostile_words_arrive_as_they_are(shell: SSHShell) -> None:
+    sent = b"\0".join(word.encode("utf-8", "surrogateescape") for word in HOSTILE) + b"\0"
+    assert shell.run(Command(("printf", "%s\\0", *HOSTILE))).raw == sent
+    outputs = shell.run_many([read("printf", "%s\\0", *HOSTILE), read("printf", "%s\\0", *HOSTILE, root=True)])
+    assert [output.raw for output in outputs] == [sent, sent]
+
+
+def test_root_when_asked_for_and_only_then(shell: SSHShell) -> None:
+    account = shell.endpoint.account
+    assert shell.run(Command(("id", "-un"))).stdout == "root\n"
+    assert shell.run(Command(("id", "-un"), root=False)).stdout == f"{account}\n"
+    names = shell.run_many([read("id", "-un"), read("id", "-un", root=True), read("id", "-un")])
+    assert [output.stdout.strip() for output in names] == [account, "root", account]
+    assert shell.run(Command(("sh", "-c", "echo $LC_ALL"))).stdout == "C\n"
+    assert shell.run(Command(("cat",), stdin="to root\xff")).raw == b"to root\xff"
+
+
+@pytest.mark.parametrize("release", ["debian11", "debian13"])
+def test_sudo_of_other_releases(release: str, request: pytest.FixtureRequest, lab: Lab, pool: Pool) -> None:
+    host = request.getfixturevalue(release)
+    admin = pool.shell(endpoint(lab, host, account="admin1"))
+    assert admin.run(Command(("id", "-un"))).stdout == "root\n"
+    assert admin.run_many([read("echo", "é;id", root=True)])[0].stdout == "é;id\n"
+    refuse_without_sudo(pool.shell(endpoint(lab, host, account="ops")))
+
+
+def test_an_account_without_sudo_is_told(lab: Lab, pool: Pool) -> None:
+    refuse_without_sudo(pool.shell(endpoint(lab, lab.host("h2"), account="ops")))
+
+
+def refuse_without_sudo(ops: SSHShell) -> None:
+    assert ops.run(Command(("id", "-un"), root=False)).stdout == "ops\n"
+    with pytest.raises(AuthenticationFailed, match="account ops may not run commands as root"):
+        ops.run(Command(("test", "-e", "/nowhere")))
+    with pytest.raises(AuthenticationFailed, match="account ops may not run commands as root"):
+        ops.run_many([read("true"), read("test", "-e", "/nowhere", root=True)])
+
+
+def test_a_deadline_holds_on_the_host_after_we_have_gone(shell: SSHShell, lab: Lab, pool: Pool) -> None:
+    mark = f"77{os.getpid()}"
+    thread = threading.Thread(target=lambda: pytest.raises(Unreachable, shell.run, Command(("sleep", mark), timeout=4)))
+    thread.start()
+    host = lab.host("h2")
+
+    def running() -> bool:
+        return host.run(["pgrep", "-f", f"^sleep {mark}"]).returncode == 0
+
+    eventually(running)
+    pool.drop(shell.endpoint)
+    thread.join(10)
+    assert not thread.is_alive()
+    eventually(lambda: not running())
+
+
+def test_a_hundred_commands_at_once(lab: Lab, pool: Pool) -> None:
+    shell = pool.shell(endpoint(lab, lab.host("h2")))
+
+    def one(number: int) -> str:
+        return shell.run(Command(("sh", "-c", 'sleep 0.3; echo "$1"', "sh", str(number)))).stdout
+
+    with ThreadPoolExecutor(100) as threads:
+        assert list(threads.map(one, range(100))) == [f"{number}\n" for number in range(100)]
+
+
+@pytest.mark.parametrize("sessions", ["1", "3"])
+def test_a_host_that_allows_few_sessions(lab: Lab, pool: Pool, sshd: Callable[..., int], sessions: str) -> None:
+    port = sshd(2210 + int(sessions), MaxSessions=sessions)
+    shell = pool.shell(endpoint(lab, lab.host("h3"), port=port, host_keys=(key_of(lab, port),)))
+    with ThreadPoolExecutor(20) as threads:
+        done = list(threads.map(lambda number: shell.run(Command(("echo", str(number)))).stdout, range(60)))
+    assert done == [f"{number}\n" for number in range(60)]
+
+
+def test_a_gigabyte_for_a_slow_reader_stays_on_the_host(lab: Lab, pool: Pool) -> None:
+    shell = pool.shell(endpoint(lab, lab.host("h2")))
+    shell.run(Command(("true",)))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seen = 0
+
+    def slow(text: str) -> None:
+        nonlocal seen
+        seen += len(text)
+        time.sleep(0.0005)
+
+    argv = "dd", "if=/dev/zero", "bs=1M", "count=1024", "status=none"
+    output = shell.run(Command(argv, timeout=200), on_output=slow)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert (output.exit_status, seen) == (0, 1 << 30)
+    assert grown < 64 << 10  # KiB
+
+
+# ---- when the host goes away
+
+
+def test_a_rebooted_host_is_reconnected_to(lab: Lab, pool: Pool) -> None:
+    host = lab.host("h3")
+    shell = pool.shell(endpoint(lab, host))
+    assert shell.run(Command(("true",))).ok
+    host.power_off()
+    host.power_on()
+    assert shell.run(Command(("true",))).ok
+
+
+def test_a_cut_cable_during_a_command_leaves_its_outcome_unknown(lab: Lab, pool: Pool) -> None:
+    host = lab.host("h3")
+    shell = pool.shell(endpoint(lab, host))
+    shell.run(Command(("true",)))
+    cut = threading.Timer(0.5, host.cut)
+    cut.start()
+    try:
+        with pytest.raises(Unreachable, match="unknown"):
+            shell.run(Command(("sh", "-c", "while :; do echo x; sleep 0.1; done"), timeout=30))
+    finally:
+        cut.join()
+        host.heal()
+    assert shell.run(Command(("true",))).ok
+
+
+# ---- detached
+
+
+@pytest.mark.parametrize("release", ["h2", "debian11", "debian13"])
+@pytest.mark.parametrize("account", ["root", "admin1"])
+def test_a_unit_runs_on_every_release(
+    release: str, account: str, request: pytest.FixtureRequest, lab: Lab, pool: Pool
+) -> None:
+    host = lab.host("h2") if release == "h2" else request.getfixturevalue(release)
+    shell = pool.shell(endpoint(lab, host, account=account))
+    words = [word for word in HOSTILE if word != "\udcff"]  # systemd's bus takes UTF-8 only
+    output, text = follow(shell, "cs-words", "sh", "-c", 'printf "%s\\n" "$@"; exit 3', "sh", *words, "${HOME}", "%h")
+    assert text == "".join(f"{word}\n" for word in [*words, "${HOME}", "%h"])
+    assert output.exit_status == 3
+    assert output.stderr.endswith("${HOME}\n%h")
+    assert nothing_left(shell, "cs-words")
+
+
+def test_ten_thousand_lines_come_once_and_in_order(shell: SSHShell) -> None:
+    script = "i=0; while [ $i -lt 10000 ]; do i=$((i+1)); echo line $i; done"
+    output, text = follow(shell, "cs-lines", "sh", "-c", script)
+    assert output.ok
+    assert text == "".join(f"line {number}\n" for number in range(1, 10_001))
+
+
+def test_a_program_that_is_not_there_leaves_nothing_behind(shell: SSHShell) -> None:
+    with pytest.raises(Exception, match="no-such-program"):
+        follow(shell, "cs-none", "no-such-program")
+    assert nothing_left(shell, "cs-none")
+
+
+def test_an_account_without_sudo_cannot_detach(lab: Lab, pool: Pool) -> None:
+    with pytest.raises(AuthenticationFailed):
+        follow(pool.shell(endpoint(lab, lab.host("h2"), account="ops")), "cs-ops", "true")
+
+
+def test_progress_of_a_copy(shell: SSHShell) -> None:
+    progress: list[tuple[int, int]] = []
+    total = 200 << 20
+    shell.run(Command(("rm", "-f", "/root/copy")))
+    output, _ = follow(
+        shell, "cs-copy", "dd", "if=/dev/urandom", "of=/root/copy", "bs=1M", "count=200", "status=none",
+        growing="/root/copy", total=total, on_progress=lambda done, total: progress.append((done, total)),
+    )  # fmt: skip
+    assert output.ok
+    assert progress[-1] == (total, total)
+    assert progress == sorted(progress)
+    assert len({done for done, _ in progress}) > 2
+    shell.run(Command(("rm", "/root/copy")))
+
+
+def test_a_cancel_ends_every_process_of_the_unit(shell: SSHShell, lab: Lab) -> None:
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        follow(
+            shell, "cs-cancel", "sh", "-c", "sleep 7654321 & sleep 7654321",
+            cancelled=lambda: time.monotonic() - started > 1,
+        )  # fmt: skip
+    assert lab.host("h2").run(["pgrep", "-f", "7654321"]).returncode == 1
+    assert nothing_left(shell, "cs-cancel")
+
+
+def test_a_copy_survives_a_pulled_cable_and_its_output_is_complete(lab: Lab, pool: Pool) -> None:
+    host = lab.host("h3")
+    shell = pool.shell(endpoint(lab, host))
+    shell.run(Command(("dd", "if=/dev/urandom", "of=/root/source", "bs=1M", "count=64", "status=none")))
+    script = """i=0; while [ $i -lt 64 ]; do
+        dd if=/root/source of=/root/target bs=1M skip=$i seek=$i count=1 conv=notrunc status=none
+        i=$((i+1)); echo "block $i"; sleep 0.2
+    done; sha256sum /root/source /root/target"""
+    cable = threading.Thread(target=lambda: (time.sleep(2), host.cut(), time.sleep(6), host.heal()))
+    cable.start()
+    try:
+        output, text = follow(shell, "cs-cable", "sh", "-c", script, growing="/root/target", total=64 << 20)
+    finally:
+        cable.join()
+    assert output.ok
+    *blocks, source, target = text.splitlines()
+    assert blocks == [f"block {number}" for number in range(1, 65)]
+    assert source.split()[0] == target.split()[0]
+    assert nothing_left(shell, "cs-cable")
+
+
+def test_a_new_process_takes_over_from_a_killed_one(lab: Lab, pool: Pool) -> None:
+    host = lab.host("h2")
+    shell = pool.shell(endpoint(lab, host))
+    argv = "sh", "-c", "echo $$ >>/root/starts; for i in 1 2 3 4 5 6 7 8; do echo tick $i; sleep 0.5; done; exit 4"
+    shell.run(Command(("rm", "-f", "/root/starts")))
+    arguments = [host.name, host.address, host.host_key, str(lab.key), "cs-takeover", *argv]
+    first = subprocess.Popen([sys.executable, "-c", RUNS, *arguments], stdout=subprocess.PIPE, text=True)
+    assert first.stdout
+    assert first.stdout.readline() == "tick 1\n"
+    first.kill()
+    first.wait()
+    second = subprocess.run([sys.executable, "-c", RUNS, *arguments], stdout=subprocess.PIPE, text=True, check=False)
+    assert second.returncode == 4
+    assert second.stdout == "".join(f"tick {number}\n" for number in range(1, 9))
+    assert len(shell.run(Command(("cat", "/root/starts"))).stdout.split()) == 1
+    assert nothing_left(shell, "cs-takeover")
+
+
+def test_a_unit_that_ended_while_nobody_looked_gives_its_outcome(lab: Lab, pool: Pool) -> None:
+    host = lab.host("h2")
+    shell = pool.shell(endpoint(lab, host))
+
+    def leave(_: str) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            shell.run_detached(
+                "cs-left", Detached(Command(("sh", "-c", "echo begun; sleep 1; echo ended; exit 5"))),
+                on_output=leave, on_progress=lambda *_: None, cancelled=lambda: False,
+            )  # fmt: skip
+        time.sleep(1.5)
+    assert follow(shell, "cs-left", "true") == (Output(5, stderr="begun\nended"), "begun\nended\n")
+    assert nothing_left(shell, "cs-left")
+
+
+@pytest.mark.parametrize("how", ["power", "reboot"])
+def test_a_restart_of_the_host_is_a_failure_and_not_a_second_start(lab: Lab, pool: Pool, how: str) -> None:
+    host = lab.host("h3")
+    shell = pool.shell(endpoint(lab, host))
+    shell.run(Command(("rm", "-f", "/root/starts")))
+
+    def restart() -> None:
+        time.sleep(2)
+        if how == "power":
+            host.power_off()
+            host.power_on()
+        else:
+            host.run(["systemctl", "reboot"])
+
+    thread = threading.Thread(target=restart)
+    thread.start()
+    try:
+        output, text = follow(
+            shell, f"cs-{how}", "sh", "-c", "trap '' TERM; echo x >>/root/starts; echo begun; sync; sleep 600"
+        )
+    finally:
+        thread.join()
+    eventually(lambda: host.running)
+    host.wait_ready()
+    assert not output.ok
+    assert output.exit_status in {GONE, 137, 143}
+    assert text == "begun\n"
+    assert shell.run(Command(("cat", "/root/starts"))).stdout == "x\n"
+    assert nothing_left(shell, f"cs-{how}")
+
+
+def test_a_unit_can_be_forgotten(shell: SSHShell) -> None:
+    shell.forget_unit("cs-never")
+    with pytest.raises(KeyboardInterrupt):
+        follow_and_leave(shell)
+    shell.forget_unit("cs-forget")
+    assert nothing_left(shell, "cs-forget")
+
+
+def follow_and_leave(shell: SSHShell) -> None:
+    def leave(_: str) -> None:
+        raise KeyboardInterrupt
+
+    command = Command(("sh", "-c", "echo begun; sleep 600"))
+    shell.run_detached(
+        "cs-forget", Detached(command), on_output=leave, on_progress=lambda *_: None, cancelled=lambda: False
+    )

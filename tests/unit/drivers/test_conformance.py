@@ -1,0 +1,163 @@
+"""Every kind declares exactly what it can do, and keeps to the interface."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import pytest
+
+from datastores.domain.errors import Refused, Unsupported
+from datastores.domain.values import is_below
+from datastores.domain.volumes import Capability, Format, Placement, Volume
+from datastores.drivers.base import StorageDriver
+from datastores.drivers.registry import DRIVERS, make_driver
+
+BASE = "/srv/ds"
+UUID = "0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0a7b11"
+NEEDS = {
+    "clone": Capability.CLONE,
+    "resize": Capability.RESIZE,
+    "snapshot": Capability.SNAPSHOT,
+    "revert": Capability.SNAPSHOT,
+    "delete_snapshot": Capability.SNAPSHOT,
+    "attach": Capability.ATTACH,
+    "detach": Capability.ATTACH,
+}
+IMAGE = Volume(f"{BASE}/{UUID}.qcow2", Format.QCOW2, 1 << 30)
+DISK = Volume(f"{BASE}/7/disk.0", Format.QCOW2, 1 << 30)
+CALLS: dict[str, tuple[Any, ...]] = {
+    "activate": ("h1",),
+    "deactivate": ("h1",),
+    "create": (IMAGE,),
+    "delete": (IMAGE,),
+    "copy": (IMAGE, DISK),
+    "link": (IMAGE, DISK.path),
+    "clone": (IMAGE, DISK),
+    "resize": (IMAGE, 2 << 30),
+    "snapshot": (IMAGE, "one"),
+    "revert": (IMAGE, "one"),
+    "delete_snapshot": (IMAGE, "one"),
+    "attach": (IMAGE, "h1"),
+    "detach": (IMAGE, "h1"),
+}
+
+kinds = pytest.mark.parametrize("kind", DRIVERS)
+able = pytest.mark.parametrize(
+    ("kind", "method"),
+    [(kind, method) for kind in DRIVERS for method in CALLS if NEEDS.get(method) in {None, *DRIVERS[kind].can}],
+)
+
+
+def driver(kind: str, **options: Any) -> StorageDriver:
+    return make_driver(kind, host="h1", base=BASE, hosts=("h1", "h2"), options=options)
+
+
+@kinds
+@pytest.mark.parametrize("method", NEEDS)
+def test_capabilities_are_exactly_what_is_implemented(kind: str, method: str) -> None:
+    implemented = getattr(DRIVERS[kind], method) is not getattr(StorageDriver, method)
+    assert implemented == (NEEDS[method] in DRIVERS[kind].can)
+
+
+@kinds
+@pytest.mark.parametrize("method", NEEDS)
+def test_what_is_not_declared_is_refused_in_words(kind: str, method: str) -> None:
+    if NEEDS[method] in DRIVERS[kind].can:
+        assert getattr(driver(kind), method)(*CALLS[method])
+        return
+    with pytest.raises(Unsupported, match=f"{DRIVERS[kind].label} datastores have no {NEEDS[method].value}"):
+        getattr(driver(kind), method)(*CALLS[method])
+
+
+@kinds
+@pytest.mark.parametrize("format", Format)
+@pytest.mark.parametrize("method", ["resize", "snapshot", "revert", "delete_snapshot"])
+def test_the_capabilities_of_a_format_are_exactly_what_is_allowed(kind: str, format: Format, method: str) -> None:
+    store = driver(kind)
+    volume = Volume(store.image_path(UUID, format), format, 1 << 30)
+    call = getattr(store, method)
+    if NEEDS[method] in store.capabilities(format):
+        assert call(volume, *CALLS[method][1:])
+        return
+    with pytest.raises(Unsupported):
+        call(volume, *CALLS[method][1:])
+
+
+@kinds
+def test_signatures_are_those_of_the_interface(kind: str) -> None:
+    for name, wanted in inspect.getmembers(StorageDriver, inspect.isfunction):
+        if not name.startswith("_"):
+            own = list(inspect.signature(getattr(DRIVERS[kind], name)).parameters)[1:]
+            assert own == list(inspect.signature(wanted).parameters)[1:], name
+
+
+@able
+def test_writing_methods_return_steps_for_the_hosts_of_the_datastore(kind: str, method: str) -> None:
+    steps = getattr(driver(kind), method)(*CALLS[method])
+    assert isinstance(steps, tuple)
+    assert all(step.host == "h1" and step.title and step.reads() for step in steps)
+
+
+@kinds
+def test_everything_is_declared(kind: str) -> None:
+    declared = DRIVERS[kind]
+    assert declared.kind == kind
+    assert declared.label and declared.ds and declared.tm
+    assert declared.about.endswith(".") and len(declared.about) < 130
+    assert isinstance(declared.persistent, Placement) and isinstance(declared.disposable, Placement)
+    assert set(declared.exports) <= set(declared.formats) and set(declared.imports) <= set(declared.formats)
+    assert is_dataclass(declared.Options)
+    for option in fields(declared.Options):
+        assert option.metadata["label"] and option.metadata["help"].endswith(".")
+
+
+@kinds
+@pytest.mark.parametrize("method", ["create", "delete", "resize", "snapshot", "revert", "delete_snapshot"])
+@pytest.mark.parametrize("path", ["/etc/passwd", "/srv/dsevil/x", BASE])
+def test_nothing_outside_the_datastore_is_touched(kind: str, method: str, path: str) -> None:
+    call = getattr(driver(kind), method)
+    with pytest.raises(Refused, match="does not lie in the datastore"):
+        call(Volume(path, Format.QCOW2, 1 << 30), *CALLS[method][1:])
+
+
+@kinds
+def test_nothing_is_put_outside_the_datastore(kind: str) -> None:
+    outside = Volume("/etc/cron.d/x", Format.QCOW2)
+    store = driver(kind)
+    for make in (store.copy, *((store.clone,) if Capability.CLONE in store.can else ())):
+        with pytest.raises(Refused, match="does not lie in the datastore"):
+            make(IMAGE, outside)
+
+
+@kinds
+def test_stored_names_are_ours(kind: str) -> None:
+    store = driver(kind)
+    assert store.image_path(UUID, Format.ISO) == f"{BASE}/{UUID}.iso"
+    assert store.disk_path(7, 0) == f"{BASE}/7/disk.0"
+    assert is_below(store.image_path(UUID, Format.RAW), store.base)
+    for name in ("../../etc/passwd", "x", "", "; id"):
+        with pytest.raises(ValueError):
+            store.image_path(name, Format.RAW)
+    with pytest.raises(ValueError):
+        store.disk_path("7/../..", 0)  # type: ignore[arg-type]
+
+
+@kinds
+def test_live_migration_is_offered_where_the_bytes_are_on_every_host(kind: str) -> None:
+    choices: list[dict[str, Any]] = [{}]
+    if "exported" in {option.name for option in fields(DRIVERS[kind].Options)}:
+        choices.append({"exported": True})
+    for options in choices:
+        store = driver(kind, **options)
+        assert (Capability.LIVE_MIGRATION in store.capabilities(Format.RAW)) == store.shared
+        assert store.seen_from == (("h1", "h2") if store.shared else ("h1",))
+
+
+def test_an_incomplete_kind_cannot_be_made() -> None:
+    class Half(StorageDriver):
+        kind = "half"
+
+    with pytest.raises(TypeError, match="abstract"):
+        Half("h1", BASE, ("h1",), None)  # type: ignore[abstract]
