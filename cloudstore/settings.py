@@ -160,7 +160,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("CLOUDSTORE_LOG_LEVEL", "INFO")},
     "loggers": {
-        "paramiko": {"level": "WARNING"},
+        "paramiko": {"level": "CRITICAL"},  # what goes wrong is raised, and told by whoever asked
         "rq": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},

@@ -10,7 +10,7 @@ from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Action, Change, Command, Output, WriteFile, read
 from datastores.domain.values import account_name
 from datastores.hosts.accounts import User, getent, users
-from datastores.hosts.files import access_actions
+from datastores.hosts.files import access_actions, make_directory
 from datastores.hosts.parsing import (
     Entry,
     TextFile,
@@ -112,8 +112,7 @@ class AuthorizedKeysPresent:
     def _directory(self, there: Entry | None) -> tuple[Action, ...]:
         if there:
             return access_actions(there, self.account, self.group, "0700")
-        make = ("install", "-d", "-m", "0700", "-o", self.account, "-g", self.group, "--", self.directory)
-        return (Action(Command(make), Command(("rmdir", "--", self.directory))),)
+        return (make_directory(self.directory, self.account, self.group, "0700"),)
 
     def _file(self, file: TextFile, before: str | None, missing: list[str]) -> tuple[Action, ...]:
         if file.entry and not missing:

@@ -33,6 +33,11 @@ def ancestors(path: str) -> tuple[str, ...]:
     return tuple(parents)
 
 
+def exactly(mode: str) -> str:
+    """Return the mode with a fifth digit: with four, GNU chmod and install leave a directory its set-ID bits."""
+    return f"0{mode}"
+
+
 def access_actions(entry: Entry, owner: str, group: str, mode: str) -> tuple[Action, ...]:
     """Return what gives an existing entry its owner, group and mode. The mode is last: chown clears its s bits."""
     actions: list[Action] = []
@@ -46,11 +51,17 @@ def access_actions(entry: Entry, owner: str, group: str, mode: str) -> tuple[Act
     if entry.mode != mode or (actions and int(mode, 8) & 0o7000):
         actions.append(
             Action(
-                Command(("chmod", mode, "--", entry.path)),
-                Command(("chmod", entry.mode, "--", entry.path)),
+                Command(("chmod", exactly(mode), "--", entry.path)),
+                Command(("chmod", exactly(entry.mode), "--", entry.path)),
             )
         )
     return tuple(actions)
+
+
+def make_directory(path: str, owner: str, group: str, mode: str) -> Action:
+    """Return what makes one directory, and takes it back while it is empty."""
+    make = ("install", "-d", "-m", exactly(mode), "-o", owner, "-g", group, "--", path)
+    return Action(Command(make), Command(("rmdir", "--", path)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +102,8 @@ class DirectoryPresent:
 
     def _make(self, facts: Entries) -> tuple[Action, ...]:
         missing = [path for path in ancestors(self.path) if path not in facts]
-        parents = [Action(_make_directory(path, "root", "root", "0755"), _remove(path)) for path in missing]
-        own = Action(_make_directory(self.path, self.owner, self.group, self.mode), _remove(self.path))
-        return (*parents, own)
-
-
-def _make_directory(path: str, owner: str, group: str, mode: str) -> Command:
-    return Command(("install", "-d", "-m", mode, "-o", owner, "-g", group, "--", path))
-
-
-def _remove(directory: str) -> Command:
-    return Command(("rmdir", "--", directory))
+        parents = [make_directory(path, "root", "root", "0755") for path in missing]
+        return (*parents, make_directory(self.path, self.owner, self.group, self.mode))
 
 
 @dataclass(frozen=True, slots=True)

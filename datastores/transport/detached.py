@@ -40,7 +40,8 @@ START = """
 umask 077
 mkdir -p -- "${2%/*}" || exit
 exec 9<"${2%/*}"; flock -w 30 9 || exit
-if [ "$(systemctl show --property=LoadState --value -- "$1")" != not-found ]; then exit 0; fi
+state=$(systemctl show --property=LoadState --value -- "$1") || exit
+[ "$state" = not-found ] || exit 0
 [ ! -e "$2" ] || exit 0
 : >"$2" || exit
 unit=$1 log=$2; shift 2
@@ -56,11 +57,13 @@ REMOVE = """
 rm -f -- "$2"
 systemctl stop -- "$1" 2>/dev/null
 systemctl reset-failed -- "$1" 2>/dev/null
-state=$(systemctl show --property=LoadState --value -- "$1")
+state=$(systemctl show --property=LoadState --value -- "$1") || exit 75
 [ "$state" = not-found ] || { echo "the unit is still there ($state)" >&2; exit 1; }
 """
 
 
+NO_SYSTEMD = 75
+"""What the script above exits with when nobody answers it."""
 STOP = 20
 """Seconds between SIGTERM and SIGKILL when a unit is stopped."""
 
@@ -140,9 +143,12 @@ class Unit:
         """Stop the unit, see it gone, remove its log.
 
         :raises CommandFailed: it does not go.
+        :raises Unreachable: the connection was lost, or systemd does not answer (the host is shutting down).
         """
         command = Command(("sh", "-c", REMOVE, "sh", self._name, self._log), timeout=STOP + 40)
         output = self._shell.run(command)
+        if output.exit_status == NO_SYSTEMD:
+            raise Unreachable(f"systemd on {self._shell.host} does not answer: {output.stderr.strip()}")
         if not output.ok:
             raise CommandFailed(("systemctl", "stop", self._name), output.exit_status, output.stderr, self._shell.host)
 

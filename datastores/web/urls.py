@@ -12,6 +12,7 @@ from datastores.web.views import (
     credentials,
     datastores,
     disks,
+    find,
     hosts,
     image_actions,
     images,
@@ -27,6 +28,7 @@ urlpatterns = [
     path("login/", account.SignIn.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("account/password/", account.password, name="password"),
+    path("find/", find.find, name="find"),
     # Infrastructure
     path("hosts/", hosts.HostList.as_view(), name="host-list"),
     path("hosts/new/", hosts.host_new, name="host-new"),

@@ -9,7 +9,7 @@ from itertools import count
 
 from datastores.domain.plan import Action, AnyStep, Command, Output, Plan, Shell, Stage
 from datastores.domain.states import StepState
-from datastores.hosts.runner import Run, preview, undo
+from datastores.hosts.runner import Run, Undoable, preview, undo
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.pool import Pool
 from datastores.transport.shell import SSHShell
@@ -38,8 +38,9 @@ class Diary:
     def step(self, index: int, state: StepState, message: str = "") -> None:
         self.states.append(state)
 
-    def action_started(self, index: int, number: int, action: Action) -> None:
-        self.before_action(action)
+    def actions_started(self, index: int, first: int, actions: Sequence[Action]) -> None:
+        for action in actions:
+            self.before_action(action)
 
     def action_ended(self, index: int, number: int, output: Output | None, error: str = "") -> None:
         self.errors += [error] if error else []
@@ -50,8 +51,8 @@ class Diary:
     def progress(self, index: int, done: int, total: int) -> None:
         self.reached.append((done, total))
 
-    def undo(self, index: int, command: Command | None, error: str = "") -> None:
-        self.undone.append(command)
+    def undo(self, entry: Undoable, error: str = "") -> None:
+        self.undone.append(entry.undo)
         self.errors += [error] if error else []
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from cloudstore.visitor import Visitor, percentile
+from datastores.management.visitor import Visitor, percentile
 from datastores.domain.states import ObjectState
 from datastores.domain.values import format_size
 from datastores.jobs import control

@@ -12,6 +12,13 @@ from datastores.web.access import EVERYBODY, Request, roles
 from datastores.web.views.datastores import COLUMNS, with_figures
 
 SHOWN = 12
+FIRST_STEPS = (
+    ("Add a host", "Its address, and an account. cloudstore reads its public key; you compare it with the console."),
+    ("Onboard it", "The first login: what it is and has is read, and nothing else is changed but the key that lets us in."),
+    ("Make a datastore", "A directory on that host. You see every command, for every host, before it is run."),
+    ("Register an image", "A file that is there already is inspected, then copied."),
+    ("Make disks of it", "One for a machine, or a thousand for a thousand machines; clones take milliseconds."),
+)
 
 
 @roles(read=EVERYBODY)
@@ -19,7 +26,8 @@ def overview(request: Request) -> HttpResponse:
     user = request.user
     if user.sees_everything and not Host.objects.exists():
         own = Credential.objects.filter(name=OWN_CREDENTIAL).first()
-        return render(request, "datastores/first_run.html", {"public_key": own.public_key if own else ""})
+        context = {"public_key": own.public_key if own else "", "steps": FIRST_STEPS}
+        return render(request, "datastores/first_run.html", context)
     datastores = list(with_figures(Datastore.objects.visible_to(user)).order_by("pk"))
     context = {
         "datastores": datastores[:SHOWN] if user.sees_everything else [],

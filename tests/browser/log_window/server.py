@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import mimetypes
 import threading
 from collections.abc import Callable, Coroutine
@@ -104,7 +105,11 @@ class LogServer:
             await socket.close(code)
 
     async def _serve(self) -> None:
-        async with serve(self._socket, "127.0.0.1", 0, process_request=self._request, compression=None) as server:
+        quiet = logging.getLogger(__name__)
+        quiet.setLevel(logging.WARNING)
+        async with serve(
+            self._socket, "127.0.0.1", 0, process_request=self._request, compression=None, logger=quiet
+        ) as server:
             self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             self._started.set()
             await self._stop

@@ -1,0 +1,105 @@
+"""The whole product as people run it, for tests: its processes, on a port and in a directory of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from xmlrpc.client import ServerProxy
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from cloudstore.processes import runtime_directory
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Stack:
+    """A running installation. ``env``: for commands that should act on it."""
+
+    url: str
+    data: Path
+    env: dict[str, str]
+    process: subprocess.Popen[bytes]
+
+    @property
+    def password(self) -> str:
+        """The generated password of "admin"."""
+        return (self.data / "admin_password").read_text().strip()
+
+    def manage(self, *words: str, text: str | None = None) -> str:
+        """Run a management command on this installation and return what it printed."""
+        command = [sys.executable, "manage.py", *words]
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.env, input=text, text=True, capture_output=True, check=False, timeout=300
+        )
+        assert done.returncode == 0, f"{words}: {done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def shell(self, code: str) -> str:
+        """Run Python code inside Django on this installation, without any automatic import."""
+        return self.manage("shell", "--no-imports", "-c", code)
+
+    @property
+    def supervisor(self) -> ServerProxy:
+        path = runtime_directory(self.data) / "supervisor.sock"
+        return ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{path}"))
+
+    def pid_of(self, name: str) -> int:
+        """Return the process id of "redis", "workers" or "web"."""
+        return int(self.supervisor.supervisor.getProcessInfo(name)["pid"])  # type: ignore[index, call-overload]
+
+    def worker_pids(self) -> list[int]:
+        """Return the workers themselves, which the pool has forked."""
+        children = Path(f"/proc/{self.pid_of('workers')}/task/{self.pid_of('workers')}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
+    def kill(self, name: str) -> None:
+        """End a process as a crash would; its supervisor starts it again."""
+        os.kill(self.pid_of(name), signal.SIGKILL)
+
+    def log(self, name: str) -> str:
+        return (self.data / "log" / f"{name}.log").read_text()
+
+    def wait_until_up(self, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):
+                    return
+            except (urllib.error.URLError, OSError):
+                assert self.process.poll() is None and time.monotonic() < deadline, self.log("web")
+                time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def running(data: Path, **env: str) -> Iterator[Stack]:
+    """Start the product as ``make run LAB=0`` does; stop it, and see that nothing is left."""
+    port = free_port()
+    environment = {**os.environ, "CLOUDSTORE_DATA_DIR": str(data), "DJANGO_SETTINGS_MODULE": "cloudstore.settings"}
+    environment |= {"CLOUDSTORE_MONITOR_SECONDS": "5", **env}
+    command = [sys.executable, "-m", "cloudstore", "up", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    stack = Stack(f"http://127.0.0.1:{port}", data, environment, process)
+    try:
+        stack.wait_until_up()
+        yield stack
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
