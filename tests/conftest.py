@@ -8,6 +8,9 @@ import pytest
 from django.db import connection
 
 from datastores.models import audit_guard
+from tests.lab.fixtures import debian11, debian13, host_factory, lab
+
+__all__ = ["debian11", "debian13", "host_factory", "lab"]
 
 
 @pytest.fixture(scope="session")

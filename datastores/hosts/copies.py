@@ -14,8 +14,12 @@ from datastores.hosts.inodes import Files, Inode, around, gone, look, room_for, 
 from datastores.hosts.parsing import canonical_path
 
 PART = ".part"
-PRIVATELY = ("sh", "-c", 'umask 077; exec "$@"', "sh")
-"""Nobody else may open a copy before it has its owner and mode: he could read it, or change it after its inspection."""
+MAKE = """umask 077
+part=$1; shift
+"$@" && exec sync -- "$part"
+"""
+"""Run what makes a file, and see its bytes on the disk. Nobody else may open it before it has its owner and mode: he
+could read it, or change it after its inspection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,12 @@ def scratch(part: str, *operations: Command | Detached) -> tuple[Action, ...]:
     return tuple(Action(operation, undo=gone(part), scratch=True) for operation in operations)
 
 
+def made(part: str, command: Command, total: int) -> tuple[Action, ...]:
+    """Return the making of ``part`` by ``command``, which may last; ``total`` bytes are to be written."""
+    long = Command(("sh", "-c", MAKE, "sh", part, *command.argv))
+    return scratch(part, Detached(long, growing=part, total=total))
+
+
 def renamed(part: str, target: str) -> Action:
     """Return what gives a complete ``part`` its name; nothing is overwritten.
 
@@ -60,11 +70,6 @@ def renamed(part: str, target: str) -> Action:
     """
     there, back = ("mv", "-nT", "--", part, target), ("mv", "-nT", "--", target, part)
     return Action(Command(there), undo=Command(back))
-
-
-def into_place(part: str, target: str) -> tuple[Action, ...]:
-    """Return what turns a complete ``part`` into ``target``: its bytes on the disk first, then its name."""
-    return (*scratch(part, Detached(Command(("sync", "--", part)))), renamed(part, target))
 
 
 def check_part(host: str, files: Files, part: str) -> None:
@@ -131,16 +136,15 @@ class FileCopied:
         check_part(self.host, facts.files, self.part)
         directory = room_for(self.host, facts.files, self.target, with_directory=self.with_directory)
         check_room(self.host, around(self.target)[1], facts.room, source.allocated)
-        copied = scratch(self.part, Detached(self._cp(), growing=self.part, total=source.allocated))
+        copied = made(self.part, self._cp(), source.allocated)
         owned = scratch(self.part, *(self.ownership.or_like(source).commands(self.part) if self.ownership else ()))
-        return Change(self.title, (*directory, *copied, *owned, *into_place(self.part, self.target)))
+        return Change(self.title, (*directory, *copied, *owned, renamed(self.part, self.target)))
 
     def _cp(self) -> Command:
         """Owner, mode and access lists come from the source only when nothing else is wanted."""
         keep = "timestamps" if self.ownership else "mode,ownership,timestamps"
         how = ("--sparse=always", "--reflink=never", f"--preserve={keep}", "--remove-destination")
-        before = PRIVATELY if self.ownership else ()
-        return Command((*before, "cp", *how, "-PT", "--", self.source, self.part))
+        return Command(("cp", *how, "-PT", "--", self.source, self.part))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +214,7 @@ class FileConverted:
         directory = room_for(self.host, facts.files, self.target, with_directory=self.with_directory)
         check_room(self.host, around(self.target)[1], facts.room, source.allocated)
         convert = qemu_img.convert(self.source, self.source_format, self.part, self.target_format.qemu)
-        long = Detached(Command((*PRIVATELY, *convert.argv)), growing=self.part, total=source.allocated)
+        converted = made(self.part, convert, source.allocated)
         timed = Command(("touch", "-m", "-r", self.source, "--", self.part))
-        made = scratch(self.part, long, *self.ownership.or_like(source).commands(self.part), timed)
-        return Change(self.title, (*directory, *made, *into_place(self.part, self.target)))
+        owned = scratch(self.part, *self.ownership.or_like(source).commands(self.part), timed)
+        return Change(self.title, (*directory, *converted, *owned, renamed(self.part, self.target)))

@@ -10,7 +10,7 @@ from datastores.domain.fstab import Mount
 from datastores.domain.plan import read
 
 NETWORK_DEADLINE = 4.0
-NETWORK_TYPES = ("nfs", "nfs4", "cifs", "ceph", "fuse.glusterfs", "fuse.ceph", "fuse.sshfs", "lustre", "moosefs")
+NETWORK_TYPES = ("nfs", "nfs4", "cifs", "ceph", "fuse.glusterfs", "fuse.ceph", "fuse.sshfs", "fuse.mfs", "lustre")
 Sizes = tuple[int | None, int | None, int | None]
 UNKNOWN: Sizes = (None, None, None)
 

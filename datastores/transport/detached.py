@@ -47,9 +47,8 @@ state=$(systemctl show --property=LoadState --value -- "$1") || exit
 unit=$1 log=$2; shift 2
 systemd-run "$@" 9<&- && exit
 status=$?
-rm -f -- "$log"
-systemctl reset-failed -- "$unit" 2>/dev/null
-exit $status
+state=$(systemctl show --property=LoadState --value -- "$unit")
+[ "$state" = loaded ] || { rm -f -- "$log"; exit $status; }
 """
 
 # $1: unit, $2: log. "stop" waits until the processes are gone; a unit that failed needs reset-failed as well.
@@ -61,7 +60,6 @@ state=$(systemctl show --property=LoadState --value -- "$1") || exit 75
 [ "$state" = not-found ] || { echo "the unit is still there ($state)" >&2; exit 1; }
 """
 
-
 NO_SYSTEMD = 75
 """What the script above exits with when nobody answers it."""
 STOP = 20
@@ -72,7 +70,7 @@ OPTIONS = (
     "--no-ask-password",
     "--description=cloudstore job",
     "--setenv=LC_ALL=C",
-    "--property=Type=exec",  # systemd-run fails when the program cannot be executed
+    "--property=Type=simple",  # with "exec" a command that fails at once could pass for one that was not started
     "--property=RemainAfterExit=yes",
     "--property=KillMode=control-group",
     f"--property=TimeoutStopSec={STOP}",
@@ -203,7 +201,9 @@ class Unit:
                 f"\n{self._name} is not known to systemd on {host} any more, though it did not end: the host was "
                 "restarted meanwhile, or somebody stopped the unit. What it wrote so far was left as it is."
             )
-        elif state.exit_status > 128 and not last:
+        elif not last and 200 <= state.exit_status <= 243:
+            last = f"systemd could not run the program: {state.exit_status} is explained in systemd.exec(5)"
+        elif not last and state.exit_status > 128:
             last = f"ended by signal {state.exit_status - 128}"
         if state.loaded and not state.exit_status and self._detached.total:
             self._report(self._detached.total, on_progress)

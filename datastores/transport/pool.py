@@ -16,6 +16,9 @@ from datastores.transport.endpoint import Endpoint
 from datastores.transport.shell import SSHShell
 from datastores.transport.stream import LOST
 
+LAGS = 0.5
+"""Seconds for which a host may still count a session that has ended."""
+
 
 class Pool:
     """Connections by endpoint. Thread-safe.
@@ -91,12 +94,15 @@ class Pool:
     # ---- finding a connection
 
     def _execute(self, endpoint: Endpoint, line: bytes) -> tuple[Connection, Channel]:
+        deadline = time.monotonic() + self.timeout
         while True:
             connection, fresh = self._acquire(endpoint)
             try:
                 return connection, connection.execute(line)
             except SessionRefused:
                 self._lower_limit(connection)
+                if time.monotonic() > deadline:
+                    raise NotConnected(f"{endpoint.where} opens no session (MaxSessions); nothing was run.") from None
             except Stale:
                 self._release(connection)
                 connection.close()
@@ -136,12 +142,15 @@ class Pool:
             self._changed.notify_all()
 
     def _lower_limit(self, connection: Connection) -> None:
-        """Learn how many sessions the host allows: as many as there are beside the one it refused."""
-        self._release(connection)
+        """Learn how many sessions the host allows: as many as there are beside the one it refused.
+
+        A command that ended just now may still count there; then a moment's patience is all it takes.
+        """
         with self._changed:
-            if not connection.users:
-                raise NotConnected(f"{connection.endpoint.where} opens no session (MaxSessions); nothing was run.")
-            connection.limit = min(connection.limit, connection.users)
+            connection.users -= 1
+            if time.monotonic() - connection.idle_since > LAGS:
+                connection.limit = max(1, min(connection.limit, connection.users))
+        time.sleep(LAGS / 20)
 
     # ---- making and ending connections
 

@@ -62,7 +62,7 @@ export class LogLines {
     if (performance.now() < this.#retryAt) return;
     const from = Math.floor((first - 1) / BLOCK);
     const to = Math.floor((Math.min(last, this.total) - 1) / BLOCK);
-    for (const [index, request] of this.#pending) if (index < from - 1 || index > to + 1) void request;
+    for (const [index, request] of this.#pending) if (index < from - 1 || index > to + 1) request.abort();
     for (let index = from; index <= to; index += 1) {
       const block = this.#blocks.get(index);
       if (block) {

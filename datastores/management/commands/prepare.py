@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import secrets
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ class Command(BaseCommand):
     help = "Bring database and static files up to date, and make the first admin. Safe to run at any time."
 
     def handle(self, **options: Any) -> None:
-        call_command("check", fail_level="ERROR")
+        call_command("check", fail_level="ERROR", stdout=io.StringIO())
         call_command("migrate", verbosity=0)
         self.collect_static()
         if not User.objects.filter(role=User.Role.ADMIN).exists():

@@ -1,0 +1,167 @@
+"""People, rows, and a site without Redis, for the tests that need neither hosts nor workers.
+
+Rows are made by plain functions; each gives what is not named a sensible value.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from datastores.domain.states import EventKind, HostState, JobState, Level, ObjectState, StepState
+from datastores.jobs import submit as submit_module
+from datastores.models import (
+    Credential,
+    Datastore,
+    DatastoreHost,
+    Disk,
+    Host,
+    Image,
+    Job,
+    JobEvent,
+    JobStep,
+    User,
+    VirtualMachine,
+)
+
+GIB = 1 << 30
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_redis(settings: Any) -> None:
+    """Everything that a server would have in Redis is in this process; static files are as they lie there."""
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    }
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.AXES_ENABLED = False
+
+
+@pytest.fixture(autouse=True)
+def enqueued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The UUIDs of the jobs that were handed to a queue, in order."""
+    uuids: list[str] = []
+    monkeypatch.setattr(submit_module, "hand_over", lambda job: uuids.append(str(job.uuid)))
+    return uuids
+
+
+# People
+
+
+def person(name: str, role: str, **fields: Any) -> User:
+    return User.objects.create(username=name, role=role, **fields)
+
+
+@pytest.fixture
+def admin(db: None) -> User:
+    return person("anna", User.Role.ADMIN)
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    return person("olga", User.Role.OPERATOR)
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    """A tenant."""
+    return person("alice", User.Role.TENANT)
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    """Another tenant."""
+    return person("bob", User.Role.TENANT)
+
+
+@pytest.fixture
+def auditor(db: None) -> User:
+    return person("audrey", User.Role.AUDITOR)
+
+
+def signed_in(user: User) -> Client:
+    """Return a browser in which the person is signed in."""
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+# Rows
+
+
+def a_credential(**fields: Any) -> Credential:
+    return Credential.objects.create(**({"name": f"key {next(_numbers)}", "use_agent": True} | fields))
+
+
+def a_host(name: str = "", **fields: Any) -> Host:
+    """A host that is ready."""
+    number = next(_numbers)
+    values = {
+        "name": name or f"h{number}",
+        "address": f"10.0.{number // 250}.{number % 250 + 1}",
+        "state": HostState.READY,
+    } | fields
+    values.setdefault("credential", Credential.objects.first() or a_credential())
+    return Host.objects.create(**values)
+
+
+def a_datastore(name: str = "", *, hosts: list[Host] | None = None, **fields: Any) -> Datastore:
+    """An xfs datastore that is ready, on one host of its own."""
+    number = next(_numbers)
+    values = {"name": name or f"ds{number}", "kind": "xfs", "base": f"/srv/ds{number}", "state": ObjectState.READY}
+    datastore = Datastore.objects.create(**(values | fields))
+    for position, host in enumerate(hosts or [a_host()]):
+        DatastoreHost.objects.create(datastore=datastore, host=host, position=position)
+    return datastore
+
+
+def an_image(owner: User, name: str = "", **fields: Any) -> Image:
+    """A raw image of 25 GiB that is ready."""
+    values = {"name": name or f"image{next(_numbers)}", "state": ObjectState.READY, "virtual_size": 25 * GIB} | fields
+    values.setdefault("datastore", Datastore.objects.filter(type=Datastore.Type.IMAGE).first() or a_datastore())
+    return Image.objects.create(owner=owner, **values)
+
+
+def a_vm(owner: User, name: str = "", **fields: Any) -> VirtualMachine:
+    return VirtualMachine.objects.create(owner=owner, name=name or f"vm{next(_numbers)}", **fields)
+
+
+def a_disk(image: Image, vm: VirtualMachine | None = None, **fields: Any) -> Disk:
+    """A clone of the image, of a VM of its owner."""
+    machine = vm or a_vm(image.owner)
+    values = {"number": machine.disks.count(), "kind": Disk.Kind.CLONE, "format": image.format,
+              "virtual_size": image.virtual_size, "state": ObjectState.READY, "datastore": image.datastore}  # fmt: skip
+    return Disk.objects.create(vm=machine, image=image, **(values | fields))
+
+
+def a_job(user: User, kind: str = "image.checksum", **fields: Any) -> Job:
+    """A job that succeeded."""
+    values = {"title": f"Job {next(_numbers)}", "state": JobState.SUCCEEDED, "user_label": user.username} | fields
+    if values["state"] in {JobState.SUCCEEDED, JobState.FAILED, JobState.ERRORED, JobState.CANCELLED}:
+        values.setdefault("ended_at", timezone.now())
+    return Job.objects.create(user=user, kind=kind, **values)
+
+
+def a_step(job: Job, title: str = "a file is there", host: str = "h1", **fields: Any) -> JobStep:
+    values = {"index": job.steps.count(), "state": StepState.WAITING} | fields
+    return JobStep.objects.create(job=job, host=host, title=title, **values)
+
+
+def write_log(job: Job, *texts: str, lines_before: int = 0, **fields: Any) -> list[JobEvent]:
+    """Append entries to a job's log, one for each text, as ``jobs.log`` would."""
+    last = job.events.order_by("-seq").first()
+    seq, line = (last.seq, last.first_line + last.lines) if last else (0, lines_before + 1)
+    events = []
+    for text in texts:
+        seq += 1
+        values = {"kind": EventKind.OUTPUT, "level": Level.INFO, "at": timezone.now()} | fields
+        events.append(JobEvent(job=job, seq=seq, first_line=line, lines=text.count("\n") + 1, text=text, **values))
+        line += events[-1].lines
+    return JobEvent.objects.bulk_create(events)
