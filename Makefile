@@ -45,5 +45,5 @@ docs:  ## make the screenshots of the documentation anew
 	$(PYTHON) -m docs.screenshots
 
 assets:  ## build static/vendor from package.json (needs node and npm)
-	npm ci
-	npm run build
+	npm ci --ignore-scripts --no-audit --no-fund
+	npm run --silent assets

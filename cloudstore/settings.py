@@ -99,8 +99,8 @@ RQ_QUEUES = {
     name: {"URL": REDIS_URL, "SERIALIZER": "rq.serializers.JSONSerializer", "DEFAULT_TIMEOUT": 7 * 24 * 3600}
     for name in QUEUES
 }
-WORKERS = env.str("CLOUDSTORE_WORKERS", "interactive interactive provision transfer monitor").split()
-"""One worker a word; a worker may serve several queues, joined by commas."""
+WORKERS = env.str("CLOUDSTORE_WORKERS", "interactive interactive provision+transfer+monitor+schedule").split()
+"""One process a word, its threads joined by "+": queues joined by commas, or "schedule"."""
 RQ = {"COMMIT_MODE": "on_db_commit"}
 
 AUTH_USER_MODEL = "datastores.User"
@@ -146,7 +146,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "staticfiles"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "cloudstore.storage.StaticFiles"},
 }
 
 SOURCE_DIRECTORIES = env.list("CLOUDSTORE_SOURCE_DIRS", ["/var/tmp"])  # noqa: S108 a directory to read from

@@ -56,7 +56,7 @@ def absolute_path(value: str, what: str = "The path") -> str:
         raise BadInput(f"{what} has a component of more than 255 bytes.")
     if any(part in {".", ".."} for part in value.split("/")):
         raise BadInput(f"{what} must not contain . or .. components.")
-    return posixpath.normpath(value.replace("//", "/"))
+    return posixpath.normpath("/" + value.lstrip("/"))
 
 
 def is_below(path: str, directory: str) -> bool:

@@ -14,10 +14,7 @@ from datastores.hosts.inodes import Files, Inode, around, gone, look, room_for, 
 from datastores.hosts.parsing import canonical_path
 
 PART = ".part"
-MAKE = """umask 077
-part=$1; shift
-"$@" && exec sync -- "$part"
-"""
+MAKE = 'umask 077; part=$1; shift; "$@" && exec sync -- "$part"'
 """Run what makes a file, and see its bytes on the disk. Nobody else may open it before it has its owner and mode: he
 could read it, or change it after its inspection."""
 

@@ -26,7 +26,6 @@ BLOCK_CHARACTERS = 512 * 1024
 PENDING_CHARACTERS = 4 * 1024 * 1024
 LINE_CHARACTERS = 8 * 1024
 _LONG_LINE = re.compile(rf"(?m)^([^\n]{{{LINE_CHARACTERS}}})[^\n]+")
-_MAIN = threading.main_thread()
 
 
 @dataclass(slots=True)
@@ -56,6 +55,7 @@ class JobLog:
     _characters: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _store: threading.Lock = field(default_factory=threading.Lock)
+    _owner: threading.Thread = field(default_factory=threading.current_thread)
     _ticker: threading.Thread | None = None
     _closed: threading.Event = field(default_factory=threading.Event)
 
@@ -73,7 +73,7 @@ class JobLog:
         try:
             yield
         finally:
-            if threading.current_thread() is not _MAIN:
+            if threading.current_thread() is not self._owner:
                 connection.close()
 
     def facts(self, host: str, reads: int, seconds: float) -> None:

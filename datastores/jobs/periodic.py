@@ -53,7 +53,8 @@ def read_hosts() -> int:
     return asked
 
 
-SCHEDULE: tuple[tuple[Callable[[], int], int], ...] = (
+SCHEDULE = "schedule"
+DUTIES: tuple[tuple[Callable[[], int], int], ...] = (
     (look_after_jobs, RECONCILE_SECONDS),
     (measure_datastores, settings.MONITOR_SECONDS),
     (read_hosts, 15 * settings.MONITOR_SECONDS),
@@ -62,6 +63,9 @@ SCHEDULE: tuple[tuple[Callable[[], int], int], ...] = (
 
 class Schedule(DjangoCronScheduler):
     """rq's scheduler, with the queues' own serializer, and never two of the same at once."""
+
+    def _install_signal_handlers(self) -> None:
+        """It runs in a thread; signals belong to the main one."""
 
     def enqueue_jobs(self) -> list[object]:
         due = [job for job in self.get_jobs() if job.should_run()]
@@ -78,6 +82,6 @@ class Schedule(DjangoCronScheduler):
 def run_schedule() -> None:
     """Put what is due into the queues, for ever."""
     schedule = Schedule(logging_level=logging.WARNING)
-    for function, seconds in SCHEDULE:
+    for function, seconds in DUTIES:
         schedule.register(function, queue_name="monitor", interval=seconds)
     schedule.start()

@@ -97,4 +97,3 @@ def queue_again(job: Job, *sources: JobState, **values: Any) -> bool:
     if moved:
         doorbell.ring_state(job)
     return moved
-

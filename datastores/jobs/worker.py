@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import gc
 import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from typing import Any
 from uuid import uuid4
@@ -16,44 +20,83 @@ from rq.timeouts import TimerDeathPenalty
 from rq.worker_pool import ForkProcess, WorkerPool
 
 from datastores.jobs.connections import pool
-from datastores.jobs.periodic import run_schedule
+from datastores.jobs.periodic import SCHEDULE, run_schedule
 
 logger = logging.getLogger(__name__)
-SCHEDULE = "schedule"
+PATIENCE = 25.0
+"""Seconds that a job in hand gets to end when its worker is stopped; then it is resumed by another."""
+
+Slot = tuple[str, ...]
+"""What the threads of one process do: "interactive", "provision,monitor" (queues), or "schedule"."""
 
 
 class WarmWorker(SimpleWorker):
-    """Runs jobs in its own process, without a fork for each, and closes its connections when it stops."""
+    """A thread that runs jobs, without a fork for each."""
 
     death_penalty_class = TimerDeathPenalty
 
-    def teardown(self) -> None:
-        pool().close()
-        super().teardown()
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.at_work = threading.Lock()
+
+    def _install_signal_handlers(self) -> None:
+        """Signals belong to the main thread."""
+
+    def execute_job(self, job: Any, queue: Any) -> None:
+        with self.at_work:
+            super().execute_job(job, queue)
+
+    def stop(self, deadline: float) -> None:
+        """Take no further job; wait for the one in hand until the deadline (``time.monotonic()``)."""
+        self._stop_requested = True
+        if not self.at_work.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            logger.warning("worker %s is stopped in the middle of a job", self.name)
 
 
-def work(queue_names: tuple[str, ...], *, burst: bool = False) -> None:
-    """Work until SIGTERM; a job in hand is finished first."""
-    queues = [django_rq.get_queue(name) for name in queue_names]
-    worker = WarmWorker(queues, connection=queues[0].connection, serializer=queues[0].serializer, name=uuid4().hex)
-    worker.work(burst=burst, logging_level="WARNING")
+def worker_for(queue_names: str) -> WarmWorker:
+    queues = [django_rq.get_queue(name) for name in queue_names.split(",")]
+    return WarmWorker(queues, connection=queues[0].connection, serializer=queues[0].serializer, name=uuid4().hex)
+
+
+def work(slot: Slot) -> None:
+    """Run the threads of a slot until SIGTERM, or until one of them ends: then the pool starts the slot again."""
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ending.set())
+    workers = [worker_for(names) for names in slot if names != SCHEDULE]
+    loops: list[Callable[[], object]] = [
+        lambda worker=worker: worker.work(logging_level="WARNING") for worker in workers
+    ]  # type: ignore[misc]
+    loops += [run_schedule] * (SCHEDULE in slot)
+
+    def run(loop: Callable[[], object]) -> None:
+        try:
+            loop()
+        finally:
+            ending.set()
+
+    for loop in loops:
+        threading.Thread(target=run, args=(loop,), daemon=True).start()
+    ending.wait()
+    deadline = time.monotonic() + PATIENCE
+    for worker in workers:
+        worker.stop(deadline)
+        worker.register_death()
+    pool().close()
 
 
 class MixedPool(WorkerPool):
-    """A pool whose workers listen to different queues, and one of which keeps the schedule.
+    """A pool of processes that do different things.
 
     All are forked from one process that has everything loaded, so that they share its memory; one that dies is
     started again.
     """
 
-    def __init__(self, slots: list[tuple[str, ...]]) -> None:
-        """``slots``: the queues of each worker; ("schedule",) is the scheduler."""
+    def __init__(self, slots: list[Slot]) -> None:
         queue = django_rq.get_queue("interactive")
-        super().__init__(
-            queue.name.split(), queue.connection, len(slots), worker_class=WarmWorker, serializer=queue.serializer
-        )
+        super().__init__([queue.name], queue.connection, len(slots), serializer=queue.serializer)
         self.slots = slots
-        self.held: dict[str, tuple[str, ...]] = {}
+        self.held: dict[str, Slot] = {}
 
     def start(self, burst: bool = False, logging_level: str = "WARNING") -> None:
         connections.close_all()
@@ -63,13 +106,10 @@ class MixedPool(WorkerPool):
         super().start(burst=burst, logging_level=logging_level)
 
     def get_worker_process(self, name: str, burst: bool, _sleep: float = 0, logging_level: str = "") -> BaseProcess:
-        slot = self.free_slot()
-        self.held[name] = slot
-        if slot == (SCHEDULE,):
-            return ForkProcess(target=run_schedule, name=SCHEDULE)
-        return ForkProcess(target=work, args=(slot,), kwargs={"burst": burst}, name=f"worker {','.join(slot)}")
+        self.held[name] = self.free_slot()
+        return ForkProcess(target=work, args=(self.held[name],), name="+".join(self.held[name]))
 
-    def free_slot(self) -> tuple[str, ...]:
+    def free_slot(self) -> Slot:
         free = list(self.slots)
         for name in self.worker_dict:
             free.remove(self.held[name])
@@ -77,5 +117,4 @@ class MixedPool(WorkerPool):
 
     def handle_dead_worker(self, worker_data: Any) -> None:
         super().handle_dead_worker(worker_data)
-        slot = self.held.pop(worker_data.name)
-        logger.warning("worker %s for %s ended", worker_data.pid, ",".join(slot))
+        logger.warning("worker %s for %s ended", worker_data.pid, "+".join(self.held.pop(worker_data.name)))

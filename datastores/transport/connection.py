@@ -28,13 +28,14 @@ class Stale(NotConnected):
 
 
 class Connection:
-    """An authenticated transport. ``users`` (commands that run on it) and ``limit`` belong to the pool."""
+    """An authenticated transport. ``users`` (commands that run on it) and the other counters belong to the pool."""
 
     def __init__(
         self, endpoint: Endpoint, transport: dial.Client, timeout: float, jump: Connection | None = None
     ) -> None:
         self.endpoint, self.transport, self.jump = endpoint, transport, jump
         self.users = self.limit = 0
+        self.refused_at = 0.0
         self.idle_since = time.monotonic()
         self._timeout = timeout
         self._starting: list[float] = []

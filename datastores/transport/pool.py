@@ -16,8 +16,10 @@ from datastores.transport.endpoint import Endpoint
 from datastores.transport.shell import SSHShell
 from datastores.transport.stream import LOST
 
-LAGS = 0.5
+LAG = 0.02
 """Seconds for which a host may still count a session that has ended."""
+FORGIVEN = 5.0
+"""Seconds after which a connection that refused a session is tried with one more."""
 
 
 class Pool:
@@ -138,19 +140,21 @@ class Pool:
     def _release(self, connection: Connection) -> None:
         with self._changed:
             connection.users -= 1
-            connection.idle_since = time.monotonic()
+            connection.idle_since = now = time.monotonic()
+            if now - connection.refused_at > FORGIVEN:
+                connection.limit = min(connection.limit + 1, self.sessions)
             self._changed.notify_all()
 
     def _lower_limit(self, connection: Connection) -> None:
         """Learn how many sessions the host allows: as many as there are beside the one it refused.
 
-        A command that ended just now may still count there; then a moment's patience is all it takes.
+        It may still have counted a command that ended just now, so this is not for ever.
         """
         with self._changed:
             connection.users -= 1
-            if time.monotonic() - connection.idle_since > LAGS:
-                connection.limit = max(1, min(connection.limit, connection.users))
-        time.sleep(LAGS / 20)
+            connection.limit = max(1, connection.users)
+            connection.refused_at = time.monotonic()
+        time.sleep(LAG)
 
     # ---- making and ending connections
 

@@ -19,7 +19,8 @@ ENVIRONMENT = 'export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"; '
 """Before every command: messages that can be parsed, and the programs of an administrator for every account."""
 
 KILL_AFTER = 5
-STOPPED = "timeout: sending signal"
+STOPPED = frozenset({124, 137})
+"""What ``timeout`` exits with when it ended a command: by SIGTERM, or by SIGKILL after that."""
 
 
 def with_deadline(argv: Sequence[str], seconds: float) -> tuple[str, ...]:
@@ -30,7 +31,8 @@ def with_deadline(argv: Sequence[str], seconds: float) -> tuple[str, ...]:
     _check(argv)
     if not 0 < seconds < 1e9:
         raise BadInput(f"The time for {argv[0]} is {seconds} s; it must be more than nothing, and end.")
-    return ("timeout", "--verbose", f"--kill-after={KILL_AFTER}", f"{seconds:g}", *argv)
+    # never --verbose: with nobody left to read its message it would die of that, before it ends the command
+    return ("timeout", f"--kill-after={KILL_AFTER}", f"{seconds:g}", *argv)
 
 
 def shell_line(argv: Sequence[str]) -> str:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from datastores.domain.errors import AuthenticationFailed, BadInput, TimedOut
+from datastores.domain.errors import AuthenticationFailed, BadInput, CommandFailed, TimedOut, Unreachable
 from datastores.domain.plan import Command, Detached, OnOutput, OnProgress, Output
-from datastores.transport.batch import Batch, portions
+from datastores.transport.batch import FIRST_TRY, Batch, portions
 from datastores.transport.detached import Unit
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.quoting import (
@@ -60,12 +60,11 @@ class SSHShell:
         line = f"{ENVIRONMENT}exec {shell_line((*self._sudo, *argv) if command.root else argv)}"
         said = self._say(line, command, command.timeout + KILL_AFTER, on_output)
         stderr = said.stderr.decode("utf-8", "replace")
+        if said.was_stopped(command.timeout):
+            raise TimedOut(command.argv, said.status, _why_stopped(command, stderr), self.host)
         if said.status > 128 and not stderr:
             stderr = f"ended by signal {said.status - 128}"
-        output = Output(said.status, said.stdout, stderr)
-        if _was_stopped(output):
-            raise TimedOut(command.argv, said.status, _without_notice(output.stderr, command.timeout), self.host)
-        return output
+        return Output(said.status, said.stdout, stderr)
 
     def run_many(self, commands: Sequence[Command]) -> list[Output]:
         """Run commands that only read, in order, in one round trip. One whose time was up gives exit status 124.
@@ -84,14 +83,20 @@ class SSHShell:
         """Run short commands without input in order, then reads, all in one round trip; see ``plan.Shell``.
 
         Each command has its own deadline on the host; one whose time was up gives exit status 124.
-        Input that is too much for one command line is run one command at a time.
+        What is too much for one command line is run one command at a time.
+
+        :raises NotConnected: nothing was run; AuthenticationFailed when sudo refuses the account.
+        :raises Unreachable: the connection was lost, or the script was ended: unknown what was run.
         """
         together = [*commands, *reads]
         if len(list(portions(together))) > 1:
             return self._run_apart(commands, reads)
         batch = Batch(together, one_by_one=True, sudo=self._sudo, needed=len(commands))
-        outputs = [_stopped_or_not(output, command) for output, command in zip(
-            batch.outputs(self._run_batch(batch), self.host), together, strict=False)]  # fmt: skip
+        said = self._run_batch(batch)
+        try:
+            outputs = _explained(batch.outputs(said, self.host), together, said)
+        except CommandFailed as error:
+            raise Unreachable(f"{error}; how far it got is unknown.") from error
         return outputs[: len(commands)], outputs[len(commands) :]
 
     def _run_apart(self, commands: Sequence[Command], reads: Sequence[Command]) -> tuple[list[Output], list[Output]]:
@@ -105,11 +110,11 @@ class SSHShell:
     def _read(self, commands: list[Command]) -> list[Output]:
         batch = Batch(commands, one_by_one=False, sudo=self._sudo)
         said = self._run_batch(batch)
-        if not batch.one_by_one and said.status and STOPPED.encode() in said.stderr:
+        if not batch.one_by_one and said.was_stopped(FIRST_TRY):
             batch = Batch(commands, one_by_one=True, sudo=self._sudo)
             said = self._run_batch(batch)
         outputs = batch.outputs(said, self.host)
-        return [_stopped_or_not(output, command) for output, command in zip(outputs, commands, strict=True)]
+        return _explained(outputs, commands, said) if batch.one_by_one else outputs
 
     def _run_batch(self, batch: Batch) -> Said:
         root = any(command.root for command in batch.commands)
@@ -168,17 +173,15 @@ def _as_bytes(command: Command) -> bytes:
         raise BadInput(f"The input of {command.argv[0]} is not bytes in latin-1.") from None
 
 
-def _stopped_or_not(output: Output, command: Command) -> Output:
-    """Return the output; of a command whose time was up: with exit status 124 and a sentence that says so."""
-    if not _was_stopped(output):
-        return output
-    return Output(124, output.raw, _without_notice(output.stderr, command.timeout))
+def _explained(outputs: Sequence[Output], commands: Sequence[Command], said: Said) -> list[Output]:
+    """Return the outputs; those of commands whose time was up with exit status 124 and a sentence that says so."""
+    return [
+        Output(124, output.raw, _why_stopped(command, output.stderr))
+        if output.exit_status in STOPPED and said.seconds > 0.9 * command.timeout
+        else output
+        for output, command in zip(outputs, commands, strict=False)
+    ]
 
 
-def _was_stopped(output: Output) -> bool:
-    return output.exit_status in {124, 137} and STOPPED in output.stderr
-
-
-def _without_notice(stderr: str, seconds: float) -> str:
-    lines = [line for line in stderr.splitlines() if not line.startswith(STOPPED)]
-    return "\n".join([*lines, f"stopped because its {seconds:g} s were over"])
+def _why_stopped(command: Command, stderr: str) -> str:
+    return f"{stderr}stopped because its {command.timeout:g} s were over"

@@ -12,6 +12,7 @@ from paramiko import Channel, SSHException
 
 from datastores.domain.errors import CommandFailed, Unreachable
 from datastores.domain.plan import OnOutput
+from datastores.transport.quoting import STOPPED
 
 PIECE = 65536
 """Bytes per read. Larger windows or reads make paramiko slower: its buffers are quadratic in what they hold."""
@@ -33,11 +34,16 @@ LIMIT = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a command said and how it ended; 128 + N: by signal N."""
+    """What a command said and how it ended; 128 + N: by signal N. ``seconds``: how long it ran."""
 
     status: int
     stdout: bytes
     stderr: bytes
+    seconds: float
+
+    def was_stopped(self, after: float) -> bool:
+        """Did the host end it because ``after`` seconds were over? The clock starts here a little later."""
+        return self.status in STOPPED and self.seconds > 0.9 * after
 
 
 class Lines:
@@ -110,7 +116,7 @@ class Follower:
     ) -> None:
         self._channel, self._argv, self._host, self._patience = channel, argv, host, patience
         self._stdout, self._stderr = Kept(on_output), Kept(on_output)
-        self._spoke = time.monotonic()
+        self._began = self._spoke = time.monotonic()
 
     def follow(self, stdin: bytes = b"") -> Said:
         """Feed ``stdin`` and return what the command said.
@@ -127,7 +133,8 @@ class Follower:
                 raise self._silent()
             if self._channel.exit_status < 0 or not self._channel.eof_received:
                 raise self._lost()
-        return Said(self._channel.exit_status, self._stdout.end(), self._stderr.end())
+        seconds = time.monotonic() - self._began
+        return Said(self._channel.exit_status, self._stdout.end(), self._stderr.end(), seconds)
 
     def _listen(self, unsent: memoryview) -> bool:
         """Take output as it comes. True: up to its end; False: the command has ended, but something that it

@@ -6,18 +6,21 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
 from datastores.domain.errors import CommandFailed, Refused
 from datastores.domain.keyvalue import Setting
-from datastores.domain.plan import AnyStep, Change, Command, Detached, Shell, WriteFile, encode
+from datastores.domain.plan import AnyStep, Change, Command, Shell, Stage, encode
+from datastores.hosts import sudoers
 from datastores.hosts.accounts import GroupHasId, UserHasId
 from datastores.hosts.authorized_keys import AuthorizedKeysPresent
 from datastores.hosts.facts import HostFacts
 from datastores.hosts.files import DirectoryPresent, FileAbsent, FileContent, FileRenamed, SymlinkPresent
 from datastores.hosts.mounts import FstabLinePresent, MountPresent
 from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.runner import Run, Undoable, undo
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.settings_files import SettingsAre
 from datastores.hosts.software import Rights
@@ -25,11 +28,14 @@ from datastores.hosts.sudoers import SudoersPresent
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.keys import generate_key
 from datastores.transport.pool import Pool
+from tests.lab.carrying import Diary
 from tests.lab.fixtures import HostFactory
 from tests.lab.host import Host
 from tests.lab.lab import Lab
 
 pytestmark = pytest.mark.lab
+
+UNITS = count()
 
 
 @pytest.fixture(scope="module")
@@ -66,40 +72,18 @@ def run(shell: Shell, *argv: str, text: str = "") -> str:
     return output.stdout
 
 
-def carry_out(shell: Shell, change: Change) -> list[Command]:
-    """Do it, and return what takes it back, last first."""
-    undo: list[Command] = []
-    for number, action in enumerate(change.actions):
-        match action.do:
-            case WriteFile(commands=commands):
-                for command in commands:
-                    run(shell, *command.argv, text=command.stdin.encode("latin-1").decode())
-            case Detached() as detached:
-                said: list[str] = []
-                output = shell.run_detached(
-                    f"cloudstore-test-{hashlib.sha256(change.summary.encode()).hexdigest()[:8]}-{number}",
-                    detached, on_output=said.append, on_progress=lambda *_: None, cancelled=lambda: False,
-                )  # fmt: skip
-                assert output.ok, "".join(said)
-            case Command(argv=argv):
-                run(shell, *argv)
-        undo[:0] = [action.undo] if action.undo else []
-    return undo
-
-
-def apply(shell: Shell, step: AnyStep) -> list[Command]:
-    change = plan(shell, step)
-    assert change, f"{step.title}: already so"
-    undo = carry_out(shell, change)
-    assert plan(shell, step) is None
-    return undo
+def apply(shell: Shell, step: AnyStep) -> list[Undoable]:
+    """Carry the step out as a job does: planned, done, verified. Return what was done."""
+    work = Run((Stage("work", (step,)),), lambda _: shell, Diary(), unit=f"cloudstore-test-{next(UNITS)}")
+    work.carry_out()
+    assert work.done, f"{step.title}: was so already"
+    return work.done
 
 
 def there_and_back(shell: Shell, step: AnyStep) -> None:
     """Apply and undo; afterwards the very same change is needed again."""
-    before = plan(shell, step)
-    for command in apply(shell, step):
-        run(shell, *command.argv)
+    before, back = plan(shell, step), Diary()
+    assert undo(apply(shell, step), lambda _: shell, back), back.errors
     assert plan(shell, step) == before
     apply(shell, step)
 
@@ -152,7 +136,7 @@ def test_links_and_names(shell: Shell) -> None:
     change = plan(shell, FileAbsent(name, "/srv/images/1", "/srv/images"))
     assert change
     assert "a file of 8 B is lost" in change.summary
-    assert carry_out(shell, change) == []
+    assert [done.undo for done in apply(shell, FileAbsent(name, "/srv/images/1", "/srv/images"))] == [None]
     assert plan(shell, FileAbsent(name, "/srv/images/1", "/srv/images")) is None
 
 
@@ -239,14 +223,12 @@ def offer_package(shell: Shell, name: str) -> None:
 def test_packages(shell: Shell) -> None:
     offer_package(shell, "lab-thing")
     run(shell, "dd", "of=/etc/lab-thing.conf", text="of an administrator\n")
-    assert apply(shell, PackageInstalled(shell.host, "lab-thing")) == []
+    assert {done.undo for done in apply(shell, PackageInstalled(shell.host, "lab-thing"))} == {None}
     assert run(shell, "cat", "/etc/lab-thing.conf") == "of an administrator\n"
     run(shell, "dpkg", "--remove", "lab-thing")  # its configuration stays
     assert plan(shell, PackageInstalled(shell.host, "lab-thing"))
-    change = plan(shell, PackageInstalled(shell.host, "no-such-package"))
-    assert change
-    with pytest.raises(AssertionError, match="Unable to locate package no-such-package"):
-        carry_out(shell, change)
+    with pytest.raises(CommandFailed, match="Unable to locate package no-such-package"):
+        apply(shell, PackageInstalled(shell.host, "no-such-package"))
 
 
 def test_keys_let_people_in(shell: Shell, pool: Pool, endpoint: Endpoint) -> None:
@@ -276,19 +258,13 @@ def test_an_account_becomes_able_to_carry_out_steps(shell: Shell, pool: Pool, en
     assert "cloudstore-ops.new" not in run(ops, "ls", "/etc/sudoers.d")
 
 
-def test_what_visudo_does_not_accept_never_becomes_active(shell: Shell) -> None:
-    change = plan(shell, SudoersPresent(shell.host, "admin1"))
-    assert change
-    write, *others = change.actions
-    assert isinstance(write.do, WriteFile)
-    broken = replace(write, do=replace(write.do, content="admin1 ALL=(ALL) NOPASSWD ALL\n"))
+def test_what_visudo_does_not_accept_never_becomes_active(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sudoers, "sudoers_text", lambda account: f"{account} ALL=(ALL) NOPASSWD ALL\n")
+    before = run(shell, "ls", "/etc/sudoers.d")
     with pytest.raises(CommandFailed, match="visudo"):
-        carry_out(shell, replace(change, actions=(broken, *others)))
-    assert "cloudstore-admin1.new" in run(shell, "ls", "/etc/sudoers.d")
+        apply(shell, SudoersPresent(shell.host, "admin1"))
+    assert run(shell, "ls", "/etc/sudoers.d") == before
     run(shell, "sudo", "-n", "true")
-    assert write.undo
-    run(shell, *write.undo.argv)
-    assert "cloudstore-admin1" not in run(shell, "ls", "/etc/sudoers.d").split()
 
 
 def test_facts_are_those_of_the_host(shell: Shell, host: Host) -> None:

@@ -21,7 +21,9 @@ from datastores.hosts.contexts import ContextFile, ContextIsoExists, Variable
 from datastores.hosts.copies import FileConverted, FileCopied, Ownership
 from datastores.hosts.disks import DiskAbsent, DiskLinked
 from datastores.hosts.filesystems import BaseReady, CanReflink
+from datastores.hosts.inspection import ImageIsSafe
 from datastores.hosts.overlays import OverlayExists
+from datastores.hosts.qemu_img import ImageOpens
 from datastores.hosts.reflinks import FileReverted, ReflinkExists
 from datastores.hosts.sizes import ImageResized
 from datastores.hosts.snapshots import SnapshotAbsent, SnapshotExists, SnapshotRestored
@@ -407,6 +409,43 @@ def test_an_image_moves_between_all_kinds(hosts: Hosts) -> None:
         assert same(hosts, source, volume.path)
     finally:
         told(hosts, "rm", "-rf", *bases.values())
+
+
+@pytest.mark.parametrize("release", ["debian11", "debian13"])
+def test_other_releases_understand_every_command(hosts: Hosts, release: str, request: pytest.FixtureRequest) -> None:
+    host = request.getfixturevalue(release)
+    base = "/srv/test"
+    host.run(["rm", "-rf", base], check=True)
+    host.run(["mkdir", base], check=True)
+    hosts.lab.make_image(host.name, f"{base}/gold.raw", virtual=64 * MIB, data=4 * MIB)
+    here, source = host.name, f"{base}/gold.raw"
+    evil = f"{base}/a,b;$(id) 'c'.qcow2"
+    hosts.there_and_back(
+        FileCopied(here, source, f"{base}/1/disk.0", Ownership("nobody", "nogroup", "0640"), True),
+        ImageIsSafe(here, source, "raw"),
+        OverlayExists(here, source, Format.RAW, f"{base}/2/disk.0", True),
+        DiskLinked(here, f"{base}/3/disk.0", source),
+        ContextIsoExists(here, f"{base}/3/disk.1", (Variable("A", "it's"),), with_directory=True),
+        BaseReady(here, base),
+        SourceAllowed(here, source, ("/srv",)),
+    )
+    hosts.there_and_back(FileConverted(here, source, "raw", evil, Format.QCOW2))
+    hosts.there_and_back(SnapshotExists(here, evil, "one"))
+    hosts.run([ImageResized(here, evil, Format.QCOW2, 128 * MIB), ImageResized(here, source, Format.RAW, 128 * MIB)])
+    hosts.run([SnapshotRestored(here, evil, "one")])
+    hosts.run([SnapshotAbsent(here, evil, "one"), ImageOpens(here, evil, Format.QCOW2)])
+    for filesystem in (Filesystem.EXT4, Filesystem.XFS, Filesystem.BTRFS, Filesystem.SWAP):
+        path = f"{base}/new.{filesystem}"
+        hosts.there_and_back(DataBlockExists(here, path, Format.RAW, 512 * MIB, filesystem))
+    hosts.run([DiskAbsent(here, f"{base}/{number}/disk.0", base) for number in (1, 2, 3)])
+    with pytest.raises(Refused, match="not on xfs"):
+        hosts.run([CanReflink(here, base, "xfs")])
+    with pytest.raises(CommandFailed, match="failed to clone"):
+        hosts.run([ReflinkExists(here, source, f"{base}/clone")])
+    left = set(host.run(["find", base, "-mindepth", "1", "-printf", "%P\n"]).stdout.splitlines())
+    assert left == {"gold.raw", evil.removeprefix(f"{base}/"), "3", "3/disk.1"} | {
+        f"new.{each}" for each in ("ext4", "xfs", "btrfs", "swap")
+    }
 
 
 @pytest.mark.parametrize("base", ["/srv/btrfs", "/srv/xfs"], indirect=True)

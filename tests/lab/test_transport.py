@@ -430,7 +430,14 @@ def test_a_copy_survives_a_pulled_cable_and_its_output_is_complete(lab: Lab, poo
         dd if=/root/source of=/root/target bs=1M skip=$i seek=$i count=1 conv=notrunc status=none
         i=$((i+1)); echo "block $i"; sleep 0.2
     done; sha256sum /root/source /root/target"""
-    cable = threading.Thread(target=lambda: (time.sleep(2), host.cut(), time.sleep(6), host.heal()))
+
+    def pull_for_a_while() -> None:
+        time.sleep(2)
+        host.cut()
+        time.sleep(6)
+        host.heal()
+
+    cable = threading.Thread(target=pull_for_a_while)
     cable.start()
     try:
         output, text = follow(shell, "cs-cable", "sh", "-c", script, growing="/root/target", total=64 << 20)

@@ -28,7 +28,7 @@ class Command(BaseCommand):
         stamp = settings.STATIC_ROOT / ".collected"
         state = fingerprint([settings.BASE_DIR / "static"])
         if not stamp.exists() or stamp.read_text() != state:
-            call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+            call_command("collectstatic", interactive=False, clear=True, verbosity=0, ignore_patterns=["*.mjs"])
             stamp.write_text(state)
 
     def make_admin(self) -> None:

@@ -1,7 +1,7 @@
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from datastores.jobs.worker import SCHEDULE, MixedPool
+from datastores.jobs.worker import MixedPool
 
 
 class Command(BaseCommand):
@@ -12,10 +12,8 @@ class Command(BaseCommand):
             "slots",
             nargs="*",
             default=settings.WORKERS,
-            help="the queues of each worker, joined by commas, in order of preference",
+            help='one process a word, its threads joined by "+": queues joined by commas, or "schedule"',
         )
-        parser.add_argument("--no-schedule", action="store_true", help="another machine keeps the schedule")
 
-    def handle(self, slots: list[str], no_schedule: bool, **options: object) -> None:
-        taken = [tuple(slot.split(",")) for slot in slots]
-        MixedPool(taken if no_schedule else [*taken, (SCHEDULE,)]).start()
+    def handle(self, slots: list[str], **options: object) -> None:
+        MixedPool([tuple(slot.split("+")) for slot in slots]).start()

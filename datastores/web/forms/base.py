@@ -47,8 +47,8 @@ def dress(field: forms.Field) -> None:
     if isinstance(widget, CHECKS):
         css = "form-check-input"
     widget.attrs["class"] = f"{css} {widget.attrs.get('class', '')}".strip()
-    if isinstance(widget, forms.Textarea):
-        widget.attrs.setdefault("rows", 4)
+    if widget.attrs.get("rows") == "10":  # Django's own default
+        widget.attrs["rows"] = "4"
     widget.attrs.setdefault("autocomplete", "off")
 
 

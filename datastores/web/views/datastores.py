@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.generic import DetailView
 
+from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Datastore, Disk, Host, Image
 from datastores.services.placing import hosts_of
@@ -42,6 +43,12 @@ def with_figures(datastores: QuerySet[Datastore]) -> QuerySet[Datastore]:
     )
 
 
+def words(driver: type[StorageDriver]) -> dict[str, Any]:
+    """Return a kind of datastore for a template, which would call a class instead of looking at it."""
+    names = ("kind", "label", "about", "ds", "tm", "persistent", "disposable")
+    return {name: getattr(driver, name) for name in names} | {"can": sorted(driver.can)}
+
+
 @roles(read=READERS)
 class DatastoreList(Rows):
     model = Datastore
@@ -68,11 +75,9 @@ class DatastorePage(DetailView):  # type: ignore[type-arg]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         datastore = self.object
-        kind = DRIVERS[datastore.kind]
         members = hosts_of(datastore)
         return super().get_context_data(**kwargs) | {
-            "kind": kind,
-            "capabilities": sorted(kind.can),
+            "kind": words(DRIVERS[datastore.kind]),
             "storage_host": members[0] if members else None,
             "other_hosts": members[1:],
             "images": datastore.images.select_related("owner").order_by("name")[:100],
@@ -89,7 +94,8 @@ def datastore_new(request: Request) -> HttpResponse:
     def act(_: object) -> HttpResponse:
         return started(request, start(request, "datastore.create", form.params()))
 
-    page = {"form": form, "kinds": list(DRIVERS.values()), "any_host": Host.objects.exists()}
+    kinds = [words(driver) for driver in DRIVERS.values()]
+    page = {"form": form, "kinds": kinds, "driver": words(form.driver), "any_host": Host.objects.exists()}
     return attempt(request, form, act, lambda: render(request, "datastores/datastore_form.html", page))
 
 
@@ -97,7 +103,7 @@ def datastore_new(request: Request) -> HttpResponse:
 def datastore_options(request: Request) -> HttpResponse:
     """The options of the kind that was just chosen, for the form of a new datastore."""
     driver = DRIVERS.get(request.GET.get("kind", "")) or next(iter(DRIVERS.values()))
-    return render(request, "datastores/_datastore_options.html", {"options": OptionsForm(driver), "driver": driver})
+    return render(request, "datastores/_datastore_options.html", {"options": OptionsForm(driver), "driver": words(driver)})
 
 
 @roles(write=ADMINS)

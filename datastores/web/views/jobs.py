@@ -22,6 +22,8 @@ from datastores.web.access import EVERYBODY, OWNERS, Request, client_address, ro
 from datastores.web.acting import ACCEPTED, done, job_line
 from datastores.web.lists import Column, Filter, Rows
 
+PARTS = ("state", "acts", "lanes")
+"""The parts of the page that are asked for anew when the job's state changes."""
 LEFT = (StepState.CHANGED, StepState.KEPT, StepState.UNKNOWN, StepState.FAILED, StepState.UNDONE)
 """States of steps that matter after something went wrong."""
 
@@ -95,8 +97,9 @@ def job_page(request: Request, uuid: str) -> HttpResponse:
         "levels": list(Level),
         "touched": bool(job.events.filter(kind=EventKind.ACTION_STARTED).exists()),
     }
-    part = {"state": "datastores/_job_state.html", "lanes": "datastores/_job_lanes.html"}.get(request.GET.get("part", ""))
-    return render(request, part if part and request.htmx else "datastores/job.html", context)
+    part = request.GET.get("part", "")
+    template = f"datastores/_job_{part}.html" if part in PARTS and request.htmx else "datastores/job.html"
+    return render(request, template, context)
 
 
 def lanes(job: Job, steps: list[JobStep]) -> list[tuple[dict[str, Any], list[JobStep]]]:

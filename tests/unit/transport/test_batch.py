@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -21,8 +22,9 @@ SHELLS = [shell for shell in ("dash", "bash", "ksh", "zsh") if shutil.which(shel
 
 
 def said(batch: Batch, shell: str = "sh") -> Said:
+    began = time.monotonic()
     done = subprocess.run([shell, "-c", encode_line(batch.line)], capture_output=True, check=False)
-    return Said(done.returncode, done.stdout, done.stderr)
+    return Said(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
 
 
 def outputs(commands: Sequence[Command], *, shell: str = "sh", one_by_one: bool = False) -> list[Output]:
@@ -84,14 +86,13 @@ def test_a_command_that_hangs_is_ended_when_each_has_its_deadline() -> None:
     )
     assert (first.stdout, last.stdout) == ("first\n", "last\n")
     assert hung.exit_status == 124
-    assert "sending signal TERM" in hung.stderr
 
 
 def test_all_together_end_when_their_common_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_TRY", 0.3)
     ended = said(Batch([read("echo", "first"), read("sleep", "30")], one_by_one=False))
-    assert ended.status == 124
-    assert b"timeout: sending signal" in ended.stderr
+    assert ended.was_stopped(0.3)
+    assert not ended.was_stopped(5)
 
 
 def test_a_read_that_may_take_long_gets_its_own_time_at_once() -> None:

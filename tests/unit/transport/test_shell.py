@@ -256,6 +256,7 @@ def test_many_reads_are_one_round_trip(server: Server, shell: SSHShell) -> None:
 
 def test_a_read_that_hangs_does_not_take_the_others_with_it(shell: SSHShell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "FIRST_TRY", 0.3)
+    monkeypatch.setattr("datastores.transport.shell.FIRST_TRY", 0.3)
     outputs = shell.run_many([read("echo", "a"), read("sleep", "30", timeout=0.3), read("echo", "b")])
     assert [output.exit_status for output in outputs] == [0, 124, 0]
     assert [output.stdout for output in outputs] == ["a\n", "", "b\n"]
@@ -266,6 +267,57 @@ def test_more_reads_than_fit_into_one_line(server: Server, shell: SSHShell) -> N
     words = ["x" * 50_000 + str(number) for number in range(5)]
     outputs = shell.run_many([read("echo", word) for word in words])
     assert [output.stdout.strip() for output in outputs] == words
+
+
+# ---- commands in order, then reads
+
+
+def test_commands_and_reads_are_one_round_trip(server: Server, shell: SSHShell, tmp_path: Path) -> None:
+    shell.run_many([read("true")])
+    before = len(server.lines)
+    path = str(tmp_path / "made")
+    done, found = shell.run_in_order(
+        [Command(("mkdir", path)), Command(("echo", "b"))], [read("stat", "-c", "%F", path)]
+    )
+    assert [output.stdout for output in (*done, *found)] == ["", "b\n", "directory\n"]
+    assert len(server.lines) == before + 1
+
+
+def test_nothing_is_run_after_a_command_that_failed(shell: SSHShell, tmp_path: Path) -> None:
+    never = str(tmp_path / "never")
+    done, found = shell.run_in_order(
+        [Command(("true",)), sh("echo why >&2; exit 3"), Command(("touch", never))], [read("touch", never)]
+    )
+    assert done == [Output(0), Output(3, stderr="why\n")]
+    assert found == []
+    assert not Path(never).exists()
+
+
+def test_a_failed_read_keeps_nobody_from_reading_on(shell: SSHShell) -> None:
+    _, found = shell.run_in_order([Command(("true",))], [read("false"), read("echo", "on")])
+    assert [output.exit_status for output in found] == [1, 0]
+
+
+def test_a_command_in_a_row_has_its_own_deadline(shell: SSHShell) -> None:
+    done, found = shell.run_in_order([Command(("sleep", "30"), timeout=0.3), Command(("true",))], [read("true")])
+    assert [output.exit_status for output in done] == [124]
+    assert "0.3 s were over" in done[0].stderr
+    assert not found
+
+
+def test_a_row_that_was_ended_in_the_middle_is_of_unknown_outcome(shell: SSHShell) -> None:
+    # the second command ends the shell that runs them
+    with pytest.raises(Unreachable, match="how far it got is unknown") as caught:
+        shell.run_in_order([Command(("true",)), sh("kill -9 $(ps -o ppid= -p $PPID)")])
+    assert not isinstance(caught.value, NotConnected)
+
+
+def test_a_row_that_is_too_long_for_one_line_is_run_one_at_a_time(server: Server, shell: SSHShell) -> None:
+    words = ["x" * 50_000 + str(number) for number in range(3)]
+    done, found = shell.run_in_order([Command(("echo", word)) for word in words], [read("echo", "found")])
+    assert [output.stdout.strip() for output in (*done, *found)] == [*words, "found"]
+    done, found = shell.run_in_order([Command(("false", word)) for word in words], [read("echo", "found")])
+    assert ([output.exit_status for output in done], found) == ([1], [])
 
 
 # ---- root
