@@ -6,7 +6,7 @@ import importlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -17,44 +17,53 @@ GRACE = 120.0
 
 
 class Alone:
-    """A function of a module, called in a fresh process with Django set up for the installation in the environment.
+    """A function of a module, called in a fresh process with Django set up as ``env`` says.
 
-    The module is imported there, so it may import models at its top.
-
-    :raises TimeoutError: it took longer than ``seconds``; it was interrupted, and cleaned up after itself.
-    :raises RuntimeError: it ended with an error, which it has printed.
+    The module is imported there, so it may import models at its top. Arguments and result are pickled.
     """
 
-    def __init__(self, module: str, function: str, *arguments: Any, ready: Callable[..., None] = django.setup) -> None:
+    def __init__(self, env: Mapping[str, str], module: str, function: str, *arguments: Any) -> None:
         context = multiprocessing.get_context("spawn")
         self.name = f"{module}.{function}"
         self._answer, sender = context.Pipe(duplex=False)
-        self._process = context.Process(target=_call, args=(sender, ready, module, function, arguments), name=self.name)
+        call = (sender, dict(env), module, function, arguments)
+        self._process = context.Process(target=_call, args=call, name=self.name)
         self._process.start()
         sender.close()
 
     def result(self, seconds: float) -> Any:
-        """Wait for what the function returns."""
+        """Wait for what the function returns.
+
+        :raises TimeoutError: it took longer than ``seconds``; it was interrupted, and cleaned up after itself.
+        :raises RuntimeError: it ended with an error, which it has printed.
+        """
         try:
             if not self._answer.poll(seconds):
-                raise TimeoutError(f"{self.name} took longer than {seconds:.0f} s")
+                raise TimeoutError(f"{self.name} took longer than {seconds:.0f} s.")
             return self._answer.recv()
         except EOFError:
-            raise RuntimeError(f"{self.name} failed") from None
+            raise RuntimeError(f"{self.name} ended with an error; it is printed above.") from None
         finally:
             self.end()
 
     def end(self) -> None:
-        """See it gone; it is interrupted when it still runs."""
-        self._process.join(5)
-        if self._process.is_alive() and self._process.pid:
-            os.kill(self._process.pid, signal.SIGINT)
-            self._process.join(GRACE)
+        """See it gone. One that still runs, because its time is over or it is not wanted any more, is interrupted."""
+        if not self._answer.closed and not self._answer.poll():
+            self._interrupt()
+        self._answer.close()
+        self._process.join(GRACE)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
 
+    def _interrupt(self) -> None:
+        if self._process.is_alive() and self._process.pid:
+            os.kill(self._process.pid, signal.SIGINT)
 
-def _call(answer: Connection, ready: Callable[..., None], module: str, function: str, arguments: tuple[Any, ...]) -> None:
-    ready()
+
+def _call(
+    answer: Connection, env: Mapping[str, str], module: str, function: str, arguments: tuple[Any, ...]
+) -> None:
+    os.environ.update(env)
+    django.setup()
     answer.send(getattr(importlib.import_module(module), function)(*arguments))

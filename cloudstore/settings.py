@@ -35,7 +35,6 @@ INSTALLED_APPS = [
     "django.forms",
     "axes",
     "channels",
-    "django_htmx",
     "django_rq",
 ]
 MIDDLEWARE = [

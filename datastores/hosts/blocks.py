@@ -143,9 +143,6 @@ class DataBlockExists:
         return (Command((*MKFS[self.filesystem], self.raw), timeout=SLOW),) if self.filesystem else ()
 
     def _empty(self, path: str, facts: BlockFacts) -> Command:
-        """Return the making of an empty file in place of what an earlier attempt may have left."""
         _, parent, above = around(self.path)
         like = facts.files[parent if parent in facts.files else above]
-        wanted = self.ownership.with_mode("0660").or_like(like)
-        who = ("-o", wanted.owner, "-g", wanted.group, "-m", wanted.mode)
-        return Command(("install", *who, "--", "/dev/null", path))
+        return self.ownership.with_mode("0660").or_like(like).empty(path)

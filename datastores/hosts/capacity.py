@@ -15,6 +15,8 @@ FIELDS = r"--printf=%a %b %f %S %T\0%n\0"
 """Two records per path; the type may hold blanks and slashes (``ext2/ext3``, ``UNKNOWN (0x...)``)."""
 FOUND = r"%s %b %f\0"
 BLOCK = 512  # of find's %b
+BESIDE = (".*", "*.part", "*.sha256")
+"""Names of probes, unfinished copies and checksums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,9 @@ def check_room(host: str, place: str, found: Mapping[str, FileSystem], needed: i
 
 
 def list_files(directory: str) -> Command:
-    """Return the read that lists the files right in ``directory``, unfinished copies left out."""
-    pick = ("-maxdepth", "1", "-type", "f", "!", "-name", "*.part")
+    """Return the read that lists the files right in ``directory``; what we keep beside images is left out."""
+    ours = (word for pattern in BESIDE for word in ("!", "-name", pattern))
+    pick = ("-maxdepth", "1", "-type", "f", *ours)
     return read("find", "-P", directory, "-mindepth", "1", *pick, "-printf", FOUND, root=True)
 
 

@@ -37,6 +37,10 @@ class Ownership:
         """Return it with this mode, unless it has one."""
         return replace(self, mode=self.mode or mode)
 
+    def empty(self, path: str) -> Command:
+        """Return the making of an empty file, in place of what an earlier attempt may have left."""
+        return Command(("install", "-o", self.owner, "-g", self.group, "-m", self.mode, "--", "/dev/null", path))
+
     def commands(self, path: str) -> tuple[Command, ...]:
         chown = ("chown", "--no-dereference", f"{self.owner}:{self.group}", "--", path)
         return Command(chown), Command(("chmod", self.mode, "--", path))
@@ -187,7 +191,7 @@ class FileConverted:
             look(self.source, target, self.part, parent, above),
             ask_room(parent, above),
             qemu_img.ask_info(self.source, self.source_format),
-            qemu_img.ask_info(target, self.target_format.qemu),
+            qemu_img.ask_info_if_there(target, self.target_format.qemu),
         )
 
     def facts(self, outputs: Sequence[Output]) -> ConversionFacts:

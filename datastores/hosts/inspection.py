@@ -3,7 +3,8 @@
 How the pieces of an import fit together: ``sources.SourceAllowed`` says that the path may be read, and that nobody
 can put another file there; ``copies.FileCopied`` copies it without following a link; ``ImageIsSafe`` then judges the
 *copy*, which nobody else can change, from bytes read by ``dd``; only after that may a tool that interprets formats
-see it (``qemu_img.ImageOpens``, ``copies.FileConverted``), always with the format that was found.
+see it (``qemu_img.ImageOpens``, ``copies.FileConverted``), always with the format that was found, and in a later
+stage: the reads of one stage go ahead together, so within it the tool would look before the verdict.
 
 Disks that were made here need no inspection and must not get one: a guest may write a qcow2 header to its raw disk,
 and the disk stays raw. Clone, resize and save-as use the declared format.

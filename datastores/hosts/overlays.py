@@ -46,7 +46,7 @@ class OverlayExists:
         return self.target + PART
 
     def reads(self) -> tuple[Command, ...]:
-        return look(self.base, self.part, *around(self.target)), qemu_img.ask_info(self.target, "qcow2")
+        return look(self.base, self.part, *around(self.target)), qemu_img.ask_info_if_there(self.target, "qcow2")
 
     def facts(self, outputs: Sequence[Output]) -> OverlayFacts:
         stat, details = self.reads()
@@ -63,7 +63,7 @@ class OverlayExists:
         check_part(self.host, facts.files, self.part)
         directory = room_for(self.host, facts.files, self.target, with_directory=self.with_directory)
         create = qemu_img.create(self.part, base=self.base, base_format=self.base_format.qemu)
-        made = scratch(self.part, create, *owned_as(base).commands(self.part))
+        made = scratch(self.part, owned_as(base).empty(self.part), create)
         return Change(self.title, (*directory, *made, renamed(self.part, self.target)))
 
     def _check(self, found: qemu_img.ImageInfo | None) -> None:

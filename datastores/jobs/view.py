@@ -20,7 +20,7 @@ JOB_LOOK = {
     JobState.INTERRUPTED: ("warn", "plug"),
     JobState.SUCCEEDED: ("ok", "check2"),
     JobState.FAILED: ("bad", "x-lg"),
-    JobState.ERRORED: ("bad", "bug"),
+    JobState.ERRORED: ("bad", "exclamation-octagon"),
     JobState.CANCELLED: ("idle", "slash-circle"),
 }
 STEP_LOOK = {
@@ -29,9 +29,9 @@ STEP_LOOK = {
     StepState.UNCHANGED: ("idle", "dash"),
     StepState.CHANGED: ("ok", "check2"),
     StepState.FAILED: ("bad", "x-lg"),
-    StepState.UNKNOWN: ("warn", "question-lg"),
+    StepState.UNKNOWN: ("warn", "question-circle"),
     StepState.UNDONE: ("idle", "arrow-counterclockwise"),
-    StepState.KEPT: ("warn", "pin"),
+    StepState.KEPT: ("warn", "pin-angle"),
 }
 FINISHED = frozenset({StepState.UNCHANGED, StepState.CHANGED, StepState.FAILED, StepState.UNDONE, StepState.KEPT})
 CAN_CANCEL = frozenset({JobState.QUEUED, JobState.PLANNING, JobState.AWAITING, JobState.RUNNING, JobState.INTERRUPTED})

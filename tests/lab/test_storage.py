@@ -379,7 +379,9 @@ def test_a_kind_does_what_it_declares(hosts: Hosts, kind: str, base: str) -> Non
     disk = Volume(store.disk_path(7, 0), Format.QCOW2, 64 * MIB)
     hosts.run([*store.activate("h1"), *store.create(master, Filesystem.EXT4)])
     shell = hosts.shell("h1")
+    told(hosts, "touch", f"{base}/other.raw.part", f"{base}/.hidden", f"{master.path}.sha256")
     assert [(volume.path, volume.format) for volume in store.volumes(shell)] == [(master.path, Format.QCOW2)]
+    told(hosts, "rm", f"{base}/other.raw.part", f"{base}/.hidden", f"{master.path}.sha256")
     total = int(told(hosts, "df", "-B1", "--output=size", base).split()[1])
     assert store.capacity(shell).total == total
     can = store.capabilities(Format.QCOW2)

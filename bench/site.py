@@ -1,0 +1,84 @@
+"""What a benchmark measures: an installation that runs, and hosts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from datastores.management.visitor import Visitor
+from datastores.transport.endpoint import Endpoint
+from tests.lab.host import Host
+from tests.lab.lab import Lab
+from tests.stack import ROOT, Stack, running
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A running installation, as a benchmark in a process of its own sees it. ``quick``: small numbers will do."""
+
+    url: str
+    data: Path
+    quick: bool
+
+    def visitor(self) -> Visitor:
+        """Sign in."""
+        return Visitor(self.url, "admin", (self.data / "admin_password").read_text().strip())
+
+
+@contextlib.contextmanager
+def installation() -> Iterator[Stack]:
+    """Start the product with an empty database, on the disk where ``make run`` keeps its own; remove it afterwards."""
+    (ROOT / "var").mkdir(exist_ok=True)
+    data = Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / "var"))
+    try:
+        with running(data, CLOUDSTORE_MONITOR_SECONDS="60") as stack:
+            yield stack
+    finally:
+        shutil.rmtree(data)
+
+
+@contextlib.contextmanager
+def hosts(count: int, *, disks: Sequence[str] = ()) -> Iterator[Lab]:
+    """Bring up h1, h2 ... of the lab "bench"; what an earlier run that was killed has left goes first."""
+    lab = Lab("bench")
+    lab.down()
+    try:
+        lab.up(count, with_disks=disks)
+        yield lab
+    finally:
+        lab.down()
+
+
+def endpoint(lab: Lab, host: Host) -> Endpoint:
+    return Endpoint(host.name, host.address, host_keys=(host.host_key,), private_key=lab.key.read_text())
+
+
+def multiplexed(host: Host, directory: Path) -> list[str]:
+    """Return the ssh command over a connection that stays (ControlMaster), whose socket is in ``directory``."""
+    *words, account = host.ssh()
+    shared = ("ControlMaster=auto", f"ControlPath={directory}/%h", "ControlPersist=300")
+    return [*words, *(f"-o{option}" for option in shared), account]
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Return how long it took, in seconds."""
+    started = time.monotonic()
+    work()
+    return time.monotonic() - started
+
+
+def median_of(times: int, work: Callable[[], object]) -> float:
+    """Return the median of some repetitions, in seconds."""
+    return statistics.median(timed(work) for _ in range(times))
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of this installation, for a further process beside this one."""
+    return dict(os.environ)
