@@ -1,1 +1,1 @@
-"""Measurements of the product on real hosts, each beside its peer or the physical limit. Not tests: nothing fails here."""
+"""Measurements of the product on real hosts, each beside its peer or the physical limit."""

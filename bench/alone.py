@@ -28,6 +28,7 @@ class Alone:
         self._answer, sender = context.Pipe(duplex=False)
         call = (sender, dict(env), module, function, arguments)
         self._process = context.Process(target=_call, args=call, name=self.name)
+        self._answered = False
         self._process.start()
         sender.close()
 
@@ -40,30 +41,26 @@ class Alone:
         try:
             if not self._answer.poll(seconds):
                 raise TimeoutError(f"{self.name} took longer than {seconds:.0f} s.")
-            return self._answer.recv()
+            answer = self._answer.recv()
+            self._answered = True
+            return answer
         except EOFError:
+            self._answered = True
             raise RuntimeError(f"{self.name} ended with an error; it is printed above.") from None
         finally:
             self.end()
 
     def end(self) -> None:
         """See it gone. One that still runs, because its time is over or it is not wanted any more, is interrupted."""
-        if not self._answer.closed and not self._answer.poll():
-            self._interrupt()
-        self._answer.close()
+        if not self._answered and self._process.is_alive() and self._process.pid:
+            os.kill(self._process.pid, signal.SIGINT)
         self._process.join(GRACE)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
 
-    def _interrupt(self) -> None:
-        if self._process.is_alive() and self._process.pid:
-            os.kill(self._process.pid, signal.SIGINT)
 
-
-def _call(
-    answer: Connection, env: Mapping[str, str], module: str, function: str, arguments: tuple[Any, ...]
-) -> None:
+def _call(answer: Connection, env: Mapping[str, str], module: str, function: str, arguments: tuple[Any, ...]) -> None:
     os.environ.update(env)
     django.setup()
     answer.send(getattr(importlib.import_module(module), function)(*arguments))

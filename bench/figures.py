@@ -74,7 +74,11 @@ def store(measured: dict[str, list[Figure]]) -> None:
 
 def describe_machine() -> str:
     """Return when and on what this runs, in one line."""
-    cpu = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    cpu = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if "model name" in line
+    ]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     debian = next(
         line.partition("=")[2].strip('"')
@@ -92,7 +96,9 @@ def table(figures: Iterable[Figure]) -> str:
     rows = [("figure", "value", "goal", "ratio", "remark"), *(cells(figure.row()) for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *(row[column].rjust(widths[column]) for column in (1, 2, 3)), row[4]]).rstrip()
+        "  ".join(
+            [row[0].ljust(widths[0]), *(row[column].rjust(widths[column]) for column in (1, 2, 3)), row[4]]
+        ).rstrip()
         for row in rows
     )
 
@@ -108,7 +114,7 @@ def cells(row: dict[str, Any]) -> tuple[str, str, str, str, str]:
     if figure.ratio is not None:
         beside = f"{figure.against} ({number(figure.peer)} {figure.unit})" if figure.peer is not None else "the goal"
         ratio = f"{number(figure.ratio)} x {beside}"
-    return figure.name, f"{number(figure.value)} {figure.unit}", goal, ratio, figure.remark
+    return figure.name, f"{number(figure.value)} {figure.unit}".strip(), goal, ratio, figure.remark
 
 
 def number(value: float) -> str:
@@ -124,11 +130,11 @@ Written by `make bench` (`make bench ONLY=clone` for one of them), which is `pyt
 in `bench/results.json`. Do not edit: change `bench/` and run it again.
 
 **How to read it.** Every figure comes from the running product (web, workers, queue and database as `make run` starts
-them) and from real hosts: namespaces of the same machine with a systemd and sshd of their own (`tests/lab`). Controller,
-hosts, peers and, where there is one, the browser share its processors, and the network between them is memory: a real
-network adds its round trips to us and to each peer alike. The peer of a figure is measured in the same run. *Ratio* says
-how many times better than the peer a figure is or, where there is no peer, than the goal; below 1 is worse. Nothing here
-is a test: a goal that is missed says so, and fails nothing.
+them) and from real hosts: namespaces of the same machine with a systemd and sshd of their own (`tests/lab`).
+Controller, hosts, peers and, where there is one, the browser share its processors, and the network between them is
+memory: a real network adds its round trips to us and to each peer alike. The peer of a figure is measured in the same
+run. *Ratio* says how many times better than the peer a figure is or, where there is no peer, than the goal; below 1 is
+worse. Nothing here is a test: a goal that is missed says so, and fails nothing.
 """
 
 

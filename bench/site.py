@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -60,11 +61,18 @@ def endpoint(lab: Lab, host: Host) -> Endpoint:
     return Endpoint(host.name, host.address, host_keys=(host.host_key,), private_key=lab.key.read_text())
 
 
-def multiplexed(host: Host, directory: Path) -> list[str]:
-    """Return the ssh command over a connection that stays (ControlMaster), whose socket is in ``directory``."""
+@contextlib.contextmanager
+def kept_ssh(host: Host) -> Iterator[list[str]]:
+    """Open a connection of OpenSSH's client that stays (ControlMaster) and yield the ssh command that goes over it."""
     *words, account = host.ssh()
-    shared = ("ControlMaster=auto", f"ControlPath={directory}/%h", "ControlPersist=300")
-    return [*words, *(f"-o{option}" for option in shared), account]
+    with tempfile.TemporaryDirectory(prefix="bench-ssh-") as directory:
+        shared = ("ControlMaster=auto", f"ControlPath={directory}/%h", "ControlPersist=600")
+        ssh = [*words, *(f"-o{option}" for option in shared), account]
+        subprocess.run([*ssh, "true"], check=True, timeout=30)
+        try:
+            yield ssh
+        finally:
+            subprocess.run([*ssh, "-O", "exit"], check=True, capture_output=True, timeout=30)
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -142,7 +142,7 @@ TIME_ZONE = env.str("CLOUDSTORE_TIME_ZONE", "UTC")
 LANGUAGE_CODE = "en-gb"
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = DATA_DIR / "staticfiles"
+STATIC_ROOT = BASE_DIR / "staticfiles"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "cloudstore.storage.StaticFiles"},
@@ -151,6 +151,8 @@ STORAGES = {
 SOURCE_DIRECTORIES = env.list("CLOUDSTORE_SOURCE_DIRS", ["/var/tmp"])  # noqa: S108 a directory to read from
 """Where images may be registered from, unless a datastore names directories of its own."""
 MONITOR_SECONDS = env.int("CLOUDSTORE_MONITOR_SECONDS", 60)
+PATIENCE_SECONDS = env.int("CLOUDSTORE_PATIENCE_SECONDS", 35)
+"""A worker that is not heard of for so long is dead. Beats and checks follow from it."""
 
 LOGGING = {
     "version": 1,

@@ -32,6 +32,8 @@ READ_AHEAD = 64
 """Steps of a lane that are read in one round trip."""
 LANES = 64
 """Hosts that are worked on side by side."""
+TAKEN_BACK = "What the job had done before was taken back."
+LEFT = "Not all that the job had done could be taken back; its log says what is left."
 
 Connect = Callable[[str], Shell]
 Numbered = tuple[int, AnyStep]
@@ -195,7 +197,7 @@ class Run:
         can be read again.
 
         :raises Unreachable: interrupted; facts will decide when the job is resumed.
-        :raises CloudstoreError: failed, undone.
+        :raises CloudstoreError: failed, undone; a note says whether all of it.
         """
         self.done = list(self.journal.done)
         for stage in number_plan(self.plan):
@@ -209,10 +211,14 @@ class Run:
         if lost:
             raise lost[0]
         scratch = [entry for entry in self.journal.unknown if entry.scratch and entry not in self.done]
-        undo([*scratch, *self.done], self.connect, self.recorder)
+        begun = [*scratch, *self.done]
+        taken_back = undo(begun, self.connect, self.recorder)
         worst = [error for error in errors if not isinstance(error, CloudstoreError)]
         asked = [error for error in errors if not isinstance(error, Cancelled)]
-        raise (worst or asked or errors)[0]
+        error = (worst or asked or errors)[0]
+        if begun:
+            error.add_note(TAKEN_BACK if taken_back else LEFT)
+        raise error
 
     def _run_lane(self, host: str, lane: list[Numbered]) -> None:
         with self.recorder.lane(host):

@@ -52,6 +52,7 @@ def cancel(job: Job, user: User, address: str = "") -> None:
         waiting = [JobState.AWAITING] if job_was_started(job) else [JobState.QUEUED, JobState.AWAITING]
         if job.move(*waiting, to=JobState.CANCELLED):
             KINDS[job.kind].cancelled(job)
+            record(job.kind, user=user, address=address, target=job.target_label, job=job, result=job.state)
             for freed in leases.release(job):
                 enqueue(freed)
         elif not queue_again(job, JobState.INTERRUPTED, undo_requested=True):

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
@@ -14,7 +15,8 @@ from datastores.domain.states import WITH_WORKER
 from datastores.models import Job
 
 logger = logging.getLogger(__name__)
-BEAT_SECONDS = 10
+BEAT_SECONDS = settings.PATIENCE_SECONDS / 3.5
+"""Three beats may be missed, and a bit."""
 
 
 @functools.lru_cache(maxsize=1)

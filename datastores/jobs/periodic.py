@@ -14,13 +14,14 @@ from rq.utils import now
 from datastores.domain.errors import Busy, CloudstoreError
 from datastores.domain.states import HostState, ObjectState
 from datastores.jobs.connections import connector
+from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.reconcile import reconcile
 from datastores.jobs.submit import submit
 from datastores.models import Datastore, Host, Job
 from datastores.services.datastores import measure
 
 logger = logging.getLogger(__name__)
-RECONCILE_SECONDS = 15
+RECONCILE_SECONDS = round(1.5 * BEAT_SECONDS)
 
 
 def look_after_jobs() -> int:

@@ -9,21 +9,22 @@ import logging
 from datetime import timedelta
 
 import django_rq
+from django.conf import settings
 from django.utils import timezone
 from rq.exceptions import NoSuchJobError
 from rq.job import Job as QueuedJob
 
 from datastores.domain.states import JobState
+from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import enqueue, queue_again
 from datastores.models import Job
 
 logger = logging.getLogger(__name__)
-PATIENCE = timedelta(seconds=35)
-"""Three missed heartbeats and a bit."""
-UNHEARD = timedelta(seconds=20)
+PATIENCE = timedelta(seconds=settings.PATIENCE_SECONDS)
+UNHEARD = timedelta(seconds=2 * BEAT_SECONDS)
 """A waiting job that the queue does not know after this time was lost by it."""
-RETRY = timedelta(seconds=30)
+RETRY = timedelta(seconds=3 * BEAT_SECONDS)
 AUTOMATIC_ATTEMPTS = 5
 
 

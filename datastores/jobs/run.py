@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from django.db import transaction
 
-from datastores.domain.errors import Cancelled, CloudstoreError, HostKeyChanged
+from datastores.domain.errors import Cancelled, CloudstoreError, CommandFailed, HostKeyChanged
 from datastores.domain.plan import Plan
 from datastores.domain.states import EventKind, HostState, JobState, Level, StepState
 from datastores.hosts.runner import Journal, LostTouch, Preview, Run, preview, settled, undo
@@ -146,11 +146,11 @@ class Attempt:
         except LostTouch as error:
             self._interrupted(str(error))
         except Cancelled as error:
-            self._end(JobState.CANCELLED, lambda: self.case.cancelled(self.job), str(error))
+            self._end(JobState.CANCELLED, lambda: self.case.cancelled(self.job), told(error))
         except CloudstoreError as error:
             if isinstance(error, HostKeyChanged):
                 quarantine(error)
-            message = str(error)
+            message = told(error)
             self._end(JobState.FAILED, lambda: self.case.failed(self.job, message), message)
         except Exception as error:
             logger.exception("job %s", self.job.uuid)
@@ -191,6 +191,12 @@ class Attempt:
     def _secrets(self) -> tuple[str, ...]:
         password = self.job.host.first_password if self.job.host else ""
         return (password,) if password else ()
+
+
+def told(error: CloudstoreError) -> str:
+    """Return what the operator has to know: what happened, what was left, what to do."""
+    advice = ["Remove the cause, then try again."] * isinstance(error, CommandFailed)
+    return " ".join([str(error), *getattr(error, "__notes__", []), *advice])
 
 
 def step_rows(job: Job, plan: Plan, previews: list[Preview] | None = None) -> list[JobStep]:

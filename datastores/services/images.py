@@ -14,6 +14,7 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Capability, Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.registry import driver_class
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.checksums import ChecksumKnown
 from datastores.hosts.contexts import Variable
@@ -48,14 +49,14 @@ def new_image(job: Job, datastore: Datastore, **fields: Any) -> Image:
 
 def dependants(image: Image) -> list[str]:
     """Return in words what needs the image's bytes and would break without them."""
-    names = [f"VM {disk.vm} (disk.{disk.number}, {disk.kind})" for disk in image.disks.select_related("vm")
+    names = [f"VM {disk.vm} (disk.{disk.number}, {disk.kind})" for disk in image.disks.select_related("vm", "datastore")
              if disk.kind == "link" or disk_needs_image(disk)]  # fmt: skip
     return names + [f"image {overlay.name}" for overlay in image.overlays.all()]
 
 
 def disk_needs_image(disk: Any) -> bool:
     """A clone needs its master where the driver says so; a full copy never does."""
-    return disk.kind == "clone" and driver_of(disk.datastore).clone_needs_source
+    return disk.kind == "clone" and driver_class(disk.datastore.kind).clone_needs_source
 
 
 def rename(image: Image, name: str, user: User, address: str = "", *, version: int) -> None:

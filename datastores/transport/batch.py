@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from datastores.domain.errors import BadInput, CommandFailed
 from datastores.domain.plan import READ_DEADLINE, Command, Output
-from datastores.transport.quoting import ENVIRONMENT, LONGEST, shell_line, with_deadline
+from datastores.transport.quoting import ENVIRONMENT, KILL_AFTER, LONGEST, shell_line, with_deadline
 from datastores.transport.stream import Said
 
-FIRST_TRY = 5.0
-"""Seconds that all reads together get when none has a deadline of its own: a deadline costs two processes, and
-hardly any read ever needs it. When they are over, all are read again, each with its own."""
+FIRST_TRY, PER_READ = 5.0, 0.05
+"""Seconds that all reads together get, and more for each: a deadline of its own costs a read two processes, and
+hardly any ever needs it. When they are over, all are read again, each with its own."""
 
 BROKE_OFF = 77
 """Exit status of a script that ended at a needed command that failed."""
@@ -55,7 +55,9 @@ class Batch:
     @property
     def patience(self) -> float:
         """Seconds after which the host must have ended it."""
-        return sum(command.timeout + 5 for command in self.commands) if self.one_by_one else FIRST_TRY
+        if self.one_by_one:
+            return sum(command.timeout + KILL_AFTER for command in self.commands)
+        return FIRST_TRY + PER_READ * len(self.commands)
 
     def _script(self, places: Iterable[int], sudo: tuple[str, ...]) -> str:
         lines = []
@@ -65,7 +67,7 @@ class Batch:
             after = f"s=$?; n $s; [ $s = 0 ] || exit {BROKE_OFF}" if place < self.needed else "n $?"
             lines.append(f"{shell_line(argv)} </dev/null; {after}\n")
         shell = ("sh", "-c", MARK % self.marker + "".join(lines))
-        return shell_line((*sudo, *(shell if self.one_by_one else with_deadline(shell, FIRST_TRY))))
+        return shell_line((*sudo, *(shell if self.one_by_one else with_deadline(shell, self.patience))))
 
     def outputs(self, said: Said, host: str) -> list[Output]:
         """Cut apart what the script said: one Output a command, or up to a needed one that failed.

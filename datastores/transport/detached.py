@@ -14,8 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from datastores.domain.errors import BadInput, Cancelled, CommandFailed, HostKeyChanged, NotConnected, Unreachable
+from datastores.domain.errors import (
+    BadInput,
+    Cancelled,
+    CommandFailed,
+    HostKeyChanged,
+    NotConnected,
+    TimedOut,
+    Unreachable,
+)
 from datastores.domain.plan import Command, Detached, OnOutput, OnProgress, Output, read
+from datastores.transport.quoting import STOPPED
 from datastores.transport.stream import Lines
 
 if TYPE_CHECKING:
@@ -39,7 +48,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}\Z")  # systemd.unit(5), w
 START = """
 umask 077
 mkdir -p -- "${2%/*}" || exit
-exec 9<"${2%/*}"; flock -w 30 9 || exit
+exec 9<"${2%/*}"; flock -w 30 9 || { echo "another start goes on for too long" >&2; exit 1; }
 state=$(systemctl show --property=LoadState --value -- "$1") || exit
 [ "$state" = not-found ] || exit 0
 [ ! -e "$2" ] || exit 0
@@ -160,7 +169,10 @@ class Unit:
         # systemd puts variables into arguments; $$ is its way to write $ (systemd.service(5), "COMMAND LINES")
         words = [*command.argv[:1], *(word.replace("$", "$$") for word in command.argv[1:])]
         start = Command(("sh", "-c", START, "sh", self._name, self._log, *options, "--", *words))
-        output = self._shell.run(start)
+        try:
+            output = self._shell.run(start)
+        except TimedOut as error:
+            raise Unreachable(f"systemd on {self._shell.host} does not answer ({error})") from error
         if not output.ok:
             raise CommandFailed(command.argv, output.exit_status, output.stderr, self._shell.host)
 
@@ -175,13 +187,15 @@ class Unit:
             read("dd", f"if={self._log}", "bs=64K", *block, "status=none", root=True),
         ]
         if growing := self._detached.growing:
-            wanted.append(read("stat", "-L", "-c", "%b %B", "--", growing, root=True))
+            wanted.append(read("stat", "-L", "-c", "%b %B", "--", growing, root=True, timeout=5))
         try:
             shown, piece, *sizes = self._shell.run_many(wanted)
         except CommandFailed as error:  # a host that shuts down ends our shell as well
             raise Unreachable(str(error)) from error
         if not shown.ok:
             raise Unreachable(f"systemd on {self._shell.host} does not answer: {shown.stderr.strip()}")
+        if piece.exit_status in STOPPED:
+            raise Unreachable(f"{self._log} on {self._shell.host} cannot be read: {piece.stderr.strip()}")
         lines.feed(piece.raw)
         self._offset += len(piece.raw)
         for size in sizes:
@@ -207,8 +221,8 @@ class Unit:
             last = f"ended by signal {state.exit_status - 128}"
         if state.loaded and not state.exit_status and self._detached.total:
             self._report(self._detached.total, on_progress)
-        # The outcome is known: what stays behind on a host that is lost just now is a finished unit, no harm.
-        with contextlib.suppress(Unreachable):
+        # The outcome is known, and what stays behind, should this fail, is a finished unit that does no harm.
+        with contextlib.suppress(Unreachable, CommandFailed):
             self.remove()
         return Output(state.exit_status if state.loaded else GONE, stderr=last.lstrip("\n"))
 

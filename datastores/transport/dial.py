@@ -32,6 +32,10 @@ SOCKET_OPTIONS = {
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
+class JumpLost(NotConnected):
+    """The connection to the jump host turned out to be dead."""
+
+
 def _on_channel_request(channel: Channel, message: Message) -> None:
     """Keep the signal that ended a command as 128 + its number, as shells do; paramiko drops "exit-signal"."""
     copy = Message(message.get_remainder())
@@ -93,7 +97,7 @@ def dial(address: str, port: int, *, timeout: float, where: str) -> socket.socke
 def dial_through(jump: Transport, address: str, port: int, *, timeout: float, where: str) -> Channel:
     """Return a channel that the jump host connected to the address.
 
-    :raises NotConnected: it could or would not.
+    :raises NotConnected: it could or would not; JumpLost when it did not answer.
     """
     try:
         return jump.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout)
@@ -105,7 +109,7 @@ def dial_through(jump: Transport, address: str, port: int, *, timeout: float, wh
         )
         raise NotConnected(f"{where} cannot be reached: {reason}.") from error
     except (SSHException, EOFError, OSError) as error:
-        raise NotConnected(f"{where} cannot be reached: the jump host did not answer ({error}).") from error
+        raise JumpLost(f"{where} cannot be reached: the jump host did not answer ({error}).") from error
 
 
 def negotiate(wire: Wire, algorithms: Sequence[str], *, timeout: float, where: str) -> Client:

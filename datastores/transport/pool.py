@@ -12,6 +12,7 @@ from paramiko import Channel
 
 from datastores.domain.errors import CloudstoreError, NotConnected
 from datastores.transport.connection import Connection, SessionRefused, Stale, connect
+from datastores.transport.dial import JumpLost
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.shell import SSHShell
 from datastores.transport.stream import LOST
@@ -33,7 +34,7 @@ class Pool:
     connecting, exchanging keys, logging in, opening a session.
     """
 
-    def __init__(self, *, sessions: int = 8, connections: int = 4, idle: float = 600.0, timeout: float = 10.0) -> None:
+    def __init__(self, *, sessions: int = 8, connections: int = 4, idle: float = 600.0, timeout: float = 15.0) -> None:
         self.sessions, self.connections, self.idle, self.timeout = sessions, connections, idle, timeout
         self._changed = threading.Condition()
         self._open: dict[Endpoint, list[Connection]] = {}
@@ -97,8 +98,9 @@ class Pool:
 
     def _execute(self, endpoint: Endpoint, line: bytes) -> tuple[Connection, Channel]:
         deadline = time.monotonic() + self.timeout
+        stale = 0
         while True:
-            connection, fresh = self._acquire(endpoint)
+            connection = self._acquire(endpoint)
             try:
                 return connection, connection.execute(line)
             except SessionRefused:
@@ -108,26 +110,26 @@ class Pool:
             except Stale:
                 self._release(connection)
                 connection.close()
-                if fresh:
+                stale += 1
+                if stale > self.connections:  # all that were warm, and a new one as well
                     raise
             except BaseException:
                 self._release(connection)
                 raise
 
-    def _acquire(self, endpoint: Endpoint) -> tuple[Connection, bool]:
-        """Return a connection with room for one more command, counted in, and whether it was just made for this."""
-        fresh = False
+    def _acquire(self, endpoint: Endpoint) -> Connection:
+        """Return a connection with room for one more command, counted in."""
         while True:
             with self._changed:
                 connections = self._alive(endpoint)
                 if roomy := [connection for connection in connections if connection.users < connection.limit]:
                     chosen = min(roomy, key=lambda connection: connection.users)
                     chosen.users += 1
-                    return chosen, fresh
+                    return chosen
                 if len(connections) >= self.connections:
                     self._changed.wait(self.timeout)
                     continue
-            fresh = self._add(endpoint)
+            self._add(endpoint)
 
     def _alive(self, endpoint: Endpoint) -> list[Connection]:
         """Return the live connections and forget the dead ones. The lock is held."""
@@ -158,18 +160,15 @@ class Pool:
 
     # ---- making and ending connections
 
-    def _add(self, endpoint: Endpoint) -> bool:
-        """Open one more connection, or wait for the one that another thread is opening and share its fate.
-
-        Returns whether it was this thread that opened it.
-        """
+    def _add(self, endpoint: Endpoint) -> None:
+        """Open one more connection, or wait for the one that another thread is opening and share its fate."""
         with self._changed:
             attempt = self._attempts.get(endpoint)
             if not attempt:
                 mine = self._attempts[endpoint] = Future()
         if attempt:
             attempt.result()
-            return False
+            return
         try:
             self._connect(endpoint)
         except CloudstoreError as error:
@@ -182,11 +181,17 @@ class Pool:
             raise
         self._attempts.pop(endpoint)
         mine.set_result(None)
-        return True
 
     def _connect(self, endpoint: Endpoint) -> None:
         jump = self.connection(endpoint.jump) if endpoint.jump else None
-        connection = connect(endpoint, timeout=self.timeout, jump=jump)
+        try:
+            connection = connect(endpoint, timeout=self.timeout, jump=jump)
+        except JumpLost:
+            if not endpoint.jump or not jump:
+                raise
+            jump.close()  # it died while it was idle
+            jump = self.connection(endpoint.jump)
+            connection = connect(endpoint, timeout=self.timeout, jump=jump)
         connection.limit = self.sessions
         with self._changed:
             if self._closed.is_set():

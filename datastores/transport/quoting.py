@@ -31,8 +31,8 @@ def with_deadline(argv: Sequence[str], seconds: float) -> tuple[str, ...]:
     _check(argv)
     if not 0 < seconds < 1e9:
         raise BadInput(f"The time for {argv[0]} is {seconds} s; it must be more than nothing, and end.")
-    # never --verbose: with nobody left to read its message it would die of that, before it ends the command
-    return ("timeout", f"--kill-after={KILL_AFTER}", f"{seconds:g}", *argv)
+    # Never with -v: with nobody left to read its message it would die of that, before it ends the command
+    return ("timeout", "-k", str(KILL_AFTER), f"{seconds:.10g}", *argv)
 
 
 def shell_line(argv: Sequence[str]) -> str:

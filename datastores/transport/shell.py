@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from datastores.domain.errors import AuthenticationFailed, BadInput, CommandFailed, TimedOut, Unreachable
 from datastores.domain.plan import Command, Detached, OnOutput, OnProgress, Output
-from datastores.transport.batch import FIRST_TRY, Batch, portions
+from datastores.transport.batch import Batch, portions
 from datastores.transport.detached import Unit
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.quoting import (
@@ -110,7 +110,7 @@ class SSHShell:
     def _read(self, commands: list[Command]) -> list[Output]:
         batch = Batch(commands, one_by_one=False, sudo=self._sudo)
         said = self._run_batch(batch)
-        if not batch.one_by_one and said.was_stopped(FIRST_TRY):
+        if not batch.one_by_one and said.was_stopped(batch.patience):
             batch = Batch(commands, one_by_one=True, sudo=self._sudo)
             said = self._run_batch(batch)
         outputs = batch.outputs(said, self.host)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404
 from django.utils.decorators import method_decorator
 from django_htmx.middleware import HtmxDetails
@@ -34,7 +34,7 @@ M = TypeVar("M", bound=Model)
 class Request(HttpRequest):
     """A request as our views get it: LoginRequiredMiddleware let only people through."""
 
-    user: User  # type: ignore[assignment]
+    user: User
     htmx: HtmxDetails
 
 
@@ -50,9 +50,7 @@ class Rule:
         return (["GET", "HEAD"] if self.read else []) + (["POST"] if self.write else [])
 
 
-def roles(
-    *, read: frozenset[User.Role] = NOBODY, write: frozenset[User.Role] = NOBODY
-) -> Callable[[V], V]:
+def roles(*, read: frozenset[User.Role] = NOBODY, write: frozenset[User.Role] = NOBODY) -> Callable[[V], V]:
     """Decorate a view, or a class of views, with its rule; it can be read back as ``view.rule``."""
     rule = Rule(read, write)
 
@@ -61,7 +59,7 @@ def roles(
             return method_decorator(roles(read=read, write=write), name="dispatch")(view)
 
         @functools.wraps(view)
-        def guarded(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        def guarded(request: Request, *args: Any, **kwargs: Any) -> Any:
             if request.method not in rule.methods:
                 return HttpResponseNotAllowed(rule.methods)
             if request.user.role not in (rule.write if request.method == "POST" else rule.read):
@@ -77,12 +75,14 @@ def roles(
 def visible(request: HttpRequest, model: type[M], *related: str, **lookup: Any) -> M:
     """Return the one row; 404 when it is not there or not for this person, who cannot tell which."""
     rows = model.objects.visible_to(request.user)  # type: ignore[attr-defined]
-    return get_object_or_404(rows.select_related(*related), **lookup)
+    row: M = get_object_or_404(rows.select_related(*related), **lookup)
+    return row
 
 
 def client_address(request: HttpRequest) -> str:
     """Return from where the person asks, as the server in front of us says."""
-    return request.META.get("REMOTE_ADDR", "")[:45]
+    address: str = request.META.get("REMOTE_ADDR", "")
+    return address[:45]
 
 
 def wants_json(request: HttpRequest) -> bool:

@@ -53,21 +53,30 @@ def navigation(path: str, user: User) -> Iterator[tuple[str, list[Link]]]:
 
     yield "", [link("Overview", "speedometer2", "overview")]
     storage = [link("Datastores", "hdd-stack", "datastore-list", rows(Datastore))] if user.sees_everything else []
-    yield "Storage", [
-        *storage,
-        link("Images", "disc", "image-list", rows(Image)),
-        link("Virtual machines", "pc-display", "vm-list", rows(VirtualMachine)),
-    ]
+    yield (
+        "Storage",
+        [
+            *storage,
+            link("Images", "disc", "image-list", rows(Image)),
+            link("Virtual machines", "pc-display", "vm-list", rows(VirtualMachine)),
+        ],
+    )
     if user.sees_everything:
         troubled = Host.objects.filter(TROUBLED).count()
-        yield "Infrastructure", [
-            link("Hosts", "server", "host-list", troubled or rows(Host), bad=bool(troubled)),
-            link("Clusters", "diagram-3", "cluster-list", rows(Cluster)),
-        ]
+        yield (
+            "Infrastructure",
+            [
+                link("Hosts", "server", "host-list", troubled or rows(Host), bad=bool(troubled)),
+                link("Clusters", "diagram-3", "cluster-list", rows(Cluster)),
+            ],
+        )
     yield "Work", [link("Jobs", "list-task", "job-list"), link("Audit", "journal-check", "audit-list")]
     if user.role == User.Role.ADMIN:
-        yield "Administration", [
-            link("Users", "people", "user-list"),
-            link("Credentials", "key", "credential-list"),
-            *([link("Queues", "stack", "admin:django_rq_dashboard_changelist")] if user.is_superuser else []),
-        ]
+        yield (
+            "Administration",
+            [
+                link("Users", "people", "user-list"),
+                link("Credentials", "key", "credential-list"),
+                *([link("Queues", "stack", "admin:django_rq_dashboard_changelist")] if user.is_superuser else []),
+            ],
+        )

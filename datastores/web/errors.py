@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
@@ -10,7 +11,7 @@ from django.urls import resolve, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from datastores.domain.errors import BadInput, CloudstoreError
-from datastores.web.access import wants_json
+from datastores.web.access import Rule, wants_json
 
 
 class OperatorErrorMiddleware:
@@ -50,7 +51,7 @@ def came_from(request: HttpRequest) -> str:
             found = resolve(path)
         except Http404:
             continue
-        if getattr(found.func, "rule", None) and found.func.rule.read:
+        rule: Rule | None = getattr(found.func, "rule", None)
+        if rule and rule.read:
             return path
     return reverse("overview")
-

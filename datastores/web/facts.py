@@ -26,9 +26,12 @@ def warnings(host: Host, facts: HostFacts | None) -> list[str]:
         found.append(f"Its clock is {abs(host.clock_skew):.1f} s {ahead} ours. Set up NTP there.")
     if facts is None:
         return found
-    if facts.rights == "none":
-        found.append(f"{host.account} cannot become root there ({facts.rights}): nothing can be changed. See the sudoers file.")
-    found += [f"The RAID {array.name} is degraded. Replace the failed disk." for array in facts.arrays if array.degraded]
+    if facts.rights in {Rights.NONE, Rights.NO_SUDO}:
+        why = f"{host.account} cannot become root there ({facts.rights})"
+        found.append(f"{why}: nothing can be changed. Install the sudoers file below.")
+    found += [
+        f"The RAID {array.name} is degraded. Replace the failed disk." for array in facts.arrays if array.degraded
+    ]
     found += [
         f"The RAID {array.name} has no hot spare." for array in facts.arrays
         if not array.spares and array.level not in {"raid0", "linear"}

@@ -78,7 +78,8 @@ def space(datastores: list[Datastore]) -> dict[str, Any]:
 
 def promised_bytes(datastore: Any) -> int:
     """Return what images and disks may still grow by; the figures are those of ``with_figures``."""
-    return max(0, datastore.virtual - datastore.real)
+    more: int = datastore.virtual - datastore.real
+    return max(0, more)
 
 
 def promised_percent(datastore: Any) -> int:

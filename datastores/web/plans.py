@@ -90,7 +90,8 @@ def journal(job: Job) -> dict[int, dict[str, Any]]:
     """Return what was started on the hosts, by step, in the form of a stored change."""
     found: dict[int, dict[str, Any]] = {}
     started = job.events.filter(kind=EventKind.ACTION_STARTED).exclude(data=None).order_by("seq")
-    for step, data in started.values_list("step", "data"):
+    rows: Any = started.values_list("step", "data")
+    for step, data in rows:
         change = found.setdefault(step, {"summary": "", "note": "", "actions": {}})
         change["actions"][data["action"]] = data
     return {step: {**change, "actions": list(change["actions"].values())} for step, change in found.items()}

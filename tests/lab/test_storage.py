@@ -154,7 +154,7 @@ def test_a_clone_where_blocks_cannot_be_shared_leaves_nothing(hosts: Hosts, base
 @on(*PLACES)
 def test_growing_keeps_a_copy_recognisable_and_never_shrinks(hosts: Hosts, base: str) -> None:
     source, raw, qcow2 = image(hosts, f"{base}/gold.raw"), f"{base}/1/disk.0", f"{base}/2/disk.0"
-    steps = [
+    steps: list[AnyStep] = [
         FileCopied("h1", source, raw, with_directory=True),
         ImageResized("h1", raw, Format.RAW, 128 * MIB),
         FileConverted("h1", source, "raw", qcow2, Format.QCOW2, with_directory=True),

@@ -9,6 +9,7 @@ import itertools
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
@@ -42,6 +43,7 @@ def _no_redis(settings: Any) -> None:
     }
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.AXES_ENABLED = False
+    cache.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import secrets
@@ -24,10 +25,13 @@ class Command(BaseCommand):
             self.make_admin()
 
     def collect_static(self) -> None:
-        """Collect only when a file has changed: compressing takes seconds."""
+        """Collect only when a file has changed: compressing takes seconds. Two at once wait for each other."""
         stamp = settings.STATIC_ROOT / ".collected"
         state = fingerprint([settings.BASE_DIR / "static"])
-        if not stamp.exists() or stamp.read_text() != state:
+        with Path(f"{settings.STATIC_ROOT}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if stamp.exists() and stamp.read_text() == state:
+                return
             call_command("collectstatic", interactive=False, clear=True, verbosity=0, ignore_patterns=["*.mjs"])
             stamp.write_text(state)
 

@@ -14,6 +14,7 @@ from datastores.domain import values
 from datastores.domain.errors import BadInput, CloudstoreError
 from datastores.web.access import Request, wants_json
 
+DJANGO_EMPTY = "---------"
 CHECKS = (forms.CheckboxInput, forms.RadioSelect, forms.CheckboxSelectMultiple)
 
 
@@ -30,7 +31,7 @@ class Form(forms.Form):
 
     def full_clean(self) -> None:
         super().full_clean()
-        for name in self._errors or ():
+        for name in self.errors:
             if name in self.fields:
                 attributes = self.fields[name].widget.attrs
                 attributes["class"] = f"{attributes.get('class', '')} is-invalid"
@@ -50,6 +51,8 @@ def dress(field: forms.Field) -> None:
     if widget.attrs.get("rows") == "10":  # Django's own default
         widget.attrs["rows"] = "4"
     widget.attrs.setdefault("autocomplete", "off")
+    if isinstance(field, forms.ModelChoiceField) and field.empty_label == DJANGO_EMPTY:
+        field.empty_label = "choose one" if field.required else "none"
 
 
 class CheckedField(forms.CharField):
@@ -77,7 +80,8 @@ class SizeField(forms.CharField):
     """A size such as "25 GiB"; bytes when cleaned."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**({"label": "Size", "max_length": 30} | kwargs))
+        kwargs.setdefault("label", "Size")
+        super().__init__(max_length=30, **kwargs)
         self.widget.attrs["placeholder"] = "25 GiB"
 
     def clean(self, value: Any) -> Any:
@@ -95,7 +99,7 @@ class LinesField(forms.CharField):
         self.check = check
         self.widget.attrs |= {"spellcheck": "false", "class": "mono"}
 
-    def clean(self, value: Any) -> list[str]:  # type: ignore[override]
+    def clean(self, value: Any) -> list[str]:
         lines = [line.strip() for line in super().clean(value).splitlines()]
         return [checked(self.check, line) for line in lines if line]
 
@@ -146,5 +150,5 @@ def attempt(
                 raise
             form.add_error(None, str(error))
     elif wants_json(request):
-        raise BadInput(" ".join(message for messages in form.errors.values() for message in messages))
+        raise BadInput(" ".join(str(message) for messages in form.errors.values() for message in messages))
     return show()

@@ -111,4 +111,3 @@ class DatastoreForm(Form):
 def kind_cards() -> list[type[StorageDriver]]:
     """Return the kinds of datastore there are, for choosing one."""
     return list(DRIVERS.values())
-

@@ -28,7 +28,8 @@ class KeyFields(Form):
     """A private key as somebody pastes it."""
 
     private_key = forms.CharField(
-        required=False, strip=False, max_length=20_000, widget=forms.Textarea(attrs={"class": "mono", "spellcheck": "false"}),
+        required=False, strip=False, max_length=20_000,
+        widget=forms.Textarea(attrs={"class": "mono", "spellcheck": "false"}),
         help_text="OpenSSH or PEM; Ed25519, ECDSA or RSA. It is stored encrypted and never shown again.",
     )  # fmt: skip
     passphrase = forms.CharField(

@@ -24,7 +24,9 @@ PERSISTENT = "VMs use the image itself, one at a time, instead of a clone of it.
 
 def places(user: User, *types: str) -> QuerySet[Datastore]:
     """Return the datastores that can take something new."""
-    return Datastore.objects.visible_to(user).filter(state=ObjectState.READY, type__in=types).order_by("name")
+    rows: Any = Datastore.objects
+    ready: QuerySet[Datastore] = rows.visible_to(user).filter(state=ObjectState.READY, type__in=types)
+    return ready.order_by("name")
 
 
 class PlacedForm(Form):
@@ -127,9 +129,7 @@ class DisksForm(Form):
     """Disks of an image: one for a VM, or as many new VMs with one each."""
 
     vm_name = NameField(label="New virtual machine", required=False, help_text="With more than one: name-1, name-2 ...")
-    vm = RowField(
-        VirtualMachine.objects.none(), required=False, label="or an existing one", empty_label="none"
-    )
+    vm = RowField(VirtualMachine.objects.none(), required=False, label="or an existing one", empty_label="none")
     count = forms.IntegerField(label="How many", min_value=1, max_value=MOST_DISKS, initial=1)
     datastore = forms.ModelChoiceField(
         Datastore.objects.none(), required=False, label="Datastore", empty_label="where the image is"

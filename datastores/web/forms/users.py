@@ -74,4 +74,3 @@ class NewUserForm(UserForm):
         user.set_password(self.cleaned_data["password"])
         user.save()
         return user
-

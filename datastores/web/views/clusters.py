@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.db.models.deletion import ProtectedError
@@ -29,9 +31,10 @@ class ClusterList(Rows):
         Column("Hosts", "host_count", number=True), Column("Datastores", "datastore_count", number=True), Column(""),
     )  # fmt: skip
 
-    def rows(self) -> QuerySet[Cluster]:
+    def rows(self) -> QuerySet[Any]:
         counts = {"host_count": Count("hosts", distinct=True), "datastore_count": Count("datastores", distinct=True)}
-        return super().rows().annotate(**counts)
+        rows: QuerySet[Any] = super().rows().annotate(**counts)
+        return rows
 
 
 @roles(read=STAFF, write=STAFF)

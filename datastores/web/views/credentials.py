@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpResponse
@@ -27,8 +29,9 @@ class CredentialList(Rows):
         Column("Since", "created_at"), Column(""),
     )  # fmt: skip
 
-    def rows(self) -> QuerySet[Credential]:
-        return super().rows().defer("private_key", "passphrase").annotate(host_count=Count("hosts"))
+    def rows(self) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().rows().defer("private_key", "passphrase").annotate(host_count=Count("hosts"))
+        return rows
 
 
 @roles(read=ADMINS, write=ADMINS)
@@ -50,7 +53,9 @@ def credential_delete(request: Request, pk: int) -> HttpResponse:
     hosts = list(credential.hosts.values_list("name", flat=True)[:10])
     if hosts:
         raise Refused(f"cloudstore logs in to {', '.join(hosts)} with {credential}. Give them another key first.")
-    if asked := ask_name(request, credential.name, "The private key is destroyed here. Hosts go on knowing its public part."):
+    if asked := ask_name(
+        request, credential.name, "The private key is destroyed here. Hosts go on knowing its public part."
+    ):
         return asked
     with transaction.atomic():
         note(request, "credential.delete", credential, public_key=credential.public_key)

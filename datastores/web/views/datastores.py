@@ -61,7 +61,7 @@ class DatastoreList(Rows):
     )
     columns = COLUMNS
 
-    def rows(self) -> QuerySet[Datastore]:
+    def rows(self) -> QuerySet[Any]:
         return with_figures(super().rows())
 
 
@@ -71,7 +71,8 @@ class DatastorePage(DetailView):  # type: ignore[type-arg]
     request: Request
 
     def get_queryset(self) -> QuerySet[Datastore]:
-        return with_figures(Datastore.objects.visible_to(self.request.user))
+        rows: Any = Datastore.objects
+        return with_figures(rows.visible_to(self.request.user))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         datastore = self.object
@@ -103,7 +104,9 @@ def datastore_new(request: Request) -> HttpResponse:
 def datastore_options(request: Request) -> HttpResponse:
     """The options of the kind that was just chosen, for the form of a new datastore."""
     driver = DRIVERS.get(request.GET.get("kind", "")) or next(iter(DRIVERS.values()))
-    return render(request, "datastores/_datastore_options.html", {"options": OptionsForm(driver), "driver": words(driver)})
+    return render(
+        request, "datastores/_datastore_options.html", {"options": OptionsForm(driver), "driver": words(driver)}
+    )
 
 
 @roles(write=ADMINS)

@@ -41,7 +41,7 @@ class HostList(Rows):
         Column("Memory", number=True), Column("Clock", "clock_skew", number=True), Column("Read", "facts_at"),
     )  # fmt: skip
 
-    def rows(self) -> QuerySet[Host]:
+    def rows(self) -> QuerySet[Any]:
         return super().rows().select_related("cluster")
 
 
@@ -76,7 +76,9 @@ def host_new(request: Request) -> HttpResponse:
         with transaction.atomic():
             host = form.save()
             note(request, "host.create", host, after=kept(host))
-        return done(request, f"{host} is added. Nothing was sent to it yet: read and compare its keys.", "host", host.pk)
+        return done(
+            request, f"{host} is added. Nothing was sent to it yet: read and compare its keys.", "host", host.pk
+        )
 
     page = {"form": form, "title": "New host", "first_cluster": not Cluster.objects.exists()}
     return attempt(request, form, act, lambda: render(request, "datastores/host_form.html", page))

@@ -55,7 +55,9 @@ def make_machines(request: Request, image: Image, names: list[str], datastore: D
     :raises CloudstoreError: refused; the message says how many were asked for before that.
     """
     if image.persistent and len(names) > 1:
-        raise Refused(f"{image} is persistent: one VM at a time can use it. Ask for one disk, or clone the image first.")
+        raise Refused(
+            f"{image} is persistent: one VM at a time can use it. Ask for one disk, or clone the image first."
+        )
     taken = VirtualMachine.objects.filter(owner=request.user, name__in=names).values_list("name", flat=True)
     if taken:
         raise BadInput(f"There are virtual machines with these names already: {', '.join(sorted(taken)[:10])}.")

@@ -60,8 +60,9 @@ class ImageList(Rows):
         Column("Disks", "disk_count", number=True), Column("Owner", "owner__username"), Column("Since", "created_at"),
     )  # fmt: skip
 
-    def rows(self) -> QuerySet[Image]:
-        return super().rows().select_related("datastore", "owner").annotate(disk_count=Count("disks"))
+    def rows(self) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().rows().select_related("datastore", "owner").annotate(disk_count=Count("disks"))
+        return rows
 
 
 def visible_image(request: Request, pk: int) -> Image:

@@ -40,11 +40,12 @@ class JobList(Rows):
         Filter("kind", "kind", tuple((kind, case.label) for kind, case in KINDS.items())),
     )
     columns = (
-        Column("ID", "pk", number=True), Column("Job", "title"), Column("State", "state"), Column("About", "target_label"),
-        Column("By", "user_label"), Column("Asked", "created_at"), Column("Took", number=True),
+        Column("ID", "pk", number=True), Column("Job", "title"), Column("State", "state"),
+        Column("About", "target_label"), Column("By", "user_label"), Column("Asked", "created_at"),
+        Column("Took", number=True),
     )  # fmt: skip
 
-    def rows(self) -> QuerySet[Job]:
+    def rows(self) -> QuerySet[Any]:
         return super().rows().defer("params")
 
 
@@ -141,5 +142,3 @@ def job_undo(request: Request, uuid: str) -> HttpResponse:
 @roles(write=OWNERS)
 def job_plan_again(request: Request, uuid: str) -> HttpResponse:
     return act(request, uuid, control.plan_again, "The hosts are read anew.")
-
-

@@ -19,6 +19,7 @@ from datastores.web.forms.base import attempt
 from datastores.web.forms.machines import DiskForm, MachineForm
 from datastores.web.lists import Column, Filter, Rows
 
+
 @roles(read=EVERYBODY)
 class MachineList(Rows):
     model = VirtualMachine
@@ -33,9 +34,10 @@ class MachineList(Rows):
         Column("Owner", "owner__username"), Column("Since", "created_at"),
     )  # fmt: skip
 
-    def rows(self) -> QuerySet[VirtualMachine]:
+    def rows(self) -> QuerySet[Any]:
         figures = {"disk_count": Count("disks"), "disk_size": Sum("disks__virtual_size")}
-        return super().rows().select_related("owner").annotate(**figures)
+        rows: QuerySet[Any] = super().rows().select_related("owner").annotate(**figures)
+        return rows
 
 
 def machine_page(request: Request, vm: VirtualMachine, form: BaseForm | None = None) -> HttpResponse:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpResponse
 from django.shortcuts import render
 
@@ -14,7 +16,10 @@ from datastores.web.views.datastores import COLUMNS, with_figures
 SHOWN = 12
 FIRST_STEPS = (
     ("Add a host", "Its address, and an account. cloudstore reads its public key; you compare it with the console."),
-    ("Onboard it", "The first login: what it is and has is read, and nothing else is changed but the key that lets us in."),
+    (
+        "Onboard it",
+        "The first login: what it is and has is read, and nothing else is changed but the key that lets us in.",
+    ),
     ("Make a datastore", "A directory on that host. You see every command, for every host, before it is run."),
     ("Register an image", "A file that is there already is inspected, then copied."),
     ("Make disks of it", "One for a machine, or a thousand for a thousand machines; clones take milliseconds."),
@@ -28,7 +33,8 @@ def overview(request: Request) -> HttpResponse:
         own = Credential.objects.filter(name=OWN_CREDENTIAL).first()
         context = {"public_key": own.public_key if own else "", "steps": FIRST_STEPS}
         return render(request, "datastores/first_run.html", context)
-    datastores = list(with_figures(Datastore.objects.visible_to(user)).order_by("pk"))
+    rows: Any = Datastore.objects
+    datastores = list(with_figures(rows.visible_to(user)).order_by("pk"))
     context = {
         "datastores": datastores[:SHOWN] if user.sees_everything else [],
         "datastore_count": len(datastores),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
@@ -24,11 +27,11 @@ class UserList(Rows):
     default_order = "username"
     filters = (Filter("role", "role", tuple(User.Role.choices)),)
     columns = (
-        Column("Name", "username"), Column("Full name", "last_name"), Column("Role", "role"), Column("State", "is_active"),
-        Column("Last sign-in", "last_login"), Column("Since", "date_joined"), Column(""),
+        Column("Name", "username"), Column("Full name", "last_name"), Column("Role", "role"),
+        Column("State", "is_active"), Column("Last sign-in", "last_login"), Column("Since", "date_joined"), Column(""),
     )  # fmt: skip
 
-    def rows(self):  # type: ignore[no-untyped-def]
+    def rows(self) -> QuerySet[Any]:
         return User.objects.all()
 
 
@@ -103,5 +106,3 @@ def refuse_last_admin(user: User) -> None:
     others = User.objects.select_for_update().filter(role=User.Role.ADMIN, is_active=True).exclude(pk=user.pk)
     if not others.exists():
         raise Refused(f"{user.username} is the only admin. Make somebody else an admin first.")
-
-

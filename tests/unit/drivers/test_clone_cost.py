@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datastores.domain.plan import Output, Stage
+from datastores.domain.plan import Command, Output, Stage
 from datastores.domain.states import StepState
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.registry import make_driver
@@ -24,15 +24,18 @@ def test_a_clone_is_two_round_trips_and_four_processes() -> None:
     missing = "".join(f"stat: cannot statx '{path}': No such file or directory\n" for path in (DISK, f"{BASE}/7"))
     there = record(IMAGE) + record(BASE, mode=0o40755, inode=2)
     made = there + record(DISK, inode=3) + record(f"{BASE}/7", mode=0o40755, inode=4)
-    (directory, clone) = step.plan(step.facts([Output(1, there, missing)])).actions
+    change = step.plan(step.facts([Output(1, there, missing)]))
+    assert change is not None
+    directory, clone = (action.do for action in change.actions)
+    assert isinstance(directory, Command) and isinstance(clone, Command)
     shell = FakeShell(
         "h1",
         {look.argv: Output(1, there, missing)},
-        {clone.do.argv: {look.argv: Output(0, made)}},
+        {clone.argv: {look.argv: Output(0, made)}},
     )
     diary = Diary()
     Run((Stage("Clone", (step,)),), lambda _: shell, diary, unit="unit").carry_out()
     assert diary.states == [StepState.RUNNING, StepState.CHANGED]
     assert shell.round_trips == 2
-    assert shell.ran == [look.argv, directory.do.argv, clone.do.argv, look.argv]
+    assert shell.ran == [look.argv, directory.argv, clone.argv, look.argv]
     assert not shell.units

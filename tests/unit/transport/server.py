@@ -50,6 +50,9 @@ class Server:
         self.passwords, self.authorized, self.both = dict(passwords or {}), set(authorized), both
         self.shell, self.sessions, self.forwarding = shell, sessions, forwarding
         self.env = {**os.environ, **(env or {})}
+        self.mute = threading.Event()
+        """Set: exec requests are not answered any more."""
+        self.closed = threading.Event()
         self.connections = 0
         self.auths: list[tuple[str, str]] = []
         self.lines: list[bytes] = []
@@ -78,6 +81,7 @@ class Server:
         self.transports.clear()
 
     def close(self) -> None:
+        self.closed.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept(), which would go on in spite of close()
         self._listener.close()
@@ -173,6 +177,8 @@ class _Session(paramiko.ServerInterface):
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self.server.lines.append(command)
+        if self.server.mute.is_set():
+            self.server.closed.wait(30)
         process = subprocess.Popen(
             [*self.server.shell, command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=self.server.env, start_new_session=True,

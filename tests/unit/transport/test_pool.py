@@ -105,6 +105,14 @@ def test_a_jump_host_in_use_is_not_idle(make_server: ServerFactory) -> None:
     assert jump.connections == 1
 
 
+def test_a_jump_host_that_died_while_idle_is_reconnected_to(make_server: ServerFactory, pool: Pool) -> None:
+    jump, first, second = make_server(), make_server(), make_server()
+    for target in (first, second):
+        assert echo(pool.shell(target.endpoint(jump=jump.endpoint()))) == "hello"
+        jump.drop()
+    assert jump.connections == 2
+
+
 @pytest.mark.parametrize("change", ["host_keys", "password", "account", "private_key"])
 def test_a_changed_endpoint_never_finds_the_old_connection(make_server: ServerFactory, pool: Pool, change: str) -> None:
     server = make_server(passwords={"root": "x", "admin": "x"})
@@ -125,6 +133,17 @@ def test_dropping_an_endpoint_ends_what_runs_there(server: Server, pool: Pool) -
     timer.join()
     assert echo(shell) == "hello"
     assert server.connections == 2
+
+
+def test_a_host_that_never_says_that_a_command_began_is_given_up(server: Server) -> None:
+    with Pool(idle=1, timeout=1) as pool:
+        shell = pool.shell(server.endpoint())
+        echo(shell)
+        server.mute.set()
+        started = time.monotonic()
+        with pytest.raises(Unreachable, match="whether it ran is unknown"):
+            echo(shell)
+        assert time.monotonic() - started < 5
 
 
 def test_a_closed_pool_connects_no_more(server: Server) -> None:

@@ -128,7 +128,7 @@ def arguments(owner: User, name: str) -> dict[str, Any]:
     }  # fmt: skip
     pattern = next(each for each in patterns() if each.name == name)
     needed = pattern.pattern.converters
-    return {each: known["pk"][name.split("-")[0]] if each == "pk" else known[each] for each in needed}
+    return {each: known["pk"][name.partition("-")[0]] if each == "pk" else known[each] for each in needed}
 
 
 def cluster() -> int:
@@ -176,23 +176,24 @@ def test_get_never_writes(name: str, people: dict[str, User], django_assert_max_
 
 @pytest.mark.parametrize("name", sorted(set(TABLE) - OWN - INSPECTION))
 def test_an_auditor_changes_nothing(name: str, people: dict[str, User]) -> None:
-    before = AuditEntry.objects.count()
     kwargs = arguments(people["auditor"], name)
     entries = AuditEntry.objects.count()
     response = signed_in(people["auditor"]).post(reverse(name, kwargs=kwargs))
     assert response.status_code in {403, 405}
-    assert AuditEntry.objects.count() == entries > before
+    assert AuditEntry.objects.count() == entries
 
 
-OBJECTS = sorted(name for name in TABLE if name.split("-")[0] in {"image", "snapshot", "vm", "disk", "job", "plan"})
+OWNED = {"image", "snapshot", "vm", "disk", "job", "plan"}
+OBJECTS = sorted(
+    each.name for each in patterns() if each.name and each.pattern.converters and each.name.partition("-")[0] in OWNED
+)
+"""The addresses of things that have an owner."""
 
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_what_is_not_mine_is_not_there(name: str, alice: User, bob: User) -> None:
     kwargs = arguments(alice, name)
-    if not kwargs:
-        pytest.skip("no object in the address")
-    look, act = TABLE[name]
+    look, _ = TABLE[name]
     client = signed_in(bob)
     response = client.get(reverse(name, kwargs=kwargs)) if look else client.post(reverse(name, kwargs=kwargs))
     assert response.status_code == 404
@@ -201,8 +202,6 @@ def test_what_is_not_mine_is_not_there(name: str, alice: User, bob: User) -> Non
 @pytest.mark.parametrize("name", OBJECTS)
 def test_an_unknown_object_looks_the_same_as_a_foreign_one(name: str, alice: User, bob: User) -> None:
     kwargs = arguments(alice, name)
-    if not kwargs:
-        pytest.skip("no object in the address")
     unknown = kwargs | {each: 10**9 for each in kwargs if each == "pk"}
     if "uuid" in kwargs:
         unknown["uuid"] = "00000000-0000-4000-8000-000000000000"

@@ -1,0 +1,132 @@
+"""Hosts that do not answer, do not let us in, are not who they were, or lack what a job needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from datastores.domain.states import HostState
+from datastores.models import AuditEntry, Datastore, Host, Image
+from tests.faults.installation import Installation
+from tests.lab.host import Host as Machine
+
+NEW_KEY = """
+ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/new_key </dev/null
+mv /etc/ssh/new_key /etc/ssh/ssh_host_ed25519_key
+mv /etc/ssh/new_key.pub /etc/ssh/ssh_host_ed25519_key.pub
+systemctl stop ssh
+pkill sshd
+systemctl start ssh
+"""
+
+
+@pytest.fixture
+def stranger(site: Installation) -> Iterator[Machine]:
+    """h3, which the product does not know; whatever it was told of it is forgotten afterwards."""
+    machine = site.machine("h3")
+    yield machine
+    machine.heal()
+    for host in site.rows(Host).filter(address=machine.address):
+        site.press(f"/hosts/{host.pk}/delete/", confirm_name=host.name)
+
+
+def test_a_closed_port_is_told_apart_from_a_host_that_is_silent(site: Installation, stranger: Machine) -> None:
+    host = site.add_host("h3")
+    site.press(
+        f"/hosts/{host.pk}/edit/", name="h3", address=stranger.address, port=2222, account="root", how="stored",
+        credential=host.credential_id,
+    )  # fmt: skip
+    refused = site.refusal(f"/hosts/{host.pk}/scan/")
+    assert "refuses the connection" in refused and "2222" in refused
+    job = site.failed(site.ask(f"/hosts/{host.pk}/onboard/"))
+    assert "refuses the connection" in job.error and "2222" in job.error
+
+
+def test_a_host_whose_cable_is_out_fails_the_job_and_works_when_it_is_in_again(
+    site: Installation, stranger: Machine
+) -> None:
+    host = site.add_host("h3")
+    stranger.cut()
+    job = site.failed(site.ask(f"/hosts/{host.pk}/onboard/"))
+    print(job.error)
+    assert "does not answer within" in job.error and "network is cut" in job.error
+    assert site.fresh(host).state == HostState.UNREACHABLE
+    stranger.heal()
+    site.succeeded(site.ask(f"/jobs/{job.uuid}/retry/"))
+    assert site.fresh(host).state == HostState.READY
+
+
+def test_a_wrong_first_password_is_told_and_the_right_one_is_forgotten_after_its_use(
+    site: Installation, stranger: Machine
+) -> None:
+    host = site.add_host("h3", account="admin1", how="own", private_key="", first_password="not-the-password")
+    job = site.failed(site.ask(f"/hosts/{host.pk}/onboard/"))
+    print(job.error)
+    assert "refused the account admin1 with" in job.error and "its password" in job.error
+    assert "not-the-password" not in site.log(job) + job.error
+    site.press(
+        f"/hosts/{host.pk}/edit/", name="h3", address=stranger.address, port=22, account="admin1", how="own",
+        first_password="admin-pass",
+    )  # fmt: skip
+    site.succeeded(site.ask(f"/jobs/{job.uuid}/retry/"))
+    assert site.rows(Host).filter(pk=host.pk, state=HostState.READY, first_password="").exists()
+
+
+def test_an_account_without_sudo_is_told_so_and_nothing_is_run(site: Installation, stranger: Machine) -> None:
+    host = site.add_host("h3", account="ops", how="own", private_key="", first_password="ops-pass")
+    job = site.failed(site.ask(f"/hosts/{host.pk}/onboard/"))
+    print(job.error)
+    assert "ops may not run commands as root on h3" in job.error and "NOPASSWD" in job.error
+    assert stranger.run(["ls", "/home/ops/.ssh"]).returncode
+
+
+def test_a_changed_host_key_refuses_the_job_and_shuts_the_host_off_until_the_new_key_is_pinned(
+    site: Installation, stranger: Machine
+) -> None:
+    host = site.onboard("h3")
+    stranger.run(["systemd-run", "--collect", "--quiet", "sh", "-c", NEW_KEY], check=True)
+    site.lab.up(3)
+    job = site.failed(site.ask(f"/hosts/{host.pk}/read/"))
+    print(job.error)
+    assert "is pinned. Nothing was sent to it." in job.error
+    assert site.fresh(host).state == HostState.QUARANTINED
+    assert site.rows(AuditEntry).filter(action="host.quarantined", target="h3").count() == 1
+    again = site.failed(site.ask(f"/hosts/{host.pk}/read/"))
+    print(again.error)
+    assert "quarantined" in again.error
+    site.pin(host, stranger.host_key)
+    site.succeeded(site.ask(f"/hosts/{host.pk}/read/"))
+    assert site.fresh(host).state == HostState.READY
+
+
+@contextmanager
+def without(machine: Machine, *tools: str) -> Iterator[None]:
+    for tool in tools:
+        machine.run(["mv", f"/usr/bin/{tool}", f"/usr/bin/{tool}.away"], check=True)
+    try:
+        yield
+    finally:
+        for tool in tools:
+            machine.run(["mv", f"/usr/bin/{tool}.away", f"/usr/bin/{tool}"], check=True)
+
+
+def test_a_missing_qemu_img_fails_the_job_with_its_name(site: Installation, xfs: Datastore) -> None:
+    with without(site.machine("h1"), "qemu-img"):
+        job = site.failed(site.ask("/images/block/", datastore=xfs.pk, name="block", size="1 GiB", format="qcow2"))
+    print(job.error)
+    assert "qemu-img" in job.error
+    site.succeeded(site.ask(f"/jobs/{job.uuid}/retry/"))
+    site.discard(site.rows(Image).get(name="block"))
+
+
+def test_a_host_that_cannot_make_isos_refuses_a_context_and_says_what_to_install(
+    site: Installation, xfs: Datastore
+) -> None:
+    with without(site.machine("h1"), "genisoimage", "mkisofs"):
+        job = site.failed(site.ask("/images/context/", datastore=xfs.pk, name="context", variables="A=1"))
+    print(job.error)
+    assert "Install genisoimage" in job.error
+    site.succeeded(site.ask(f"/jobs/{job.uuid}/retry/"))
+    site.discard(site.rows(Image).get(name="context"))

@@ -1,0 +1,171 @@
+"""Many commands in one round trip, and commands that want root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datastores.domain.errors import AuthenticationFailed, NotConnected, TimedOut, Unreachable
+from datastores.domain.plan import Command, Output, read
+from datastores.transport import batch
+from datastores.transport.pool import Pool
+from datastores.transport.shell import SSHShell
+from tests.unit.transport.conftest import ServerFactory
+from tests.unit.transport.server import Server
+
+SUDO = """#!/bin/sh
+[ "$1 $2" = "-n --" ] || exit 99
+shift 2
+AS=root exec "$@"
+"""
+
+
+@pytest.fixture
+def shell(server: Server, pool: Pool) -> SSHShell:
+    return pool.shell(server.endpoint())
+
+
+def sh(script: str, *words: str, timeout: float = 20.0) -> Command:
+    return Command(("sh", "-c", script, "sh", *words), timeout=timeout)
+
+
+@pytest.fixture
+def with_sudo(make_server: ServerFactory, pool: Pool, tmp_path: Path) -> SSHShell:
+    """An account that is not root, on a host whose ``sudo`` says who it is."""
+    (tmp_path / "sudo").write_text(SUDO)
+    (tmp_path / "sudo").chmod(0o755)
+    server = make_server(env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    return pool.shell(server.endpoint(account="ops"))
+
+
+def sudo_says(directory: Path, text: str, status: int = 1) -> None:
+    (directory / "sudo").write_text(f"#!/bin/sh\necho '{text}' >&2\nexit {status}\n")
+
+
+# ---- many reads
+
+
+def test_many_reads_are_one_round_trip(server: Server, shell: SSHShell) -> None:
+    shell.run_many([read("true")])
+    before = len(server.lines)
+    outputs = shell.run_many([read("echo", str(number)) for number in range(50)])
+    assert [output.stdout for output in outputs] == [f"{number}\n" for number in range(50)]
+    assert len(server.lines) == before + 1
+    assert shell.run_many([]) == []
+
+
+def test_a_read_that_hangs_does_not_take_the_others_with_it(shell: SSHShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "FIRST_TRY", 0.3)
+    outputs = shell.run_many([read("echo", "a"), read("sleep", "30", timeout=0.3), read("echo", "b")])
+    assert [output.exit_status for output in outputs] == [0, 124, 0]
+    assert [output.stdout for output in outputs] == ["a\n", "", "b\n"]
+    assert outputs[1].stderr == "stopped because its 0.3 s were over"
+
+
+def test_more_reads_than_fit_into_one_line(server: Server, shell: SSHShell) -> None:
+    words = ["x" * 50_000 + str(number) for number in range(5)]
+    outputs = shell.run_many([read("echo", word) for word in words])
+    assert [output.stdout.strip() for output in outputs] == words
+
+
+# ---- commands in order, then reads
+
+
+def test_commands_and_reads_are_one_round_trip(server: Server, shell: SSHShell, tmp_path: Path) -> None:
+    shell.run_many([read("true")])
+    before = len(server.lines)
+    path = str(tmp_path / "made")
+    done, found = shell.run_in_order(
+        [Command(("mkdir", path)), Command(("echo", "b"))], [read("stat", "-c", "%F", path)]
+    )
+    assert [output.stdout for output in (*done, *found)] == ["", "b\n", "directory\n"]
+    assert len(server.lines) == before + 1
+
+
+def test_nothing_is_run_after_a_command_that_failed(shell: SSHShell, tmp_path: Path) -> None:
+    never = str(tmp_path / "never")
+    done, found = shell.run_in_order(
+        [Command(("true",)), sh("echo why >&2; exit 3"), Command(("touch", never))], [read("touch", never)]
+    )
+    assert done == [Output(0), Output(3, stderr="why\n")]
+    assert found == []
+    assert not Path(never).exists()
+
+
+def test_a_failed_read_keeps_nobody_from_reading_on(shell: SSHShell) -> None:
+    _, found = shell.run_in_order([Command(("true",))], [read("false"), read("echo", "on")])
+    assert [output.exit_status for output in found] == [1, 0]
+
+
+def test_a_command_in_a_row_has_its_own_deadline(shell: SSHShell) -> None:
+    done, found = shell.run_in_order([Command(("sleep", "30"), timeout=0.3), Command(("true",))], [read("true")])
+    assert [output.exit_status for output in done] == [124]
+    assert "0.3 s were over" in done[0].stderr
+    assert not found
+
+
+def test_a_row_that_was_ended_in_the_middle_is_of_unknown_outcome(shell: SSHShell) -> None:
+    # the second command ends the shell that runs them
+    with pytest.raises(Unreachable, match="how far it got is unknown") as caught:
+        shell.run_in_order([Command(("true",)), sh("kill -9 $(ps -o ppid= -p $PPID)")])
+    assert not isinstance(caught.value, NotConnected)
+
+
+def test_a_row_that_is_too_long_for_one_line_is_run_one_at_a_time(server: Server, shell: SSHShell) -> None:
+    words = ["x" * 50_000 + str(number) for number in range(3)]
+    done, found = shell.run_in_order([Command(("echo", word)) for word in words], [read("echo", "found")])
+    assert [output.stdout.strip() for output in (*done, *found)] == [*words, "found"]
+    done, found = shell.run_in_order([Command(("false", word)) for word in words], [read("echo", "found")])
+    assert ([output.exit_status for output in done], found) == ([1], [])
+
+
+# ---- root
+
+
+def test_root_goes_through_sudo_and_only_root(with_sudo: SSHShell) -> None:
+    who = ("sh", "-c", "echo ${AS-ops}")
+    assert with_sudo.run(Command(who)).stdout == "root\n"
+    assert with_sudo.run(Command(who, root=False)).stdout == "ops\n"
+    outputs = with_sudo.run_many([read(*who), read(*who, root=True), read(*who, root=True), read(*who)])
+    assert [output.stdout.strip() for output in outputs] == ["ops", "root", "root", "ops"]
+
+
+def test_a_deadline_holds_for_root_too(with_sudo: SSHShell) -> None:
+    with pytest.raises(TimedOut):
+        with_sudo.run(Command(("sleep", "30"), timeout=0.3))
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "sudo: a password is required",
+        "sudo: a terminal is required to read the password; either use the -S option",
+        "ops is not in the sudoers file.  This incident will be reported.",
+        "Sorry, user ops is not allowed to execute test as root on h1.",
+        "Sorry, user ops may not run sudo on h1.",
+    ],
+)
+def test_a_refusal_of_sudo_never_passes_for_the_commands_own_status(
+    with_sudo: SSHShell, tmp_path: Path, refusal: str
+) -> None:
+    sudo_says(tmp_path, refusal)
+    test = "test", "-e", "/nowhere"
+    with pytest.raises(AuthenticationFailed, match="may not run commands as root on h1"):
+        with_sudo.run(Command(test))
+    with pytest.raises(AuthenticationFailed, match="NOPASSWD"):
+        with_sudo.run_many([read("true"), read(*test, root=True)])
+    assert with_sudo.run(Command(test, root=False)).exit_status == 1
+
+
+def test_a_host_without_sudo_is_told(with_sudo: SSHShell, tmp_path: Path, server: Server) -> None:
+    (tmp_path / "sudo").unlink()
+    with_sudo.run(Command(("true",), root=False))
+    with pytest.raises(AuthenticationFailed, match="not found"):
+        with_sudo.run(Command(("/bin/true",)))
+
+
+def test_a_warning_of_sudo_is_no_refusal(with_sudo: SSHShell, tmp_path: Path) -> None:
+    warning = "echo 'sudo: unable to resolve host h1: Name or service not known' >&2\n"
+    (tmp_path / "sudo").write_text(SUDO.replace("AS=root", warning + "AS=root"))
+    assert with_sudo.run(Command(("test", "-e", "/nowhere"))).exit_status == 1

@@ -1,0 +1,153 @@
+"""Datastores: the form that is made from a driver, and the lists."""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import StrEnum
+from typing import Any
+
+import pytest
+from django import forms
+
+from datastores.drivers.registry import DRIVERS, make_driver
+from datastores.models import Datastore, Job, User
+from datastores.web.forms.datastores import OptionsForm, option_field
+from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, an_image, signed_in
+
+
+def text_of(response: Any) -> str:
+    text: str = response.content.decode()
+    return text
+
+
+class Colour(StrEnum):
+    RED = "red"
+    GREEN = "green"
+
+
+@pytest.mark.parametrize(
+    ("default", "kind"),
+    [(True, forms.BooleanField), (3, forms.IntegerField), ("x", forms.CharField), (Colour.RED, forms.ChoiceField)],
+)
+def test_a_field_for_each_type_of_option(default: Any, kind: type[forms.Field]) -> None:
+    metadata = {"label": "A label", "help": "Some help."}
+    options = dataclasses.make_dataclass("Options", [("x", Any, dataclasses.field(default=default, metadata=metadata))])
+    field = option_field(dataclasses.fields(options)[0])
+    assert type(field) is kind
+    assert (field.label, field.help_text, field.initial) == ("A label", "Some help.", default)
+
+
+@pytest.mark.parametrize("kind", sorted(DRIVERS))
+def test_every_kind_has_a_form_whose_defaults_are_the_drivers(kind: str) -> None:
+    driver = DRIVERS[kind]
+    unsent = OptionsForm(driver)
+    sent = {f"options-{kind}-{name}": field.initial for name, field in unsent.fields.items() if field.initial}
+    form = OptionsForm(driver, data=sent)
+    assert form.is_valid(), form.errors
+    assert form.options() == {}
+    assert make_driver(kind, host="h1", base="/srv", options=form.options()).options == driver.Options()
+
+
+def new(**fields: Any) -> dict[str, Any]:
+    return {
+        "kind": "xfs", "name": "gold", "type": "image", "base": "/srv/gold", "options-xfs-owner": "oneadmin",
+        "options-xfs-group": "root", "options-xfs-mode": "0660",
+    } | fields  # fmt: skip
+
+
+def test_a_new_datastore_becomes_a_job_and_then_a_plan(admin: User) -> None:
+    storage, other = a_host("storage"), a_host("kvm")
+    sent = new(storage_host=storage.pk, other_hosts=[storage.pk, other.pk], source_directories="/var/tmp\n\n/srv/up\n")
+    response = signed_in(admin).post("/datastores/new/", sent)
+    job = Job.objects.get()
+    assert response.url == f"/jobs/{job.uuid}/"
+    assert job.params["hosts"] == [storage.pk, other.pk]
+    assert job.params["options"]["owner"] == "oneadmin"
+    datastore = Datastore.objects.get()
+    assert datastore.source_directories == ["/var/tmp", "/srv/up"]
+    assert [str(member.host) for member in datastore.members.all()] == ["storage", "kvm"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"base": "srv"}, "must be absolute"),
+        ({"base": "/etc"}, "belongs to the system"),
+        ({"base": "/srv/taken/deeper"}, "overlaps /srv/taken"),
+        ({"options-xfs-mode": "99"}, "mode"),
+        ({"options-xfs-owner": "-R"}, "is not an account name"),
+        ({"source_directories": "/var/tmp\nrelative"}, "must be absolute"),
+        ({"kind": "tape"}, "Select a valid choice"),
+        ({"storage_host": ""}, "This field is required"),
+    ],
+)
+def test_what_is_wrong_is_said_and_what_was_entered_is_kept(admin: User, fields: dict[str, Any], words: str) -> None:
+    host = a_host("storage")
+    a_datastore("taken", base="/srv/taken", hosts=[host])
+    page = text_of(signed_in(admin).post("/datastores/new/", new(**({"storage_host": host.pk} | fields))))
+    assert words in page
+    assert 'value="gold"' in page
+    assert not Job.objects.exists()
+
+
+def test_hosts_that_cannot_be_used_are_no_choice(admin: User) -> None:
+    a_host("good")
+    a_host("resting", maintenance=True)
+    a_host("gone", state="unreachable")
+    page = text_of(signed_in(admin).get("/datastores/new/"))
+    assert ">good</option>" in page
+    assert "resting" not in page
+    assert ">gone" not in page
+
+
+def test_the_options_follow_the_kind(admin: User) -> None:
+    client = signed_in(admin)
+    for kind in DRIVERS:
+        assert f"options-{kind}-" in text_of(client.get("/datastores/options/", {"kind": kind}))
+
+
+def test_every_kind_is_introduced(admin: User) -> None:
+    a_host()
+    page = text_of(signed_in(admin).get("/datastores/new/"))
+    for driver in DRIVERS.values():
+        assert driver.about in page
+
+
+def test_a_list_as_operators_know_it(admin: User) -> None:
+    datastore = a_datastore("gold", kind="qcow2", total=100 * GIB, used=78 * GIB, free=22 * GIB)
+    an_image(admin, datastore=datastore, virtual_size=40 * GIB, real_size=30 * GIB)
+    row = text_of(signed_in(admin).get(f"/datastores/?row={datastore.pk}", headers={"HX-Request": "true"}))
+    for words in ("gold", ">img<", ">fs<", ">qcow2<", "100 GiB", ">22%<", "78 % used, 10 % more promised"):
+        assert words in row, words
+
+
+def test_figures_are_not_multiplied_by_joins(admin: User) -> None:
+    datastore = a_datastore(total=1000 * GIB, used=100 * GIB)
+    images = [an_image(admin, datastore=datastore, virtual_size=10 * GIB, real_size=5 * GIB) for _ in range(3)]
+    for image in images:
+        a_disk(image)
+        a_disk(image)
+    row = text_of(signed_in(admin).get(f"/datastores/?row={datastore.pk}", headers={"HX-Request": "true"}))
+    # 3 * 10 + 6 * 10 GiB promised, 15 of them taken: 75 of 1000
+    assert "10 % used, 8 % more promised" in row
+    assert '<td class="num">3</td>\n</tr>' in row
+
+
+def test_the_page_of_a_datastore(admin: User) -> None:
+    datastore = a_datastore("gold", options={"owner": "oneadmin"})
+    image = an_image(admin, "ubuntu", datastore=datastore)
+    a_disk(image)
+    page = text_of(signed_in(admin).get(f"/datastores/{datastore.pk}/"))
+    for words in ("DS_MAD", "TM_MAD", "LN_TARGET", datastore.base, "ubuntu", "oneadmin", str(datastore.hosts.get())):
+        assert words in page, words
+
+
+def test_deleting_is_planned_first(admin: User) -> None:
+    datastore = a_datastore("gold")
+    client, url = signed_in(admin), f"/datastores/{datastore.pk}/delete/"
+    assert "You see the plan first" in text_of(client.post(url))
+    an_image(admin, datastore=datastore)
+    assert "still holds 1 images" in text_of(client.post(url, {"confirm_name": "gold"}, follow=True))
+    datastore.images.all().delete()
+    client.post(url, {"confirm_name": "gold"})
+    assert Job.objects.get().kind == "datastore.delete"

@@ -1,0 +1,283 @@
+"""Images: what is asked for becomes a job, and what is refused is said where it was asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from datastores.models import AuditEntry, Disk, Image, Job, Snapshot, User, VirtualMachine
+from tests.unit.conftest import GIB, a_datastore, a_disk, a_vm, an_image, signed_in
+
+JSON = {"Accept": "application/json"}
+
+
+def text_of(response: Any) -> str:
+    text: str = response.content.decode()
+    return text
+
+
+def test_registering_becomes_a_job(alice: User, enqueued: list[str], django_capture_on_commit_callbacks: Any) -> None:
+    datastore = a_datastore()
+    sent = {"datastore": datastore.pk, "name": "ubuntu", "source": "/var/tmp/ubuntu.img", "type": "OS", "format": "raw"}
+    with django_capture_on_commit_callbacks(execute=True):
+        response = signed_in(alice).post("/images/register/", sent)
+    job = Job.objects.get()
+    assert response.url == f"/jobs/{job.uuid}/"
+    assert enqueued == [str(job.uuid)]
+    assert (job.kind, job.user, job.address) == ("image.register", alice, "127.0.0.1")
+    image = Image.objects.get()
+    assert (image.name, image.owner, image.state, image.source) == ("ubuntu", alice, "pending", "/var/tmp/ubuntu.img")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("source", "var/tmp/x", "must be absolute"),
+        ("source", "/var/tmp/../etc/shadow", "must not contain"),
+        ("name", "-rf", "begins with a letter or digit"),
+        ("name", "a\u202eb", "invisible or control character"),
+        ("name", "", "This field is required"),
+        ("format", "vmdk", "Select a valid choice"),
+        ("datastore", "999999", "Select a valid choice"),
+    ],
+)
+def test_what_cannot_be_registered_is_said_at_the_field(admin: User, field: str, value: str, words: str) -> None:
+    sent = {"datastore": a_datastore().pk, "name": "n", "source": "/var/tmp/x", "type": "OS"} | {field: value}
+    page = text_of(signed_in(admin).post("/images/register/", sent))
+    assert words in page
+    assert not Job.objects.exists()
+
+
+def test_a_refusal_keeps_what_was_entered(admin: User) -> None:
+    image = an_image(admin, "taken")
+    sent = {"datastore": image.datastore_id, "name": "taken", "source": "/var/tmp/the.img", "type": "OS"}
+    page = text_of(signed_in(admin).post("/images/register/", sent))
+    assert "There is an image taken" in page
+    assert 'value="/var/tmp/the.img"' in page
+    assert not Job.objects.exists()
+
+
+def test_a_data_block_has_its_size_in_bytes(admin: User) -> None:
+    sent = {"datastore": a_datastore().pk, "name": "b", "size": "1.5 GiB", "format": "raw", "filesystem": "ext4"}
+    signed_in(admin).post("/images/block/", sent)
+    assert Image.objects.get().virtual_size == 3 * GIB // 2
+
+
+def test_a_context_disc_has_variables(admin: User) -> None:
+    lines = "HOSTNAME=web-1\n\nPASSWORD = a=b 'c'\n"
+    signed_in(admin).post("/images/context/", {"datastore": a_datastore().pk, "name": "c", "variables": lines})
+    assert Job.objects.get().params["variables"] == {"HOSTNAME": "web-1", "PASSWORD": "a=b 'c'"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [("1A=b", "Line 1 is not KEY=VALUE"), ("A=1\nB", "Line 2"), ("A=1\nA=2", "A is there twice"), ("\n", "required")],
+)
+def test_context_variables_are_checked_line_by_line(admin: User, lines: str, words: str) -> None:
+    sent = {"datastore": a_datastore().pk, "name": "c", "variables": lines}
+    assert words in text_of(signed_in(admin).post("/images/context/", sent))
+    assert not Job.objects.exists()
+
+
+# Disks
+
+
+def test_one_disk_for_a_new_machine(alice: User) -> None:
+    image = an_image(alice)
+    response = signed_in(alice).post(f"/images/{image.pk}/disks/", {"vm_name": "web", "count": 1})
+    disk = Disk.objects.get()
+    assert (disk.vm.name, disk.vm.owner, disk.image, disk.kind) == ("web", alice, image, "clone")
+    assert response.url == Job.objects.get().get_absolute_url()
+
+
+def test_a_program_gets_the_jobs(alice: User) -> None:
+    image = an_image(alice)
+    response = signed_in(alice).post(f"/images/{image.pk}/disks/", {"vm_name": "web", "count": 2}, headers=JSON)
+    assert response.status_code == 202
+    jobs = Job.objects.order_by("pk")
+    assert response.json() == {
+        "jobs": [{"uuid": str(job.uuid), "url": f"/jobs/{job.uuid}/", "disk": job.disk_id} for job in jobs]
+    }
+    assert [vm.name for vm in VirtualMachine.objects.order_by("pk")] == ["web-1", "web-2"]
+
+
+def test_fifty_machines_at_once(alice: User) -> None:
+    image = an_image(alice)
+    response = signed_in(alice).post(f"/images/{image.pk}/disks/", {"vm_name": "w", "count": 50})
+    assert response.url == "/jobs/?kind=disk.create"
+    assert Disk.objects.filter(vm__name="w-50", number=0).exists()
+    assert Job.objects.count() == 50
+
+
+def test_another_disk_for_a_machine_that_is_there(alice: User) -> None:
+    image = an_image(alice)
+    vm = a_disk(image).vm
+    signed_in(alice).post(f"/images/{image.pk}/disks/", {"vm": vm.pk, "count": 1})
+    assert [disk.number for disk in vm.disks.all()] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        ({"count": 1}, "Name a new virtual machine, or choose one"),
+        ({"count": 0, "vm_name": "a"}, "greater than or equal to 1"),
+        ({"count": 1001, "vm_name": "a"}, "less than or equal to 1000"),
+        ({"count": 2, "vm_name": "a" * 127}, "longer than 128 characters"),
+        ({"count": 3, "vm_name": "taken"}, "with these names already: taken-2"),
+        ({"count": 1, "vm_name": "taken-2"}, "with these names already: taken-2"),
+    ],
+)
+def test_disks_that_cannot_be_made(alice: User, sent: dict[str, Any], words: str) -> None:
+    image = an_image(alice)
+    a_vm(alice, "taken-2")
+    client = signed_in(alice)
+    assert words in text_of(client.post(f"/images/{image.pk}/disks/", sent))
+    refused = client.post(f"/images/{image.pk}/disks/", sent, headers=JSON)
+    assert refused.status_code in {400, 409}
+    assert words in refused.json()["error"]
+    assert not Job.objects.exists()
+    assert VirtualMachine.objects.count() == 1
+
+
+def test_a_persistent_image_serves_one_machine(alice: User) -> None:
+    image = an_image(alice, persistent=True)
+    response = signed_in(alice).post(f"/images/{image.pk}/disks/", {"vm_name": "a", "count": 2}, headers=JSON)
+    assert response.status_code == 409
+    assert "one VM at a time" in response.json()["error"]
+
+
+def test_a_machine_of_somebody_else_is_no_choice(alice: User, bob: User) -> None:
+    image, foreign = an_image(alice), a_vm(bob)
+    response = signed_in(alice).post(f"/images/{image.pk}/disks/", {"vm": foreign.pk, "count": 1}, headers=JSON)
+    assert response.status_code == 400
+    assert not Disk.objects.exists()
+
+
+def test_asking_for_one_disk_takes_few_queries(alice: User, django_assert_max_num_queries: Any) -> None:
+    image, client = an_image(alice), signed_in(alice)
+    with django_assert_max_num_queries(40):
+        response = client.post(f"/images/{image.pk}/disks/", {"vm_name": "a", "count": 1}, headers=JSON)
+    assert response.status_code == 202
+
+
+# Changes
+
+
+def test_two_people_do_not_overwrite_each_other(admin: User, operator: User) -> None:
+    image = an_image(admin, "old")
+    seen = {"version": image.version}
+    signed_in(admin).post(f"/images/{image.pk}/rename/", {"name": "first", **seen})
+    page = text_of(signed_in(operator).post(f"/images/{image.pk}/rename/", {"name": "second", **seen}))
+    image.refresh_from_db()
+    assert image.name == "first"
+    assert "was changed by somebody else meanwhile" in page
+    assert 'value="second"' in page
+
+
+def test_making_an_image_persistent_is_audited(alice: User) -> None:
+    image = an_image(alice)
+    signed_in(alice).post(f"/images/{image.pk}/persistent/", {"on": "1", "version": 0})
+    image.refresh_from_db()
+    assert image.persistent
+    entry = AuditEntry.objects.get(action="image.persistent")
+    assert (entry.actor_name, entry.detail) == ("alice", {"before": False, "after": True})
+
+
+def test_an_image_in_use_does_not_become_persistent(alice: User) -> None:
+    image = an_image(alice)
+    a_disk(image, a_vm(alice, "web"))
+    response = signed_in(alice).post(f"/images/{image.pk}/persistent/", {"on": "1", "version": 0}, follow=True)
+    assert "is used by web" in text_of(response)
+    assert response.redirect_chain == [(f"/images/{image.pk}/", 302)]
+
+
+def test_deleting_needs_the_typed_name(alice: User) -> None:
+    image, client = an_image(alice, "golden"), signed_in(alice)
+    page = text_of(client.post(f"/images/{image.pk}/delete/"))
+    assert "golden" in page
+    assert "confirm_name" in page
+    assert "That is not the name" in text_of(client.post(f"/images/{image.pk}/delete/", {"confirm_name": "x"}))
+    assert not Job.objects.exists()
+    client.post(f"/images/{image.pk}/delete/", {"confirm_name": "golden"})
+    assert Job.objects.get().kind == "image.delete"
+
+
+def test_an_image_that_is_needed_is_not_deleted_and_says_by_whom(alice: User) -> None:
+    image = an_image(alice, persistent=True)
+    a_disk(image, a_vm(alice, "database"), kind="link")
+    response = signed_in(alice).post(f"/images/{image.pk}/delete/", {"confirm_name": image.name}, follow=True)
+    assert "needed by: VM database" in text_of(response)
+    assert not Job.objects.exists()
+
+
+def test_what_depends_on_an_image_is_a_tree(alice: User, bob: User) -> None:
+    image = an_image(alice, "master")
+    overlay = an_image(alice, "child", parent=image)
+    a_disk(overlay, a_vm(alice, "the-machine"))
+    an_image(bob, "secret-of-bob", parent=image)
+    tree = text_of(signed_in(alice).get(f"/images/{image.pk}/")).split('class="tree"')[1].split("It cannot be")[0]
+    assert tree.index("master") < tree.index("child") < tree.index("the-machine")
+    assert "secret-of-bob" not in tree
+    assert "1 image of other people" in tree
+
+
+def test_a_clone_is_made_of_what_one_may_see(alice: User) -> None:
+    image = an_image(alice)
+    signed_in(alice).post(f"/images/{image.pk}/clone/", {"name": "copy", "source": "999"})
+    assert Job.objects.get().params == {"name": "copy", "source": image.pk}
+
+
+def test_shrinking_is_refused_at_the_form(alice: User) -> None:
+    image = an_image(alice)
+    page = text_of(signed_in(alice).post(f"/images/{image.pk}/resize/", {"size": "1 GiB"}))
+    assert "can only grow" in page
+    assert 'value="1 GiB"' in page
+
+
+def test_growing_and_the_checksum_become_jobs(alice: User) -> None:
+    image = an_image(alice)
+    signed_in(alice).post(f"/images/{image.pk}/resize/", {"size": "30 GiB"})
+    assert Job.objects.get().params == {"size": 30 * GIB}
+    other = an_image(alice)
+    signed_in(alice).post(f"/images/{other.pk}/checksum/")
+    assert Job.objects.filter(kind="image.checksum", image=other).exists()
+
+
+def test_moving_offers_other_datastores_only(alice: User) -> None:
+    image = an_image(alice, datastore=a_datastore("here"))
+    there = a_datastore("there", hosts=[image.datastore.hosts.get()])
+    a_datastore("system", type="system")
+    page = text_of(signed_in(alice).get(f"/images/{image.pk}/"))
+    choices = page.split("To datastore")[1].split("</select>")[0]
+    assert "there" in choices
+    assert "here</option>" not in choices.replace("there</option>", "")
+    assert "system" not in choices
+    signed_in(alice).post(f"/images/{image.pk}/move/", {"datastore": there.pk})
+    assert Job.objects.get().datastore == there
+
+
+def test_snapshots(alice: User) -> None:
+    image, client = an_image(alice), signed_in(alice)
+    client.post(f"/images/{image.pk}/snapshots/", {"name": "before update"})
+    assert Job.objects.get().title == f"Take snapshot before update of {image.name}"
+    other = an_image(alice)
+    snapshot = Snapshot.objects.create(image=other, name="gold", state="ready")
+    url = f"/images/{other.pk}/snapshots/{snapshot.pk}/revert/"
+    assert "What was written since then is lost" in text_of(client.post(url))
+    client.post(url, {"confirm_name": "gold"})
+    assert Job.objects.filter(kind="snapshot.revert", snapshot=snapshot).exists()
+    assert client.post(f"/images/{image.pk}/snapshots/{snapshot.pk}/delete/").status_code == 404
+
+
+def test_a_kind_without_snapshots_offers_none(alice: User) -> None:
+    image = an_image(alice, format="raw", datastore=a_datastore(kind="shared"))
+    assert "Take snapshot" not in text_of(signed_in(alice).get(f"/images/{image.pk}/"))
+
+
+def test_names_are_text_and_never_markup(admin: User) -> None:
+    image = an_image(admin, "<img src=x onerror=alert(1)>", source="</script><script>alert(1)</script>")
+    for path in ("/images/", f"/images/{image.pk}/", "/find/?q=img"):
+        page = text_of(signed_in(admin).get(path))
+        assert "<img src=x" not in page
+        assert "<script>alert" not in page

@@ -1,0 +1,247 @@
+"""The page of a job, what can be done to it, and its plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from datastores.domain.plan import Action, Change, Command, Detached, WriteFile
+from datastores.domain.states import EventKind, JobState, StepState
+from datastores.jobs.codec import encode_action, encode_change
+from datastores.models import AuditEntry, Job, Lease, User
+from datastores.web.plans import as_shell, plan_view
+from tests.unit.conftest import a_datastore, a_job, a_step, an_image, signed_in, write_log
+
+
+def text_of(response: Any) -> str:
+    text: str = response.content.decode()
+    return text
+
+
+EXPORT = WriteFile("/etc/exports.d/a b.exports", "/srv 10.0.0.0/24(rw)\n", "/srv 10.0.0.0/24 (rw)\n", mode="0640")
+RELOAD = Command(("exportfs", "-r"))
+MOUNT = Command(("mount", "--", "nfs:/srv", "/mnt/it's"))
+
+
+@pytest.fixture
+def planned(admin: User) -> Job:
+    """A plan for two hosts that waits for approval."""
+    job = a_job(admin, "datastore.create", state=JobState.AWAITING, datastore=a_datastore(state="pending"))
+    actions = (Action(EXPORT, EXPORT.undo), Action(RELOAD))
+    change = Change("export it", actions, "The blank gave it to everybody.")
+    a_step(job, "/srv is exported", "nfs", change=encode_change(change))
+    a_step(job, "nfs-common is installed", "kvm")
+    a_step(job, "group cloud has gid 1001", "kvm")
+    a_step(job, "it is mounted", "kvm", change=encode_change(Change("mount", (Action(Detached(MOUNT), MOUNT),))))
+    return job
+
+
+def test_the_plan_is_told_host_by_host(admin: User, planned: Job) -> None:
+    view = plan_view(planned)
+    assert [(host.host, len(host.changes), host.already) for host in view.hosts] == [
+        ("nfs", 1, []),
+        ("kvm", 1, ["nfs-common is installed", "group cloud has gid 1001"]),
+    ]
+    assert (view.changes, view.already, view.refused, view.recorded) == (2, 2, 0, False)
+    export = view.hosts[0].changes[0]
+    assert export.undo == "can be undone in part"
+    assert view.hosts[1].changes[0].undo == "can be undone"
+    assert [tone for tone, _ in export.operations[0].diff] == ["c", "c", "c", "r", "a"]
+
+
+def test_the_plan_page_shows_the_exact_commands(admin: User, planned: Job) -> None:
+    page = text_of(signed_in(admin).get(f"/jobs/{planned.uuid}/plan/"))
+    for words in ("Apply 2 changes", "exportfs -r", "mount -- nfs:/srv", "nfs-common is installed; group cloud",
+                  "The blank gave it to everybody.", '<span class="a">+/srv 10.0.0.0/24(rw)</span>'):  # fmt: skip
+        assert words in page, words
+
+
+def test_the_plan_as_shell_can_be_run(admin: User, planned: Job) -> None:
+    shell = as_shell(plan_view(planned))
+    assert "# nfs: /srv is exported\npatch -- '/etc/exports.d/a b.exports' <<'END'\n---" in shell
+    assert "chmod 0640 -- '/etc/exports.d/a b.exports'\nexportfs -r\n" in shell
+    assert """mount -- nfs:/srv '/mnt/it'"'"'s'\n""" in shell
+
+
+def test_a_secret_is_not_in_the_plan(admin: User) -> None:
+    job = a_job(admin, "datastore.create", state=JobState.AWAITING)
+    secret = Command(("chpasswd",), stdin="root:hunter2", secret=True)
+    a_step(job, "password", change=encode_change(Change("set", (Action(secret),))))
+    page = text_of(signed_in(admin).get(f"/jobs/{job.uuid}/plan/"))
+    assert "hunter2" not in page
+    assert "reads a secret" in page
+    assert "cannot be undone" in page
+
+
+def test_a_refused_step_stops_the_plan(admin: User, planned: Job) -> None:
+    a_step(planned, "uid 1001 is free", "kvm", refused="1001 belongs to games.")
+    page = text_of(signed_in(admin).get(f"/jobs/{planned.uuid}/plan/"))
+    assert "1001 belongs to games." in page
+    assert "Apply" not in page
+    response = signed_in(admin).post(f"/jobs/{planned.uuid}/approve/", follow=True)
+    assert "A step of this plan is refused" in text_of(response)
+    planned.refresh_from_db()
+    assert planned.state == JobState.AWAITING
+
+
+def test_approving_hands_the_job_over(admin: User, planned: Job, enqueued: list[str],
+                                      django_capture_on_commit_callbacks: Any) -> None:  # fmt: skip
+    with django_capture_on_commit_callbacks(execute=True):
+        response = signed_in(admin).post(f"/jobs/{planned.uuid}/approve/")
+    assert response.url == f"/jobs/{planned.uuid}/"
+    planned.refresh_from_db()
+    assert (planned.state, planned.approved_by) == (JobState.QUEUED, admin)
+    assert enqueued == [str(planned.uuid)]
+    again = signed_in(admin).post(f"/jobs/{planned.uuid}/approve/", headers={"Accept": "application/json"})
+    assert again.status_code == 409
+
+
+def test_an_operator_does_not_approve_a_datastore(operator: User, planned: Job) -> None:
+    response = signed_in(operator).post(f"/jobs/{planned.uuid}/approve/", follow=True)
+    assert "the role operator may not do that" in text_of(response)
+    assert "Apply" not in text_of(signed_in(operator).get(f"/jobs/{planned.uuid}/plan/"))
+
+
+def test_planning_again_and_discarding(admin: User, planned: Job) -> None:
+    signed_in(admin).post(f"/jobs/{planned.uuid}/plan-again/")
+    planned.refresh_from_db()
+    assert planned.state == JobState.QUEUED
+    Job.objects.filter(pk=planned.pk).update(state=JobState.AWAITING)
+    signed_in(admin).post(f"/jobs/{planned.uuid}/cancel/")
+    planned.refresh_from_db()
+    assert planned.state == JobState.CANCELLED
+
+
+def test_a_job_without_approval_shows_what_it_did(admin: User) -> None:
+    job = a_job(admin)
+    a_step(job, "it is there", state=StepState.UNCHANGED)
+    a_step(job, "it is mounted", state=StepState.CHANGED)
+    data = {"action": 0, **encode_action(Action(MOUNT, RELOAD))}
+    write_log(job, "$ mount", kind=EventKind.ACTION_STARTED, step=1, data=data)
+    view = plan_view(job)
+    assert view.recorded
+    assert (view.changes, view.already) == (1, 1)
+    assert view.hosts[0].changes[0].operations[0].line.startswith("mount -- nfs:/srv")
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "there", "absent"),
+    [
+        (JobState.QUEUED, "image.clone", ["Cancel"], ["Undo what", "Resume", "Retry", "Try again"]),
+        (JobState.RUNNING, "image.clone", ["Cancel and undo"], ["Undo what", "Resume", "Try again"]),
+        (JobState.AWAITING, "datastore.create", ["Look at the plan", "Cancel"], ["Resume", "Try again"]),
+        (JobState.SUCCEEDED, "image.clone", ["Undo what it did"], ["Cancel", "Resume", "Try again"]),
+        (JobState.SUCCEEDED, "image.checksum", [], ["Undo what", "Cancel", "Resume", "Try again"]),
+        (JobState.FAILED, "image.clone", ["Try again"], ["Undo what", "Cancel", "Resume"]),
+        (JobState.INTERRUPTED, "image.clone", ["Resume", "Undo what it did", "Cancel"], ["Try again"]),
+    ],
+)
+def test_only_what_is_possible_is_offered(
+    admin: User, state: str, kind: str, there: list[str], absent: list[str]
+) -> None:
+    job = a_job(admin, kind, state=state, title="J")
+    page = text_of(signed_in(admin).get(f"/jobs/{job.uuid}/")).split("<main")[1]
+    buttons = [part.split("</button")[0] for part in page.split("<button")[1:]]
+    buttons += [part.split("</a")[0] for part in page.split('<a class="btn')[1:]]
+    assert all(any(words in button for button in buttons) for words in there)
+    assert not any(words in button for button in buttons for words in absent)
+
+
+def test_an_auditor_is_offered_nothing(auditor: User, admin: User) -> None:
+    job = a_job(admin, "image.clone", state=JobState.FAILED)
+    assert "Try again" not in text_of(signed_in(auditor).get(f"/jobs/{job.uuid}/"))
+
+
+def test_a_failed_job_says_what_happened_what_was_left_and_what_to_do(admin: User) -> None:
+    job = a_job(admin, "image.clone", state=JobState.FAILED, error="No space left on h1.")
+    a_step(job, "the copy is there", state=StepState.KEPT)
+    write_log(job, "$ cp", kind=EventKind.ACTION_STARTED, step=0, data=None)
+    page = text_of(signed_in(admin).get(f"/jobs/{job.uuid}/"))
+    for words in ("No space left on h1.", "1 kept", "the copy is there", "then retry", "Retry from the failed step"):
+        assert words in page, words
+
+
+def test_a_failed_job_that_did_nothing_says_so(admin: User) -> None:
+    job = a_job(admin, state=JobState.FAILED, error="unreachable")
+    assert "Nothing was changed on any host" in text_of(signed_in(admin).get(f"/jobs/{job.uuid}/"))
+
+
+def test_retrying_needs_what_the_job_is_about(admin: User) -> None:
+    image = an_image(admin)
+    job = a_job(admin, "image.checksum", state=JobState.FAILED, image=image)
+    signed_in(admin).post(f"/jobs/{job.uuid}/retry/")
+    job.refresh_from_db()
+    assert job.state == JobState.QUEUED
+    gone = a_job(admin, "image.checksum", state=JobState.FAILED)
+    response = signed_in(admin).post(f"/jobs/{gone.uuid}/retry/", follow=True)
+    assert "is gone" in text_of(response)
+
+
+def test_cancelling_is_a_request_while_a_worker_has_the_job(admin: User) -> None:
+    job = a_job(admin, "image.clone", state=JobState.RUNNING)
+    signed_in(admin).post(f"/jobs/{job.uuid}/cancel/")
+    job.refresh_from_db()
+    assert job.state == JobState.RUNNING
+    assert job.cancel_requested_at
+    page = text_of(signed_in(admin).get(f"/jobs/{job.uuid}/"))
+    assert "Asked to stop" in page
+    assert AuditEntry.objects.filter(action="image.clone.cancel").exists()
+
+
+def test_a_job_that_waits_says_for_which(admin: User) -> None:
+    holder = a_job(admin, state=JobState.RUNNING, title="Copy gold")
+    waiting = a_job(admin, state=JobState.QUEUED)
+    Lease.objects.create(job=holder, resource="image:1", exclusive=False)
+    Lease.objects.create(job=waiting, resource="image:1", exclusive=True, granted=False)
+    page = text_of(signed_in(admin).get(f"/jobs/{waiting.uuid}/"))
+    assert "waits until" in page
+    assert "Copy gold" in page
+
+
+def test_parts_of_the_page_for_htmx(admin: User) -> None:
+    job = a_job(admin, "image.clone", state=JobState.RUNNING)
+    a_step(job, "a clone is there")
+    client = signed_in(admin)
+    for part, words in (("lanes", "a clone is there"), ("acts", "Cancel and undo"), ("state", "data-job-refresh")):
+        text = text_of(client.get(f"/jobs/{job.uuid}/?part={part}", headers={"HX-Request": "true"}))
+        assert words in text
+        assert "<html" not in text
+
+
+def test_an_ended_job_opens_no_socket(admin: User) -> None:
+    running, ended = a_job(admin, state=JobState.RUNNING), a_job(admin)
+    client = signed_in(admin)
+    assert f'data-socket-url="/ws/jobs/{running.uuid}/"' in text_of(client.get(f"/jobs/{running.uuid}/"))
+    assert "data-socket-url" not in text_of(client.get(f"/jobs/{ended.uuid}/"))
+
+
+def test_a_job_of_a_kind_that_is_no_more_can_be_read(admin: User) -> None:
+    job = a_job(admin, "vm.evaporate", state=JobState.FAILED)
+    assert signed_in(admin).get(f"/jobs/{job.uuid}/").status_code == 200
+    assert signed_in(admin).get("/jobs/").status_code == 200
+
+
+def test_the_list_is_filtered_by_its_address(admin: User) -> None:
+    a_job(admin, "image.clone", title="Clone gold", state=JobState.FAILED)
+    a_job(admin, "disk.create", title="Clone silver")
+    client = signed_in(admin)
+    for query, found, missing in (
+        ("state=failed", "Clone gold", "Clone silver"),
+        ("kind=disk.create", "Clone silver", "Clone gold"),
+        ("q=SILVER clone", "Clone silver", "Clone gold"),
+        ("state=nonsense&q=gold", "Clone gold", "Clone silver"),
+    ):
+        page = text_of(client.get(f"/jobs/?{query}"))
+        assert found in page, query
+        assert missing not in page, query
+
+
+def test_a_row_of_the_list_is_read_anew_and_goes_with_its_job(admin: User) -> None:
+    job = a_job(admin, title="Clone gold")
+    client = signed_in(admin)
+    row = text_of(client.get(f"/jobs/?row={job.pk}", headers={"HX-Request": "true"}))
+    assert row.startswith("<tr")
+    assert "Clone gold" in row
+    Job.objects.all().delete()
+    assert text_of(client.get(f"/jobs/?row={job.pk}", headers={"HX-Request": "true"})).strip() == ""
