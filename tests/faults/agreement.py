@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections import defaultdict
 
 from datastores.domain.states import ENDED, JobState, ObjectState
 from datastores.models import AuditEntry, Datastore, Disk, Image, Job, Lease
 from datastores.models.audit import verify
 from datastores.services.placing import disk_volume, driver_of, image_volume
-from tests.faults.installation import Installation
+from tests.faults.installation import Installation, wait_for
 from tests.lab.host import Host
 
 UNITS = "/var/lib/cloudstore/jobs"
@@ -16,13 +17,14 @@ RESTING = (ObjectState.READY, ObjectState.ERROR, ObjectState.IN_USE)
 
 
 def disagreements(site: Installation) -> list[str]:
-    """Return in words everything that is not as it should be."""
+    """Return in words everything that is not as it should be, once the schedule's own jobs have ended."""
+    wait_for(lambda: not site.rows(Job).filter(user=None, ended_at=None).exists(), "the schedule's jobs end")
     return [*_jobs(site), *_rows(site), *_audit(site), *_files(site), *_units(site)]
 
 
 def _jobs(site: Installation) -> list[str]:
     at_rest = {*ENDED, JobState.AWAITING}
-    open_jobs = [f"{job} is {job.state}" for job in site.rows(Job) if job.state not in at_rest]
+    open_jobs = [f"{job} is {job.state}" for job in site.rows(Job).exclude(state__in=at_rest)]
     ended = site.rows(Lease).filter(job__ended_at__isnull=False)
     return open_jobs + [f"a lease is left: {lease}" for lease in ended]
 
@@ -81,12 +83,16 @@ def _wanted(site: Installation, datastore: Datastore) -> dict[str, int | None]:
 
 def files_below(machine: Host, *directories: str) -> dict[str, int]:
     """Return size by path of everything below the directories but directories that hold something."""
-    listed = machine.run(
-        ["find", *directories, "-mindepth", "1", "(", "!", "-type", "d", "-o", "-empty", ")", "-printf", r"%s %p\0"],
-        check=True,
-    )
-    records = [record.split(" ", 1) for record in listed.stdout.split("\0")[:-1]]
+    pick = ("-mindepth", "1", "(", "!", "-type", "d", "-o", "-empty", ")", "-printf", r"%s %p\0")
+    records = [record.split(" ", 1) for record in inside(machine, "find", *directories, *pick).split("\0")[:-1]]
     return {path: int(size) for size, path in records}
+
+
+def inside(machine: Host, *argv: str) -> str:
+    """Return what a command prints inside a host. In its namespaces, without SSH: it is asked after every test."""
+    [first] = (machine.cgroup / "init.scope/cgroup.procs").read_text().split()[:1]
+    enter = ("nsenter", f"--target={first}", "--mount", "--pid", "--")
+    return subprocess.run([*enter, *argv], capture_output=True, text=True, check=True, timeout=30).stdout
 
 
 def _units(site: Installation) -> list[str]:
@@ -94,10 +100,11 @@ def _units(site: Installation) -> list[str]:
     ended = [f"cloudstore-{job.uuid.hex[:12]}" for job in site.rows(Job).filter(ended_at__isnull=False)]
     wrong = []
     for machine in site.lab.hosts():
-        if not machine.running or machine.is_cut:
-            continue
-        listed = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "cloudstore-*"]
-        said = machine.run(["sh", "-c", f"{' '.join(listed)}; ls {UNITS} 2>/dev/null; pgrep -fa '[.]part'"]).stdout
-        wrong += [f"{line} is left on {machine.name}" for line in said.splitlines() if any(map(line.__contains__, ended))]
-        wrong += [f"a process is left on {machine.name}: {line}" for line in said.splitlines() if ".part" in line]
+        if machine.running:
+            units = inside(machine, "systemctl", "list-units", "--all", "--plain", "--no-legend", "cloudstore-*")
+            logs = inside(machine, "find", "/var/lib", "-path", f"{UNITS}/*")
+            left = [line for line in (units + logs).splitlines() if any(name in line for name in ended)]
+            processes = inside(machine, "ps", "-eo", "args")
+            left += [line for line in processes.splitlines() if ".part" in line]
+            wrong += [f"{line} is left on {machine.name}" for line in left]
     return wrong
