@@ -6,10 +6,10 @@ import argparse
 import sys
 
 from bench.alone import Alone
-from bench.figures import Figure, store, table
+from bench.figures import Figure, describe_machine, store, table
 from bench.site import Site, installation
 
-LIMITS = {"idle": 240, "clone": 900, "burst": 600, "log": 600, "viewers": 900, "role": 1500}
+LIMITS = {"clone": 900, "burst": 600, "log": 600, "viewers": 900, "role": 1800, "idle": 240}
 """Every benchmark, with the seconds it may take."""
 
 
@@ -28,7 +28,8 @@ def main() -> int:
 
 def run(name: str, *, quick: bool) -> bool:
     """Run one benchmark on an installation of its own, and keep its figures at once."""
-    print(f"\n{name}", flush=True)
+    machine = describe_machine()
+    print(f"\n{name}: {machine}", flush=True)
     try:
         figures = measure(name, quick=quick)
     except (RuntimeError, TimeoutError) as error:
@@ -36,7 +37,7 @@ def run(name: str, *, quick: bool) -> bool:
         return False
     print(table(figures), flush=True)
     if not quick:
-        store({name: figures})
+        store(name, figures, on=machine, order=list(LIMITS))
     return True
 
 

@@ -60,14 +60,11 @@ def stored() -> list[dict[str, Any]]:
     return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
 
 
-def store(measured: dict[str, list[Figure]]) -> None:
-    """Replace the rows of the benchmarks that ran, keep the others, and write the page anew from all of them."""
-    machine = describe_machine()
-    kept = [row for row in stored() if row["benchmark"] not in measured]
-    fresh = [
-        {**figure.row(), "benchmark": name, "on": machine} for name, figures in measured.items() for figure in figures
-    ]
-    rows = kept + fresh
+def store(benchmark: str, figures: Sequence[Figure], *, on: str, order: Sequence[str]) -> None:
+    """Replace the rows of one benchmark, keep those of the others, and write the page anew from all of them."""
+    kept = [row for row in stored() if row["benchmark"] != benchmark]
+    fresh = [{**figure.row(), "benchmark": benchmark, "on": on} for figure in figures]
+    rows = sorted(kept + fresh, key=lambda row: order.index(row["benchmark"]))
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
     PAGE.write_text(page(rows))
 
@@ -87,7 +84,7 @@ def describe_machine() -> str:
     )
     return (
         f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC; {len(cpu)} x {cpu[0]}, {memory:.0f} GiB; {debian}, "
-        f"Linux {platform.release()}, Python {platform.python_version()}; load {os.getloadavg()[0]:.2f}"
+        f"Linux {platform.release()}, Python {platform.python_version()}; load before it {os.getloadavg()[0]:.2f}"
     )
 
 

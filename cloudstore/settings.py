@@ -20,7 +20,7 @@ SECRET_KEY = secret("CLOUDSTORE_SECRET_KEY") or generated(DATA_DIR / "secret_key
 SECRET_KEYS = (secret("CLOUDSTORE_SECRET_KEYS") or generated(DATA_DIR / "secret_keys", fernet=True)).split()
 """Fernet keys for secrets at rest, the current one first."""
 ALLOWED_HOSTS = env.list("CLOUDSTORE_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CLOUDSTORE_ORIGINS", [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CLOUDSTORE_ORIGINS", [])
 HTTPS = env.bool("CLOUDSTORE_HTTPS", False)
 
 INSTALLED_APPS = [

@@ -15,6 +15,6 @@ __all__ = ["debian11", "debian13", "host_factory", "lab"]
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: Any, django_db_blocker: Any) -> None:
-    """Take the append-only triggers away: emptying the tables between tests is a DELETE. Their own test puts them back."""
+    """Take the append-only triggers away: emptying the tables between tests is a DELETE."""
     with django_db_blocker.unblock():
         audit_guard.remove(connection)

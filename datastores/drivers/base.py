@@ -16,6 +16,7 @@ from datastores.domain.plan import AnyStep, Shell
 from datastores.domain.values import is_below
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.hosts.blocks import Filesystem
+from datastores.hosts.contexts import ContextFile, Variable
 from datastores.hosts.copies import AS_SOURCE, Ownership
 from datastores.hosts.parsing import canonical_path
 
@@ -113,6 +114,10 @@ class StorageDriver(ABC):
     @abstractmethod
     def create(self, volume: Volume, filesystem: Filesystem = Filesystem.NONE) -> Steps:
         """Make an empty disk of ``volume.virtual_size`` bytes."""
+
+    @abstractmethod
+    def context(self, path: str, variables: tuple[Variable, ...], files: tuple[ContextFile, ...] = ()) -> Steps:
+        """Make a context CD at ``path``, from which a VM reads variables and files when it boots."""
 
     @abstractmethod
     def delete(self, volume: Volume) -> Steps:

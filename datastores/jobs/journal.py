@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from datastores.domain.errors import StalePlan
 from datastores.domain.plan import AnyStep, Change
@@ -21,11 +22,12 @@ def journal_of(job: Job) -> Journal:
     started: dict[tuple[int, int], Undoable] = {}
     done: dict[tuple[int, int], Undoable] = {}
     for event in JobEvent.objects.filter(job=job, kind__in=kinds).exclude(data=None).order_by("seq"):
-        key = (event.step, event.data["action"])
+        data: dict[str, Any] = event.data or {}
+        key = (event.step or 0, data["action"])
         if event.kind == EventKind.ACTION_STARTED:
-            undo = event.data["undo"]
+            undo = data["undo"]
             command = codec.decode_command(undo) if undo else None
-            started[key] = Undoable(*key, event.host, command, event.data["scratch"], event.data["final"])
+            started[key] = Undoable(*key, event.host, command, data["scratch"], data["final"])
         elif event.kind == EventKind.ACTION_DONE:
             done[key] = started.pop(key)
         elif event.kind == EventKind.ACTION_FAILED:

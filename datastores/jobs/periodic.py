@@ -8,6 +8,7 @@ from collections.abc import Callable
 import django_rq
 from django.conf import settings
 from django_rq.cron import DjangoCronScheduler
+from rq.cron import CronJob
 from rq.exceptions import DuplicateJobError
 from rq.utils import now
 
@@ -68,14 +69,14 @@ class Schedule(DjangoCronScheduler):
     def _install_signal_handlers(self) -> None:
         """It runs in a thread; signals belong to the main one."""
 
-    def enqueue_jobs(self) -> list[object]:
+    def enqueue_jobs(self) -> list[CronJob]:
         due = [job for job in self.get_jobs() if job.should_run()]
         for job in due:
             queue = django_rq.get_queue(job.queue_name)
             try:
-                queue.enqueue(job.func, job_id=f"schedule-{job.func.__name__}", unique=True, result_ttl=0)
+                queue.enqueue(job.func_name, job_id=f"schedule-{job.func_name}", unique=True, result_ttl=0)
             except DuplicateJobError:
-                logger.info("%s is still waiting or at work", job.func.__name__)
+                logger.info("%s is still waiting or at work", job.func_name)
             job.set_enqueue_time(now())
         return due
 

@@ -68,7 +68,7 @@ def eta(job: Job, steps: Sequence[JobStep]) -> float | None:
     moving = [step for step in steps if step.state == StepState.RUNNING and step.bytes_total and step.started_at]
     left = 0.0
     for step in moving:
-        seconds = (timezone.now() - step.started_at).total_seconds()
+        seconds = (timezone.now() - (step.started_at or timezone.now())).total_seconds()
         if not step.bytes_done or seconds < 1:
             return None
         left = max(left, (step.bytes_total - step.bytes_done) * seconds / step.bytes_done)

@@ -66,7 +66,7 @@ def work(slot: Slot) -> None:
     workers = [worker_for(names) for names in slot if names != SCHEDULE]
     loops: list[Callable[[], object]] = [
         lambda worker=worker: worker.work(logging_level="WARNING") for worker in workers
-    ]  # type: ignore[misc]
+    ]
     loops += [run_schedule] * (SCHEDULE in slot)
 
     def run(loop: Callable[[], object]) -> None:

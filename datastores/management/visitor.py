@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 CSRF = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
@@ -63,10 +64,11 @@ class Visitor:
     def socket(self, path: str) -> ClientConnection:
         """Open a websocket with this visitor's session."""
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        origin = Origin(f"http://{self.host}")
+        headers = {"Cookie": cookie}
         return connect(
-            f"ws://{self.host}{path}", origin=f"http://{self.host}", additional_headers={"Cookie": cookie},  # type: ignore[arg-type]
-            compression=None, max_size=None,
-        )  # fmt: skip
+            f"ws://{self.host}{path}", origin=origin, additional_headers=headers, compression=None, max_size=None
+        )
 
     def clone(self, feed: ClientConnection, image: int, **fields: Any) -> float:
         """Ask for one disk of an image; return the seconds from the POST to READY seen on the feed.

@@ -22,7 +22,7 @@ SEALED = (
 
 
 class AuditQuerySet(VisibleQuerySet):
-    def visible_to(self, user):  # type: ignore[no-untyped-def]
+    def visible_to(self, user):
         """Tenants see what they did themselves."""
         if isinstance(user, User) and user.is_active and not user.sees_everything:
             return self.filter(actor_id=user.pk)

@@ -20,7 +20,7 @@ def secret_box() -> MultiFernet:
     return MultiFernet([Fernet(key) for key in settings.SECRET_KEYS])
 
 
-class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
+class EncryptedTextField(models.TextField):
     """Text that the database holds only encrypted (Fernet). Not searchable; "" stays ""."""
 
     def get_prep_value(self, value: Any) -> Any:

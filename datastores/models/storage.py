@@ -12,7 +12,7 @@ from datastores.models.visibility import VisibleQuerySet
 
 
 class DatastoreQuerySet(VisibleQuerySet):
-    def visible_to(self, user):  # type: ignore[no-untyped-def]
+    def visible_to(self, user):
         """Everybody who may own images sees the datastores that can take them."""
         if isinstance(user, User) and user.is_active and not user.sees_everything:
             return self.filter(state=ObjectState.READY)

@@ -17,7 +17,7 @@ class User(AbstractUser):
 
     role = models.CharField(max_length=10, choices=Role, default=Role.TENANT)
 
-    def save(self, **kwargs: object) -> None:  # type: ignore[override]
+    def save(self, **kwargs: object) -> None:
         if self.is_superuser:
             self.role = self.Role.ADMIN
         super().save(**kwargs)  # type: ignore[arg-type]

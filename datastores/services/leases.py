@@ -66,7 +66,7 @@ def _lock_rows(resources: Iterable[str]) -> None:
         return
     for resource in sorted(resources):
         model, key = _row(resource)
-        list(model.objects.select_for_update().filter(pk=key).values_list("pk"))
+        list(model._default_manager.select_for_update().filter(pk=key).values_list("pk"))
 
 
 def _row(resource: str) -> tuple[type[Model], str]:
@@ -78,7 +78,7 @@ def _row(resource: str) -> tuple[type[Model], str]:
 def describe(resource: str) -> str:
     """Return "image ubuntu-24.04" for "image:3"."""
     model, key = _row(resource)
-    return f"{resource.partition(':')[0]} {model.objects.filter(pk=key).first() or key}"
+    return f"{resource.partition(':')[0]} {model._default_manager.filter(pk=key).first() or key}"
 
 
 def _holder(lease: Lease) -> str:

@@ -35,7 +35,7 @@ class Filter:
     field: str = ""
 
 
-class Rows(ListView):  # type: ignore[type-arg]
+class Rows(ListView):
     """A list page. ``?row=<id>`` from htmx gives that one row anew, or nothing when it is gone."""
 
     request: Request

@@ -18,10 +18,17 @@ pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 SOURCE = "/var/tmp/golden-25g.raw"
 STEP_SECONDS = 60_000
+DATASTORES = [
+    ("xfs", "fast-xfs", "/srv/xfs/images"),
+    ("btrfs", "fast-btrfs", "/srv/btrfs/images"),
+    ("qcow2", "overlays", "/srv/xfs/overlays"),
+    ("shared", "shared-dir", "/srv/btrfs/shared"),
+]
 
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> Iterator[Stack]:
+    lab.host("h1").run(["rm", "-rf", *(base for _, _, base in DATASTORES)], check=True)  # of an earlier run
     lab.make_image("h1", SOURCE)
     with running(tmp_path_factory.mktemp("story")) as stack:
         yield stack
@@ -157,16 +164,9 @@ def make_datastore(page: Page, kind: str, name: str, base: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "name", "base"),
-    [
-        ("xfs", "fast-xfs", "/srv/xfs/images"),
-        ("btrfs", "fast-btrfs", "/srv/btrfs/images"),
-        ("qcow2", "overlays", "/srv/xfs/overlays"),
-        ("shared", "shared-dir", "/srv/btrfs/shared"),
-    ],
+    DATASTORES,
 )
-def test_a_datastore_is_planned_looked_at_and_applied(
-    page: Page, lab: Lab, kind: str, name: str, base: str
-) -> None:
+def test_a_datastore_is_planned_looked_at_and_applied(page: Page, lab: Lab, kind: str, name: str, base: str) -> None:
     make_datastore(page, kind, name, base)
     expect(page.locator("main")).to_contain_text(base)
     assert lab.host("h1").run(["test", "-e", base]).returncode == 1, "nothing has changed before it is applied"
@@ -199,9 +199,7 @@ def test_a_path_outside_the_allowed_directories_is_refused_in_plain_words(page: 
     expect(page.locator("main")).to_contain_text("not below /var/tmp")
 
 
-@pytest.mark.parametrize(
-    ("datastore", "kind"), [("fast-xfs", "clone"), ("fast-btrfs", "clone"), ("overlays", "clone")]
-)
+@pytest.mark.parametrize(("datastore", "kind"), [("fast-xfs", "clone"), ("fast-btrfs", "clone"), ("overlays", "clone")])
 def test_ten_vms_get_a_disk_each_in_an_instant(page: Page, lab: Lab, datastore: str, kind: str) -> None:
     open_image(page, f"golden-{datastore}")
     field(page, "New virtual machine").fill(f"vm-{datastore}")
@@ -354,5 +352,3 @@ print(Lease.objects.count(), Job.objects.exclude(ended_at=None).count() == Job.o
                     "-name", "disk.*").split()  # fmt: skip
     found = [path for path in found if "/images/" in path or "/overlays/" in path or "/shared/" in path]
     assert sorted(found) == sorted([*images.split(), *disks.split()])
-
-

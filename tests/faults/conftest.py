@@ -59,7 +59,11 @@ def database(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
 def site(lab: Lab, points: Points, database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """The product with h1 and h2, and a worker for each fault that is tried at the same time."""
     slots = [*["interactive"] * 6, *["provision"] * 6, *["transfer"] * 12, "monitor+schedule"]
-    env = {"CLOUDSTORE_WORKERS": " ".join(slots), "CLOUDSTORE_PATIENCE_SECONDS": "4", "CLOUDSTORE_MONITOR_SECONDS": "15"}
+    env = {
+        "CLOUDSTORE_WORKERS": " ".join(slots),
+        "CLOUDSTORE_PATIENCE_SECONDS": "4",
+        "CLOUDSTORE_MONITOR_SECONDS": "15",
+    }
     with stack.running(tmp_path_factory.mktemp("product"), **env) as product:
         open_database("product", product)
         admin = Visitor(product.url, "admin", product.password)

@@ -33,7 +33,7 @@ hold() {
         : > "${point%/*}/held.${point##*.}"
         number=0
         while [ -e "$point" ]; do
-            grep -qx gone "$point" 2>/dev/null && exit 137
+            grep -qx gone "$point" 2>/dev/null && { /usr/bin/rm "$point"; exit 137; }
             if grep -qx chatter "$point" 2>/dev/null; then
                 seq -f "line %.0f of the copy" $((number + 1)) $((number + 40))
                 number=$((number + 40))

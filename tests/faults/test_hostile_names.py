@@ -51,7 +51,9 @@ def test_every_odd_name_is_refused_with_a_clear_word(site: Installation, golden:
     assert {model: site.rows(model).count() for model in MODELS} == before
 
 
-@pytest.mark.parametrize("label", ["newline", "nul", "escape", "right-to-left", "zero-width", "slash", "dash", "option"])
+@pytest.mark.parametrize(
+    "label", ["newline", "nul", "escape", "right-to-left", "zero-width", "slash", "dash", "option"]
+)
 def test_every_odd_path_is_refused_with_a_clear_word(site: Installation, golden: Image, label: str) -> None:
     storage = site.rows(Host).get(name="h1").pk
     for path in (NAMES[label], f"/srv/xfs/{NAMES[label]}"):

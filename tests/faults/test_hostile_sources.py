@@ -15,7 +15,9 @@ from tests.hostile_images import HOSTILE, MIB, qcow2
 from tests.lab.host import Host as Machine
 
 TAKEN = {"raw", "qcow2", "iso"}
-WRITE = "import base64, json, sys\nfor path, text in json.load(sys.stdin): open(path, 'wb').write(base64.b64decode(text))"
+WRITE = (
+    "import base64, json, sys\nfor path, text in json.load(sys.stdin): open(path, 'wb').write(base64.b64decode(text))"
+)
 
 
 def put(machine: Machine, *files: tuple[str, bytes]) -> None:
@@ -77,7 +79,9 @@ def test_only_real_files_below_an_allowed_directory_become_images(
 ) -> None:
     script = "install -d /var/tmpevil; cp /etc/passwd /var/tmpevil/x; ln -sfn /etc/shadow /var/tmp/shadow; ln -sfn . /var/tmp/way"
     site.machine("h1").run(["sh", "-c", script], check=True)
-    answer = site.answer("/images/register/", datastore=xfs.pk, name="looks fine", source=source, type="OS", format="raw")
+    answer = site.answer(
+        "/images/register/", datastore=xfs.pk, name="looks fine", source=source, type="OS", format="raw"
+    )
     if isinstance(answer, str):
         assert because in answer
         return

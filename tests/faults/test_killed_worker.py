@@ -32,7 +32,8 @@ class Round:
     def meet_fate(self) -> None:
         if self.fate == "never ran":
             self.point.end_call()
-        self.point.open()
+        else:
+            self.point.open()
 
     def __str__(self) -> str:
         return f"{self.job}: {self.point.tool} {self.fate}"
@@ -90,10 +91,16 @@ def test_whenever_its_worker_is_killed_a_job_is_resumed_or_undone_and_can_be_tak
     for each in rounds:
         ended = site.fresh(each.job)
         # a copy that the kernel killed along with its worker failed as copies fail: the job says so
-        wanted = JobState.FAILED if (each.point.tool, each.fate) == ("cp", "never ran") and ended.kind != "disk.create" else JobState.SUCCEEDED
+        wanted = (
+            JobState.FAILED
+            if (each.point.tool, each.fate) == ("cp", "never ran") and ended.kind != "disk.create"
+            else JobState.SUCCEEDED
+        )
         assert ended.state == wanted, f"{each}\n{site.log(ended)}"
     assert disagreements(site) == []
-    back = [site.ask(f"/jobs/{each.job.uuid}/undo/") for each in rounds if site.fresh(each.job).state == JobState.SUCCEEDED]
+    back = [
+        site.ask(f"/jobs/{each.job.uuid}/undo/") for each in rounds if site.fresh(each.job).state == JobState.SUCCEEDED
+    ]
     for job in back:
         site.in_state(job, JobState.CANCELLED)
     assert not site.rows(Disk).filter(vm__name__startswith="killed-").exists()

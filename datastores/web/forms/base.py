@@ -37,7 +37,7 @@ class Form(forms.Form):
                 attributes["class"] = f"{attributes.get('class', '')} is-invalid"
 
 
-class ModelForm(Form, forms.ModelForm):  # type: ignore[type-arg]
+class ModelForm(Form, forms.ModelForm):
     """The same over a row; uniqueness is checked by Django."""
 
 
@@ -104,7 +104,7 @@ class LinesField(forms.CharField):
         return [checked(self.check, line) for line in lines if line]
 
 
-class ShortIterator(ModelChoiceIterator):  # type: ignore[type-arg]
+class ShortIterator(ModelChoiceIterator):
     """Offers only the newest rows; any other that the person may see is accepted too."""
 
     offered = 300
@@ -116,7 +116,7 @@ class ShortIterator(ModelChoiceIterator):  # type: ignore[type-arg]
             yield self.choice(row)
 
 
-class RowField(forms.ModelChoiceField):  # type: ignore[type-arg]
+class RowField(forms.ModelChoiceField):
     """A choice among rows of which there may be very many."""
 
     iterator = ShortIterator

@@ -52,8 +52,8 @@ class RegisterForm(PlacedForm):
     )  # fmt: skip
     type = forms.ChoiceField(choices=Image.Type, initial=Image.Type.OS)
     format = forms.ChoiceField(
-        required=False, choices=[("", "as inspected"), *((each.value, each.value) for each in Format)],
-        help_text="Name it to be sure: a file that turns out to be something else is refused.",
+        required=False, choices=[("", "by the ending of its name"), *((each.value, each.value) for each in Format)],
+        help_text="A file that turns out to be something else is refused.",
     )  # fmt: skip
     persistent = forms.BooleanField(required=False, label="Persistent", help_text=PERSISTENT)
 

@@ -66,7 +66,7 @@ class DatastoreList(Rows):
 
 
 @roles(read=READERS)
-class DatastorePage(DetailView):  # type: ignore[type-arg]
+class DatastorePage(DetailView):
     template_name = "datastores/datastore.html"
     request: Request
 

@@ -46,7 +46,7 @@ class HostList(Rows):
 
 
 @roles(read=READERS)
-class HostPage(DetailView):  # type: ignore[type-arg]
+class HostPage(DetailView):
     template_name = "datastores/host.html"
     request: Request
 

@@ -54,13 +54,8 @@ def make_machines(request: Request, image: Image, names: list[str], datastore: D
 
     :raises CloudstoreError: refused; the message says how many were asked for before that.
     """
-    if image.persistent and len(names) > 1:
-        raise Refused(
-            f"{image} is persistent: one VM at a time can use it. Ask for one disk, or clone the image first."
-        )
-    taken = VirtualMachine.objects.filter(owner=request.user, name__in=names).values_list("name", flat=True)
-    if taken:
-        raise BadInput(f"There are virtual machines with these names already: {', '.join(sorted(taken)[:10])}.")
+    if len(names) > 1:  # of a single name all this is found out on the way
+        refuse_many(request, image, names)
     jobs: list[Job] = []
     try:
         for batch in batches(names):
@@ -73,10 +68,18 @@ def make_machines(request: Request, image: Image, names: list[str], datastore: D
     return jobs
 
 
+def refuse_many(request: Request, image: Image, names: list[str]) -> None:
+    """Raise Refused or BadInput when some of the machines could not be made, before any of them is."""
+    if image.persistent:
+        raise Refused(f"{image} is persistent: one VM at a time can use it. Ask for one disk, or clone it first.")
+    taken = VirtualMachine.objects.filter(owner=request.user, name__in=names).values_list("name", flat=True)
+    if taken:
+        raise BadInput(f"There are virtual machines with these names already: {', '.join(sorted(taken)[:10])}.")
+
+
 def make_machine(request: Request, image: Image, name: str, datastore: Datastore | None) -> Job:
-    with transaction.atomic():
-        vm = create_vm(name, request.user, client_address(request))
-        return start(request, "disk.create", image=image, vm=vm, datastore=datastore)
+    vm = create_vm(name, request.user, client_address(request))
+    return start(request, "disk.create", image=image, vm=vm, datastore=datastore)
 
 
 def batches(names: list[str]) -> Iterator[list[str]]:

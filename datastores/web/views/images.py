@@ -104,7 +104,7 @@ def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None 
 
 
 @roles(read=EVERYBODY)
-class ImagePage(DetailView):  # type: ignore[type-arg]
+class ImagePage(DetailView):
     request: Request
 
     def get(self, request: Request, pk: int) -> HttpResponse:  # type: ignore[override]

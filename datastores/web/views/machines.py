@@ -54,7 +54,7 @@ def machine_page(request: Request, vm: VirtualMachine, form: BaseForm | None = N
 
 
 @roles(read=EVERYBODY)
-class MachinePage(DetailView):  # type: ignore[type-arg]
+class MachinePage(DetailView):
     request: Request
 
     def get(self, request: Request, pk: int) -> HttpResponse:  # type: ignore[override]

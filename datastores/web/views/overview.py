@@ -31,11 +31,11 @@ def overview(request: Request) -> HttpResponse:
     user = request.user
     if user.sees_everything and not Host.objects.exists():
         own = Credential.objects.filter(name=OWN_CREDENTIAL).first()
-        context = {"public_key": own.public_key if own else "", "steps": FIRST_STEPS}
-        return render(request, "datastores/first_run.html", context)
+        first: dict[str, Any] = {"public_key": own.public_key if own else "", "steps": FIRST_STEPS}
+        return render(request, "datastores/first_run.html", first)
     rows: Any = Datastore.objects
     datastores = list(with_figures(rows.visible_to(user)).order_by("pk"))
-    context = {
+    context: dict[str, Any] = {
         "datastores": datastores[:SHOWN] if user.sees_everything else [],
         "datastore_count": len(datastores),
         "columns": [column for column in COLUMNS if column.label != "State"],

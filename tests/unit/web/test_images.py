@@ -125,7 +125,7 @@ def test_another_disk_for_a_machine_that_is_there(alice: User) -> None:
         ({"count": 1001, "vm_name": "a"}, "less than or equal to 1000"),
         ({"count": 2, "vm_name": "a" * 127}, "longer than 128 characters"),
         ({"count": 3, "vm_name": "taken"}, "with these names already: taken-2"),
-        ({"count": 1, "vm_name": "taken-2"}, "with these names already: taken-2"),
+        ({"count": 1, "vm_name": "taken-2"}, "There is a virtual machine taken-2 already"),
     ],
 )
 def test_disks_that_cannot_be_made(alice: User, sent: dict[str, Any], words: str) -> None:
