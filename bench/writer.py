@@ -14,6 +14,9 @@ from datastores.transport.pool import Pool
 WIDTH = 80
 """Characters of a line, with its newline."""
 
+BELL = 0.5
+"""Seconds that the process stays at the end, as a worker's does: the last bell is still under way."""
+
 PACED = """
 import sys, time
 rate, seconds, width = map(int, sys.argv[1:])
@@ -59,6 +62,7 @@ def write(job_pk: int, endpoint: Endpoint, argv: tuple[str, ...]) -> tuple[float
         output = shell.run(Command(argv, root=False, timeout=600), on_output=lambda text: log.output(0, text))
         log.rest()
         ended = time.time()
+    time.sleep(BELL)
     if not output.ok:
         raise CommandFailed(argv, output.exit_status, output.stderr, endpoint.name)
     return started, ended

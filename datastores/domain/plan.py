@@ -145,7 +145,7 @@ class Change:
 
 
 class Shell(Protocol):
-    """Where commands run: ``transport.ssh.SSHShell``, or the fake in ``tests/fakes.py``."""
+    """Where commands run: ``transport.shell.SSHShell``, or the fake in ``tests/fakes.py``."""
 
     host: str
 

@@ -7,6 +7,7 @@ with the next one.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import threading
 import time
@@ -97,6 +98,10 @@ class Journal:
     def settled_before(self) -> int:
         """Steps below this number are past: something was destroyed after them, so they must not be judged again."""
         return max((entry.index for entry in (*self.done, *self.unknown) if entry.final), default=0)
+
+    def next_number(self, index: int) -> int:
+        """Return the number of a step's next action; none is ever used twice."""
+        return max((entry.number for entry in (*self.done, *self.unknown) if entry.index == index), default=-1) + 1
 
 
 def read(shell: Shell, steps: Iterable[AnyStep]) -> list[Any]:
@@ -278,17 +283,20 @@ class Lane:
 
     def _satisfy(self, position: int, index: int, step: AnyStep) -> None:
         change = step.plan(self.known[index])
+        self._settle(index, change.actions if change else ())
         if change is None:
-            self._already_so(index)
+            before = index in self.run.journal.touched
+            self.run.recorder.step(index, StepState.CHANGED if before else StepState.UNCHANGED)
             return
         self._check_approval(index, step, change)
         self.run.recorder.step(index, StepState.RUNNING, change.summary)
         self.known.clear()
         ahead = self.steps[position : position + 2]
-        for first, actions in together(change.actions):
+        number = self.run.journal.next_number(index)
+        for first, actions in together(change.actions, number):
             self.run.recorder.actions_started(index, first, actions)
             if len(actions) > 1 or is_short(actions[0]):
-                last = first + len(actions) == len(change.actions)
+                last = first + len(actions) == number + len(change.actions)
                 self._act_in_order(index, first, actions, ahead if last else [])
             else:
                 self._act(index, first, actions[0])
@@ -298,12 +306,11 @@ class Lane:
             raise NotVerified(f"{step.title}: the commands succeeded, yet {self.shell.host} is not so.")
         self.run.recorder.step(index, StepState.CHANGED)
 
-    def _already_so(self, index: int) -> None:
-        """A step that an earlier attempt began and that is true now was done by it, and can be undone."""
-        mine = [entry for entry in self.run.journal.unknown if entry.index == index]
-        self.run.done.extend(mine)
-        before = index in self.run.journal.touched
-        self.run.recorder.step(index, StepState.CHANGED if before else StepState.UNCHANGED)
+    def _settle(self, index: int, needed: Sequence[Action]) -> None:
+        """What an earlier attempt began, and is not needed any more, was done by it, and can be undone."""
+        again = {action.undo for action in needed}
+        unknown = [entry for entry in self.run.journal.unknown if entry.index == index]
+        self.run.done.extend(entry for entry in unknown if entry.undo not in again)
 
     def _check_approval(self, index: int, step: AnyStep, change: Change) -> None:
         if index in self.run.journal.touched or self.run.approves(index, change):
@@ -362,7 +369,7 @@ class Lane:
         operation = action.do
         if isinstance(operation, Detached):
             output = self.shell.run_detached(
-                f"{self.run.unit}-{index}-{number}",
+                f"{self.run.unit}-{index}-{digest(operation)}",
                 operation,
                 on_output=lambda text: self.run.recorder.output(index, text),
                 on_progress=lambda done, total: self.run.recorder.progress(index, done, total),
@@ -391,9 +398,13 @@ def is_short(action: Action) -> bool:
     return isinstance(action.do, Command) and not action.do.stdin and action.do.timeout <= SHORT_SECONDS
 
 
-def together(actions: Sequence[Action]) -> Iterator[tuple[int, list[Action]]]:
-    """Group neighbouring short actions; yield each group with the number of its first action."""
-    number = 0
+def digest(operation: Detached) -> str:
+    """Return what tells a detached command from others, so that the next attempt attaches to the same unit."""
+    return hashlib.sha256("\0".join(operation.command.argv).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def together(actions: Sequence[Action], number: int) -> Iterator[tuple[int, list[Action]]]:
+    """Group neighbouring short actions, numbered from ``number`` on; yield each group with its first number."""
     for short, group in itertools.groupby(actions, key=is_short):
         members = list(group)
         for part in [members] if short else [[member] for member in members]:
@@ -418,11 +429,12 @@ def settled(plan: Plan, unknown: Sequence[Undoable], connect: Connect) -> list[U
 
 
 def undo(done: Sequence[Undoable], connect: Connect, recorder: Recorder) -> bool:
-    """Take back each action, newest first; hosts side by side. Return whether all of it was taken back.
+    """Take back each action, last of the plan first; hosts side by side. Return whether all of it was taken back.
 
     What has no undo, and what came before an action that destroyed something, is reported and kept; an undo that
     fails is reported, and the others go on.
     """
+    done = sorted(done, key=lambda entry: (entry.index, entry.number))
     kept = max((place for place, entry in enumerate(done) if entry.final), default=-1) + 1
     lanes: dict[str, list[Undoable]] = {}
     for entry in reversed(done[kept:]):

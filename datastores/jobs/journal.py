@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,25 +17,26 @@ from datastores.models import Job, JobEvent
 def journal_of(job: Job) -> Journal:
     """Return which actions of earlier attempts succeeded, and of which the outcome is unknown.
 
-    What a later entry undid, or saw fail, is in neither.
+    What a later entry undid, or saw fail, is in neither; what was done anew is there once.
     """
     kinds = (EventKind.ACTION_STARTED, EventKind.ACTION_DONE, EventKind.ACTION_FAILED, EventKind.UNDO)
-    started: dict[tuple[int, int], Undoable] = {}
-    done: dict[tuple[int, int], Undoable] = {}
+    named: dict[tuple[int, int], str] = {}
+    started: dict[str, Undoable] = {}
+    done: dict[str, Undoable] = {}
     for event in JobEvent.objects.filter(job=job, kind__in=kinds).exclude(data=None).order_by("seq"):
         data: dict[str, Any] = event.data or {}
-        key = (event.step or 0, data["action"])
+        number = (event.step or 0, data["action"])
         if event.kind == EventKind.ACTION_STARTED:
             undo = data["undo"]
             command = codec.decode_command(undo) if undo else None
-            started[key] = Undoable(*key, event.host, command, data["scratch"], data["final"])
+            action = named[number] = json.dumps([event.step, data["do"], undo], sort_keys=True)
+            done.pop(action, None)
+            started[action] = Undoable(*number, event.host, command, data["scratch"], data["final"])
         elif event.kind == EventKind.ACTION_DONE:
-            done[key] = started.pop(key)
-        elif event.kind == EventKind.ACTION_FAILED:
-            started.pop(key, None)
-        elif event.kind == EventKind.UNDO:
-            done.pop(key, None)
-            started.pop(key, None)
+            done[named[number]] = started.pop(named[number], None) or done[named[number]]
+        else:
+            done.pop(named[number], None)
+            started.pop(named[number], None)
     return Journal(tuple(done.values()), tuple(started.values()))
 
 

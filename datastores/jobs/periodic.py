@@ -74,7 +74,8 @@ class Schedule(DjangoCronScheduler):
         for job in due:
             queue = django_rq.get_queue(job.queue_name)
             try:
-                queue.enqueue(job.func_name, job_id=f"schedule-{job.func_name}", unique=True, result_ttl=0)
+                name = job.func_name.rpartition(".")[2]
+                queue.enqueue(job.func_name, job_id=f"schedule-{name}", unique=True, result_ttl=0)
             except DuplicateJobError:
                 logger.info("%s is still waiting or at work", job.func_name)
             job.set_enqueue_time(now())

@@ -17,6 +17,8 @@ from datastores.models.audit import record
 from datastores.services import leases
 from datastores.services.usecase import UseCase
 
+SECRET = frozenset({"variables"})
+"""Parameters that may hold secrets: the variables of a context CD."""
 RUN = "datastores.jobs.run.run_job"
 
 
@@ -62,7 +64,7 @@ def check_role(case: UseCase, user: User | None) -> None:
 
 def shown(params: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters without what an audit entry must not hold."""
-    return {name: "(secret)" if "password" in name or "secret" in name else value for name, value in params.items()}
+    return {name: "(secret)" if name in SECRET else value for name, value in params.items()}
 
 
 def enqueue(job: Job) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.utils import timezone
 
 from datastores.domain.states import ENDED, WITH_WORKER
 from datastores.jobs.view import job_frame, job_summary
@@ -19,6 +21,8 @@ from datastores.models import Job, JobStep, User
 FORBIDDEN, GONE = 4403, 4404
 PERMISSION_SECONDS = 4
 STATE_SECONDS = 0.25
+REPLAYED = timedelta(seconds=15)
+MOST_REPLAYED = 50
 log_pages = LogPages()
 
 
@@ -158,7 +162,12 @@ class FeedConsumer(Consumer):
     """Small news of all jobs that the person may see: "disk:17 is another one now"."""
 
     async def opened(self) -> None:
+        """Repeat the last seconds: a page may have been made just before a job ended, and the socket after."""
         await self.channel_layer.group_add("feed", self.channel_name)
+        for uuid in await self._ended_lately():
+            frame = await self._summary(uuid)
+            if frame:
+                await self.send_frame({**frame, "replay": True})
 
     async def disconnect(self, code: int) -> None:
         await super().disconnect(code)
@@ -171,6 +180,12 @@ class FeedConsumer(Consumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         await self.send_frame({"type": "pong"})
+
+    @database_sync_to_async
+    def _ended_lately(self) -> list[str]:
+        since = timezone.now() - REPLAYED
+        ended = Job.objects.visible_to(self.user).filter(ended_at__gte=since).order_by("-ended_at")
+        return [str(uuid) for uuid in ended.values_list("uuid", flat=True)[:MOST_REPLAYED]]
 
     @database_sync_to_async
     def _summary(self, uuid: str) -> dict[str, Any] | None:

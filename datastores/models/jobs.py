@@ -122,7 +122,7 @@ class JobStep(models.Model):
     title = models.CharField(max_length=1500)
     state = models.CharField(max_length=9, choices=choices(StepState), default=StepState.WAITING)
     change = models.JSONField(null=True, blank=True)
-    """The approved or performed Change, as ``jobs.codec`` writes it; None: already so."""
+    """The Change that was shown for approval, as ``jobs.codec`` writes it; None: already so, or not shown before."""
     refused = models.TextField(blank=True)
     message = models.TextField(blank=True)
     started_at = models.DateTimeField(null=True, blank=True)

@@ -67,7 +67,7 @@ function job(message) {
   for (const name of [...message.objects, `job:${message.uuid}`]) {
     refreshSoon(document.querySelectorAll(`[data-live~="${CSS.escape(name)}"]`));
   }
-  if (message.ended && message.mine) toast(message);
+  if (message.ended && message.mine && !message.replay) toast(message);
 }
 
 const url = document.body.dataset.feedUrl;

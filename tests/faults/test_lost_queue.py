@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from django_rq import get_queue  # noqa: F401
+from django.db import transaction
+from django.utils import timezone
+from redis import Redis
 
-from datastores.domain.states import JobState
+from cloudstore.processes import runtime_directory
 from datastores.models import Datastore, Image, Job, VirtualMachine
 from tests.faults.conftest import GOLDEN
 from tests.faults.installation import Installation, wait_for
@@ -56,6 +62,41 @@ def test_what_a_redis_without_memory_forgot_is_handed_over_again(site: Installat
     site.discard(*site.rows(VirtualMachine).filter(name__contains="forgotten"))
 
 
-def test_the_schedule_goes_on_after_its_worker_was_killed_in_the_middle_of_a_duty(site: Installation) -> None:
+def kill_all_workers(site: Installation) -> None:
+    for pid in site.stack.worker_pids():
+        os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def database_locked(site: Installation, job: Job) -> Iterator[None]:
+    """Nobody can change the job's row meanwhile (on SQLite: nobody can write at all)."""
+    with transaction.atomic(using=site.alias):
+        site.rows(Job).select_for_update(of=("self",)).get(pk=job.pk)
+        yield
+
+
+def test_a_worker_that_is_killed_between_the_queue_and_the_job_loses_nothing(
+    site: Installation, golden: Image
+) -> None:
+    with workers_asleep(site):
+        job = site.clone(golden, "in the gap")
+        lock = database_locked(site, job)
+        lock.__enter__()
+    queue = Redis.from_url(f"unix://{runtime_directory(site.stack.data) / 'redis.sock'}")
+    wait_for(lambda: queue.hget(f"rq:job:{job.uuid}-1", "status") == b"started", "a worker has taken it")
+    kill_all_workers(site)
+    lock.__exit__(None, None, None)
+    site.succeeded(job, seconds=90)
+    site.discard(site.rows(VirtualMachine).get(name="in the gap"))
+
+
+def test_the_schedule_goes_on_after_its_worker_was_killed_in_the_middle_of_a_duty(
+    site: Installation, golden: Image, xfs: Datastore
+) -> None:
     """Datastores are measured, and jobs looked after, by whoever is started in the dead one's place."""
-    assert JobState and Job
+    job = site.rows(Job).latest("pk")
+    with database_locked(site, job):
+        time.sleep(3)
+        kill_all_workers(site)
+    killed = timezone.now()
+    wait_for(lambda: site.fresh(xfs).measured_at > killed, "the datastore is measured again", seconds=60)

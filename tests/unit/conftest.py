@@ -96,6 +96,12 @@ def signed_in(user: User) -> Client:
     return client
 
 
+def text_of(response: Any) -> str:
+    """Return the page, or the part of one, that was answered."""
+    text: str = response.content.decode()
+    return text
+
+
 # Rows
 
 

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
 from datastores.models import User
+from datastores.services.hosts import own_credential
 
 
 class Command(BaseCommand):
@@ -21,6 +22,7 @@ class Command(BaseCommand):
         call_command("check", fail_level="ERROR", stdout=io.StringIO())
         call_command("migrate", verbosity=0)
         self.collect_static()
+        own_credential()
         if not User.objects.filter(role=User.Role.ADMIN).exists():
             self.make_admin()
 

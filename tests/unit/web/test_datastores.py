@@ -12,12 +12,7 @@ from django import forms
 from datastores.drivers.registry import DRIVERS, make_driver
 from datastores.models import Datastore, Job, User
 from datastores.web.forms.datastores import OptionsForm, option_field
-from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, an_image, signed_in
-
-
-def text_of(response: Any) -> str:
-    text: str = response.content.decode()
-    return text
+from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, an_image, signed_in, text_of
 
 
 class Colour(StrEnum):

@@ -11,14 +11,9 @@ from datastores.domain.states import HostState
 from datastores.hosts.facts import HostFacts
 from datastores.models import AuditEntry, Cluster, Credential, Host, HostKey, Job, User
 from datastores.transport.keys import generate_key
-from tests.unit.conftest import a_credential, a_datastore, a_host, signed_in
+from tests.unit.conftest import a_credential, a_datastore, a_host, signed_in, text_of
 
 NEW = {"name": "kvm-07", "address": "192.168.1.7", "port": 22, "account": "root", "how": "own"}
-
-
-def text_of(response: Any) -> str:
-    text: str = response.content.decode()
-    return text
 
 
 def a_key(host: Host, fingerprint: str = "SHA256:abc", **fields: Any) -> HostKey:

@@ -7,14 +7,9 @@ from typing import Any
 import pytest
 
 from datastores.models import AuditEntry, Disk, Image, Job, Snapshot, User, VirtualMachine
-from tests.unit.conftest import GIB, a_datastore, a_disk, a_vm, an_image, signed_in
+from tests.unit.conftest import GIB, a_datastore, a_disk, a_vm, an_image, signed_in, text_of
 
 JSON = {"Accept": "application/json"}
-
-
-def text_of(response: Any) -> str:
-    text: str = response.content.decode()
-    return text
 
 
 def test_registering_becomes_a_job(alice: User, enqueued: list[str], django_capture_on_commit_callbacks: Any) -> None:

@@ -11,13 +11,7 @@ from datastores.domain.states import EventKind, JobState, StepState
 from datastores.jobs.codec import encode_action, encode_change
 from datastores.models import AuditEntry, Job, Lease, User
 from datastores.web.plans import as_shell, plan_view
-from tests.unit.conftest import a_datastore, a_job, a_step, an_image, signed_in, write_log
-
-
-def text_of(response: Any) -> str:
-    text: str = response.content.decode()
-    return text
-
+from tests.unit.conftest import a_datastore, a_job, a_step, an_image, signed_in, text_of, write_log
 
 EXPORT = WriteFile("/etc/exports.d/a b.exports", "/srv 10.0.0.0/24(rw)\n", "/srv 10.0.0.0/24 (rw)\n", mode="0640")
 RELOAD = Command(("exportfs", "-r"))

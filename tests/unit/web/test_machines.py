@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from datastores.models import AuditEntry, Job, User, VirtualMachine
-from tests.unit.conftest import a_datastore, a_disk, a_vm, an_image, signed_in
-
-
-def text_of(response: Any) -> str:
-    text: str = response.content.decode()
-    return text
+from tests.unit.conftest import a_datastore, a_disk, a_vm, an_image, signed_in, text_of
 
 
 def test_a_new_machine(alice: User) -> None:

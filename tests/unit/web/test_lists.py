@@ -1,0 +1,128 @@
+"""Lists: the same number of queries whatever their length, and everything in the address."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from datastores.domain.states import JobState
+from datastores.models import Cluster, User
+from datastores.models.audit import record
+from datastores.web.lists import PAGE
+from tests.unit.conftest import (
+    a_credential,
+    a_datastore,
+    a_disk,
+    a_host,
+    a_job,
+    a_step,
+    an_image,
+    person,
+    signed_in,
+    text_of,
+)
+
+
+def images(admin: User, count: int) -> None:
+    for _ in range(count):
+        a_disk(an_image(admin))
+
+
+def hosts(admin: User, count: int) -> None:
+    for number in range(count):
+        a_host(cluster=Cluster.objects.create(name=f"c{number}-{Cluster.objects.count()}"))
+
+
+def datastores(admin: User, count: int) -> None:
+    for _ in range(count):
+        an_image(admin, datastore=a_datastore(total=10, used=1))
+
+
+def jobs(admin: User, count: int) -> None:
+    for _ in range(count):
+        a_step(a_job(admin, "disk.create", state=JobState.RUNNING))
+
+
+def machines(admin: User, count: int) -> None:
+    image = an_image(admin)
+    for _ in range(count):
+        a_disk(image)
+
+
+def people(admin: User, count: int) -> None:
+    for _ in range(count):
+        person(f"p{User.objects.count()}", "tenant")
+
+
+def entries(admin: User, count: int) -> None:
+    for _ in range(count):
+        record("image.persistent", user=admin, target="x", after=True)
+
+
+def credentials(admin: User, count: int) -> None:
+    for _ in range(count):
+        a_host(credential=a_credential())
+
+
+def one_tree(admin: User, count: int) -> None:
+    """Everything hangs on the image that is made first."""
+    from datastores.models import Image
+
+    image = Image.objects.order_by("pk").first() or an_image(admin, "root")
+    for _ in range(count):
+        a_disk(an_image(admin, parent=image))
+        a_disk(image)
+
+
+@pytest.mark.parametrize(
+    ("path", "make"),
+    [
+        ("/", datastores), ("/", jobs), ("/images/", images), ("/hosts/", hosts), ("/clusters/", hosts),
+        ("/datastores/", datastores), ("/jobs/", jobs), ("/vms/", machines), ("/users/", people), ("/audit/", entries),
+        ("/credentials/", credentials), ("/images/{image}/", one_tree), ("/find/?q=image", images),
+    ],
+)  # fmt: skip
+def test_more_rows_need_no_more_queries(admin: User, path: str, make: Any) -> None:
+    from datastores.models import Image
+
+    client = signed_in(admin)
+    make(admin, 3)
+    image = Image.objects.order_by("pk").first()
+    url = path.format(image=image.pk if image else 0)
+    client.get(url)
+    with CaptureQueriesContext(connection) as few:
+        assert client.get(url).status_code == 200
+    make(admin, 27)
+    with CaptureQueriesContext(connection) as many:
+        client.get(url)
+    assert len(many) == len(few), [query["sql"][:150] for query in many][-15:]
+
+
+def test_sorting_and_paging_are_in_the_address(admin: User) -> None:
+    for number in range(PAGE + 2):
+        an_image(admin, f"i{number:03}")
+    client = signed_in(admin)
+    page = text_of(client.get("/images/?sort=name"))
+    assert "i000" in page
+    assert f"i{PAGE:03}" not in page
+    assert f"1 to {PAGE} of {PAGE + 2}" in page
+    assert "sort=name&amp;page=2" in page
+    assert f"i{PAGE:03}" in text_of(client.get("/images/?sort=name&page=2"))
+    assert f"i{PAGE + 1:03}" in text_of(client.get("/images/?sort=-name"))
+    for nonsense in ("sort=owner__password", "page=99999", "page=x", "q=%00", "state=x&type=y"):
+        assert client.get(f"/images/?{nonsense}").status_code == 200, nonsense
+
+
+def test_a_search_that_finds_nothing_says_so_and_an_empty_list_teaches(admin: User) -> None:
+    client = signed_in(admin)
+    assert "No image yet" in text_of(client.get("/images/"))
+    an_image(admin)
+    assert "Nothing matches" in text_of(client.get("/images/?q=zzz"))
+
+
+@pytest.mark.parametrize("path", ["hosts", "clusters", "credentials", "datastores", "images", "vms", "jobs", "audit"])
+def test_empty_lists_say_what_belongs_there(admin: User, path: str) -> None:
+    assert 'class="empty"' in text_of(signed_in(admin).get(f"/{path}/"))

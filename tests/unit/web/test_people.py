@@ -1,0 +1,149 @@
+"""Sign-in and accounts; what everybody did."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.test import Client
+from django.utils import timezone
+
+from datastores.models import AuditEntry, User
+from datastores.models.audit import record
+from datastores.web.sentences import sentence
+from tests.unit.conftest import (
+    a_job,
+    signed_in,
+    text_of,
+)
+
+# People
+
+
+def test_signing_in_and_out(alice: User, client: Client) -> None:
+    alice.set_password("a long password")
+    alice.save()
+    page = text_of(client.post("/login/", {"username": "alice", "password": "wrong"}))
+    assert "not the name and password" in page
+    sent = {"username": "alice", "password": "a long password", "next": "/vms/"}
+    assert client.post("/login/", sent).url == "/vms/"
+    assert client.post("/logout/").url == "/login/"
+    assert client.get("/vms/").status_code == 302
+
+
+def test_after_ten_wrong_passwords_a_clear_text(alice: User, client: Client, settings: Any) -> None:
+    settings.AXES_ENABLED = True
+    settings.AXES_LOCKOUT_TEMPLATE = "datastores/locked_out.html"
+    for _ in range(django_settings.AXES_FAILURE_LIMIT):
+        response = client.post("/login/", {"username": "alice", "password": "wrong"})
+    assert response.status_code == 429
+    assert "Too many attempts" in text_of(response)
+    assert "900 seconds" in text_of(response)
+
+
+def test_changing_ones_own_password(alice: User) -> None:
+    alice.set_password("old password 1")
+    alice.save()
+    client = signed_in(alice)
+    new = {"old_password": "old password 1", "new_password1": "correct horse", "new_password2": "correct horse"}
+    assert "match" in text_of(client.post("/account/password/", new | {"new_password2": "x"}))
+    client.post("/account/password/", new)
+    assert client.get("/").status_code == 200
+    alice.refresh_from_db()
+    assert alice.check_password("correct horse")
+    assert AuditEntry.objects.get(action="user.password").actor_name == "alice"
+    assert "correct horse" not in str(AuditEntry.objects.get(action="user.password").detail)
+
+
+def test_making_and_changing_people(admin: User) -> None:
+    client = signed_in(admin)
+    sent = {"username": "carol", "role": "tenant", "password": "short"}
+    assert "too short" in text_of(client.post("/users/new/", sent))
+    client.post("/users/new/", sent | {"password": "long enough password"})
+    carol = User.objects.get(username="carol")
+    assert carol.check_password("long enough password")
+    client.post(f"/users/{carol.pk}/", {"username": "carol", "role": "operator"})
+    carol.refresh_from_db()
+    assert carol.role == "operator"
+    entry = AuditEntry.objects.get(action="user.change")
+    assert (entry.detail["before"]["role"], entry.detail["after"]["role"]) == ("tenant", "operator")
+
+
+def test_deactivating_ends_the_session(admin: User, alice: User) -> None:
+    session = signed_in(alice)
+    client, url = signed_in(admin), f"/users/{alice.pk}/active/"
+    assert "signed out everywhere" in text_of(client.post(url))
+    client.post(url, {"confirm_name": "alice"})
+    assert session.get("/").status_code == 302
+    client.post(url)
+    assert session.get("/").status_code == 200
+
+
+def test_the_last_admin_stays(admin: User) -> None:
+    client = signed_in(admin)
+    page = text_of(client.post(f"/users/{admin.pk}/", {"username": "anna", "role": "tenant"}))
+    assert "is the only admin" in page
+    response = client.post(f"/users/{admin.pk}/active/", {"confirm_name": "anna"}, follow=True)
+    assert "is the only admin" in text_of(response)
+    admin.refresh_from_db()
+    assert (admin.role, admin.is_active) == ("admin", True)
+
+
+# Audit
+
+
+def test_entries_are_sentences(admin: User) -> None:
+    record("image.persistent", user=admin, target="Giunti-Data", result="done", before=False, after=True)
+    record("image.rename", user=admin, target="x", result="done", before="old", after="new")
+    record("image.clone", user=admin, target="default/copy")
+    record("image.clone", user=admin, target="default/copy", result="succeeded")
+    record("datastore.create.approve", user=admin, target="gold", result="approved")
+    record("from.elsewhere", user=None, target="{before.__class__}")
+    assert [sentence(entry) for entry in AuditEntry.objects.order_by("seq")] == [
+        "made Giunti-Data persistent",
+        "renamed the image old to new",
+        "asked to clone image default/copy",
+        "clone image default/copy: succeeded",
+        "approved the plan of create datastore gold",
+        "from.elsewhere {before.__class__}",
+    ]
+
+
+def test_the_trail_is_filtered(admin: User) -> None:
+    job = a_job(admin)
+    record("image.rename", user=admin, target="a", job=job, result="done", before="first-one", after="b")
+    record("image.rename", user=admin, target="c", result="failed", before="second-one", after="d")
+    client = signed_in(admin)
+    today = timezone.localdate()
+    for query, found, missing in (
+        (f"job={job.uuid}", "first-one", "second-one"),
+        ("result=failed", "second-one", "first-one"),
+        (f"day={today}&q=rename a", "first-one", "second-oneX"),
+    ):
+        page = text_of(client.get(f"/audit/?{query}"))
+        assert found in page, query
+        assert missing not in page, query
+    for query in ("day=2026-02-31", "day=x", "job=x", f"day={today - timedelta(days=1)}"):
+        page = text_of(client.get(f"/audit/?{query}"))
+        assert ("first-one" in page) == (query in {"day=2026-02-31", "day=x"}), query
+
+
+def test_an_entry_shows_before_and_after(admin: User) -> None:
+    entry = record("host.change", user=admin, target="kvm", result="done",
+                   before={"name": "kvm", "cluster": ""}, after={"name": "kvm", "cluster": "Workers"})  # fmt: skip
+    page = text_of(signed_in(admin).get(f"/audit/{entry.seq}/"))
+    assert "<b>Workers</b>" in page
+    assert "<b>kvm</b>" not in page.split("Before and after")[1]
+    assert entry.seal in page
+
+
+def test_the_chain_is_verified_on_demand(auditor: User) -> None:
+    record("a.b", user=auditor)
+    client = signed_in(auditor)
+    assert "verified to entry" not in text_of(client.get("/audit/"))
+    assert "verified to entry 1," in text_of(client.post("/audit/verify/", follow=True))
+    AuditEntry.objects.filter(seq=1).update(target="forged")
+    page = text_of(client.post("/audit/verify/", follow=True))
+    assert "The chain is broken" in page
+    assert "entry 1 was altered" in page
