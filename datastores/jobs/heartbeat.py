@@ -1,22 +1,35 @@
-"""A sign of life from this worker for every job it has in hand."""
+"""A sign of life for every job that this process has in hand."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import threading
 import time
+from collections.abc import Iterator
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from datastores.domain.states import WITH_WORKER
 from datastores.models import Job
 
 logger = logging.getLogger(__name__)
 BEAT_SECONDS = settings.PATIENCE_SECONDS / 3.5
 """Three beats may be missed, and a bit."""
+_in_hand: set[int] = set()
+
+
+@contextlib.contextmanager
+def beating(job: Job, worker: str) -> Iterator[None]:
+    """Beat for the job meanwhile. One that was dropped, however that came, is soon found silent."""
+    start(worker)
+    _in_hand.add(job.pk)
+    try:
+        yield
+    finally:
+        _in_hand.discard(job.pk)
 
 
 @functools.lru_cache(maxsize=1)
@@ -31,8 +44,7 @@ def _beat(worker: str) -> None:
     while True:
         time.sleep(BEAT_SECONDS)
         try:
-            states = [state.value for state in WITH_WORKER]
-            Job.objects.filter(worker=worker, state__in=states).update(heartbeat_at=timezone.now())
+            Job.objects.filter(pk__in=tuple(_in_hand), worker=worker).update(heartbeat_at=timezone.now())
         except DatabaseError:  # the next beat comes; only a long silence counts
             logger.warning("heartbeat", exc_info=True)
             connection.close()

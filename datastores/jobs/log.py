@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from datastores.domain.plan import Action, Detached, Output, WriteFile
 from datastores.domain.states import EventKind, Level, StepState
-from datastores.hosts.runner import Undoable
+from datastores.hosts.runner import LostTouch, Undoable
 from datastores.jobs import codec, doorbell
 from datastores.models import Job, JobEvent, JobStep
 from datastores.transport.quoting import shell_line
@@ -26,6 +26,10 @@ BLOCK_CHARACTERS = 512 * 1024
 PENDING_CHARACTERS = 4 * 1024 * 1024
 LINE_CHARACTERS = 8 * 1024
 _LONG_LINE = re.compile(rf"(?m)^([^\n]{{{LINE_CHARACTERS}}})[^\n]+")
+
+
+class TakenOver(LostTouch):
+    """This worker was silent for too long: another one has the job, and this one must not touch it any more."""
 
 
 @dataclass(slots=True)
@@ -147,7 +151,10 @@ class JobLog:
             self._entries.append(Entry(kind, text, level, step, data))
 
     def flush(self) -> None:
-        """Store everything added so far, in order, then ring."""
+        """Store everything added so far, in order, then ring.
+
+        :raises TakenOver: nothing was stored.
+        """
         with self._store:
             with self._lock:
                 entries, self._entries = self._entries, []
@@ -157,6 +164,9 @@ class JobLog:
                 return
             events = [event for entry in entries for event in self._number(entry)]
             with transaction.atomic(savepoint=False):
+                mine = Job.objects.filter(pk=self.job.pk, worker=self.job.worker)
+                if not mine.update(worker=self.job.worker):  # an update, so that the row is ours until the commit
+                    raise TakenOver(f"Another worker has {self.job} now.")
                 JobEvent.objects.bulk_create(events, batch_size=50)
                 for index, fields in steps.items():
                     JobStep.objects.filter(job=self.job, index=index).update(**fields)
@@ -201,8 +211,9 @@ class JobLog:
             self._ticker.start()
 
     def _tick(self) -> None:
-        while not self._closed.wait(FLUSH_SECONDS):
-            self.flush()
+        with contextlib.suppress(TakenOver):  # whoever does the work is told by the next flush of its own
+            while not self._closed.wait(FLUSH_SECONDS):
+                self.flush()
         connection.close()
 
 

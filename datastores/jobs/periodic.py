@@ -1,16 +1,17 @@
-"""What happens by itself: looking after jobs, and measuring hosts and datastores."""
+"""What happens by itself: looking after jobs, and measuring hosts and datastores.
+
+Nothing of it goes through the queue, which may be the very thing that was lost.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable
 
-import django_rq
 from django.conf import settings
-from django_rq.cron import DjangoCronScheduler
-from rq.cron import CronJob
-from rq.exceptions import DuplicateJobError
-from rq.utils import now
+from django.db import connection
 
 from datastores.domain.errors import Busy, CloudstoreError
 from datastores.domain.states import HostState, ObjectState
@@ -22,11 +23,7 @@ from datastores.models import Datastore, Host, Job
 from datastores.services.datastores import measure
 
 logger = logging.getLogger(__name__)
-RECONCILE_SECONDS = round(1.5 * BEAT_SECONDS)
-
-
-def look_after_jobs() -> int:
-    return reconcile()
+SCHEDULE = "schedule"
 
 
 def measure_datastores() -> int:
@@ -55,36 +52,29 @@ def read_hosts() -> int:
     return asked
 
 
-SCHEDULE = "schedule"
-DUTIES: tuple[tuple[Callable[[], int], int], ...] = (
-    (look_after_jobs, RECONCILE_SECONDS),
+DUTIES: tuple[tuple[Callable[[], int], float], ...] = (
+    (reconcile, 1.5 * BEAT_SECONDS),
     (measure_datastores, settings.MONITOR_SECONDS),
     (read_hosts, 15 * settings.MONITOR_SECONDS),
 )
 
 
-class Schedule(DjangoCronScheduler):
-    """rq's scheduler, with the queues' own serializer, and never two of the same at once."""
-
-    def _install_signal_handlers(self) -> None:
-        """It runs in a thread; signals belong to the main one."""
-
-    def enqueue_jobs(self) -> list[CronJob]:
-        due = [job for job in self.get_jobs() if job.should_run()]
-        for job in due:
-            queue = django_rq.get_queue(job.queue_name)
-            try:
-                name = job.func_name.rpartition(".")[2]
-                queue.enqueue(job.func_name, job_id=f"schedule-{name}", unique=True, result_ttl=0)
-            except DuplicateJobError:
-                logger.info("%s is still waiting or at work", job.func_name)
-            job.set_enqueue_time(now())
-        return due
-
-
 def run_schedule() -> None:
-    """Put what is due into the queues, for ever."""
-    schedule = Schedule(logging_level=logging.WARNING)
-    for function, seconds in DUTIES:
-        schedule.register(function, queue_name="monitor", interval=seconds)
-    schedule.start()
+    """Do every duty again and again, for ever. A host that hangs delays its measuring, not the looking after jobs."""
+    threads = [threading.Thread(target=repeat, args=duty, name=duty[0].__name__, daemon=True) for duty in DUTIES]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def repeat(duty: Callable[[], int], seconds: float) -> None:
+    """Do it every so many seconds."""
+    while True:
+        begun = time.monotonic()
+        try:
+            duty()
+        except Exception:  # the next time may be better, and nobody else would do it
+            logger.exception("%s", duty.__name__)
+            connection.close()
+        time.sleep(max(0.0, begun + seconds - time.monotonic()))

@@ -64,10 +64,10 @@ def _lost() -> int:
 
 
 def known_to_queue(job: Job) -> bool:
-    """Tell whether the queue still has the job in hand."""
+    """Tell whether the queue still has the job. One that a worker took from it, and did not claim, is lost."""
     queue = django_rq.get_queue(KINDS[job.kind].queue)
     try:
         queued = QueuedJob.fetch(f"{job.uuid}-{job.attempts}", connection=queue.connection, serializer=queue.serializer)
-        return queued.get_status(refresh=False) in {"queued", "started", "deferred", "scheduled"}
+        return queued.get_status(refresh=False) in {"queued", "deferred", "scheduled"}
     except NoSuchJobError:
         return False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+import secrets
 import socket
 import time
 import traceback
@@ -19,7 +21,7 @@ from datastores.jobs import codec, doorbell, heartbeat
 from datastores.jobs.connections import connector
 from datastores.jobs.journal import approval_of, journal_of
 from datastores.jobs.kinds import KINDS
-from datastores.jobs.log import JobLog, elapsed
+from datastores.jobs.log import JobLog, TakenOver, elapsed
 from datastores.jobs.submit import check_role, enqueue
 from datastores.models import Host, HostKey, Job, JobStep
 from datastores.models.audit import record
@@ -32,15 +34,27 @@ CANCEL_SECONDS = 0.3
 WITH_TARGETS = "user", "host", "datastore", "image__datastore", "snapshot", "vm", "disk__datastore"
 
 
+@functools.cache
 def worker_name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """Return this process's name. Process ids come again, in containers soon: a dead worker must not seem alive."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def run_job(uuid: str) -> None:
     """Entry point of the queues. Does nothing when the job is not waiting any more."""
     job = Job.objects.select_related(*WITH_TARGETS).get(uuid=uuid)
-    heartbeat.start(worker_name())
-    case = KINDS[job.kind]
+    with heartbeat.beating(job, worker_name()):
+        try:
+            attempt(job, KINDS[job.kind])
+        except TakenOver:
+            logger.warning("job %s was taken over by another worker while this one was silent", uuid)
+
+
+def attempt(job: Job, case: UseCase) -> None:
+    """Do what the job is waiting for.
+
+    :raises TakenOver: another worker does it now.
+    """
     if job.undo_requested:
         Attempt(job, case).take_back()
     elif case.needs_approval and not job.approved_at:
@@ -214,13 +228,19 @@ def step_rows(job: Job, plan: Plan, previews: list[Preview] | None = None) -> li
 
 
 def cancel_check(job: Job) -> Callable[[], bool]:
-    """Return a function that tells whether a person asked to stop; it asks the database now and then."""
+    """Return a function that tells whether a person asked to stop; it asks the database now and then.
+
+    It raises TakenOver when another worker has the job.
+    """
     state = {"at": time.monotonic(), "asked": job.cancel_requested_at is not None}
 
     def asked() -> bool:
         if not state["asked"] and time.monotonic() - state["at"] > CANCEL_SECONDS:
             state["at"] = time.monotonic()
-            state["asked"] = Job.objects.filter(pk=job.pk, cancel_requested_at__isnull=False).exists()
+            worker, requested_at = Job.objects.values_list("worker", "cancel_requested_at").get(pk=job.pk)
+            if worker != job.worker:
+                raise TakenOver(f"{worker} has this job now.")
+            state["asked"] = requested_at is not None
         return bool(state["asked"])
 
     return asked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
 import threading
 import time
@@ -59,8 +60,11 @@ def worker_for(queue_names: str) -> WarmWorker:
 
 
 def work(slot: Slot) -> None:
-    """Run the threads of a slot until SIGTERM, or until one of them ends: then the pool starts the slot again."""
-    ending = threading.Event()
+    """Run the threads of a slot until SIGTERM, or until one of them ends: then the pool starts the slot again.
+
+    A pool that was killed is started anew with workers of its own, so the old ones do not outlive it.
+    """
+    ending, pool_process = threading.Event(), os.getppid()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
     workers = [worker_for(names) for names in slot if names != SCHEDULE]
@@ -77,7 +81,8 @@ def work(slot: Slot) -> None:
 
     for loop in loops:
         threading.Thread(target=run, args=(loop,), daemon=True).start()
-    ending.wait()
+    while not ending.wait(1.0) and os.getppid() == pool_process:
+        pass
     deadline = time.monotonic() + PATIENCE
     for worker in workers:
         worker.stop(deadline)

@@ -150,8 +150,9 @@ class ImageRegister(ImageMaker):
         allowed = tuple(image.datastore.source_directories or settings.SOURCE_DIRECTORIES)
         volume = image_volume(image, driver)
         return (
-            Stage("check", (SourceAllowed(driver.host, image.source, allowed),
-                            ImageIsSafe(driver.host, image.source, image.format))),
+            # two stages: the reads of one go together, and nothing is read of a file that is not allowed
+            Stage("check the path", (SourceAllowed(driver.host, image.source, allowed),)),
+            Stage("inspect", (ImageIsSafe(driver.host, image.source, image.format),)),
             Stage("copy", (FileCopied(driver.host, image.source, volume.path, driver.ownership),)),
             Stage("inspect the copy", (ImageIsSafe(driver.host, volume.path, image.format),)),
         )  # fmt: skip
