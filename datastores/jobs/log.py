@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
@@ -41,6 +42,7 @@ class Entry:
     level: Level = Level.INFO
     step: int | None = None
     data: Any = None
+    at: datetime = field(default_factory=timezone.now)
 
 
 @dataclass(slots=True)
@@ -187,12 +189,11 @@ class JobLog:
             self._ticker.join()
 
     def _number(self, entry: Entry) -> Iterator[JobEvent]:
-        now = timezone.now()
         host = self.hosts[entry.step] if entry.step is not None and entry.step < len(self.hosts) else ""
         for text in blocks(self._clean(entry.text)):
             self.seq += 1
             event = JobEvent(
-                job=self.job, seq=self.seq, at=now, kind=entry.kind, level=entry.level, step=entry.step,
+                job=self.job, seq=self.seq, at=entry.at, kind=entry.kind, level=entry.level, step=entry.step,
                 host=host, first_line=self.line, lines=text.count("\n") + 1, text=text, data=entry.data,
             )  # fmt: skip
             self.line += event.lines

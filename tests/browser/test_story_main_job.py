@@ -280,7 +280,7 @@ def test_its_checksum_is_that_of_the_file(page: Page, lab: Lab) -> None:
 def open_disk(page: Page, vm: str) -> None:
     page.goto("/vms/")
     page.get_by_role("link", name=vm, exact=True).first.click()
-    page.get_by_role("link", name="disk.0").click()
+    page.get_by_role("link", name="disk.0", exact=True).click()
 
 
 def test_a_disk_is_saved_as_an_image_only_when_its_vm_is_off(page: Page) -> None:
