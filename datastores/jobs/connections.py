@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import functools
+import logging
+import threading
+import time
 from collections.abc import Callable
 
-from datastores.domain.plan import Shell
+from django.db import DatabaseError, connection
+
+from datastores.domain.errors import CloudstoreError
+from datastores.domain.plan import Command, Shell
+from datastores.domain.states import ObjectState
+from datastores.models import DatastoreHost
 from datastores.services.endpoints import endpoint_named
 from datastores.transport.pool import Pool
+
+logger = logging.getLogger(__name__)
+LOOK_SECONDS = 2.0
+"""How soon the storage host of a new datastore is connected to."""
+FRESH_SECONDS = 240.0
+"""A connection is used at least so often; the pool closes it after ten minutes without use."""
+MOST_HOSTS = 200
 
 
 @functools.lru_cache(maxsize=1)
@@ -19,3 +34,30 @@ def connector() -> Callable[[str], Shell]:
     """Return a function from a host's name to its shell; each row is read once for a job."""
     endpoints = functools.cache(endpoint_named)
     return lambda name: pool().shell(endpoints(name))
+
+
+def keep_warm(ending: threading.Event) -> None:
+    """Stay connected to the storage hosts of all datastores, so that the first clone is as quick as the others."""
+    used: dict[str, float] = {}
+    while not ending.wait(LOOK_SECONDS):
+        try:
+            for name in storage_hosts():
+                if time.monotonic() - used.get(name, 0.0) > FRESH_SECONDS:
+                    used[name] = time.monotonic()
+                    warm(name)
+        except DatabaseError:  # the next look comes soon
+            logger.warning("storage hosts could not be looked up", exc_info=True)
+            connection.close()
+
+
+def storage_hosts() -> list[str]:
+    """Return the names of the hosts on which disks are made."""
+    first = DatastoreHost.objects.filter(position=0, datastore__state=ObjectState.READY, host__maintenance=False)
+    return list(first.values_list("host__name", flat=True).distinct()[:MOST_HOSTS])
+
+
+def warm(name: str) -> None:
+    try:
+        connector()(name).run(Command(("true",), root=False, timeout=10))
+    except CloudstoreError as error:
+        logger.info("%s is not kept warm: %s", name, error)

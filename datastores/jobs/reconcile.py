@@ -11,8 +11,6 @@ from datetime import timedelta
 import django_rq
 from django.conf import settings
 from django.utils import timezone
-from rq.exceptions import NoSuchJobError
-from rq.job import Job as QueuedJob
 
 from datastores.domain.states import JobState
 from datastores.jobs.heartbeat import BEAT_SECONDS
@@ -64,10 +62,5 @@ def _lost() -> int:
 
 
 def known_to_queue(job: Job) -> bool:
-    """Tell whether the queue still has the job. One that a worker took from it, and did not claim, is lost."""
-    queue = django_rq.get_queue(KINDS[job.kind].queue)
-    try:
-        queued = QueuedJob.fetch(f"{job.uuid}-{job.attempts}", connection=queue.connection, serializer=queue.serializer)
-        return queued.get_status(refresh=False) in {"queued", "deferred", "scheduled"}
-    except NoSuchJobError:
-        return False
+    """Tell whether the job waits in its queue. One that a worker took from it, and did not claim, is lost."""
+    return django_rq.get_queue(KINDS[job.kind].queue).get_job_position(f"{job.uuid}-{job.attempts}") is not None

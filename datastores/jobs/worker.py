@@ -20,7 +20,7 @@ from rq import SimpleWorker
 from rq.timeouts import TimerDeathPenalty
 from rq.worker_pool import ForkProcess, WorkerPool
 
-from datastores.jobs.connections import pool
+from datastores.jobs.connections import keep_warm, pool
 from datastores.jobs.periodic import SCHEDULE, run_schedule
 
 logger = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ def work(slot: Slot) -> None:
         lambda worker=worker: worker.work(logging_level="WARNING") for worker in workers
     ]
     loops += [run_schedule] * (SCHEDULE in slot)
+    loops += [lambda: keep_warm(ending)] * any("interactive" in names for names in slot)
 
     def run(loop: Callable[[], object]) -> None:
         try:

@@ -256,11 +256,18 @@ class DiskSaveAs(ImageMaker):
         job.title = f"Save {disk} as image {image.name}"
 
     def resources(self, job: Job) -> dict[str, bool]:
-        return super().resources(job) | {f"disk:{job.disk_id}": False}
+        used = {f"disk:{job.disk_id}": False}
+        if job.disk.kind == Disk.Kind.LINK:
+            used[f"image:{job.disk.image_id}"] = False
+        return super().resources(job) | used
 
     def plan(self, job: Job) -> Plan:
-        source, driver = driver_of(job.disk.datastore), driver_of(job.image.datastore)
-        steps = transfer(source, disk_volume(job.disk), driver, image_volume(job.image, driver))
+        disk = job.disk
+        linked = disk.kind == Disk.Kind.LINK  # then its bytes are those of the persistent image
+        source = driver_of(disk.image.datastore if linked else disk.datastore)
+        volume = image_volume(disk.image, source) if linked else disk_volume(disk)
+        driver = driver_of(job.image.datastore)
+        steps = transfer(source, volume, driver, image_volume(job.image, driver))
         return (Stage("save", steps),)
 
     def succeeded(self, job: Job, results: Results) -> None:
