@@ -11,10 +11,11 @@ import hashlib
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NoReturn, Protocol
 
 from datastores.domain.errors import (
@@ -26,7 +27,18 @@ from datastores.domain.errors import (
     StalePlan,
     Unreachable,
 )
-from datastores.domain.plan import Action, AnyStep, Change, Command, Detached, Output, Plan, Shell, WriteFile
+from datastores.domain.plan import (
+    Action,
+    AnyStep,
+    Change,
+    Command,
+    Detached,
+    OnOutput,
+    Output,
+    Plan,
+    Shell,
+    WriteFile,
+)
 from datastores.domain.states import StepState
 
 READ_AHEAD = 64
@@ -88,6 +100,8 @@ class Journal:
 
     done: tuple[Undoable, ...] = ()
     unknown: tuple[Undoable, ...] = ()
+    told: Mapping[int, int] = field(default_factory=dict)
+    """By step: lines of output, kept already, of a detached command that may run on."""
 
     @property
     def touched(self) -> frozenset[int]:
@@ -371,7 +385,7 @@ class Lane:
             output = self.shell.run_detached(
                 f"{self.run.unit}-{index}-{digest(operation)}",
                 operation,
-                on_output=lambda text: self.run.recorder.output(index, text),
+                on_output=beyond(self.run.journal.told.get(index, 0), partial(self.run.recorder.output, index)),
                 on_progress=lambda done, total: self.run.recorder.progress(index, done, total),
                 cancelled=self.run.cancelled,
             )
@@ -401,6 +415,21 @@ def is_short(action: Action) -> bool:
 def digest(operation: Detached) -> str:
     """Return what tells a detached command from others, so that the next attempt attaches to the same unit."""
     return hashlib.sha256("\0".join(operation.command.argv).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def beyond(lines: int, on_output: OnOutput) -> OnOutput:
+    """Return ``on_output`` without the first so many lines: an earlier attempt has told them."""
+    left = lines
+
+    def tell(text: str) -> None:
+        nonlocal left
+        while left and text:
+            _, newline, text = text.partition("\n")
+            left -= len(newline)
+        if text:
+            on_output(text)
+
+    return tell
 
 
 def together(actions: Sequence[Action], number: int) -> Iterator[tuple[int, list[Action]]]:
@@ -433,6 +462,8 @@ def undo(done: Sequence[Undoable], connect: Connect, recorder: Recorder) -> bool
 
     What has no undo, and what came before an action that destroyed something, is reported and kept; an undo that
     fails is reported, and the others go on.
+
+    :raises LostTouch: a host went away; what is left to undo there can be undone when it is back.
     """
     done = sorted(done, key=lambda entry: (entry.index, entry.number))
     kept = max((place for place, entry in enumerate(done) if entry.final), default=-1) + 1
@@ -461,6 +492,8 @@ def _undo_one(entry: Undoable, connect: Connect, recorder: Recorder) -> bool:
         return True
     try:
         output = connect(entry.host).run(entry.undo)
+    except Unreachable as error:
+        raise LostTouch(str(error)) from error
     except CloudstoreError as error:
         recorder.undo(entry, str(error))
         return False

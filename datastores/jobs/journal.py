@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from django.db.models import Sum
+
 from datastores.domain.errors import StalePlan
 from datastores.domain.plan import AnyStep, Change
 from datastores.domain.states import EventKind
@@ -21,6 +23,7 @@ def journal_of(job: Job) -> Journal:
     """
     kinds = (EventKind.ACTION_STARTED, EventKind.ACTION_DONE, EventKind.ACTION_FAILED, EventKind.UNDO)
     named: dict[tuple[int, int], str] = {}
+    since: dict[str, int] = {}
     started: dict[str, Undoable] = {}
     done: dict[str, Undoable] = {}
     for event in JobEvent.objects.filter(job=job, kind__in=kinds).exclude(data=None).order_by("seq"):
@@ -31,13 +34,23 @@ def journal_of(job: Job) -> Journal:
             command = codec.decode_command(undo) if undo else None
             action = named[number] = json.dumps([event.step, data["do"], undo], sort_keys=True)
             done.pop(action, None)
+            since.setdefault(action, event.seq)
             started[action] = Undoable(*number, event.host, command, data["scratch"], data["final"])
-        elif event.kind == EventKind.ACTION_DONE:
+            continue
+        since.pop(named[number], None)
+        if event.kind == EventKind.ACTION_DONE:
             done[named[number]] = started.pop(named[number], None) or done[named[number]]
         else:
             done.pop(named[number], None)
             started.pop(named[number], None)
-    return Journal(tuple(done.values()), tuple(started.values()))
+    told = {entry.index: lines_after(job, entry.index, since[action]) for action, entry in started.items()}
+    return Journal(tuple(done.values()), tuple(started.values()), told)
+
+
+def lines_after(job: Job, step: int, seq: int) -> int:
+    """Return how many lines of output of a step came after an entry of the log."""
+    output = JobEvent.objects.filter(job=job, kind=EventKind.OUTPUT, step=step, seq__gt=seq)
+    return output.aggregate(lines=Sum("lines", default=0))["lines"]
 
 
 def approval_of(job: Job, steps: Sequence[AnyStep]) -> Callable[[int, Change], bool]:

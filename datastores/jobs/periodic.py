@@ -17,6 +17,7 @@ from datastores.domain.errors import Busy, CloudstoreError
 from datastores.domain.states import HostState, ObjectState
 from datastores.jobs.connections import connector
 from datastores.jobs.heartbeat import BEAT_SECONDS
+from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.reconcile import reconcile
 from datastores.jobs.submit import submit
 from datastores.models import Datastore, Host, Job
@@ -34,6 +35,7 @@ def measure_datastores() -> int:
             measure(datastore, connect)
             measured += 1
         except CloudstoreError as error:
+            quarantine_after(error)
             logger.warning("datastore %s cannot be measured: %s", datastore, error)
     return measured
 

@@ -13,21 +13,21 @@ from collections.abc import Callable
 
 from django.db import transaction
 
-from datastores.domain.errors import Cancelled, CloudstoreError, CommandFailed, HostKeyChanged
+from datastores.domain.errors import Cancelled, CloudstoreError, CommandFailed, Unreachable
 from datastores.domain.plan import Plan
-from datastores.domain.states import EventKind, HostState, JobState, Level, StepState
+from datastores.domain.states import EventKind, JobState, Level, StepState
 from datastores.hosts.runner import Journal, LostTouch, Preview, Run, preview, settled, undo
 from datastores.jobs import codec, doorbell, heartbeat
 from datastores.jobs.connections import connector
 from datastores.jobs.journal import approval_of, journal_of
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.log import JobLog, TakenOver, elapsed
+from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.submit import check_role, enqueue
-from datastores.models import Host, HostKey, Job, JobStep
+from datastores.models import Job, JobStep
 from datastores.models.audit import record
 from datastores.services import leases
 from datastores.services.usecase import UseCase
-from datastores.transport.hostkeys import fingerprint
 
 logger = logging.getLogger(__name__)
 CANCEL_SECONDS = 0.3
@@ -157,20 +157,25 @@ class Attempt:
     def _guard(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except LostTouch as error:
-            self._interrupted(str(error))
+        except Unreachable as error:
+            quarantine_after(error)
+            if isinstance(error, LostTouch) or self.state is JobState.UNDOING:
+                self._interrupted(str(error))
+            else:
+                self._failed(error)
         except Cancelled as error:
             self._end(JobState.CANCELLED, lambda: self.case.cancelled(self.job), told(error))
         except CloudstoreError as error:
-            if isinstance(error, HostKeyChanged):
-                quarantine(error)
-            message = told(error)
-            self._end(JobState.FAILED, lambda: self.case.failed(self.job, message), message)
+            self._failed(error)
         except Exception as error:
             logger.exception("job %s", self.job.uuid)
             message = f"A defect in cloudstore: {type(error).__name__}: {error}"
             self.log.add(EventKind.JOB, traceback.format_exc(), level=Level.ERROR)
             self._end(JobState.ERRORED, lambda: self.case.failed(self.job, message), message)
+
+    def _failed(self, error: CloudstoreError) -> None:
+        message = told(error)
+        self._end(JobState.FAILED, lambda: self.case.failed(self.job, message), message)
 
     def _interrupted(self, message: str) -> None:
         self.log.add(EventKind.JOB, f"interrupted: {message}", level=Level.WARNING)
@@ -244,16 +249,3 @@ def cancel_check(job: Job) -> Callable[[], bool]:
         return bool(state["asked"])
 
     return asked
-
-
-def quarantine(error: HostKeyChanged) -> None:
-    """Keep everybody off a host whose key is another one, until an admin has compared the fingerprints."""
-    host = Host.objects.filter(name=error.host).first()
-    if host is None:
-        return
-    with transaction.atomic():
-        Host.objects.filter(pk=host.pk).update(state=HostState.QUARANTINED, error=str(error))
-        HostKey.objects.get_or_create(
-            host=host, fingerprint=fingerprint(error.offered_line), defaults={"line": error.offered_line}
-        )
-        record("host.quarantined", user=None, target=host.name, result="quarantined", reason=str(error))

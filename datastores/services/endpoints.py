@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datastores.domain.errors import Refused
+from datastores.domain.errors import NotConnected
 from datastores.domain.states import HostState
 from datastores.models import Host
 from datastores.transport.endpoint import Endpoint
@@ -13,10 +13,11 @@ WITH_JUMPS = "credential", "jump__credential", "jump__jump__credential"
 def endpoint_of(host: Host) -> Endpoint:
     """Return how to log in to ``host`` and by which keys it is known.
 
-    :raises Refused: the host is quarantined; nobody may log in until an admin has compared its key.
+    :raises NotConnected: the host is quarantined; nobody may log in until an admin has compared its key. A job that
+        had begun there waits for that, interrupted.
     """
     if host.state == HostState.QUARANTINED:
-        raise Refused(
+        raise NotConnected(
             f"{host.name} is quarantined: its host key is not the pinned one. Compare the fingerprints on its page."
         )
     credential = host.credential

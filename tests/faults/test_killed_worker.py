@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -12,8 +14,9 @@ from datastores.domain.states import JobState
 from datastores.models import Datastore, Disk, Image, Job, VirtualMachine
 from tests.faults.agreement import disagreements
 from tests.faults.conftest import GOLDEN
-from tests.faults.installation import Installation
+from tests.faults.installation import Installation, wait_for
 from tests.faults.points import Point
+from tests.faults.test_lost_connection import assert_whole, output_of
 
 PROMISED = 90.0
 """Seconds within which a job that lost its worker has been resumed or undone."""
@@ -107,3 +110,51 @@ def test_whenever_its_worker_is_killed_a_job_is_resumed_or_undone_and_can_be_tak
     site.discard(*site.rows(VirtualMachine).filter(name__startswith="killed-"))
     site.discard(*site.rows(Image).filter(name__startswith="killed-"))
     assert not site.machine("h1").run(["sh", "-c", "ls -d /srv/xfs/killed-*"]).stdout
+
+
+def test_a_worker_that_is_killed_while_it_plans_or_takes_back_is_replaced(site: Installation, golden: Image) -> None:
+    vm = site.vm("taken back")
+    disk = f"{golden.datastore.base}/{vm.pk}/disk.0"
+    clone = site.succeeded(site.ask(f"/images/{golden.pk}/disks/", count=1, vm=vm.pk))
+    with site.points.holding("rm", disk) as before:
+        site.ask(f"/jobs/{clone.uuid}/undo/")
+        before.wait()
+        site.kill_workers(clone)
+    site.in_state(clone, JobState.CANCELLED, seconds=PROMISED)
+    assert not site.rows(Disk).filter(vm=vm).exists()
+    site.discard(vm)
+
+
+def test_a_worker_that_was_only_asleep_does_not_touch_the_job_that_another_has_taken_over(
+    site: Installation, xfs: Datastore
+) -> None:
+    with site.points.holding("cp", GOLDEN, when="half") as point:
+        job = site.register(xfs, "slept", GOLDEN)
+        point.wait()
+        sleeper = site.worker_of(job)
+        os.kill(sleeper, signal.SIGSTOP)
+        wait_for(lambda: site.worker_of(job) != sleeper, "another worker", seconds=PROMISED)
+        os.kill(sleeper, signal.SIGCONT)
+        wait_for(lambda: f"{job.uuid} was taken over" in site.stack.log("workers"), "the sleeper notices")
+    ended = site.succeeded(job)
+    assert ended.attempts == 2
+    assert [event.seq for event in site.events(job)] == list(range(1, len(site.events(job)) + 1))
+    site.discard(site.rows(Image).get(name="slept"))
+
+
+def test_a_copy_whose_worker_was_killed_is_picked_up_and_its_output_is_whole(
+    site: Installation, xfs: Datastore
+) -> None:
+    with site.points.holding("cp", GOLDEN, when="half") as point:
+        job = site.register(xfs, "picked up", GOLDEN)
+        point.wait()
+        point.chatter()
+        wait_for(lambda: len(output_of(site, job)) > 200, "lines of the first worker")
+        site.kill_workers(job)
+        site.in_state(job, JobState.INTERRUPTED, JobState.QUEUED)
+        site.in_state(job, JobState.RUNNING)
+        lines = len(output_of(site, job))
+        wait_for(lambda: len(output_of(site, job)) > lines + 200, "lines of the second worker")
+    site.succeeded(job)
+    assert_whole(output_of(site, job), least=400)
+    site.discard(site.rows(Image).get(name="picked up"))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 
-from datastores.domain.states import EventKind, JobState
-from datastores.models import Datastore, Image, Job
+from datastores.domain.states import EventKind, HostState, JobState
+from datastores.models import Datastore, Host, Image, Job
 from tests.faults.agreement import inside
 from tests.faults.conftest import GOLDEN
 from tests.faults.installation import Installation, wait_for
+from tests.faults.test_hosts import NEW_KEY
+
+KEY_FILES = ("/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_ed25519_key.pub")
 
 
 def output_of(site: Installation, job: Job) -> list[str]:
@@ -70,3 +73,27 @@ def test_a_power_cut_in_the_middle_of_a_copy_fails_the_job_and_leaves_nothing(
     assert "restarted meanwhile" in ended.error and "taken back" in ended.error
     site.succeeded(site.ask(f"/jobs/{job.uuid}/retry/"))
     site.discard(site.rows(Image).get(name="through a power cut"))
+
+
+def test_a_host_that_comes_back_with_another_key_is_shut_off_and_its_copy_waits_for_the_new_key(
+    site: Installation, xfs: Datastore
+) -> None:
+    machine = site.machine("h1")
+    old = inside(machine, "cat", *KEY_FILES)
+    with site.points.holding("cp", GOLDEN, when="half") as point:
+        job = site.register(xfs, "with another key", GOLDEN)
+        point.wait()
+        inside(machine, "sh", "-c", NEW_KEY)
+        waiting = site.in_state(job, JobState.INTERRUPTED)
+        assert "is pinned. Nothing was sent to it." in waiting.error
+        host = site.rows(Host).get(name="h1")
+        assert host.state == HostState.QUARANTINED
+        site.lab.up(3)
+        site.pin(host, machine.host_key)
+        site.succeeded(site.ask(f"/hosts/{host.pk}/read/"))
+    site.in_state(job, JobState.INTERRUPTED, JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED)
+    if site.fresh(job).state == JobState.INTERRUPTED:
+        site.ask(f"/jobs/{job.uuid}/retry/")
+    site.succeeded(job)
+    assert old != inside(machine, "cat", *KEY_FILES)
+    site.discard(site.rows(Image).get(name="with another key"))

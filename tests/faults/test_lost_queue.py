@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from django.db import transaction
 from django.utils import timezone
@@ -100,3 +101,11 @@ def test_the_schedule_goes_on_after_its_worker_was_killed_in_the_middle_of_a_dut
         kill_all_workers(site)
     killed = timezone.now()
     wait_for(lambda: site.fresh(xfs).measured_at > killed, "the datastore is measured again", seconds=60)
+
+
+def test_workers_do_not_outlive_a_pool_that_was_killed(site: Installation, golden: Image) -> None:
+    old = site.stack.worker_pids()
+    site.stack.kill("workers")
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in old), "the old workers end")
+    site.succeeded(site.clone(golden, "by new workers"))
+    site.discard(site.rows(VirtualMachine).get(name="by new workers"))

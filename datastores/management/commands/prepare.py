@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import io
 import secrets
+import string
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from django.core.management.base import BaseCommand
 
 from datastores.models import User
 from datastores.services.hosts import own_credential
+
+ALPHABET = string.ascii_letters + string.digits
 
 
 class Command(BaseCommand):
@@ -38,7 +41,7 @@ class Command(BaseCommand):
             stamp.write_text(state)
 
     def make_admin(self) -> None:
-        password = secrets.token_urlsafe(12)
+        password = "".join(secrets.choice(ALPHABET) for _ in range(20))
         path = settings.DATA_DIR / "admin_password"
         path.touch(mode=0o600)
         path.write_text(password + "\n")

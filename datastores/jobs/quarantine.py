@@ -1,0 +1,32 @@
+"""Keep everybody off a host whose key is another one, until an admin has compared the fingerprints."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from datastores.domain.errors import HostKeyChanged
+from datastores.domain.states import HostState
+from datastores.models import Host, HostKey
+from datastores.models.audit import record
+from datastores.transport.hostkeys import fingerprint
+
+
+def quarantine_after(error: BaseException) -> None:
+    """Put the host in quarantine if the error is a changed host key, or comes from one."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, HostKeyChanged):
+        cause = cause.__cause__
+    if cause is not None:
+        quarantine(cause)
+
+
+def quarantine(error: HostKeyChanged) -> None:
+    host = Host.objects.filter(name=error.host).first()
+    if host is None:
+        return
+    with transaction.atomic():
+        Host.objects.filter(pk=host.pk).update(state=HostState.QUARANTINED, error=str(error))
+        HostKey.objects.get_or_create(
+            host=host, fingerprint=fingerprint(error.offered_line), defaults={"line": error.offered_line}
+        )
+        record("host.quarantined", user=None, target=host.name, result="quarantined", reason=str(error))
