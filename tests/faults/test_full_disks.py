@@ -34,7 +34,6 @@ def test_a_disk_that_fills_in_the_middle_of_a_copy_takes_the_half_copy_back(
         point.wait()
         machine.run(["fallocate", "-l", str(20 * MIB), "/srv/small/filler"], check=True)
     job = site.failed(job)
-    print(job.error)
     assert "No space left on device" in job.error
     assert_says_what_is_left(job)
     machine.run(["rm", "/srv/small/filler"], check=True)
@@ -51,7 +50,6 @@ def test_a_datastore_that_turned_read_only_says_so_and_takes_images_again_when_i
         job = site.failed(site.register(small, "tiny", "/var/tmp/tiny.raw"))
     finally:
         machine.run(["mount", "-o", "remount,rw", "/srv/small"], check=True)
-    print(job.error)
     assert "Read-only file system" in job.error
     assert_says_what_is_left(job)
     site.succeeded(site.ask(f"/jobs/{job.uuid}/retry/"))

@@ -54,7 +54,6 @@ def test_an_image_that_is_exchanged_between_its_inspection_and_its_copy_is_found
         point.wait()
         put(site.machine("h1"), (source, qcow2(backing="/etc/shadow")))
     ended = site.failed(job)
-    print(ended.error)
     assert "declared raw, but it is QCOW2" in ended.error
     assert not any("qemu-img" in command for command in commands_run(site, job))
     site.discard(site.rows(Image).get(name="exchanged"))
@@ -100,6 +99,6 @@ def test_a_path_full_of_shell_is_one_path_and_nothing_more(site: Installation, x
     image = site.image(datastore, "odd", odd)
     site.succeeded(site.clone(image, "odd"))
     listed = machine.run(["find", "/root", "/var/tmp", "/srv/xfs", "/tmp", "/", "-maxdepth", "1", "-name", "*owned"])
-    assert listed.stdout == f"{odd}\n" or listed.stdout == ""
+    assert listed.stdout in (f"{odd}\n", "")
     assert machine.run(["test", "-f", f"{base}/{image.uuid}.raw"]).returncode == 0
     site.discard_all(datastore)

@@ -50,7 +50,6 @@ def test_a_host_whose_cable_is_out_fails_the_job_and_works_when_it_is_in_again(
     host = site.add_host("h3")
     stranger.cut()
     job = site.failed(site.ask(f"/hosts/{host.pk}/onboard/"))
-    print(job.error)
     assert "does not answer within" in job.error and "network is cut" in job.error
     assert site.fresh(host).state == HostState.UNREACHABLE
     stranger.heal()
@@ -63,7 +62,6 @@ def test_a_wrong_first_password_is_told_and_the_right_one_is_forgotten_after_its
 ) -> None:
     host = site.add_host("h3", account="admin1", how="own", private_key="", first_password="not-the-password")
     job = site.failed(site.ask(f"/hosts/{host.pk}/onboard/"))
-    print(job.error)
     assert "refused the account admin1 with" in job.error and "its password" in job.error
     assert "not-the-password" not in site.log(job) + job.error
     site.press(
@@ -77,7 +75,6 @@ def test_a_wrong_first_password_is_told_and_the_right_one_is_forgotten_after_its
 def test_an_account_without_sudo_is_told_so_and_nothing_is_run(site: Installation, stranger: Machine) -> None:
     host = site.add_host("h3", account="ops", how="own", private_key="", first_password="ops-pass")
     job = site.failed(site.ask(f"/hosts/{host.pk}/onboard/"))
-    print(job.error)
     assert "ops may not run commands as root on h3" in job.error and "NOPASSWD" in job.error
     assert stranger.run(["ls", "/home/ops/.ssh"]).returncode
 
@@ -89,12 +86,10 @@ def test_a_changed_host_key_refuses_the_job_and_shuts_the_host_off_until_the_new
     stranger.run(["systemd-run", "--collect", "--quiet", "sh", "-c", NEW_KEY], check=True)
     site.lab.up(3)
     job = site.failed(site.ask(f"/hosts/{host.pk}/read/"))
-    print(job.error)
     assert "is pinned. Nothing was sent to it." in job.error
     assert site.fresh(host).state == HostState.QUARANTINED
     assert site.rows(AuditEntry).filter(action="host.quarantined", target="h3").count() == 1
     again = site.failed(site.ask(f"/hosts/{host.pk}/read/"))
-    print(again.error)
     assert "quarantined" in again.error
     site.pin(host, stranger.host_key)
     site.succeeded(site.ask(f"/hosts/{host.pk}/read/"))
@@ -115,7 +110,6 @@ def without(machine: Machine, *tools: str) -> Iterator[None]:
 def test_a_missing_qemu_img_fails_the_job_with_its_name(site: Installation, xfs: Datastore) -> None:
     with without(site.machine("h1"), "qemu-img"):
         job = site.failed(site.ask("/images/block/", datastore=xfs.pk, name="block", size="1 GiB", format="qcow2"))
-    print(job.error)
     assert "qemu-img" in job.error
     site.succeeded(site.ask(f"/jobs/{job.uuid}/retry/"))
     site.discard(site.rows(Image).get(name="block"))
@@ -126,7 +120,6 @@ def test_a_host_that_cannot_make_isos_refuses_a_context_and_says_what_to_install
 ) -> None:
     with without(site.machine("h1"), "genisoimage", "mkisofs"):
         job = site.failed(site.ask("/images/context/", datastore=xfs.pk, name="context", variables="A=1"))
-    print(job.error)
     assert "Install genisoimage" in job.error
     site.succeeded(site.ask(f"/jobs/{job.uuid}/retry/"))
     site.discard(site.rows(Image).get(name="context"))

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-import pytest
 
 from datastores.domain.states import JobState
 from datastores.models import Datastore, Disk, Image, Job, VirtualMachine
@@ -90,7 +89,6 @@ def test_whenever_its_worker_is_killed_a_job_is_resumed_or_undone_and_can_be_tak
         each.meet_fate()
     for each in rounds:
         ended = site.ended(each.job, seconds=PROMISED)
-        print(each, ended.state, ended.error)
     for each in rounds:
         ended = site.fresh(each.job)
         # a copy that the kernel killed along with its worker failed as copies fail: the job says so

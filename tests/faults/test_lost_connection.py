@@ -54,7 +54,6 @@ def test_a_cancelled_copy_is_seen_gone_before_the_job_is_cancelled_and_leaves_no
         site.ask(f"/jobs/{job.uuid}/cancel/")
         ended = site.in_state(job, JobState.CANCELLED)
         assert point.file.exists(), "it was ended, it did not end by itself"
-    print(ended.error)
     assert "taken back" in ended.error
     assert not site.rows(Image).filter(name="cancelled").exists()
 
@@ -69,7 +68,6 @@ def test_a_power_cut_in_the_middle_of_a_copy_fails_the_job_and_leaves_nothing(
         machine.power_off()
     machine.power_on()
     ended = site.failed(job, seconds=90)
-    print(ended.error)
     assert "restarted meanwhile" in ended.error and "taken back" in ended.error
     site.succeeded(site.ask(f"/jobs/{job.uuid}/retry/"))
     site.discard(site.rows(Image).get(name="through a power cut"))

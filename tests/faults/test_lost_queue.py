@@ -76,9 +76,7 @@ def database_locked(site: Installation, job: Job) -> Iterator[None]:
         yield
 
 
-def test_a_worker_that_is_killed_between_the_queue_and_the_job_loses_nothing(
-    site: Installation, golden: Image
-) -> None:
+def test_a_worker_that_is_killed_between_the_queue_and_the_job_loses_nothing(site: Installation, golden: Image) -> None:
     with workers_asleep(site):
         job = site.clone(golden, "in the gap")
         lock = database_locked(site, job)
