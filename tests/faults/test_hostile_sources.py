@@ -76,7 +76,8 @@ def test_an_image_that_is_exchanged_between_its_inspection_and_its_copy_is_found
 def test_only_real_files_below_an_allowed_directory_become_images(
     site: Installation, xfs: Datastore, source: str, because: str
 ) -> None:
-    script = "install -d /var/tmpevil; cp /etc/passwd /var/tmpevil/x; ln -sfn /etc/shadow /var/tmp/shadow; ln -sfn . /var/tmp/way"
+    copies = "install -d /var/tmpevil; cp /etc/passwd /var/tmpevil/x"
+    script = f"{copies}; ln -sfn /etc/shadow /var/tmp/shadow; ln -sfn . /var/tmp/way"
     site.machine("h1").run(["sh", "-c", script], check=True)
     answer = site.answer(
         "/images/register/", datastore=xfs.pk, name="looks fine", source=source, type="OS", format="raw"

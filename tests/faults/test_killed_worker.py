@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-
 from datastores.domain.states import JobState
 from datastores.models import Datastore, Disk, Image, Job, VirtualMachine
 from tests.faults.agreement import disagreements

@@ -56,7 +56,7 @@ def test_what_a_redis_without_memory_forgot_is_handed_over_again(site: Installat
         jobs = [site.clone(golden, f"forgotten {number}") for number in range(3)]
         site.stack.supervisor.supervisor.stopProcess("redis")
         shutil.rmtree(site.stack.data / "redis")
-        os.mkdir(site.stack.data / "redis", 0o700)
+        (site.stack.data / "redis").mkdir(mode=0o700)
         site.stack.supervisor.supervisor.startProcess("redis")
     for job in jobs:
         site.succeeded(job, seconds=90)
