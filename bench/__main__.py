@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from bench.alone import Alone
@@ -20,6 +21,8 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.names) - LIMITS.keys():
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(LIMITS)}")
+    # a shell that starts us in the background has it ignored, also for all that we start and stop by it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     failed = [name for name in options.names or LIMITS if not run(name, quick=options.quick)]
     if failed:
         print(f"Without a figure: {', '.join(failed)}", file=sys.stderr)

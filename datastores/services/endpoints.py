@@ -39,7 +39,10 @@ def endpoint_of(host: Host) -> Endpoint:
 def endpoint_named(name: str) -> Endpoint:
     """Return the endpoint of the host with this name.
 
-    :raises Host.DoesNotExist: there is no such host any more.
+    :raises NotConnected: there is no such host any more, or it is quarantined.
     """
     hosts = Host.objects.select_related(*WITH_JUMPS).prefetch_related("keys", "jump__keys")
-    return endpoint_of(hosts.get(name=name))
+    host = hosts.filter(name=name).first()
+    if host is None:
+        raise NotConnected(f"There is no host {name} any more: it was renamed or deleted. Nothing was sent to it.")
+    return endpoint_of(host)

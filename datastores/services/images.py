@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 from typing import Any
 
@@ -23,6 +24,7 @@ from datastores.hosts.inspection import ImageIsSafe
 from datastores.hosts.sources import SourceAllowed
 from datastores.models import Datastore, Image, Job, User
 from datastores.models.audit import record
+from datastores.models.fields import secret_box
 from datastores.services.placing import driver_of, image_volume, require_ready, require_state
 from datastores.services.usecase import OWNERS, Results, UseCase, facts_of
 
@@ -190,7 +192,7 @@ class ImageBlock(ImageMaker):
 
 
 class ContextImage(ImageMaker):
-    """Make a context ISO: variables that a VM reads when it boots."""
+    """Make a context ISO: variables that a VM reads when it boots. They may be secret: the job keeps them encrypted."""
 
     kind = "image.context"
     label = "Create context ISO"
@@ -198,12 +200,14 @@ class ContextImage(ImageMaker):
     def ask(self, job: Job) -> None:
         for name, value in job.params["variables"].items():
             Variable(name, value)  # checks them
+        job.params |= {"variables": secret_box().encrypt(json.dumps(job.params["variables"]).encode()).decode()}
         image = new_image(job, job.datastore, type=Image.Type.CONTEXT, source="context", format=Format.ISO)
         job.title = f"Create context ISO {image.name}"
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.image.datastore)
-        variables = tuple(Variable(name, value) for name, value in sorted(job.params["variables"].items()))
+        named = json.loads(secret_box().decrypt(job.params["variables"]))
+        variables = tuple(Variable(name, value) for name, value in sorted(named.items()))
         return (Stage("create", driver.context(image_volume(job.image, driver).path, variables)),)
 
     def succeeded(self, job: Job, results: Results) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 
 from datastores.management.visitor import Visitor
-from datastores.models import Datastore, Image
+from datastores.models import Datastore, Image, Job
 from tests import stack
 from tests.faults.agreement import disagreements
 from tests.faults.installation import Installation, open_database
@@ -17,9 +22,15 @@ from tests.faults.points import SHARED, Points
 from tests.lab.disks import MIB
 from tests.lab.lab import Lab
 
+PROMISED = 90.0
+"""Seconds within which a job that lost its worker has been resumed or undone."""
 GOLDEN = "/var/tmp/golden.raw"
+USUAL = "/var/tmp/usual.raw"
 BYTES = 96 * MIB
 """Virtual size of the golden image; a third of it is data."""
+
+Abandoned = tuple[Installation, Job, float]
+"""An installation, its job whose worker was killed, and when (seconds since 1970)."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,7 +47,9 @@ def points(tmp_path_factory: pytest.TempPathFactory) -> Points:
 
 @pytest.fixture(scope="package")
 def lab(points: Points) -> Iterator[Lab]:
-    lab = Lab("faults", subnet="10.77.12.0/24")
+    """h1, h2 and h3 with fault points. Two runs at once need different labs, named by CLOUDSTORE_FAULTS_LAB."""
+    name, subnet = os.environ.get("CLOUDSTORE_FAULTS_LAB", "faults 10.77.12.0/24").split()
+    lab = Lab(name, subnet=subnet)
     lab.down()
     try:
         hosts = lab.up(3, with_disks=["h1"], binds={str(points.directory): SHARED})
@@ -81,6 +94,29 @@ def xfs(site: Installation) -> Datastore:
 @pytest.fixture(scope="package")
 def golden(site: Installation, xfs: Datastore) -> Image:
     return site.image(xfs, "golden", GOLDEN)
+
+
+@pytest.fixture(scope="package")
+def usual(site: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Abandoned]]:
+    """A second installation, with the patience of any: the worker of its copy is killed while other tests run."""
+    site.lab.make_image("h2", USUAL, virtual=MIB, data=MIB)
+    running, point = ExitStack(), site.points.set("cp", USUAL)
+
+    def abandon() -> Abandoned:
+        product = running.enter_context(stack.running(tmp_path_factory.mktemp("usual")))
+        open_database("usual", product)
+        other = Installation(product, site.lab, site.points, Visitor(product.url, "admin", product.password), "usual")
+        other.onboard("h2")
+        job = other.register(other.datastore("usual", "/srv/usual", kind="shared", host="h2"), "usual", USUAL)
+        point.wait()
+        other.kill_workers(job)
+        point.open()
+        connections["usual"].close()
+        return other, job, time.time()
+
+    with running, ThreadPoolExecutor(1) as pool:
+        yield pool.submit(abandon)
+        point.open()
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ def test_over_a_hundred_broken_sockets_and_killed_web_processes_no_line_is_missi
         watcher = Watcher(site.twin(), job)
         for number in range(1, WEB_KILLS + 2):
             while watcher.connections < number * RECONNECTS // (WEB_KILLS + 1) + 1:
-                watcher.watch(seconds=0.12)
+                watcher.watch(seconds=0.06)
             if number <= WEB_KILLS:
                 site.stack.kill("web")
     site.succeeded(job)

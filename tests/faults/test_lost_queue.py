@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -49,6 +50,20 @@ def test_redis_is_killed_right_after_ten_submissions_and_all_ten_are_carried_out
     for job in jobs:
         site.succeeded(job, seconds=90)
     site.discard(*site.rows(VirtualMachine).filter(name__contains="the kill"))
+
+
+def test_sockets_hear_of_news_again_and_new_ones_open_after_redis_was_killed(site: Installation, golden: Image) -> None:
+    with site.admin.socket("/ws/feed/") as before:
+        kill_redis(site)
+        for _ in range(3):
+            with site.admin.socket("/ws/feed/") as after:
+                after.send("{}")
+                assert json.loads(after.recv(timeout=10)) == {"type": "pong"}
+        time.sleep(2)
+        job = site.succeeded(site.clone(golden, "heard of"))
+        news = iter(lambda: json.loads(before.recv(timeout=10)), None)
+        assert next(each for each in news if each.get("uuid") == str(job.uuid))
+    site.discard(site.rows(VirtualMachine).get(name="heard of"))
 
 
 def test_what_a_redis_without_memory_forgot_is_handed_over_again(site: Installation, golden: Image) -> None:

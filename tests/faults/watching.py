@@ -7,6 +7,7 @@ import json
 import random
 import time
 from dataclasses import dataclass, field
+from socket import SHUT_RDWR
 from typing import Any
 
 from websockets.exceptions import WebSocketException
@@ -34,16 +35,16 @@ class Watcher:
 
     def watch(self, *, seconds: float) -> None:
         """Watch for about so long, then lose the connection without a word."""
+        until = time.monotonic() + seconds * self.random.uniform(0.2, 1.8)
         try:
-            socket = self.visitor.socket(f"/ws/jobs/{self.job.uuid}/?after={self.seq}")
+            with self.visitor.socket(f"/ws/jobs/{self.job.uuid}/?after={self.seq}") as socket:
+                self.connections += 1
+                with contextlib.suppress(OSError, WebSocketException):
+                    self._listen(socket, until)
+                drop(socket)
         except (OSError, WebSocketException):
             self.refusals += 1  # the web process is being started again
             time.sleep(0.1)
-            return
-        self.connections += 1
-        with contextlib.suppress(OSError, TimeoutError, WebSocketException):
-            self._listen(socket, time.monotonic() + seconds * self.random.uniform(0.2, 1.8))
-        drop(socket)
 
     def _listen(self, socket: ClientConnection, until: float) -> None:
         while (left := until - time.monotonic()) > 0:
@@ -60,8 +61,7 @@ class Watcher:
 def drop(socket: ClientConnection) -> None:
     """Break a connection as a lost network does: no closing handshake."""
     with contextlib.suppress(OSError):
-        socket.socket.shutdown(2)
-    socket.close()
+        socket.socket.shutdown(SHUT_RDWR)
 
 
 def close_code(socket: ClientConnection, *, seconds: float) -> int | None:

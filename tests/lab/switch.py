@@ -78,7 +78,8 @@ def make(site: Site) -> None:
 
 def remove(site: Site) -> None:
     if (INTERFACES / site.interface).exists():
-        command("ip", "link", "del", site.interface)
+        # the kernel may take it away at this moment, with the namespace of its other end
+        command("ip", "link", "del", site.interface, check=False)
     if (NETNS / site.switch).exists():
         command("ip", "netns", "del", site.switch)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from datastores.models import AuditEntry, Disk, Image, Job, Snapshot, User, VirtualMachine
+from datastores.models.fields import secret_box
 from tests.unit.conftest import GIB, a_datastore, a_disk, a_vm, an_image, signed_in, text_of
 
 JSON = {"Accept": "application/json"}
@@ -62,7 +64,8 @@ def test_a_data_block_has_its_size_in_bytes(admin: User) -> None:
 def test_a_context_disc_has_variables(admin: User) -> None:
     lines = "HOSTNAME=web-1\n\nPASSWORD = a=b 'c'\n"
     signed_in(admin).post("/images/context/", {"datastore": a_datastore().pk, "name": "c", "variables": lines})
-    assert Job.objects.get().params["variables"] == {"HOSTNAME": "web-1", "PASSWORD": "a=b 'c'"}
+    kept = Job.objects.get().params["variables"]
+    assert json.loads(secret_box().decrypt(kept)) == {"HOSTNAME": "web-1", "PASSWORD": "a=b 'c'"}
 
 
 @pytest.mark.parametrize(
