@@ -6,6 +6,8 @@ from pathlib import Path
 
 import dj_database_url
 from csp.constants import NONE, SELF
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
 
 from cloudstore.env import env, generated, secret
 from cloudstore.processes import data_directory, runtime_directory
@@ -89,8 +91,9 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", 
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        # redis-py 8 gives up on an idle socket after 5 s; a quiet browser must not lose its subscription.
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}]},
+        # redis-py 8 gives up on an idle socket after 5 s; a quiet browser must not lose its subscription. The
+        # connection that a restarted Redis left dead is made anew, instead of refusing the next browser.
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None, "retry": Retry(ExponentialBackoff(1), 8)}]},
     }
 }
 QUEUES = ("interactive", "provision", "transfer", "monitor")

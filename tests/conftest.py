@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -9,6 +10,9 @@ from django.db import connection
 
 from datastores.models import audit_guard
 from tests.lab.fixtures import debian11, debian13, host_factory, lab
+
+# Playwright keeps an event loop in the main thread; tests beside it use the database all the same.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 
 __all__ = ["debian11", "debian13", "host_factory", "lab"]
 

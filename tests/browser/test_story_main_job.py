@@ -338,7 +338,7 @@ def test_capacity_is_measured_by_itself(page: Page) -> None:
     expect(page.locator("main")).to_contain_text("40", timeout=STEP_SECONDS)
 
 
-def test_database_and_hosts_agree_in_the_end(lab: Lab, product: Stack) -> None:
+def test_database_and_hosts_agree_in_the_end(page: Page, lab: Lab, product: Stack) -> None:
     code = """
 from datastores.models import Disk, Image, Job, Lease
 from datastores.services.placing import driver_of, image_volume
