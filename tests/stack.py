@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xmlrpc.client import ServerProxy
 
+import psycopg
 from supervisor.xmlrpc import SupervisorTransport
 
 from cloudstore.processes import runtime_directory
@@ -89,8 +91,30 @@ class Stack:
 
 
 @contextlib.contextmanager
+def own_database() -> Iterator[dict[str, str]]:
+    """Where the tests run on PostgreSQL, make a database on that server for one installation; drop it afterwards."""
+    url = os.environ.get("DATABASE_URL", "")
+    if not url.startswith("postgres"):
+        yield {}
+        return
+    name = f"stack_{secrets.token_hex(6)}"
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        try:
+            yield {"DATABASE_URL": f"{url.rpartition('/')[0]}/{name}"}
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextlib.contextmanager
 def running(data: Path, **env: str) -> Iterator[Stack]:
-    """Start the product as ``make run LAB=0`` does; stop it, and see that nothing is left."""
+    """Start the product as ``make run LAB=0`` does, with a database and a Redis of its own; stop it all."""
+    with own_database() as database, _running(data, REDIS_URL="", **database, **env) as stack:
+        yield stack
+
+
+@contextlib.contextmanager
+def _running(data: Path, **env: str) -> Iterator[Stack]:
     port = free_port()
     environment = {**os.environ, "CLOUDSTORE_DATA_DIR": str(data), "DJANGO_SETTINGS_MODULE": "cloudstore.settings"}
     environment |= {"CLOUDSTORE_MONITOR_SECONDS": "5", **env}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.db import transaction
 from django.utils import timezone
 
 from datastores.domain.errors import Refused
@@ -11,7 +10,7 @@ from datastores.jobs import doorbell
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import check_role, enqueue, queue_again
 from datastores.models import Job, User
-from datastores.models.audit import record
+from datastores.models.audit import in_turn, record
 from datastores.services import leases
 
 TRY_AGAIN = (JobState.FAILED, JobState.ERRORED, JobState.CANCELLED)
@@ -25,7 +24,7 @@ def approve(job: Job, user: User, address: str = "") -> None:
     check_role(KINDS[job.kind], user)
     if job.steps.exclude(refused="").exists():
         raise Refused("A step of this plan is refused. Remove its cause, then plan again.")
-    with transaction.atomic():
+    with in_turn():
         if not queue_again(job, JobState.AWAITING, approved_by=user, approved_at=timezone.now()):
             raise Refused("This plan is not waiting for approval any more.")
         record(f"{job.kind}.approve", user=user, address=address, target=job.target_label, job=job, result="approved")
@@ -34,7 +33,7 @@ def approve(job: Job, user: User, address: str = "") -> None:
 def plan_again(job: Job, user: User, address: str = "") -> None:
     """Read the hosts anew and show the plan again."""
     check_role(KINDS[job.kind], user)
-    with transaction.atomic():
+    with in_turn():
         if not queue_again(job, JobState.AWAITING, approved_by=None, approved_at=None):
             raise Refused("This job is not waiting for approval any more.")
         record(f"{job.kind}.plan", user=user, address=address, target=job.target_label, job=job)
@@ -46,7 +45,7 @@ def cancel(job: Job, user: User, address: str = "") -> None:
     :raises Refused: it has ended already.
     """
     check_role(KINDS[job.kind], user)
-    with transaction.atomic():
+    with in_turn():
         record(f"{job.kind}.cancel", user=user, address=address, target=job.target_label, job=job)
         Job.objects.filter(pk=job.pk).update(cancel_requested_at=timezone.now())
         waiting = [JobState.AWAITING] if job_was_started(job) else [JobState.QUEUED, JobState.AWAITING]
@@ -74,7 +73,7 @@ def retry(job: Job, user: User, address: str = "") -> None:
     """
     case = KINDS[job.kind]
     check_role(case, user)
-    with transaction.atomic():
+    with in_turn():
         if job.state in TRY_AGAIN:
             case.again(job)
             leases.acquire(job, case.resources(job))
@@ -94,7 +93,7 @@ def undo(job: Job, user: User, address: str = "") -> None:
     check_role(case, user)
     if not case.can_undo:
         raise Refused(f"{case.label}: this cannot be undone.")
-    with transaction.atomic():
+    with in_turn():
         if job.state == JobState.SUCCEEDED:
             leases.acquire(job, case.resources(job))
         if not queue_again(job, JobState.SUCCEEDED, JobState.INTERRUPTED, undo_requested=True):

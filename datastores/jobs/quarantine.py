@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from django.db import transaction
-
 from datastores.domain.errors import HostKeyChanged
 from datastores.domain.states import HostState
 from datastores.models import Host, HostKey
-from datastores.models.audit import record
+from datastores.models.audit import in_turn, record
 from datastores.transport.hostkeys import fingerprint
 
 
@@ -24,7 +22,7 @@ def quarantine(error: HostKeyChanged) -> None:
     host = Host.objects.filter(name=error.host).first()
     if host is None:
         return
-    with transaction.atomic():
+    with in_turn():
         Host.objects.filter(pk=host.pk).update(state=HostState.QUARANTINED, error=str(error))
         HostKey.objects.get_or_create(
             host=host, fingerprint=fingerprint(error.offered_line), defaults={"line": error.offered_line}

@@ -25,7 +25,7 @@ from datastores.jobs.log import JobLog, TakenOver, elapsed
 from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.submit import check_role, enqueue
 from datastores.models import Job, JobStep
-from datastores.models.audit import record
+from datastores.models.audit import in_turn, record
 from datastores.services import leases
 from datastores.services.usecase import UseCase
 
@@ -189,7 +189,7 @@ class Attempt:
         text = f"{state} after {elapsed(self.started)}"
         self.log.stop_ticker()
         self.log.add(EventKind.JOB, f"{text}: {message}" if message else text, level=level)
-        with transaction.atomic():
+        with in_turn():
             if not self.job.move(self.state, to=state, error=message, worker=worker_name()):
                 return  # reconcile gave it to somebody else: that attempt writes the end
             update_rows()

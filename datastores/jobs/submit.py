@@ -13,7 +13,7 @@ from datastores.domain.states import JobState
 from datastores.jobs import doorbell
 from datastores.jobs.kinds import KINDS
 from datastores.models import Job, User
-from datastores.models.audit import record
+from datastores.models.audit import in_turn, record
 from datastores.services import leases
 from datastores.services.usecase import UseCase
 
@@ -36,7 +36,7 @@ def submit(
     """
     case = KINDS[kind]
     check_role(case, user)
-    with transaction.atomic():
+    with in_turn():
         job = Job(
             kind=kind,
             params=params or {},

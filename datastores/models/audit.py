@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
@@ -68,6 +69,25 @@ class AuditEntry(models.Model):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+@contextlib.contextmanager
+def in_turn() -> Iterator[None]:
+    """A transaction that changes rows which others change too, and ends with an audit entry: one after the other.
+
+    On SQLite every writing transaction is so. On PostgreSQL, who locked rows first and then came to the chain of
+    entries would wait for somebody who is there already and wants the rows: a deadlock.
+    """
+    with transaction.atomic():
+        _take_turn()
+        yield
+
+
+def _take_turn() -> None:
+    """Wait for whoever is writing an entry; ours comes next, until this transaction ends."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+
+
 def record(
     action: str,
     *,
@@ -80,9 +100,7 @@ def record(
 ) -> AuditEntry:
     """Append an entry, in the caller's transaction, so that it stands or falls with the change."""
     with transaction.atomic(savepoint=False):
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        _take_turn()
         last = AuditEntry.objects.order_by("-seq").values_list("seq", "seal").first() or (0, GENESIS)
         entry = AuditEntry(
             seq=last[0] + 1,

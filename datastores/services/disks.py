@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 
 from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
@@ -18,7 +17,7 @@ from datastores.domain.volumes import Capability, Format
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.transfers import common_format, common_host, transfer
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
-from datastores.models.audit import record
+from datastores.models.audit import in_turn, record
 from datastores.services.images import ImageMaker, dependants, new_image, removal
 from datastores.services.placing import disk_volume, driver_of, image_volume, require_ready, require_state
 from datastores.services.usecase import OWNERS, Results, UseCase
@@ -32,7 +31,7 @@ def create_vm(name: str, owner: User, address: str = "") -> VirtualMachine:
     name = values.object_name(name)
     if VirtualMachine.objects.filter(owner=owner, name=name).exists():
         raise BadInput(f"There is a virtual machine {name} already.")
-    with transaction.atomic():
+    with in_turn():
         vm = VirtualMachine.objects.create(name=name, owner=owner)
         record("vm.create", user=owner, address=address, target=vm, result="done")
     return vm
@@ -42,7 +41,7 @@ def delete_vm(vm: VirtualMachine, user: User, address: str = "") -> None:
     """Forget a virtual machine that has no disks any more."""
     if vm.disks.exists():
         raise Refused(f"{vm.name} still has {vm.disks.count()} disks. Delete them first.")
-    with transaction.atomic():
+    with in_turn():
         record("vm.delete", user=user, address=address, target=vm, result="done")
         vm.delete()
 
@@ -51,7 +50,7 @@ def set_vm_state(vm: VirtualMachine, state: str, user: User, address: str = "") 
     """Note what the VM does: its disks are saved only after a clean shutdown ("off")."""
     if state not in VirtualMachine.State.values:
         raise BadInput(f"{state!r} is not a state of a virtual machine.")
-    with transaction.atomic():
+    with in_turn():
         VirtualMachine.objects.filter(pk=vm.pk).update(state=state)
         record("vm.state", user=user, address=address, target=vm, result="done", before=vm.state, after=state)
 

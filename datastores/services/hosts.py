@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from django.db import transaction
 from django.utils import timezone
 
 from datastores.domain import values
@@ -14,7 +13,7 @@ from datastores.domain.states import HostState
 from datastores.hosts.authorized_keys import AuthorizedKeysPresent
 from datastores.hosts.known import FactsKnown
 from datastores.models import Credential, Host, HostKey, Job, User
-from datastores.models.audit import record
+from datastores.models.audit import in_turn, record
 from datastores.services.usecase import Results, UseCase, facts_of
 from datastores.transport.hostkeys import HostKey as OfferedKey
 from datastores.transport.keys import generate_key
@@ -70,7 +69,7 @@ def _remember(host: Host, key: OfferedKey) -> HostKey:
 
 def pin(key: HostKey, user: User, address: str = "") -> None:
     """Trust this key from now on, and no other: what the admin saw on the host's console."""
-    with transaction.atomic():
+    with in_turn():
         old = list(key.host.keys.exclude(pinned_at=None).exclude(pk=key.pk).values_list("fingerprint", flat=True))
         key.host.keys.exclude(pk=key.pk).update(pinned_at=None, pinned_by=None)
         HostKey.objects.filter(pk=key.pk).update(pinned_at=timezone.now(), pinned_by=user)
@@ -82,7 +81,7 @@ def pin(key: HostKey, user: User, address: str = "") -> None:
 
 def set_maintenance(host: Host, user: User, address: str = "", *, on: bool) -> None:
     """Take the host out of, or back into, the choice for new work."""
-    with transaction.atomic():
+    with in_turn():
         Host.objects.filter(pk=host.pk).update(maintenance=on)
         record("host.maintenance", user=user, address=address, target=host.name, result="done",
                before=host.maintenance, after=on)  # fmt: skip

@@ -7,7 +7,6 @@ import posixpath
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 
 from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
@@ -23,7 +22,7 @@ from datastores.hosts.copies import FileCopied
 from datastores.hosts.inspection import ImageIsSafe
 from datastores.hosts.sources import SourceAllowed
 from datastores.models import Datastore, Image, Job, User
-from datastores.models.audit import record
+from datastores.models.audit import in_turn, record
 from datastores.models.fields import secret_box
 from datastores.services.placing import driver_of, image_volume, require_ready, require_state
 from datastores.services.usecase import OWNERS, Results, UseCase, facts_of
@@ -67,7 +66,7 @@ def rename(image: Image, name: str, user: User, address: str = "", *, version: i
     :raises Refused: somebody else changed the image meanwhile.
     """
     name = values.object_name(name)
-    with transaction.atomic():
+    with in_turn():
         if Image.objects.filter(datastore=image.datastore, name=name).exclude(pk=image.pk).exists():
             raise BadInput(f"There is an image {name} in {image.datastore.name} already.")
         change_row(image, version, name=name)
@@ -79,7 +78,7 @@ def set_persistent(image: Image, user: User, address: str = "", *, on: bool, ver
     require_state(image, ObjectState.READY)
     if image.disks.exists():
         raise Refused(f"{image.name} is used by {', '.join(str(disk.vm) for disk in image.disks.all()[:5])}.")
-    with transaction.atomic():
+    with in_turn():
         change_row(image, version, persistent=on)
         record("image.persistent", user=user, address=address, target=image, result="done",
                before=image.persistent, after=on)  # fmt: skip
