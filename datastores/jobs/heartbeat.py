@@ -18,18 +18,19 @@ from datastores.models import Job
 logger = logging.getLogger(__name__)
 BEAT_SECONDS = settings.PATIENCE_SECONDS / 3.5
 """Three beats may be missed, and a bit."""
-_in_hand: set[int] = set()
+in_hand: set[int] = set()
+"""Keys of the jobs that this process works on."""
 
 
 @contextlib.contextmanager
 def beating(job: Job, worker: str) -> Iterator[None]:
     """Beat for the job meanwhile. One that was dropped, however that came, is soon found silent."""
     start(worker)
-    _in_hand.add(job.pk)
+    in_hand.add(job.pk)
     try:
         yield
     finally:
-        _in_hand.discard(job.pk)
+        in_hand.discard(job.pk)
 
 
 @functools.lru_cache(maxsize=1)
@@ -44,7 +45,7 @@ def _beat(worker: str) -> None:
     while True:
         time.sleep(BEAT_SECONDS)
         try:
-            Job.objects.filter(pk__in=tuple(_in_hand), worker=worker).update(heartbeat_at=timezone.now())
+            Job.objects.filter(pk__in=tuple(in_hand), worker=worker).update(heartbeat_at=timezone.now())
         except DatabaseError:  # the next beat comes; only a long silence counts
             logger.warning("heartbeat", exc_info=True)
             connection.close()

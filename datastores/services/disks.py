@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage

@@ -154,11 +154,13 @@ class Installation:
         self.succeeded(self.ask(f"/hosts/{host.pk}/onboard/"))
         return self.fresh(host)
 
+    def ask_for_datastore(self, name: str, base: str, *, kind: str = "xfs", host: str = "h1") -> Job:
+        storage = self.rows(Host).get(name=host)
+        return self.ask("/datastores/new/", kind=kind, name=name, type="image", base=base, storage_host=storage.pk)
+
     def new_datastore(self, name: str, base: str, *, kind: str = "xfs", host: str = "h1") -> Job:
         """Ask for a datastore, and return the job when its plan waits for approval."""
-        storage = self.rows(Host).get(name=host)
-        job = self.ask("/datastores/new/", kind=kind, name=name, type="image", base=base, storage_host=storage.pk)
-        return self.in_state(job, JobState.AWAITING)
+        return self.in_state(self.ask_for_datastore(name, base, kind=kind, host=host), JobState.AWAITING)
 
     def datastore(self, name: str, base: str, *, kind: str = "xfs", host: str = "h1") -> Datastore:
         job = self.new_datastore(name, base, kind=kind, host=host)

@@ -17,7 +17,7 @@ from tests.lab.host import Host
 from tests.lab.machine import wait_until
 
 SHARED = "/srv/points"
-TOOLS = ("cp", "mv", "install", "chown", "chmod", "rm")
+TOOLS = ("cp", "mv", "install", "chown", "chmod", "rm", "findmnt")
 _numbers = count(1)
 
 # <tool>.<when>.<number> holds a line: the word. "gone" appended ends the waiting call without doing anything.

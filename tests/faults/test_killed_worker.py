@@ -128,7 +128,17 @@ def test_whenever_its_worker_is_killed_a_job_is_resumed_or_undone_and_can_be_tak
     assert not site.machine("h1").run(["sh", "-c", "ls -d /srv/xfs/killed-*"]).stdout
 
 
-def test_a_worker_that_is_killed_while_it_plans_or_takes_back_is_replaced(site: Installation, golden: Image) -> None:
+def test_a_worker_that_is_killed_while_it_plans_is_replaced(site: Installation) -> None:
+    with site.points.holding("findmnt", "/srv/xfs/planned") as point:
+        job = site.ask_for_datastore("planned", "/srv/xfs/planned")
+        point.wait()
+        assert site.fresh(job).state == JobState.PLANNING
+        site.kill_workers(job)
+    site.in_state(job, JobState.AWAITING, seconds=PROMISED)
+    site.ask(f"/jobs/{job.uuid}/cancel/")
+
+
+def test_a_worker_that_is_killed_while_it_takes_back_is_replaced(site: Installation, golden: Image) -> None:
     vm = site.vm("taken back")
     disk = f"{golden.datastore.base}/{vm.pk}/disk.0"
     clone = site.succeeded(site.ask(f"/images/{golden.pk}/disks/", count=1, vm=vm.pk))

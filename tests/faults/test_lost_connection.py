@@ -58,6 +58,18 @@ def test_a_cancelled_copy_is_seen_gone_before_the_job_is_cancelled_and_leaves_no
     assert not site.rows(Image).filter(name="cancelled").exists()
 
 
+def test_a_host_that_goes_away_while_a_job_is_taken_back_is_waited_for(site: Installation, golden: Image) -> None:
+    vm = site.vm("half taken back")
+    job = site.succeeded(site.ask(f"/images/{golden.pk}/disks/", count=1, vm=vm.pk))
+    with site.points.holding("rm", f"{golden.datastore.base}/{vm.pk}/disk.0") as point:
+        site.ask(f"/jobs/{job.uuid}/undo/")
+        point.wait()
+        inside(site.machine("h1"), "sh", "-c", "pkill sshd; systemctl restart ssh")
+        site.in_state(job, JobState.INTERRUPTED)
+    site.in_state(job, JobState.CANCELLED)
+    site.discard(vm)
+
+
 def test_a_power_cut_in_the_middle_of_a_copy_fails_the_job_and_leaves_nothing(
     site: Installation, xfs: Datastore
 ) -> None:
