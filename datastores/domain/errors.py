@@ -15,6 +15,10 @@ class Unreachable(CloudstoreError):
     """The host did not answer, or stopped answering: what an unfinished command did is unknown."""
 
 
+class LostTouch(Unreachable):
+    """The host went away when something had been done on it: facts have to decide later."""
+
+
 class NotConnected(Unreachable):
     """No connection could be made, so nothing was changed by this attempt."""
 

@@ -164,7 +164,8 @@ class Shell(Protocol):
         """Run short commands without input in order, then reads, all in one round trip.
 
         It ends at the first command that fails. Return the outputs of the commands that ran, the last of which may
-        be that failure, and those of the reads (none after a failure). Raises Unreachable: unknown what was run.
+        be that failure (exit status 124: its time was up), and those of the reads as far as they came: none after a
+        failure, and perhaps none although all went well. Raises Unreachable: unknown what was run.
         """
 
     def run_detached(
@@ -183,6 +184,8 @@ class Shell(Protocol):
         """
 
 
+Connect: TypeAlias = Callable[[str], Shell]
+"""Called with a host's name; gives its shell."""
 OnOutput: TypeAlias = Callable[[str], None]
 """Called with each piece of text, whole lines where possible."""
 OnProgress: TypeAlias = Callable[[int, int], None]

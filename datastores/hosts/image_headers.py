@@ -54,6 +54,8 @@ NOT_READABLE = (oslo.ImageFormatError, struct.error, ValueError, LookupError, At
 
 QCOW2 = struct.Struct(">4sIQIIQIIQQIIQ")
 CORRUPT = 1 << 1
+EXTENSION = struct.Struct(">II")
+BACKING_FORMAT = 0xE2792ACA
 SPARSE = struct.Struct("<4sIIQ")  # signature, version, flags, capacity in sectors
 EXTENT = re.compile(r"^(?:rw|rdonly|noaccess)\s+\d+\s+(\w+)", re.MULTILINE)
 
@@ -133,6 +135,31 @@ def _qcow2(head: bytes, size: int) -> list[str]:
     if l1_offset + 8 * l1_entries > size or refcounts + (refcount_clusters << cluster_bits) > size:
         found.append("it is cut off: its tables lie beyond its end")
     return found
+
+
+def qcow2_backing(head: bytes) -> tuple[str, str]:
+    """Return the backing file that a qcow2 file names, and the format that it declares for it; "" for none.
+
+    ``head``: what the file begins with, at least to the end of the name, which QEMU writes behind the extensions
+    (docs/interop/qcow2.txt of QEMU).
+
+    :raises ValueError: this is not such a beginning of a qcow2 file.
+    """
+    try:
+        magic, version, place, size = QCOW2.unpack_from(head)[:4]
+        end = place or len(head)
+        extension = struct.unpack_from(">I", head, 100)[0] if version >= 3 else QCOW2.size
+        format_ = b""
+        while extension < end and (kind := EXTENSION.unpack_from(head, extension))[0]:
+            extension += EXTENSION.size
+            if kind[0] == BACKING_FORMAT:
+                format_ = head[extension : extension + kind[1]]
+            extension += -(-kind[1] // 8) * 8
+    except struct.error as error:
+        raise ValueError("it ends within its header") from error
+    if magic != b"QFI\xfb" or place + size > len(head):
+        raise ValueError("its header is not that of a qcow2 file made here")
+    return head[place : place + size].decode("utf-8", "surrogateescape"), format_.decode("ascii", "replace")
 
 
 def _vmdk(head: bytes, inspector: oslo.FileInspector) -> list[str]:

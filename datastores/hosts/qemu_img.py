@@ -92,8 +92,11 @@ def convert(source: str, source_format: str, target: str, target_format: str) ->
 
 
 def create(path: str, size: int = 0, *, base: str = "", base_format: str = "") -> Command:
-    """Return the making of a qcow2 file: an empty one, or an overlay on ``base`` (of its size, when 0)."""
-    below = ("-F", base_format, "-b", base) if base else ()
+    """Return the making of a qcow2 file: an empty one, or an overlay on ``base``.
+
+    An overlay whose size is not given gets that of its base, which qemu-img then opens to find out.
+    """
+    below = ("-F", base_format, "-b", base, *(("-u",) if size else ())) if base else ()
     return Command(("qemu-img", "create", "-q", "-f", "qcow2", *below, "--", path, *((str(size),) if size else ())))
 
 

@@ -23,11 +23,13 @@ LOOK_SECONDS = 2.0
 FRESH_SECONDS = 240.0
 """A connection is used at least so often; the pool closes it after ten minutes without use."""
 MOST_HOSTS = 200
+SPARES = 2
+"""One for what a job reads, and one for what it does then."""
 
 
 @functools.lru_cache(maxsize=1)
 def pool() -> Pool:
-    return Pool()
+    return Pool(spares=SPARES)
 
 
 def connector() -> Callable[[str], Shell]:

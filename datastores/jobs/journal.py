@@ -11,7 +11,7 @@ from django.db.models import Sum
 from datastores.domain.errors import StalePlan
 from datastores.domain.plan import AnyStep, Change
 from datastores.domain.states import EventKind
-from datastores.hosts.runner import Journal, Undoable
+from datastores.hosts.journal import Journal, Undoable
 from datastores.jobs import codec
 from datastores.models import Job, JobEvent
 

@@ -14,9 +14,10 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
+from datastores.domain.errors import LostTouch
 from datastores.domain.plan import Action, Detached, Output, WriteFile
 from datastores.domain.states import EventKind, Level, StepState
-from datastores.hosts.runner import LostTouch, Undoable
+from datastores.hosts.journal import Undoable
 from datastores.jobs import codec, doorbell
 from datastores.models import Job, JobEvent, JobStep
 from datastores.transport.quoting import shell_line
@@ -47,7 +48,7 @@ class Entry:
 
 @dataclass(slots=True)
 class JobLog:
-    """Recorder of one attempt of a job. Safe to use from many threads; see ``hosts.runner.Recorder``."""
+    """Recorder of one attempt of a job. Safe to use from many threads; see ``hosts.journal.Recorder``."""
 
     job: Job
     hosts: list[str] = field(default_factory=list)

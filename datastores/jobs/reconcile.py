@@ -8,14 +8,13 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-import django_rq
 from django.conf import settings
 from django.utils import timezone
 
 from datastores.domain.states import JobState
 from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.kinds import KINDS
-from datastores.jobs.submit import enqueue, queue_again
+from datastores.jobs.submit import enqueue, queue, queue_again
 from datastores.models import Job
 
 logger = logging.getLogger(__name__)
@@ -63,4 +62,4 @@ def _lost() -> int:
 
 def known_to_queue(job: Job) -> bool:
     """Tell whether the job waits in its queue. One that a worker took from it, and did not claim, is lost."""
-    return django_rq.get_queue(KINDS[job.kind].queue).get_job_position(f"{job.uuid}-{job.attempts}") is not None
+    return queue(KINDS[job.kind].queue).get_job_position(f"{job.uuid}-{job.attempts}") is not None

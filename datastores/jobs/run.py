@@ -13,10 +13,13 @@ from collections.abc import Callable
 
 from django.db import transaction
 
-from datastores.domain.errors import Cancelled, CloudstoreError, CommandFailed, Unreachable
+from datastores.domain.errors import Cancelled, CloudstoreError, CommandFailed, LostTouch, Unreachable
 from datastores.domain.plan import Plan
 from datastores.domain.states import EventKind, JobState, Level, StepState
-from datastores.hosts.runner import Journal, LostTouch, Preview, Run, preview, settled, undo
+from datastores.hosts.journal import Journal
+from datastores.hosts.previews import Preview, preview
+from datastores.hosts.runner import Run
+from datastores.hosts.undo import settled, undo
 from datastores.jobs import codec, doorbell, heartbeat
 from datastores.jobs.connections import connector
 from datastores.jobs.journal import approval_of, journal_of
@@ -146,7 +149,8 @@ class Attempt:
         journal = journal_of(self.job)
         connect = connector()
         happened = settled(self.case.plan(self.job), journal.unknown, connect) if journal.unknown else []
-        if undo([*journal.done, *happened], connect, self.log):
+        stages = list(self.job.steps.values_list("stage", flat=True))
+        if undo([*journal.done, *happened], stages, connect, self.log):
             self._end(JobState.CANCELLED, lambda: self.case.undone(self.job), "taken back")
         else:
             error = "Not everything could be taken back; the log says what is left."

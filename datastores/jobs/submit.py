@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import django_rq
 from django.db import models, transaction
 from django.utils import timezone
+from rq import Queue
 
 from datastores.domain.errors import Refused
 from datastores.domain.states import JobState
@@ -82,10 +84,15 @@ def on_commit_hand_over(job: Job) -> None:
     transaction.on_commit(lambda: hand_over(job), robust=True)
 
 
+@functools.cache
+def queue(name: str) -> Queue:
+    """Return the queue; its connections to Redis are kept."""
+    return django_rq.get_queue(name)
+
+
 def hand_over(job: Job) -> None:
     """Give the job's UUID to its queue."""
-    queue = django_rq.get_queue(KINDS[job.kind].queue)
-    queue.enqueue(
+    queue(KINDS[job.kind].queue).enqueue(
         RUN, str(job.uuid), job_id=f"{job.uuid}-{job.attempts}", job_timeout=-1, result_ttl=60, failure_ttl=3600
     )
 

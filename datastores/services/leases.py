@@ -18,12 +18,12 @@ def acquire(job: Job, resources: dict[str, bool]) -> bool:
     :raises Busy: somebody changes one of the things, or waits to do so; the message says who.
     """
     _lock_rows(resources)
-    others = Lease.objects.filter(resource__in=resources).exclude(job=job)
-    holder = others.filter(exclusive=True).select_related("job").first()
-    if holder:
-        raise Busy(_holder(holder))
+    others = list(Lease.objects.filter(resource__in=resources).exclude(job=job).values("pk", "resource", "exclusive"))
+    for other in others:
+        if other["exclusive"]:
+            raise Busy(_holder(Lease.objects.select_related("job").get(pk=other["pk"])))
     wanted = [resource for resource, exclusive in resources.items() if exclusive]
-    used = set(others.filter(resource__in=wanted).values_list("resource", flat=True))
+    used = {other["resource"] for other in others} & set(wanted)
     rows = [
         Lease(job=job, resource=resource, exclusive=exclusive, granted=resource not in used)
         for resource, exclusive in sorted(resources.items())

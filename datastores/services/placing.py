@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from django.db.models import Prefetch, prefetch_related_objects
+
 from datastores.domain.errors import Refused
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import make_driver
-from datastores.models import Datastore, Disk, Host, Image
+from datastores.models import Datastore, DatastoreHost, Disk, Host, Image
+
+IN_ORDER = Prefetch(
+    "members", DatastoreHost.objects.select_related("host").defer("host__facts").order_by("position"), "in_order"
+)
 
 
 def hosts_of(datastore: Datastore) -> list[Host]:
-    """Return the hosts of a datastore, the storage host first."""
-    return [member.host for member in datastore.members.select_related("host").order_by("position")]
+    """Return the hosts of a datastore, the storage host first. Looked up once for this object."""
+    prefetch_related_objects([datastore], IN_ORDER)
+    return [member.host for member in datastore.in_order]
 
 
 def driver_of(datastore: Datastore) -> StorageDriver:

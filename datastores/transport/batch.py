@@ -1,4 +1,4 @@
-"""Many commands that only read, in one round trip: one small script, its output cut apart again by a marker.
+"""Many short commands in one round trip: one small script, its output cut apart again by a marker.
 
 The marker is 128 random bits, new for every script. Who can see the script run (``ps``) could still put the
 marker into a file that is being read: then there are more markers than commands, and the whole output is refused.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from datastores.domain.errors import BadInput, CommandFailed
 from datastores.domain.plan import READ_DEADLINE, Command, Output
@@ -17,27 +17,32 @@ from datastores.transport.quoting import ENVIRONMENT, KILL_AFTER, LONGEST, shell
 from datastores.transport.stream import Said
 
 FIRST_TRY, PER_READ = 5.0, 0.05
-"""Seconds that all reads together get, and more for each: a deadline of its own costs a read two processes, and
-hardly any ever needs it. When they are over, all are read again, each with its own."""
+"""Seconds that all reads together get, and more for each: a deadline of its own costs a command a second process,
+and hardly any ever needs it. When they are over, all are read again, each with its own."""
 
 BROKE_OFF = 77
 """Exit status of a script that ended at a needed command that failed."""
+
+ENDED = 124
+STAY = f"trap 'exit {ENDED}' TERM; "
+"""The shell outlives the command that is ended with it, so that a command of which nothing is heard is gone."""
 
 MARK = "m=%s; n() { printf '%%s%%s.' $m $1; printf %%s $m >&2; }\n"
 
 
 class Batch:
-    """Commands that go to the host as one line of shell.
+    """Commands that go to the host as one line of shell, with one deadline for all.
 
-    ``one_by_one``: each has its own deadline. ``sudo``: what comes before those that want root. The first
-    ``needed`` commands have to succeed: none is run after one that fails.
+    The first ``needed`` commands have to succeed: none is run after one that fails. ``one_by_one``: each has its own
+    deadline. ``sudo``: what comes before those that want root.
     """
 
     def __init__(
-        self, commands: Sequence[Command], *, one_by_one: bool, sudo: tuple[str, ...] = (), needed: int = 0
+        self, commands: Sequence[Command], *, one_by_one: bool = False, sudo: tuple[str, ...] = (), needed: int = 0
     ) -> None:
         self.commands, self.needed = commands, needed
-        self.one_by_one = one_by_one or any(command.timeout > READ_DEADLINE for command in commands)
+        long = not needed and any(command.timeout > READ_DEADLINE for command in commands)
+        self.one_by_one = one_by_one or long
         self.marker = secrets.token_hex(16)
         self._sudo = sudo
 
@@ -47,7 +52,7 @@ class Batch:
         places = itertools.groupby(
             range(len(self.commands)), key=lambda place: self.commands[place].root and bool(self._sudo)
         )
-        scripts = [self._script(run, self._sudo if root else ()) for root, run in places]
+        scripts = [self._script(list(run), self._sudo if root else ()) for root, run in places]
         if len(scripts) == 1:
             return f"{ENVIRONMENT}exec {scripts[0]}"
         return ENVIRONMENT + "; ".join(f"{script} || exit $?" for script in scripts)
@@ -55,38 +60,57 @@ class Batch:
     @property
     def patience(self) -> float:
         """Seconds after which the host must have ended it."""
-        if self.one_by_one:
-            return sum(command.timeout + KILL_AFTER for command in self.commands)
-        return FIRST_TRY + PER_READ * len(self.commands)
+        return self._patience(self.commands)
 
-    def _script(self, places: Iterable[int], sudo: tuple[str, ...]) -> str:
+    def _patience(self, commands: Sequence[Command]) -> float:
+        if self.one_by_one:
+            return sum(command.timeout + KILL_AFTER for command in commands)
+        if self.needed:
+            return sum(command.timeout for command in commands)
+        return FIRST_TRY + PER_READ * len(commands)
+
+    def _script(self, places: Sequence[int], sudo: tuple[str, ...]) -> str:
         lines = []
         for place in places:
             command = self.commands[place]
             argv = with_deadline(command.argv, command.timeout) if self.one_by_one else command.argv
             after = f"s=$?; n $s; [ $s = 0 ] || exit {BROKE_OFF}" if place < self.needed else "n $?"
             lines.append(f"{shell_line(argv)} </dev/null; {after}\n")
-        shell = ("sh", "-c", MARK % self.marker + "".join(lines))
-        return shell_line((*sudo, *(shell if self.one_by_one else with_deadline(shell, self.patience))))
+        shell = ("sh", "-c", (STAY if self.needed else "") + MARK % self.marker + "".join(lines))
+        if self.one_by_one:
+            return shell_line((*sudo, *shell))
+        return shell_line((*sudo, *with_deadline(shell, self._patience([self.commands[place] for place in places]))))
 
     def outputs(self, said: Said, host: str) -> list[Output]:
         """Cut apart what the script said: one Output a command, or up to a needed one that failed.
+
+        A needed one that was ended because the time was over has exit status 124.
 
         :raises CommandFailed: it did not come to its end, or its output is not in order.
         """
         marker = self.marker.encode()
         stdout, stderr = said.stdout.split(marker), said.stderr.split(marker)
         ran = len(stdout) - 1
-        whole = ran == len(self.commands) if said.status == 0 else said.status == BROKE_OFF and 0 < ran <= self.needed
-        if not whole or len(stdout) != len(stderr):
+        if not self._is_whole(said.status, ran) or len(stdout) != len(stderr):
             reason = stderr[-1].decode("utf-8", "replace") or "its output is not in order"
             raise CommandFailed(("sh",), said.status, f"reading broke off: {reason}", host)
         statuses = [int(rest.partition(b".")[0]) for rest in stdout[1:]]
         bodies = stdout[:1] + [rest.partition(b".")[2] for rest in stdout[1:]]
+        if said.status == ENDED and ran < self.needed:
+            statuses.append(ENDED)
+            stderr[-1] += f"stopped: these commands get {self.patience:g} s".encode()
         return [
             Output(status, body, error.decode("utf-8", "replace"))
             for status, body, error in zip(statuses, bodies, stderr, strict=False)
         ]
+
+    def _is_whole(self, status: int, ran: int) -> bool:
+        """Does the script's exit status fit to the number of commands that came to their end?"""
+        if status == 0:
+            return ran == len(self.commands)
+        if status == BROKE_OFF:
+            return 0 < ran <= self.needed
+        return status == ENDED and self.needed > 0 and ran <= len(self.commands)
 
 
 def portions(commands: Sequence[Command]) -> Iterator[list[Command]]:

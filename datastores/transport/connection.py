@@ -13,18 +13,11 @@ from datastores.transport import dial, hostkeys
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.keys import load_key
 from datastores.transport.quoting import encode_line, shell_line
+from datastores.transport.spares import SessionRefused, Spares, Stale
 from datastores.transport.stream import LOST
 
 PROBE = "cloud'\\''$HOME`\"; store"
 """Text whose quoting only a POSIX shell undoes rightly."""
-
-
-class SessionRefused(Exception):
-    """The host opens no further session on this connection (MaxSessions)."""
-
-
-class Stale(NotConnected):
-    """The connection turned out to be dead before anything was sent on it."""
 
 
 class Connection:
@@ -39,6 +32,7 @@ class Connection:
         self.idle_since = time.monotonic()
         self._timeout = timeout
         self._starting: list[float] = []
+        self.spares = Spares(self.execute, timeout)
 
     @property
     def alive(self) -> bool:

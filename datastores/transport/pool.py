@@ -11,10 +11,11 @@ from concurrent.futures import Future
 from paramiko import Channel
 
 from datastores.domain.errors import CloudstoreError, NotConnected
-from datastores.transport.connection import Connection, SessionRefused, Stale, connect
+from datastores.transport.connection import Connection, connect
 from datastores.transport.dial import JumpLost
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.shell import SSHShell
+from datastores.transport.spares import Refiller, SessionRefused, Stale
 from datastores.transport.stream import LOST
 
 LAG = 0.02
@@ -30,30 +31,34 @@ class Pool:
     that a further one is opened, at most ``connections`` to one endpoint; above that, callers queue. An endpoint
     that differs in anything, a pinned key or a credential, is another endpoint and never finds an old connection.
 
+    ``spares``: so many shells wait on each connection that was used, beside its sessions (see ``spares.py``).
     ``idle`` is the time in seconds after which an unused connection is closed, ``timeout`` that for each of:
     connecting, exchanging keys, logging in, opening a session.
     """
 
-    def __init__(self, *, sessions: int = 8, connections: int = 4, idle: float = 600.0, timeout: float = 15.0) -> None:
+    def __init__(
+        self, *, sessions: int = 8, connections: int = 4, spares: int = 0, idle: float = 600.0, timeout: float = 15.0
+    ) -> None:
         self.sessions, self.connections, self.idle, self.timeout = sessions, connections, idle, timeout
         self._changed = threading.Condition()
         self._open: dict[Endpoint, list[Connection]] = {}
         self._attempts: dict[Endpoint, Future[None]] = {}
         self._closed = threading.Event()
         self._sweeper: threading.Thread | None = None
+        self._refiller = Refiller(spares)
 
     def shell(self, endpoint: Endpoint) -> SSHShell:
         """Return where commands for this endpoint run. Nothing is connected yet."""
         return SSHShell(self, endpoint)
 
     @contextlib.contextmanager
-    def channel(self, endpoint: Endpoint, line: bytes) -> Iterator[Channel]:
+    def channel(self, endpoint: Endpoint, line: bytes, *, has_input: bool = False) -> Iterator[Channel]:
         """Start a command line on a warm or new connection and give its channel.
 
         :raises NotConnected: nothing was run.
         :raises Unreachable: the connection was lost while the command was being started.
         """
-        connection, channel = self._execute(endpoint, line)
+        connection, channel = self._execute(endpoint, line, has_input)
         try:
             yield channel
         finally:
@@ -82,6 +87,7 @@ class Pool:
         """Close everything. The pool cannot be used again."""
         with self._changed:
             self._closed.set()
+            self._refiller.end()
             dropped = [connection for connections in self._open.values() for connection in connections]
             self._open.clear()
             self._changed.notify_all()
@@ -96,14 +102,16 @@ class Pool:
 
     # ---- finding a connection
 
-    def _execute(self, endpoint: Endpoint, line: bytes) -> tuple[Connection, Channel]:
+    def _execute(self, endpoint: Endpoint, line: bytes, has_input: bool) -> tuple[Connection, Channel]:
         deadline = time.monotonic() + self.timeout
         stale = 0
         while True:
             connection = self._acquire(endpoint)
             try:
-                return connection, connection.execute(line)
+                waiting = None if has_input else connection.spares.run(line)
+                return connection, waiting or connection.execute(line)
             except SessionRefused:
+                connection.spares.give()
                 self._lower_limit(connection)
                 if time.monotonic() > deadline:
                     raise NotConnected(f"{endpoint.where} opens no session (MaxSessions); nothing was run.") from None
@@ -146,6 +154,7 @@ class Pool:
             if now - connection.refused_at > FORGIVEN:
                 connection.limit = min(connection.limit + 1, self.sessions)
             self._changed.notify_all()
+        self._refiller.refill(connection)
 
     def _lower_limit(self, connection: Connection) -> None:
         """Learn how many sessions the host allows: as many as there are beside the one it refused.

@@ -58,6 +58,11 @@ def encode_line(line: str) -> bytes:
     return encoded
 
 
+def whole(line: bytes) -> bytes:
+    """Return the script for a shell that reads it from its input: it runs all of it or, if it is cut off, nothing."""
+    return b"{ " + line + b"\n}\n"
+
+
 def _check(argv: Sequence[str]) -> None:
     if not argv or not argv[0]:
         raise BadInput("A command needs the name of a program.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from datastores.domain.errors import AuthenticationFailed, BadInput, CommandFailed, TimedOut, Unreachable
 from datastores.domain.plan import Command, Detached, OnOutput, OnProgress, Output
-from datastores.transport.batch import Batch, portions
+from datastores.transport.batch import ENDED, Batch, portions
 from datastores.transport.detached import Unit
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.quoting import (
@@ -82,7 +82,7 @@ class SSHShell:
     ) -> tuple[list[Output], list[Output]]:
         """Run short commands without input in order, then reads, all in one round trip; see ``plan.Shell``.
 
-        Each command has its own deadline on the host; one whose time was up gives exit status 124.
+        Together they get the time that all of them may take; a command that was ended then gives exit status 124.
         What is too much for one command line is run one command at a time.
 
         :raises NotConnected: nothing was run; AuthenticationFailed when sudo refuses the account.
@@ -90,25 +90,28 @@ class SSHShell:
         """
         together = [*commands, *reads]
         if len(list(portions(together))) > 1:
-            return self._run_apart(commands, reads)
-        batch = Batch(together, one_by_one=True, sudo=self._sudo, needed=len(commands))
+            return self._run_apart(commands), []
+        batch = Batch(together, sudo=self._sudo, needed=len(commands))
         said = self._run_batch(batch)
         try:
-            outputs = _explained(batch.outputs(said, self.host), together, said)
+            outputs = batch.outputs(said, self.host)
         except CommandFailed as error:
             raise Unreachable(f"{error}; how far it got is unknown.") from error
         return outputs[: len(commands)], outputs[len(commands) :]
 
-    def _run_apart(self, commands: Sequence[Command], reads: Sequence[Command]) -> tuple[list[Output], list[Output]]:
+    def _run_apart(self, commands: Sequence[Command]) -> list[Output]:
         outputs: list[Output] = []
         for command in commands:
-            outputs.append(self.run(command))
+            try:
+                outputs.append(self.run(command))
+            except TimedOut as error:
+                outputs.append(Output(ENDED, stderr=str(error)))
             if not outputs[-1].ok:
-                return outputs, []
-        return outputs, self.run_many(reads)
+                break
+        return outputs
 
     def _read(self, commands: list[Command]) -> list[Output]:
-        batch = Batch(commands, one_by_one=False, sudo=self._sudo)
+        batch = Batch(commands, sudo=self._sudo)
         said = self._run_batch(batch)
         if not batch.one_by_one and said.was_stopped(batch.patience):
             batch = Batch(commands, one_by_one=True, sudo=self._sudo)
@@ -123,7 +126,7 @@ class SSHShell:
     def _say(self, line: str, command: Command, patience: float, on_output: OnOutput | None = None) -> Said:
         """Run a command line that stands for ``command``."""
         stdin = _as_bytes(command)
-        with self._pool.channel(self.endpoint, encode_line(line)) as channel:
+        with self._pool.channel(self.endpoint, encode_line(line), has_input=bool(stdin)) as channel:
             follower = Follower(channel, command.argv, host=self.host, patience=patience + GRACE, on_output=on_output)
             said = follower.follow(stdin)
         if self._sudo and command.root and said.status:

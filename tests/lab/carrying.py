@@ -9,7 +9,11 @@ from itertools import count
 
 from datastores.domain.plan import Action, AnyStep, Command, Output, Plan, Shell, Stage
 from datastores.domain.states import StepState
-from datastores.hosts.runner import Run, Undoable, preview, undo
+from datastores.hosts.journal import Undoable
+from datastores.hosts.previews import preview
+from datastores.hosts.runner import Run
+from datastores.hosts.stages import stages_of
+from datastores.hosts.undo import undo
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.pool import Pool
 from datastores.transport.shell import SSHShell
@@ -101,7 +105,7 @@ class Hosts:
         self.run(steps, diary=again)
         assert set(again.states) == {StepState.UNCHANGED}
         back = Diary()
-        assert undo(run.done, self.shell, back), back.errors
+        assert undo(run.done, stages_of(run.plan), self.shell, back), back.errors
         assert None not in back.undone
         assert self.needs(*steps[:1]) == [True]
         return self.run(steps)

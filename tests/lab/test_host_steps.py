@@ -18,13 +18,15 @@ from datastores.hosts.accounts import GroupHasId, UserHasId
 from datastores.hosts.authorized_keys import AuthorizedKeysPresent
 from datastores.hosts.facts import HostFacts
 from datastores.hosts.files import DirectoryPresent, FileAbsent, FileContent, FileRenamed, SymlinkPresent
+from datastores.hosts.journal import Undoable
 from datastores.hosts.mounts import FstabLinePresent, MountPresent
 from datastores.hosts.packages import PackageInstalled
-from datastores.hosts.runner import Run, Undoable, undo
+from datastores.hosts.runner import Run
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.settings_files import SettingsAre
 from datastores.hosts.software import Rights
 from datastores.hosts.sudoers import SudoersPresent
+from datastores.hosts.undo import undo
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.keys import generate_key
 from datastores.transport.pool import Pool

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import subprocess
+import tempfile
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from datastores.domain.errors import Refused
 from datastores.domain.plan import Output
-from datastores.hosts.image_headers import HEAD, SIGNATURES, TAIL, WRAPPED, examine
+from datastores.hosts.image_headers import HEAD, SIGNATURES, TAIL, WRAPPED, examine, qcow2_backing
 from datastores.hosts.inspection import ImageFacts, ImageIsSafe
 from tests.hostile_images import (
     HOSTILE,
@@ -149,3 +154,37 @@ def test_a_damaged_qcow2_header_is_refused_or_harmless(offset: int, noise: bytes
     assert version in {2, 3}
     if version == 3:
         assert int.from_bytes(content[72:80], "big") & ~0b1001 == 0
+
+
+# ---- the base of an overlay
+
+
+def overlay(base: str, format_: str, *, version: str = "1.1") -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        made = Path(directory, "overlay.qcow2")
+        options = ("-u", "-o", f"compat={version}", "-b", base, "-F", format_) if base else ()
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *options, str(made), "64M"], check=True)
+        return made.read_bytes()[:4096]
+
+
+@pytest.mark.parametrize("version", ["1.1", "0.10"])
+@pytest.mark.parametrize(("base", "format_"), [("/srv/ds/6f1c.raw", "raw"), (f"/srv/{'ü' * 500}", "qcow2"), ("", "")])
+def test_the_base_that_qemu_writes_into_an_overlay_is_read(version: str, base: str, format_: str) -> None:
+    assert qcow2_backing(overlay(base, format_, version=version)) == (base, format_)
+
+
+@given(st.binary(max_size=200), st.integers(0, 4096))
+def test_bytes_that_are_no_whole_header_have_no_base(noise: bytes, length: int) -> None:
+    whole = overlay_once()
+    for content in (noise, whole[:length], (whole[:length] + noise)[:4096]):
+        try:
+            base, format_ = qcow2_backing(content)
+        except ValueError:
+            continue
+        assert isinstance(base, str)
+        assert isinstance(format_, str)
+
+
+@functools.cache
+def overlay_once() -> bytes:
+    return overlay("/srv/ds/6f1c.raw", "raw")

@@ -12,6 +12,7 @@ import pytest
 from datastores.domain.errors import (
     Cancelled,
     CommandFailed,
+    LostTouch,
     NotConnected,
     NotVerified,
     Refused,
@@ -20,7 +21,10 @@ from datastores.domain.errors import (
 )
 from datastores.domain.plan import Action, Change, Command, Output, Stage
 from datastores.domain.states import StepState
-from datastores.hosts.runner import Journal, LostTouch, Preview, Run, Undoable, preview, settled
+from datastores.hosts.journal import Journal, Undoable
+from datastores.hosts.previews import Preview, preview
+from datastores.hosts.runner import Run
+from datastores.hosts.undo import settled
 from tests.fakes import FakeShell, said
 from tests.unit.flags import FlagSet, flag_host, ran
 

@@ -37,6 +37,10 @@ def text(value: str | list[str]) -> str:
     return value if isinstance(value, str) else "".join(f"{line}\n" for line in value)
 
 
+def answer(status: int, out: str | list[str], err: str | list[str]) -> Output:
+    return Output(status, text(out).encode("utf-8", "surrogateescape"), text(err))
+
+
 def build(kind: Any, value: Any) -> Any:
     """Return a JSON value as the annotation wants it: tuples, enums and nested dataclasses."""
     if get_origin(kind) in {Union, UnionType}:
@@ -150,7 +154,9 @@ def test_step(path: Path) -> None:
     assert [shlex.join(command.argv) for command in step.reads()] == [line for line, *_ in case["reads"]]
     assert all(0 < command.timeout <= 60 for command in step.reads())
     assert_no_shell_text(step, list(step.reads()))
-    outputs = [Output(status, text(out).encode(), text(err)) for _, status, out, err in case["reads"]]
+    outputs = [
+        Output(status, text(out).encode("utf-8", "surrogateescape"), text(err)) for _, status, out, err in case["reads"]
+    ]
     if "unreadable" in case:
         with pytest.raises(CommandFailed, match=case["unreadable"]):
             step.facts(outputs)

@@ -7,8 +7,8 @@ from typing import NoReturn
 import pytest
 from django.db import OperationalError
 
+from datastores.domain.errors import LostTouch
 from datastores.domain.states import JobState
-from datastores.hosts.runner import LostTouch
 from datastores.jobs import heartbeat, run
 from datastores.jobs.journal import journal_of
 from datastores.jobs.log import JobLog, TakenOver

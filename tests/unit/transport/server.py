@@ -80,6 +80,12 @@ class Server:
             transport.close()
         self.transports.clear()
 
+    def hold(self) -> None:
+        """Fall silent on every connection, as a host does whose power is cut; new ones are served."""
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGSTOP)
+
     def close(self) -> None:
         self.closed.set()
         with contextlib.suppress(OSError):

@@ -70,9 +70,9 @@ def test_a_command_that_reads_the_script_cannot_pretend_to_be_another() -> None:
     forge = f'{look}; printf "x%s0.y%s0." $m $m'
     with pytest.raises(CommandFailed, match="not in order"):
         outputs([read("sh", "-c", forge), read("echo", "true answer")])
-    batch = Batch([read("true")], one_by_one=False)
+    batch = Batch([read("true")])
     assert f"m={batch.marker};" in batch.line
-    assert batch.marker != Batch([read("true")], one_by_one=False).marker
+    assert batch.marker != Batch([read("true")]).marker
 
 
 def test_a_script_that_does_not_come_to_its_end_is_an_error() -> None:
@@ -90,20 +90,20 @@ def test_a_command_that_hangs_is_ended_when_each_has_its_deadline() -> None:
 
 def test_all_together_end_when_their_common_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_TRY", 0.3)
-    ended = said(Batch([read("echo", "first"), read("sleep", "30")], one_by_one=False))
+    ended = said(Batch([read("echo", "first"), read("sleep", "30")]))
     assert ended.was_stopped(0.3)
     assert not ended.was_stopped(5)
 
 
 def test_a_read_that_may_take_long_gets_its_own_time_at_once() -> None:
-    assert Batch([read("sha256sum", "x", timeout=600)], one_by_one=False).patience > 600
-    assert Batch([read("stat", "x")], one_by_one=False).patience < 10
+    assert Batch([read("sha256sum", "x", timeout=600)]).patience > 600
+    assert Batch([read("stat", "x")]).patience < 10
 
 
 def test_only_those_that_want_root_go_through_sudo() -> None:
     commands = [read("a"), read("b", root=True), read("c", root=True), read("d")]
-    assert Batch(commands, one_by_one=False, sudo=("sudo", "-n", "--")).line.count("sudo -n -- ") == 1
-    assert "sudo" not in Batch(commands, one_by_one=False).line
+    assert Batch(commands, sudo=("sudo", "-n", "--")).line.count("sudo -n -- ") == 1
+    assert "sudo" not in Batch(commands).line
 
 
 def test_long_lists_are_cut_into_lines_that_a_host_takes() -> None:

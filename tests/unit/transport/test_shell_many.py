@@ -8,7 +8,7 @@ import pytest
 
 from datastores.domain.errors import AuthenticationFailed, NotConnected, TimedOut, Unreachable
 from datastores.domain.plan import Command, Output, read
-from datastores.transport import batch
+from datastores.transport import batch, quoting
 from datastores.transport.pool import Pool
 from datastores.transport.shell import SSHShell
 from tests.unit.transport.conftest import ServerFactory
@@ -98,11 +98,27 @@ def test_a_failed_read_keeps_nobody_from_reading_on(shell: SSHShell) -> None:
     assert [output.exit_status for output in found] == [1, 0]
 
 
-def test_a_command_in_a_row_has_its_own_deadline(shell: SSHShell) -> None:
-    done, found = shell.run_in_order([Command(("sleep", "30"), timeout=0.3), Command(("true",))], [read("true")])
-    assert [output.exit_status for output in done] == [124]
-    assert "0.3 s were over" in done[0].stderr
+def test_a_command_in_a_row_that_hangs_is_ended_and_known_to_be(shell: SSHShell) -> None:
+    quick = {"timeout": 0.2}
+    row = [sh("echo before", **quick), sh("echo partly; sleep 30", **quick), Command(("true",), **quick)]
+    done, found = shell.run_in_order(row)
+    assert [(output.exit_status, output.stdout) for output in done] == [(0, "before\n"), (124, "partly\n")]
+    assert done[1].stderr.endswith("stopped: these commands get 0.6 s")
     assert not found
+
+
+def test_a_read_after_a_row_that_hangs_leaves_the_row_known(shell: SSHShell) -> None:
+    done, found = shell.run_in_order([Command(("true",), timeout=0.2)], [read("sleep", "30", timeout=0.2)])
+    assert [output.exit_status for output in done] == [0]
+    assert not found
+
+
+def test_a_command_that_outlives_its_end_leaves_the_row_unknown(
+    shell: SSHShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quoting, "KILL_AFTER", 1)
+    with pytest.raises(Unreachable, match="how far it got is unknown"):
+        shell.run_in_order([sh("trap '' TERM; sleep 30 & wait; sleep 30", timeout=0.3)])
 
 
 def test_a_row_that_was_ended_in_the_middle_is_of_unknown_outcome(shell: SSHShell) -> None:
@@ -115,9 +131,13 @@ def test_a_row_that_was_ended_in_the_middle_is_of_unknown_outcome(shell: SSHShel
 def test_a_row_that_is_too_long_for_one_line_is_run_one_at_a_time(server: Server, shell: SSHShell) -> None:
     words = ["x" * 50_000 + str(number) for number in range(3)]
     done, found = shell.run_in_order([Command(("echo", word)) for word in words], [read("echo", "found")])
-    assert [output.stdout.strip() for output in (*done, *found)] == [*words, "found"]
+    assert [output.stdout.strip() for output in done] == words
+    assert not found  # whoever wants them reads by himself
     done, found = shell.run_in_order([Command(("false", word)) for word in words], [read("echo", "found")])
     assert ([output.exit_status for output in done], found) == ([1], [])
+    slow = [Command(("sh", "-c", "sleep 30", word), timeout=0.3) for word in words]
+    done, found = shell.run_in_order(slow)
+    assert ([output.exit_status for output in done], found) == ([124], [])
 
 
 # ---- root

@@ -1,0 +1,145 @@
+"""Carry out actions on one host: short commands together in one round trip, everything else by itself."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from datastores.domain.errors import CloudstoreError, CommandFailed, LostTouch, Unreachable
+from datastores.domain.plan import Action, Command, Detached, OnOutput, Output, Shell, WriteFile
+from datastores.hosts.journal import Recorder, Undoable
+
+SHORT_SECONDS = 60.0
+"""A command that may take longer is run by itself, so that its output can be followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """Carries out the actions of steps on one host.
+
+    ``unit`` and ``cancelled`` are those of ``Run``, ``told`` is that of ``Journal``. ``done`` gets what an undo has to
+    look at.
+    """
+
+    shell: Shell
+    recorder: Recorder
+    unit: str
+    cancelled: Callable[[], bool]
+    told: Mapping[int, int]
+    done: list[Undoable]
+
+    def carry_out(self, index: int, number: int, actions: Sequence[Action], reads: Sequence[Command]) -> list[Output]:
+        """Carry out the actions of a step, numbered from ``number`` on. Return what ``reads`` say afterwards.
+
+        :raises LostTouch: how far an action got is unknown.
+        :raises CloudstoreError: an action failed; those after it were not begun.
+        """
+        found: list[Output] = []
+        for first, group in together(actions, number):
+            self.recorder.actions_started(index, first, group)
+            if is_short(group[0]):
+                is_last = first + len(group) == number + len(actions)
+                found = self._in_order(index, first, group, reads if is_last else ())
+            else:
+                self._by_itself(index, first, group[0])
+                found = []
+        return found if len(found) == len(reads) else self.shell.run_many(reads)
+
+    def _by_itself(self, index: int, number: int, action: Action) -> None:
+        """Carry out one action that may take long, has input, or is more than a command."""
+        try:
+            output = self._perform(index, number, action)
+        except Unreachable as error:
+            raise LostTouch(str(error)) from error
+        except Exception as error:
+            self._keep(index, number, action, begun=True)
+            if isinstance(error, CloudstoreError):
+                self.recorder.action_ended(index, number, None, str(error))
+            raise
+        self._keep(index, number, action)
+        self.recorder.action_ended(index, number, output)
+
+    def _in_order(self, index: int, first: int, actions: Sequence[Action], reads: Sequence[Command]) -> list[Output]:
+        """Run short commands, and then ``reads``, in one round trip. Return what the reads said, if they came."""
+        commands = [action.do for action in actions if isinstance(action.do, Command)]
+        try:
+            outputs, found = self.shell.run_in_order(commands, reads)
+        except Unreachable as error:
+            raise LostTouch(str(error)) from error
+        ran = list(zip(actions, commands, outputs, strict=False))
+        for number, (action, _, output) in enumerate(ran, first):
+            self._keep(index, number, action, begun=not output.ok)
+        for number, (_, command, output) in enumerate(ran, first):
+            if output.stdout:
+                self.recorder.output(index, output.stdout)
+            try:
+                self._checked(command, output)
+            except CommandFailed as error:
+                self.recorder.action_ended(index, number, None, str(error))
+                raise
+            self.recorder.action_ended(index, number, output)
+        return found
+
+    def _keep(self, index: int, number: int, action: Action, *, begun: bool = False) -> None:
+        """Note an action for an undo. One that has only ``begun`` is noted when it is scratch, or final."""
+        if not begun or action.scratch or action.final:
+            self.done.append(Undoable(index, number, self.shell.host, action.undo, action.scratch, action.final))
+
+    def _perform(self, index: int, number: int, action: Action) -> Output:
+        operation = action.do
+        if isinstance(operation, Detached):
+            output = self.shell.run_detached(
+                f"{self.unit}-{index}-{digest(operation)}",
+                operation,
+                on_output=beyond(self.told.get(index, 0), partial(self.recorder.output, index)),
+                on_progress=partial(self.recorder.progress, index),
+                cancelled=self.cancelled,
+            )
+            return self._checked(operation.command, output)
+        if isinstance(operation, WriteFile):
+            for command in operation.commands:
+                output = self._checked(command, self.shell.run(command))
+            return output
+        return self._checked(operation, self.shell.run(operation, on_output=partial(self.recorder.output, index)))
+
+    def _checked(self, command: Command, output: Output) -> Output:
+        if not output.ok:
+            raise CommandFailed(command.argv, output.exit_status, output.stderr or output.stdout, self.shell.host)
+        return output
+
+
+def together(actions: Sequence[Action], number: int) -> Iterator[tuple[int, list[Action]]]:
+    """Group neighbouring short actions, numbered from ``number`` on; yield each group with its first number."""
+    for short, group in itertools.groupby(actions, key=is_short):
+        members = list(group)
+        for part in [members] if short else [[member] for member in members]:
+            yield number, part
+            number += len(part)
+
+
+def is_short(action: Action) -> bool:
+    """Tell whether the action is a command that can share a round trip with others."""
+    return isinstance(action.do, Command) and not action.do.stdin and action.do.timeout <= SHORT_SECONDS
+
+
+def digest(operation: Detached) -> str:
+    """Return what tells a detached command from others, so that the next attempt attaches to the same unit."""
+    return hashlib.sha256("\0".join(operation.command.argv).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def beyond(lines: int, on_output: OnOutput) -> OnOutput:
+    """Return ``on_output`` without the first so many lines: an earlier attempt has told them."""
+    left = lines
+
+    def tell(text: str) -> None:
+        nonlocal left
+        while left and text:
+            _, newline, text = text.partition("\n")
+            left -= len(newline)
+        if text:
+            on_output(text)
+
+    return tell

@@ -1,0 +1,107 @@
+"""Shells that have started before they are needed.
+
+On a warm connection a short command mostly waits for the host to fork a session and a login shell. So a connection
+keeps a few shells that have done so and wait for a script; each runs one, with its exit status, and is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Protocol
+
+from paramiko import Channel
+
+from datastores.domain.errors import NotConnected, Unreachable
+from datastores.transport.quoting import whole
+from datastores.transport.stream import LOST
+
+SHELL = b"exec sh"
+PING, PONG = b"echo\n", b"\n"
+
+
+class SessionRefused(Exception):
+    """The host opens no further session on this connection (MaxSessions)."""
+
+
+class Stale(NotConnected):
+    """The connection turned out to be dead before anything was sent on it."""
+
+
+class Spares:
+    """The waiting shells of one connection.
+
+    ``start``: runs a command line and returns its channel. ``timeout``: seconds for an answer.
+    """
+
+    def __init__(self, start: Callable[[bytes], Channel], timeout: float) -> None:
+        self._start, self._timeout = start, timeout
+        self._waiting: deque[Channel] = deque()
+        self._refused = False
+
+    def fill(self, count: int) -> None:
+        """Start shells until ``count`` wait. A host that has too few sessions for that is not asked again."""
+        while len(self._waiting) < count and not self._refused:
+            try:
+                self._waiting.append(self._start(SHELL))
+            except SessionRefused:
+                self._refused = True
+
+    def give(self) -> None:
+        """End one, so that the host has a session to spare."""
+        with contextlib.suppress(IndexError, *LOST):
+            self._waiting.popleft().close()
+
+    def run(self, line: bytes) -> Channel | None:
+        """Let one of them run a command line that gets no input. None: none is there, and nothing was run.
+
+        :raises Stale: the connection is dead; nothing was run.
+        """
+        while self._waiting:
+            try:
+                channel = self._waiting.popleft()
+                if not self._answers(channel):
+                    continue
+                channel.sendall(whole(line))
+            except (IndexError, *LOST):  # another thread took the last one; or it ended before it had all of the line
+                continue
+            return channel
+        return None
+
+    def _answers(self, channel: Channel) -> bool:
+        """Is it there, and the host? It may have died while nobody looked: then what is sent is lost."""
+        channel.settimeout(self._timeout)
+        channel.sendall(PING)
+        try:
+            return channel.recv(len(PONG)) == PONG
+        except TimeoutError as error:
+            raise Stale("The host has fallen silent; nothing was run.") from error
+
+
+class Refillable(Protocol):
+    spares: Spares
+
+
+class Refiller:
+    """A thread that starts shells for the connections that have used theirs, beside what runs."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._asked: SimpleQueue[Refillable | None] = SimpleQueue()
+        if count:
+            threading.Thread(target=self._work, name="ssh-spares", daemon=True).start()
+
+    def refill(self, connection: Refillable) -> None:
+        if self.count:
+            self._asked.put(connection)
+
+    def end(self) -> None:
+        self._asked.put(None)
+
+    def _work(self) -> None:
+        while connection := self._asked.get():
+            with contextlib.suppress(Unreachable):  # whoever uses the connection next is told
+                connection.spares.fill(self.count)

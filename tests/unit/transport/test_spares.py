@@ -1,0 +1,138 @@
+"""Shells that wait: used once each, never half, and never missed."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datastores.domain.errors import TimedOut, Unreachable
+from datastores.domain.plan import Command, read
+from datastores.transport.pool import Pool
+from datastores.transport.quoting import shell_line, whole
+from datastores.transport.shell import SSHShell
+from datastores.transport.spares import SHELL
+from tests.unit.transport.conftest import ServerFactory
+from tests.unit.transport.server import Server
+from tests.unit.transport.test_batch import SHELLS
+from tests.unit.transport.test_pool import eventually
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    with Pool(spares=2, timeout=5) as pool:
+        yield pool
+
+
+@pytest.fixture
+def shell(server: Server, pool: Pool) -> SSHShell:
+    """A shell on a connection on which two spares wait."""
+    shell = pool.shell(server.endpoint())
+    shell.run(Command(("true",)))
+    waiting(server, 2)
+    return shell
+
+
+def waiting(server: Server, count: int) -> None:
+    eventually(lambda: server.lines.count(SHELL) >= count)
+    time.sleep(0.05)  # the answer to the last one
+
+
+def asked(server: Server) -> int:
+    """Return how many commands were asked for in the ordinary way."""
+    return sum(line != SHELL for line in server.lines)
+
+
+def test_a_command_runs_in_a_shell_that_waits(server: Server, shell: SSHShell) -> None:
+    before = asked(server)
+    output = shell.run(Command(("sh", "-c", "cat; echo out; echo err >&2; exit 3")))
+    assert (output.exit_status, output.stdout, output.stderr) == (3, "out\n", "err\n")
+    assert shell.run_many([read("echo", "a"), read("echo", "b")])[1].stdout == "b\n"
+    assert asked(server) == before
+
+
+def test_each_serves_once_and_is_replaced(server: Server, shell: SSHShell) -> None:
+    for number in range(1, 4):
+        assert shell.run(Command(("sh", "-c", "echo ${kept-fresh}; kept=stale"))).stdout == "fresh\n"
+        waiting(server, 2 + number)
+
+
+def test_one_that_is_gone_is_not_missed(server: Server, shell: SSHShell, tmp_path: Path) -> None:
+    for process in server.processes[1:]:
+        process.kill()
+    time.sleep(0.1)
+    marks = tmp_path / "marks"
+    assert shell.run(Command(("sh", "-c", 'echo x >>"$1"', "sh", str(marks)))).ok
+    assert marks.read_text() == "x\n"
+
+
+def test_a_command_that_loses_its_shell_is_of_unknown_outcome(server: Server, shell: SSHShell) -> None:
+    with pytest.raises(Unreachable, match="what it did is unknown"), ThreadPoolExecutor(1) as thread:
+        running = thread.submit(shell.run, Command(("sleep", "20")))
+        time.sleep(0.3)
+        server.drop()
+        running.result()
+
+
+def test_a_deadline_holds_there_too(shell: SSHShell) -> None:
+    with pytest.raises(TimedOut):
+        shell.run(Command(("sleep", "20"), timeout=0.3))
+
+
+def test_a_command_with_input_gets_its_input(shell: SSHShell) -> None:
+    assert shell.run(Command(("cat",), stdin="echo not a script\n")).stdout == "echo not a script\n"
+
+
+def test_many_at_once_are_all_served(server: Server, shell: SSHShell) -> None:
+    with ThreadPoolExecutor(12) as threads:
+        outputs = threads.map(lambda number: shell.run(Command(("echo", str(number)))).stdout, range(60))
+    assert list(outputs) == [f"{number}\n" for number in range(60)]
+
+
+def test_a_host_without_sessions_to_spare_is_asked_once(make_server: ServerFactory, pool: Pool) -> None:
+    server = make_server(sessions=1)
+    shell = pool.shell(server.endpoint())
+    for number in range(5):
+        assert shell.run(Command(("echo", str(number)))).stdout == f"{number}\n"
+        time.sleep(0.05)
+    with ThreadPoolExecutor(4) as threads:
+        assert all(output.ok for output in threads.map(lambda _: shell.run(Command(("true",))), range(8)))
+
+
+def test_a_pool_without_spares_starts_none(server: Server) -> None:
+    with Pool(timeout=5) as pool:
+        pool.shell(server.endpoint()).run(Command(("true",)))
+        assert SHELL not in server.lines
+
+
+@pytest.mark.parametrize("name", SHELLS)
+@given(cut=st.integers(0, 10_000), word=st.text("ab'\"\\\n}{;$ ", max_size=30))
+def test_a_script_that_does_not_arrive_whole_does_nothing(name: str, cut: int, word: str) -> None:
+    script = whole(f"echo ran; exec {shell_line(('echo', 'ran', word))}".encode())
+    part = script[: cut % len(script)]
+    done = subprocess.run([name], input=part, capture_output=True, check=False)
+    assert b"ran" not in done.stdout or part.rstrip() == script.rstrip()
+
+
+def test_a_connection_that_died_idle_is_replaced_and_so_are_its_shells(server: Server, shell: SSHShell) -> None:
+    server.drop()
+    assert shell.run(Command(("echo", "hello"))).stdout == "hello\n"
+    assert server.connections == 2
+
+
+def test_a_host_that_fell_silent_is_found_out_before_anything_is_sent(server: Server, tmp_path: Path) -> None:
+    with Pool(spares=2, timeout=1) as pool:
+        shell = pool.shell(server.endpoint())
+        shell.run(Command(("true",)))
+        waiting(server, 2)
+        server.hold()
+        marks = tmp_path / "marks"
+        assert shell.run(Command(("sh", "-c", 'echo x >>"$1"', "sh", str(marks)))).ok
+    assert marks.read_text() == "x\n"
+    assert server.connections == 2
