@@ -1,5 +1,5 @@
 # One command to see it work, one to test it. Everything else is a convenience.
-.PHONY: run test test-faults test-vm lint fix lab-up lab-down bench docs assets
+.PHONY: run test test-vm lint fix lab-up lab-down bench docs assets
 PYTHON = .venv/bin/python
 LAB ?= $(shell [ "$$(id -u)" = 0 ] && [ "$$(uname)" = Linux ] && echo 1 || echo 0)
 PYTEST = $(PYTHON) -m pytest $(if $(K),-k "$(K)") $(ARGS)
@@ -10,11 +10,7 @@ run:  ## set everything up, start it, do the main job on a lab of three hosts (L
 
 test:  ## every test that needs no virtual machine (K=name: only these; DB=postgres: on PostgreSQL and a system Redis)
 	deploy/setup run lab test
-	$(if $(filter postgres,$(DB)),deploy/with-postgres) $(PYTEST) -m "not vm and not faults"
-
-test-faults:  ## break the whole product on purpose, on real hosts: killed workers, cut cables, full disks
-	deploy/setup run lab test
-	$(PYTEST) -m faults
+	$(if $(filter postgres,$(DB)),deploy/with-postgres) $(PYTEST) -m "not vm"
 
 test-vm:  ## the tests that need virtual machines
 	deploy/setup run lab test
