@@ -85,7 +85,7 @@ def apply(shell: Shell, step: AnyStep) -> list[Undoable]:
 def there_and_back(shell: Shell, step: AnyStep) -> None:
     """Apply and undo; afterwards the very same change is needed again."""
     before, back = plan(shell, step), Diary()
-    assert undo(apply(shell, step), lambda _: shell, back), back.errors
+    assert undo(apply(shell, step), [0], lambda _: shell, back), back.errors
     assert plan(shell, step) == before
     apply(shell, step)
 
