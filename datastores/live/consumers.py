@@ -21,7 +21,8 @@ from datastores.models import Job, JobStep, User
 FORBIDDEN, GONE = 4403, 4404
 PERMISSION_SECONDS = 4
 STATE_SECONDS = 0.25
-REPLAYED = timedelta(seconds=15)
+REPLAYED = timedelta(seconds=45)
+"""Longer than two heartbeats of a browser."""
 MOST_REPLAYED = 50
 log_pages = LogPages()
 
@@ -162,24 +163,38 @@ class FeedConsumer(Consumer):
     """Small news of all jobs that the person may see: "disk:17 is another one now"."""
 
     async def opened(self) -> None:
-        """Repeat the last seconds: a page may have been made just before a job ended, and the socket after."""
+        """A page may have been made just before a job ended, and the socket after that."""
+        self.told: set[str] = set()
         await self.channel_layer.group_add("feed", self.channel_name)
-        for uuid in await self._ended_lately():
-            frame = await self._summary(uuid)
-            if frame:
-                await self.send_frame({**frame, "replay": True})
+        await self._catch_up()
 
     async def disconnect(self, code: int) -> None:
         await super().disconnect(code)
         await self.channel_layer.group_discard("feed", self.channel_name)
 
     async def feed_job(self, message: dict[str, Any]) -> None:
-        frame = await self._summary(message["uuid"])
-        if frame:
-            await self.send_frame(frame)
+        """A worker rang."""
+        await self._tell(message["uuid"])
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """The browser's heartbeat makes up for a lost bell."""
+        await self._catch_up()
         await self.send_frame({"type": "pong"})
+
+    async def _catch_up(self) -> None:
+        """Tell of the jobs that ended lately, unless that was told."""
+        lately = await self._ended_lately()
+        for uuid in lately:
+            if uuid not in self.told:
+                await self._tell(uuid, replay=True)
+        self.told.intersection_update(lately)
+
+    async def _tell(self, uuid: str, **more: Any) -> None:
+        frame = await self._summary(uuid)
+        if frame:
+            if frame["ended"]:
+                self.told.add(uuid)
+            await self.send_frame({**frame, **more})
 
     @database_sync_to_async
     def _ended_lately(self) -> list[str]:
