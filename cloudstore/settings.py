@@ -146,7 +146,7 @@ TIME_ZONE = env.str("CLOUDSTORE_TIME_ZONE", "UTC")
 LANGUAGE_CODE = "en-gb"
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = Path(env.str("CLOUDSTORE_STATIC_DIR", str(BASE_DIR / "staticfiles")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "cloudstore.storage.StaticFiles"},
