@@ -155,6 +155,8 @@ STORAGES = {
 SOURCE_DIRECTORIES = env.list("CLOUDSTORE_SOURCE_DIRS", ["/var/tmp"])  # noqa: S108 a directory to read from
 """Where images may be registered from, unless a datastore names directories of its own."""
 MONITOR_SECONDS = env.int("CLOUDSTORE_MONITOR_SECONDS", 60)
+KEEP_READS_DAYS = env.int("CLOUDSTORE_KEEP_READS_DAYS", 7)
+"""How long the schedule's own readings of hosts that changed nothing stay in the list of jobs."""
 PATIENCE_SECONDS = env.int("CLOUDSTORE_PATIENCE_SECONDS", 35)
 """A worker that is not heard of for so long is dead. Beats and checks follow from it."""
 

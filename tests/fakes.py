@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
+from datastores.domain.errors import CommandFailed
 from datastores.domain.plan import Command, Detached, OnOutput, OnProgress, Output
 
 Argv: TypeAlias = tuple[str, ...]
@@ -39,6 +40,7 @@ class FakeShell:
         self.strict = strict
         self.commands: list[Command] = []
         self.units: list[str] = []
+        """The units that were started, or attached to."""
         self.round_trips = 0
 
     @property
@@ -79,6 +81,12 @@ class FakeShell:
         if output.ok and detached.total:
             on_progress(detached.total, detached.total)
         return output
+
+    def forget_unit(self, unit: str) -> None:
+        """Stands in ``ran`` as ``("stop", unit)``."""
+        output = self.run(Command(("stop", unit)))
+        if not output.ok:
+            raise CommandFailed(("stop", unit), output.exit_status, output.stderr, self.host)
 
     def _answer(self, command: Command, on_output: OnOutput | None, *, strict: bool) -> Output:
         self.commands.append(command)

@@ -74,3 +74,7 @@ class Busy(CloudstoreError):
 
 class Cancelled(CloudstoreError):
     """An operator asked the job to stop."""
+
+
+class NotTakenBack(CloudstoreError):
+    """The job was stopped as an operator asked, but not all that it had done could be taken back."""

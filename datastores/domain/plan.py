@@ -127,12 +127,15 @@ class Action:
 
     ``final``: it destroys what cannot be brought back. Once it has begun, nothing before it is undone: a copy that was
     made first may be all that is left.
+
+    ``harmless``: what it leaves needs no undo; the others are taken back, and nobody misses its own.
     """
 
     do: Operation
     undo: Command | None = None
     scratch: bool = False
     final: bool = False
+    harmless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,13 @@ class Shell(Protocol):
 
         :raises Cancelled: it was asked to stop, and was seen gone.
         :raises Unreachable: the host did not come back within the time given for re-attaching.
+        """
+
+    def forget_unit(self, unit: str) -> None:
+        """Stop the unit if it runs, see it gone, and remove it and its log. No error when there is none.
+
+        :raises CommandFailed: it does not go.
+        :raises Unreachable: the connection was lost.
         """
 
 

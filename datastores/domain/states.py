@@ -22,7 +22,7 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.PLANNING, JobState.RUNNING, JobState.UNDOING, JobState.CANCELLED}),
     JobState.PLANNING: frozenset(
         {JobState.AWAITING, JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED, JobState.ERRORED,
-         JobState.CANCELLED, JobState.QUEUED}
+         JobState.CANCELLED, JobState.INTERRUPTED}
     ),
     JobState.AWAITING: frozenset({JobState.QUEUED, JobState.CANCELLED}),
     JobState.RUNNING: frozenset(

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 from uuid import UUID
 
 from datastores.domain.errors import BadInput, Refused, Unsupported
-from datastores.domain.plan import AnyStep, Shell
+from datastores.domain.plan import AnyStep, Plan, Shell
 from datastores.domain.values import is_below
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.hosts.blocks import Filesystem
@@ -107,6 +107,13 @@ class StorageDriver(ABC):
     @abstractmethod
     def activate(self, host: str) -> Steps:
         """Make sure that ``host`` can use the datastore; what has to be mounted is mounted by other steps before."""
+
+    def same_directory(self, token: str) -> Plan:
+        """Return the stages that show that every host sees the same bytes at the base path; () when none has to.
+
+        ``token``: letters and digits that no other job uses.
+        """
+        return ()
 
     @abstractmethod
     def deactivate(self, host: str) -> Steps: ...

@@ -18,10 +18,10 @@ from datastores.hosts.blocks import DataBlockExists, Filesystem
 from datastores.hosts.contexts import ContextFile, ContextIsoExists, Variable
 from datastores.hosts.copies import FileConverted, FileCopied, Ownership
 from datastores.hosts.disks import DiskAbsent, DiskLinked
-from datastores.hosts.files import DirectoryPresent, FileAbsent
+from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.parsing import canonical_path
-from datastores.hosts.probes import ProbePresent, ProbeVisible
+from datastores.hosts.probes import ProbeGone, ProbePresent, ProbeVisible
 from datastores.hosts.sizes import ImageResized
 
 ALL_FORMATS = (Format.QCOW2, Format.RAW, Format.ISO)
@@ -178,13 +178,13 @@ class FileDriver(StorageDriver):
         return True
 
     def same_directory(self, token: str) -> Plan:
-        """Return the stages that show that every host sees the storage host's directory at the base path."""
-        probe = ProbePresent(self.host, self.base, token)
-        others = (ProbeVisible(host, self.base, token) for host in self.hosts if host != self.host)
+        storage, *others = self.seen_from
+        if not others:
+            return ()
         return (
-            Stage("Write a probe", (probe,)),
-            Stage("Look for it on every host", tuple(others)),
-            Stage("Remove the probe", (FileAbsent(self.host, probe.path, self.base),)),
+            Stage("write a probe", (ProbePresent(storage, self.base, token),)),
+            Stage("look for it on the other hosts", tuple(ProbeVisible(host, self.base, token) for host in others)),
+            Stage("remove the probe", (ProbeGone(storage, self.base, token),)),
         )
 
     def _mount_point(self, host: str) -> str:

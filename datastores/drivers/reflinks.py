@@ -1,19 +1,18 @@
-"""What btrfs and XFS can do with files: share blocks. Functions that both kinds take as their methods."""
+"""What btrfs and XFS can do with files: share blocks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from datastores.domain.errors import BadInput
 from datastores.domain.values import object_name
-from datastores.domain.volumes import Capability, Volume
+from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers.base import Steps
 from datastores.drivers.files import FileDriver, FileOptions, Mounted, words
 from datastores.hosts.disks import DiskAbsent
 from datastores.hosts.filesystems import CanReflink
 from datastores.hosts.reflinks import FileReverted, ReflinkExists
-
-CAN = frozenset({Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,38 +31,52 @@ class ReflinkOptions(FileOptions):
     )
 
 
-def activate(driver: FileDriver, host: str) -> Steps:
-    """Only the storage host makes clones; for the others it is a directory like any other."""
-    ready = FileDriver.activate(driver, host)
-    return (*ready, CanReflink(host, driver.base, driver.kind)) if host == driver.host else ready
+@dataclass(frozen=True, slots=True)
+class ReflinkDriver(FileDriver):
+    """A kind that makes instant clones on a file system of the storage host. ``kind`` is that file system's name."""
 
+    can: ClassVar[frozenset[Capability]] = frozenset({Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT})
+    persistent: ClassVar[Placement] = Placement.NONE
+    disposable: ClassVar[Placement] = Placement.SELF
+    Options: ClassVar[type[Any]] = ReflinkOptions
 
-def clone(driver: FileDriver, source: Volume, target: Volume) -> Steps:
-    driver.check_inside(target)
-    return (ReflinkExists(driver.host, source.path, target.path, driver.makes_directory(target)),)
+    options: ReflinkOptions
 
+    @property
+    def shared(self) -> bool:
+        return self.options.exported
 
-def snapshot(driver: FileDriver, volume: Volume, name: str) -> Steps:
-    """A snapshot is a clone beside the image: ``<image>.snap/<name>``."""
-    driver.require(Capability.SNAPSHOT, volume)
-    driver.check_inside(volume)
-    return (ReflinkExists(driver.host, volume.path, _place(volume, name), with_directory=True),)
+    def capabilities(self, format: Format) -> frozenset[Capability]:
+        can = FileDriver.capabilities(self, format)
+        return can | {Capability.LIVE_MIGRATION} if self.shared else can
 
+    def activate(self, host: str) -> Steps:
+        """Only the storage host makes clones; for the others it is a directory like any other."""
+        ready = FileDriver.activate(self, host)
+        return (*ready, CanReflink(host, self.base, self.kind)) if host == self.host else ready
 
-def revert(driver: FileDriver, volume: Volume, name: str) -> Steps:
-    """Younger snapshots stay: each is a file of its own."""
-    driver.require(Capability.SNAPSHOT, volume)
-    driver.check_inside(volume)
-    return (FileReverted(driver.host, _place(volume, name), volume.path),)
+    def clone(self, source: Volume, target: Volume) -> Steps:
+        self.check_inside(target)
+        return (ReflinkExists(self.host, source.path, target.path, self.makes_directory(target)),)
 
+    def snapshot(self, volume: Volume, name: str) -> Steps:
+        """A snapshot is a clone beside the image: ``<image>.snap/<name>``."""
+        return (ReflinkExists(self.host, volume.path, self._place(volume, name), with_directory=True),)
 
-def delete_snapshot(driver: FileDriver, volume: Volume, name: str) -> Steps:
-    driver.require(Capability.SNAPSHOT, volume)
-    driver.check_inside(volume)
-    return (DiskAbsent(driver.host, _place(volume, name), driver.base),)
+    def revert(self, volume: Volume, name: str) -> Steps:
+        """Younger snapshots stay: each is a file of its own."""
+        return (FileReverted(self.host, self._place(volume, name), volume.path),)
 
+    def delete_snapshot(self, volume: Volume, name: str) -> Steps:
+        return (DiskAbsent(self.host, self._place(volume, name), self.base),)
 
-def _place(volume: Volume, name: str) -> str:
-    if object_name(name, "The name of the snapshot") != name:
-        raise BadInput("The name of the snapshot begins or ends with a blank.")
-    return f"{volume.path}.snap/{name}"
+    def _place(self, volume: Volume, name: str) -> str:
+        """Return where the snapshot of this name is.
+
+        :raises CloudstoreError: the volume can have none, lies elsewhere, or the name is not acceptable.
+        """
+        self.require(Capability.SNAPSHOT, volume)
+        self.check_inside(volume)
+        if object_name(name, "The name of the snapshot") != name:
+            raise BadInput("The name of the snapshot begins or ends with a blank.")
+        return f"{volume.path}.snap/{name}"

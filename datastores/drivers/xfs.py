@@ -3,36 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from datastores.domain.volumes import Capability, Format, Placement
-from datastores.drivers import reflinks
-from datastores.drivers.files import FileDriver
+from datastores.drivers.reflinks import ReflinkDriver
 
 
 @dataclass(frozen=True, slots=True)
-class XfsDriver(FileDriver):
+class XfsDriver(ReflinkDriver):
     kind: ClassVar[str] = "xfs"
     label: ClassVar[str] = "XFS"
-    about: ClassVar[str] = "A XFS file system on the storage host; clones and snapshots of any size in milliseconds."
+    about: ClassVar[str] = "An XFS file system on the storage host; clones and snapshots of any size in milliseconds."
     tm: ClassVar[str] = "xfs"
-    can: ClassVar[frozenset[Capability]] = reflinks.CAN
-    persistent: ClassVar[Placement] = Placement.NONE
-    disposable: ClassVar[Placement] = Placement.SELF
-    Options: ClassVar[type[Any]] = reflinks.ReflinkOptions
-
-    options: reflinks.ReflinkOptions
-
-    @property
-    def shared(self) -> bool:
-        return self.options.exported
-
-    def capabilities(self, format: Format) -> frozenset[Capability]:
-        can = FileDriver.capabilities(self, format)
-        return can | {Capability.LIVE_MIGRATION} if self.shared else can
-
-    activate = reflinks.activate
-    clone = reflinks.clone
-    snapshot = reflinks.snapshot
-    revert = reflinks.revert
-    delete_snapshot = reflinks.delete_snapshot

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from datastores.domain.errors import CloudstoreError, CommandFailed, LostTouch, Unreachable
 from datastores.domain.plan import Action, Command, Detached, OnOutput, Output, Shell, WriteFile
-from datastores.hosts.journal import Recorder, Undoable
+from datastores.hosts.journal import Ledger, Recorder, Undoable
 
 SHORT_SECONDS = 60.0
 """A command that may take longer is run by itself, so that its output can be followed."""
@@ -20,8 +20,8 @@ SHORT_SECONDS = 60.0
 class Executor:
     """Carries out the actions of steps on one host.
 
-    ``unit`` and ``cancelled`` are those of ``Run``, ``told`` is that of ``Journal``. ``done`` gets what an undo has to
-    look at.
+    ``unit`` and ``cancelled`` are those of ``Run``, ``told`` is that of ``Journal``. ``ledger`` gets what an undo has
+    to look at.
     """
 
     shell: Shell
@@ -29,7 +29,7 @@ class Executor:
     unit: str
     cancelled: Callable[[], bool]
     told: Mapping[int, int]
-    done: list[Undoable]
+    ledger: Ledger
 
     def carry_out(self, index: int, number: int, actions: Sequence[Action], reads: Sequence[Command]) -> list[Output]:
         """Carry out the actions of a step, numbered from ``number`` on. Return what ``reads`` say afterwards.
@@ -39,7 +39,8 @@ class Executor:
         """
         found: list[Output] = []
         for first, group in together(actions, number):
-            self.recorder.actions_started(index, first, group)
+            self.recorder.actions_started(index, first, group, self._unit(index, group[0]))
+            self.ledger.start_again(self._entries(index, first, group), number)
             if is_short(group[0]):
                 is_last = first + len(group) == number + len(actions)
                 found = self._in_order(index, first, group, reads if is_last else ())
@@ -54,10 +55,12 @@ class Executor:
             output = self._perform(index, number, action)
         except Unreachable as error:
             raise LostTouch(str(error)) from error
-        except Exception as error:
+        except CloudstoreError as error:
             self._keep(index, number, action, begun=True)
-            if isinstance(error, CloudstoreError):
-                self.recorder.action_ended(index, number, None, str(error))
+            self.recorder.action_ended(index, number, None, str(error))
+            raise
+        except Exception:
+            self.ledger.doubt([self._entry(index, number, action)])
             raise
         self._keep(index, number, action)
         self.recorder.action_ended(index, number, output)
@@ -69,6 +72,9 @@ class Executor:
             outputs, found = self.shell.run_in_order(commands, reads)
         except Unreachable as error:
             raise LostTouch(str(error)) from error
+        except Exception:
+            self.ledger.doubt(self._entries(index, first, actions))
+            raise
         ran = list(zip(actions, commands, outputs, strict=False))
         for number, (action, _, output) in enumerate(ran, first):
             self._keep(index, number, action, begun=not output.ok)
@@ -84,15 +90,31 @@ class Executor:
         return found
 
     def _keep(self, index: int, number: int, action: Action, *, begun: bool = False) -> None:
-        """Note an action for an undo. One that has only ``begun`` is noted when it is scratch, or final."""
-        if not begun or action.scratch or action.final:
-            self.done.append(Undoable(index, number, self.shell.host, action.undo, action.scratch, action.final))
+        """Note an action for an undo. One that has only ``begun`` is noted when it is scratch, or final.
+
+        The unit of one that has begun is noted too: what failed may have been the stopping of it.
+        """
+        entry = self._entry(index, number, action)
+        if not begun:
+            self.ledger.add(replace(entry, unit=""))
+        elif action.scratch or action.final:
+            self.ledger.add(entry)
+
+    def _entry(self, index: int, number: int, action: Action) -> Undoable:
+        marks = action.scratch, action.final, action.harmless
+        return Undoable(index, number, self.shell.host, action.undo, *marks, self._unit(index, action))
+
+    def _entries(self, index: int, first: int, actions: Sequence[Action]) -> list[Undoable]:
+        return [self._entry(index, number, action) for number, action in enumerate(actions, first)]
+
+    def _unit(self, index: int, action: Action) -> str:
+        return f"{self.unit}-{index}-{digest(action.do)}" if isinstance(action.do, Detached) else ""
 
     def _perform(self, index: int, number: int, action: Action) -> Output:
         operation = action.do
         if isinstance(operation, Detached):
             output = self.shell.run_detached(
-                f"{self.unit}-{index}-{digest(operation)}",
+                self._unit(index, action),
                 operation,
                 on_output=beyond(self.told.get(index, 0), partial(self.recorder.output, index)),
                 on_progress=partial(self.recorder.progress, index),

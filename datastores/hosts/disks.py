@@ -12,6 +12,9 @@ from datastores.hosts.files import FileAbsent, FileAbsentFacts
 from datastores.hosts.inodes import Files, around, look, room_for, seen, the_file
 from datastores.hosts.parsing import canonical_path
 
+SWEEP = 'rmdir --ignore-fail-on-non-empty -- "$1" || [ ! -e "$1" ]'
+"""Remove a directory if it is empty. Another job that deleted the last disk but one may have been faster."""
+
 
 @dataclass(frozen=True, slots=True)
 class LinkFacts:
@@ -25,7 +28,7 @@ class LinkFacts:
 class DiskLinked:
     """``path`` is a symbolic link to the image ``target``: the VM uses the master itself.
 
-    Unlike ``files.SymlinkPresent`` it makes the VM's directory as a clone would, and wants the master to be there.
+    It makes the VM's directory as a clone would, and wants the master to be there.
     """
 
     host: str
@@ -94,7 +97,7 @@ class DiskAbsent:
         directory = posixpath.dirname(self.path)
         if change is None or directory == self.within:
             return change
-        sweep = Action(Command(("rmdir", "--ignore-fail-on-non-empty", "--", directory)))
+        sweep = Action(Command(("sh", "-c", SWEEP, "sh", directory)))
         return replace(change, actions=(*change.actions, sweep))
 
     def _file(self) -> FileAbsent:

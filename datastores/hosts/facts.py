@@ -118,10 +118,6 @@ class HostFacts:
         facts: HostFacts = _build(cls, plain)
         return facts
 
-    def version_of(self, tool: str) -> str | None:
-        """Return the version of a program, "" when it is unknown, None when the program is not there."""
-        return next((found.version for found in self.tools if found.name == tool), None)
-
 
 class _Parser:
     """Each fact by itself: one that cannot be read becomes a problem and leaves the others alone."""

@@ -1,4 +1,4 @@
-"""Directories, links and files."""
+"""Directories, and files that are no more."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datastores.domain.errors import BadInput, Refused
-from datastores.domain.plan import Action, Change, Command, Output, WriteFile, read
+from datastores.domain.plan import Action, Change, Command, Output, read
 from datastores.domain.values import format_size, is_below
 from datastores.hosts.parsing import (
     Entry,
-    TextFile,
     canonical_access,
     canonical_path,
-    editable,
     entries,
     entries_read,
     expect,
-    text_file,
-    text_reads,
 )
 
 Entries = dict[str, Entry]
@@ -107,39 +103,6 @@ class DirectoryPresent:
 
 
 @dataclass(frozen=True, slots=True)
-class SymlinkPresent:
-    """``path`` is a symbolic link to ``target``, an absolute path that need not exist."""
-
-    host: str
-    path: str
-    target: str
-
-    def __post_init__(self) -> None:
-        canonical_path(self.path)
-        canonical_path(self.target, "The target of the link")
-
-    @property
-    def title(self) -> str:
-        return f"{self.path} is a link to {self.target}"
-
-    def reads(self) -> tuple[Command, ...]:
-        return (entries_read(self.path),)
-
-    def facts(self, outputs: Sequence[Output]) -> Entry | None:
-        return entries(self.host, self.reads()[0], outputs[0]).get(self.path)
-
-    def plan(self, facts: Entry | None) -> Change | None:
-        if facts is None:
-            make = Command(("ln", "-sT", "--", self.target, self.path))
-            return Change(f"link {self.path} to {self.target}", (Action(make, Command(("rm", "--", self.path))),))
-        if facts.is_link and facts.target == self.target:
-            return None
-        raise Refused(
-            f"{self.path} on {self.host} is {facts}, so no link to {self.target} was made. Move it away first."
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class FileAbsentFacts:
     """``entry``: None when there is nothing. The two directories as ``realpath`` gives them; "" for a missing one."""
 
@@ -205,85 +168,3 @@ class FileAbsent:
             return Change(f"delete the link {self.path} to {facts.entry.target}", (Action(remove, undo),))
         lost = f"a file of {format_size(facts.entry.size)} is lost for good"
         return Change(f"delete {self.path}: {lost}", (Action(remove, final=True),), note="This cannot be undone.")
-
-
-@dataclass(frozen=True, slots=True)
-class FileRenamed:
-    """What was ``source`` is ``target`` now, on the same file system, so that no byte is copied."""
-
-    host: str
-    source: str
-    target: str
-
-    def __post_init__(self) -> None:
-        canonical_path(self.source)
-        canonical_path(self.target)
-        if is_below(self.target, self.source) or is_below(self.source, self.target):
-            raise BadInput(f"{self.source} cannot become {self.target}: one contains the other.")
-
-    @property
-    def title(self) -> str:
-        return f"{self.source} has the name {self.target}"
-
-    @property
-    def _parents(self) -> tuple[str, str]:
-        return posixpath.dirname(self.source), posixpath.dirname(self.target)
-
-    def reads(self) -> tuple[Command, ...]:
-        return (entries_read(*dict.fromkeys((self.source, self.target, *self._parents))),)
-
-    def facts(self, outputs: Sequence[Output]) -> Entries:
-        return entries(self.host, self.reads()[0], outputs[0])
-
-    def plan(self, facts: Entries) -> Change | None:
-        if self.source not in facts and self.target in facts:
-            return None
-        if self.source not in facts:
-            raise Refused(f"There is neither {self.source} nor {self.target} on {self.host}.")
-        if self.target in facts:
-            raise Refused(
-                f"{self.target} on {self.host} is there already ({facts[self.target]}); "
-                f"{self.source} keeps its name. Move one of them away first."
-            )
-        devices = {facts[parent].device for parent in self._parents if parent in facts}
-        if len(devices) > 1:
-            raise Refused(f"{self.source} and {self.target} lie on different file systems: it has to be copied.")
-        # -n: never over a file that came in between; then the reading after it sees both names and refuses
-        there, back = (self.source, self.target), (self.target, self.source)
-        action = Action(Command(("mv", "-nT", "--", *there)), Command(("mv", "-nT", "--", *back)))
-        return Change(f"rename {self.source} to {self.target}", (action,))
-
-
-@dataclass(frozen=True, slots=True)
-class FileContent:
-    """``path`` is a file that is ours alone, with exactly this text, owner, group and mode."""
-
-    host: str
-    path: str
-    content: str
-    owner: str = "root"
-    group: str = "root"
-    mode: str = "0644"
-
-    def __post_init__(self) -> None:
-        canonical_path(self.path)
-        canonical_access(self.owner, self.group, self.mode)
-
-    @property
-    def title(self) -> str:
-        return f"{self.path} has the wanted text"
-
-    def reads(self) -> tuple[Command, ...]:
-        return text_reads(self.path)
-
-    def facts(self, outputs: Sequence[Output]) -> TextFile:
-        return text_file(self.host, self.path, outputs)
-
-    def plan(self, facts: TextFile) -> Change | None:
-        before = editable(self.host, self.path, facts)
-        if before == self.content and facts.entry is not None:
-            actions = access_actions(facts.entry, self.owner, self.group, self.mode)
-            return Change(f"set owner and mode of {self.path}", actions) if actions else None
-        write = WriteFile(self.path, self.content, before, self.owner, self.group, self.mode)
-        verb = "write" if before is None else "change"
-        return Change(f"{verb} {self.path}", (Action(write, write.undo),))

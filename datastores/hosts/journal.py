@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,7 +14,10 @@ from datastores.domain.states import StepState
 
 @dataclass(frozen=True, slots=True)
 class Undoable:
-    """An action that succeeded (or, for a scratch one, may have begun) and how to take it back."""
+    """An action that succeeded (or, for a scratch one, may have begun) and how to take it back.
+
+    ``unit``: the transient systemd unit in which it may still run; "" when there is none.
+    """
 
     index: int
     number: int
@@ -21,11 +25,13 @@ class Undoable:
     undo: Command | None
     scratch: bool = False
     final: bool = False
+    harmless: bool = False
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """What earlier attempts of the same job left: actions done, and actions whose outcome is unknown."""
+    """What attempts of a job left: actions done, and actions whose outcome is unknown."""
 
     done: tuple[Undoable, ...] = ()
     unknown: tuple[Undoable, ...] = ()
@@ -34,8 +40,12 @@ class Journal:
 
     @property
     def touched(self) -> frozenset[int]:
-        """The steps that an earlier attempt began."""
+        """The steps that were begun."""
         return frozenset(entry.index for entry in (*self.done, *self.unknown))
+
+    def touches(self, host: str) -> bool:
+        """Tell whether something was begun on the host."""
+        return any(entry.host == host for entry in (*self.done, *self.unknown))
 
     @property
     def settled_before(self) -> int:
@@ -52,6 +62,49 @@ class Journal:
         return [entry for entry in self.unknown if entry.index == index and entry.undo not in again]
 
 
+class Ledger:
+    """What an attempt would have to take back now: the journal's entries and its own. All lanes write in it at once."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._lock = threading.Lock()
+        self._done, self._unknown = list(journal.done), list(journal.unknown)
+
+    def balance(self) -> Journal:
+        with self._lock:
+            return Journal(tuple(self._done), tuple(self._unknown))
+
+    def add(self, entry: Undoable) -> None:
+        """Note an action that has to be undone."""
+        with self._lock:
+            self._done.append(entry)
+
+    def doubt(self, entries: Iterable[Undoable]) -> None:
+        """Note actions of which nobody knows how they ended."""
+        with self._lock:
+            self._unknown.extend(entries)
+
+    def settle(self, happened: Sequence[Undoable]) -> None:
+        """Note that these actions of unknown outcome were done."""
+        with self._lock:
+            self._unknown = [entry for entry in self._unknown if entry not in happened]
+            self._done.extend(happened)
+
+    def start_again(self, entries: Sequence[Undoable], before: int) -> None:
+        """Drop what earlier attempts, with numbers below ``before``, noted of these actions of one step.
+
+        The host needs them anew, so nothing is left of what they did then.
+        """
+        undos = {(entry.index, entry.undo) for entry in entries}
+        units = {entry.unit for entry in entries}
+
+        def is_new(old: Undoable) -> bool:
+            return old.number >= before or (old.index, old.undo) not in undos
+
+        with self._lock:
+            self._done = [old for old in self._done if is_new(old)]
+            self._unknown = [old for old in self._unknown if is_new(old) or old.unit not in units]
+
+
 class Recorder(Protocol):
     """Who is told what happens. All methods may be called from several threads."""
 
@@ -62,8 +115,11 @@ class Recorder(Protocol):
 
     def step(self, index: int, state: StepState, message: str = "") -> None: ...
 
-    def actions_started(self, index: int, first: int, actions: Sequence[Action]) -> None:
-        """Return only when the actions and their undos are stored: they are the journal after a crash."""
+    def actions_started(self, index: int, first: int, actions: Sequence[Action], unit: str = "") -> None:
+        """Return only when the actions and their undos are stored: they are the journal after a crash.
+
+        ``unit``: the transient systemd unit of an action that is detached, which is always alone.
+        """
 
     def action_ended(self, index: int, number: int, output: Output | None, error: str = "") -> None: ...
 
@@ -71,4 +127,5 @@ class Recorder(Protocol):
 
     def progress(self, index: int, done: int, total: int) -> None: ...
 
-    def undo(self, entry: Undoable, error: str = "") -> None: ...
+    def undo(self, entry: Undoable, error: str = "") -> None:
+        """An action was undone, or kept (it has no undo), or with ``error`` could not be undone."""

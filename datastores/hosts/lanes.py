@@ -65,7 +65,7 @@ class Lane:
     def _satisfy(self, position: int, index: int, step: AnyStep) -> None:
         recorder = self.executor.recorder
         change = step.plan(self.known[index])
-        self.executor.done.extend(self.journal.happened(index, change.actions if change else ()))
+        self.executor.ledger.settle(self.journal.happened(index, change.actions if change else ()))
         if change is None:
             before = index in self.journal.touched
             recorder.step(index, StepState.CHANGED if before else StepState.UNCHANGED)

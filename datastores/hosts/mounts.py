@@ -98,7 +98,7 @@ class FstabLinePresent:
         write = WriteFile(FSTAB, fstab.render(table), before, *access)
         # systemd makes mount units of fstab, and mount(8) complains when they are older
         reload = Command(("systemctl", "daemon-reload"), timeout=120)
-        return Change(summary, (Action(write, write.undo), Action(reload)))
+        return Change(summary, (Action(write, write.undo), Action(reload, harmless=True)))
 
 
 @dataclass(frozen=True, slots=True)

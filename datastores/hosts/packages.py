@@ -65,6 +65,6 @@ class PackageInstalled:
         install = Detached(Command((*APT, "install", "-y", "--no-install-recommends", "--", self.name), timeout=3600))
         return Change(
             f"install the package {self.name}",
-            (Action(update), Action(install)),
+            (Action(update, harmless=True), Action(install, harmless=True)),
             note="An installed package stays when the job is undone.",
         )

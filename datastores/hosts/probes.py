@@ -55,9 +55,10 @@ class _Probe:
         return ProbeFacts(files, outputs[1].stdout)
 
     def check(self, facts: ProbeFacts) -> bool:
-        """Tell whether the probe is there. Raises Refused when another file has its name, or nothing could have it."""
-        if self.directory not in facts.files:
-            raise Refused(f"There is no directory {self.directory} on {self.host}. Mount it there, at the same path.")
+        """Tell whether the probe is there. Raises Refused when another file has its name.
+
+        Without the directory there is none: an earlier step may make or mount it.
+        """
         if self.path in facts.files and facts.text != self.text:
             raise Refused(f"{self.path} on {self.host} is not our probe. Remove it.")
         return self.path in facts.files
@@ -65,7 +66,7 @@ class _Probe:
 
 @dataclass(frozen=True, slots=True)
 class ProbePresent(_Probe):
-    """The probe is in the directory, as this host sees it. Remove it with ``files.FileAbsent``."""
+    """The probe is in the directory, as this host sees it. Remove it with ``ProbeGone``."""
 
     @property
     def title(self) -> str:
@@ -93,5 +94,20 @@ class ProbeVisible(_Probe):
     def plan(self, facts: ProbeFacts) -> Change | None:
         if self.check(facts):
             return None
-        wait = Action(Command(("sleep", str(CACHE_SECONDS)), root=False))
+        wait = Action(Command(("sleep", str(CACHE_SECONDS)), root=False), harmless=True)
         return Change(f"look for the probe in {self.directory}, again after {CACHE_SECONDS} s", (wait,))
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeGone(_Probe):
+    """The probe has served its purpose and is there no more. Nobody has to approve that, or misses it in an undo."""
+
+    @property
+    def title(self) -> str:
+        return f"{self.directory} holds no probe"
+
+    def plan(self, facts: ProbeFacts) -> Change | None:
+        if not self.check(facts):
+            return None
+        remove = Action(Command(("rm", "-f", "--", self.path)), scratch=True, harmless=True)
+        return Change(f"remove the probe from {self.directory}", (remove,))

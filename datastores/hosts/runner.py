@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from datastores.domain.errors import Cancelled, CloudstoreError, LostTouch, Unreachable
+from datastores.domain.errors import Cancelled, CloudstoreError, LostTouch, NotTakenBack, Unreachable
 from datastores.domain.plan import Change, Connect, Plan
 from datastores.hosts.actions import Executor
-from datastores.hosts.journal import Journal, Recorder, Undoable
+from datastores.hosts.journal import Journal, Ledger, Recorder
 from datastores.hosts.lanes import Lane
-from datastores.hosts.stages import Numbered, lanes_of, number_plan, side_by_side, stages_of
-from datastores.hosts.undo import undo
+from datastores.hosts.stages import Numbered, lanes_of, number_plan, side_by_side, stages_of, steps_of
+from datastores.hosts.undo import take_back
 
 TAKEN_BACK = "What the job had done before was taken back."
 LEFT = "Not all that the job had done could be taken back; its log says what is left."
@@ -25,6 +25,7 @@ class Run:
 
     ``approves``: tells whether a person agreed to this change of the step with this number.
     ``unit``: prefix of the names of transient systemd units, the same in every attempt of a job.
+    ``giving_up``: called with the reason before anything is taken back; from then on the job must not go forward again.
     After :meth:`carry_out`, ``facts`` holds what was read last of every step.
     """
 
@@ -35,9 +36,13 @@ class Run:
     approves: Callable[[int, Change], bool] = lambda index, change: True
     journal: Journal = field(default_factory=Journal)
     cancelled: Callable[[], bool] = lambda: False
+    giving_up: Callable[[Exception], None] = lambda reason: None
     facts: dict[int, Any] = field(default_factory=dict)
-    done: list[Undoable] = field(default_factory=list)
+    ledger: Ledger = field(init=False)
     _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.journal)
 
     def carry_out(self) -> None:
         """Apply, stage by stage. On a failure undo in reverse what this job did, then raise.
@@ -46,9 +51,9 @@ class Run:
         can be read again.
 
         :raises Unreachable: interrupted; facts will decide when the job is resumed.
+        :raises NotTakenBack: cancelled, and not all of it could be undone.
         :raises CloudstoreError: failed, undone; a note says whether all of it.
         """
-        self.done = list(self.journal.done)
         for stage in number_plan(self.plan):
             ahead = ((index, step) for index, step in stage if index >= self.journal.settled_before)
             errors = side_by_side(self._run_lane, lanes_of(ahead))
@@ -61,7 +66,7 @@ class Run:
                 self._lane(host, steps).work()
             except Unreachable as error:
                 self._stop.set()
-                if any(entry.host == host for entry in (*self.done, *self.journal.unknown)):
+                if self.ledger.balance().touches(host):
                     raise LostTouch(str(error)) from error
                 raise
             except Exception:
@@ -70,7 +75,7 @@ class Run:
 
     def _lane(self, host: str, steps: list[Numbered]) -> Lane:
         shell = self.connect(host)
-        executor = Executor(shell, self.recorder, self.unit, self.cancelled, self.journal.told, self.done)
+        executor = Executor(shell, self.recorder, self.unit, self.cancelled, self.journal.told, self.ledger)
         return Lane(steps, executor, self.journal, self.approves, self._check, self.facts)
 
     def _check(self, title: str) -> None:
@@ -84,12 +89,20 @@ class Run:
         lost = [error for error in errors if isinstance(error, LostTouch)]
         if lost:
             raise lost[0]
-        scratch = [entry for entry in self.journal.unknown if entry.scratch and entry not in self.done]
-        begun = [*scratch, *self.done]
-        taken_back = undo(begun, stages_of(self.plan), self.connect, self.recorder)
         worst = [error for error in errors if not isinstance(error, CloudstoreError)]
         asked = [error for error in errors if not isinstance(error, Cancelled)]
         error = (worst or asked or errors)[0]
-        if begun:
-            error.add_note(TAKEN_BACK if taken_back else LEFT)
+        if not self.ledger.balance().touched:
+            raise error
+        self.giving_up(error)
+        if self._take_back():
+            error.add_note(TAKEN_BACK)
+            raise error
+        if isinstance(error, Cancelled):
+            raise NotTakenBack(f"{error}. {LEFT}") from error
+        error.add_note(LEFT)
         raise error
+
+    def _take_back(self) -> bool:
+        steps, stages = steps_of(self.plan), stages_of(self.plan)
+        return take_back(self.ledger.balance(), lambda: steps, stages, self.connect, self.recorder)

@@ -22,6 +22,11 @@ def number_plan(plan: Plan) -> list[list[Numbered]]:
     return [[(next(counter), step) for step in stage.steps] for stage in plan]
 
 
+def steps_of(plan: Plan) -> list[AnyStep]:
+    """Return the steps of all stages, by their numbers."""
+    return [step for stage in plan for step in stage.steps]
+
+
 def stages_of(plan: Plan) -> list[int]:
     """Return for each step, by its number, the number of its stage."""
     return [number for number, stage in enumerate(plan) for _ in stage.steps]

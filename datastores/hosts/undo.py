@@ -2,78 +2,157 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import TypeAlias
 
 from datastores.domain.errors import CloudstoreError, LostTouch, Unreachable
-from datastores.domain.plan import Connect, Plan
-from datastores.hosts.journal import Recorder, Undoable
-from datastores.hosts.previews import Preview, plan_or_refusal, read
+from datastores.domain.plan import Action, AnyStep, Connect
+from datastores.hosts.journal import Journal, Recorder, Undoable
+from datastores.hosts.previews import read
 from datastores.hosts.stages import side_by_side
 
-
-def settled(plan: Plan, unknown: Sequence[Undoable], connect: Connect) -> list[Undoable]:
-    """Ask the hosts how the actions of unknown outcome ended; return those that have to be undone.
-
-    An action whose step is true now was done; a scratch one may always be undone.
-
-    :raises Unreachable: a host cannot be read yet.
-    """
-    steps = [step for stage in plan for step in stage.steps]
-
-    def happened(entry: Undoable) -> bool:
-        if entry.scratch:
-            return True
-        step = steps[entry.index]
-        facts = read(connect(entry.host), [(entry.index, step)])
-        return plan_or_refusal(step, facts[entry.index]) == Preview()
-
-    return [entry for entry in unknown if happened(entry)]
+Steps: TypeAlias = Callable[[], Sequence[AnyStep]]
+"""Gives the steps of the plan, by their numbers; asked only when a host has to be read. Raises CloudstoreError when
+there are none to judge by."""
 
 
-def undo(done: Sequence[Undoable], stages: Sequence[int], connect: Connect, recorder: Recorder) -> bool:
-    """Take back each action, the last first: stage by stage, in each the hosts side by side.
+def take_back(journal: Journal, steps: Steps, stages: Sequence[int], connect: Connect, recorder: Recorder) -> bool:
+    """Stop the units that may still run, ask the hosts how the actions of unknown outcome ended, and undo.
 
-    ``stages``: the stage of every step, by its number. Return whether all of it was taken back: what has no undo, and
-    what came before an action that destroyed something, is reported and kept; an undo that fails is reported, and the
-    others go on.
+    ``stages``: the stage of every step, by its number. Return whether all of it was taken back: what has no undo, what
+    came before an action that destroyed something, and what nobody can judge, is reported and kept; what fails is
+    reported, and the others go on.
 
     :raises LostTouch: a host went away; what is left to undo can be undone when it is back.
     """
-    done = sorted(done, key=lambda entry: (entry.index, entry.number))
-    kept = max((place for place, entry in enumerate(done) if entry.final), default=-1) + 1
-    incomplete = threading.Event()
+    return _TakingBack(steps, stages, connect, recorder).all_of(journal)
 
-    def take_back(host: str, entries: list[Undoable]) -> None:
-        with recorder.lane(host):
-            for entry in entries:
-                if not _undo_one(entry, connect, recorder):
-                    incomplete.set()
 
-    for _, entries in groupby(reversed(done[kept:]), key=lambda entry: stages[entry.index]):
+@dataclass(slots=True)
+class _TakingBack:
+    steps: Steps
+    stages: Sequence[int]
+    connect: Connect
+    recorder: Recorder
+    complete: bool = True
+
+    def all_of(self, journal: Journal) -> bool:
+        running = self._stop_units([*journal.done, *journal.unknown])
+        done = [entry for entry in journal.done if entry not in running]
+        unknown = replace(journal, unknown=tuple(entry for entry in journal.unknown if entry not in running))
+        self._undo([*done, *self._happened(unknown)])
+        return self.complete
+
+    def _stop_units(self, entries: Sequence[Undoable]) -> list[Undoable]:
+        """See every unit gone: its command would go on behind the undo. Return the entries of those that stay."""
+        running: list[Undoable] = []
+
+        def stop(entry: Undoable) -> None:
+            try:
+                self.connect(entry.host).forget_unit(entry.unit)
+            except Unreachable as error:
+                raise LostTouch(str(error)) from error
+            except CloudstoreError as error:
+                self._left(entry, str(error))
+                running.append(entry)
+
+        self._on_each_host([entry for entry in entries if entry.unit], stop)
+        return running
+
+    def _happened(self, journal: Journal) -> list[Undoable]:
+        """Return the actions of unknown outcome that have to be undone.
+
+        What is scratch may always be undone. What is final counts as begun: in doubt nothing before it is taken away.
+        """
+        happened = [entry for entry in journal.unknown if entry.scratch or entry.final]
+        doubtful = [entry for entry in journal.unknown if entry not in happened]
+        for index, entries in groupby(sorted(doubtful, key=_place), key=lambda entry: entry.index):
+            same_step = list(entries)
+            try:
+                needed = self._needed(same_step[0])
+            except CloudstoreError as error:
+                if isinstance(error, LostTouch):
+                    raise
+                for entry in same_step:
+                    self._left(entry, f"whether it was done cannot be told: {error}")
+            else:
+                happened += [entry for entry in journal.happened(index, needed) if entry in same_step]
+        return happened
+
+    def _needed(self, entry: Undoable) -> Sequence[Action]:
+        """Return the actions that the entry's step needs as its host is now.
+
+        :raises LostTouch: the host cannot be reached.
+        :raises CloudstoreError: the host cannot be judged.
+        """
+        try:
+            step = self.steps()[entry.index]
+            change = step.plan(read(self.connect(entry.host), [(entry.index, step)])[entry.index])
+        except Unreachable as error:
+            raise LostTouch(str(error)) from error
+        return change.actions if change else ()
+
+    def _undo(self, done: Sequence[Undoable]) -> None:
+        """Undo the last first: stage by stage, in each the hosts side by side."""
+        done = sorted(done, key=_place)
+        kept = max((place for place, entry in enumerate(done) if entry.final), default=-1) + 1
+        for _, entries in groupby(reversed(done[kept:]), key=lambda entry: self.stages[entry.index]):
+            self._on_each_host(list(entries), self._undo_one)
+        for entry in reversed(done[:kept]):
+            self._keep(entry)
+
+    def _undo_one(self, entry: Undoable) -> None:
+        if entry.undo is None:
+            self._keep(entry)
+            return
+        try:
+            output = self.connect(entry.host).run(entry.undo)
+        except Unreachable as error:
+            raise LostTouch(str(error)) from error
+        except CloudstoreError as error:
+            reason = str(error)
+        else:
+            reason = (output.stderr or output.stdout).strip() or f"exit status {output.exit_status}"
+            reason = "" if output.ok else reason
+        if reason and not self._is_absent(entry):
+            self._left(entry, reason)
+        else:
+            self.recorder.undo(entry)
+
+    def _is_absent(self, entry: Undoable) -> bool:
+        """Tell whether there is nothing to undo: the host would have to do the action again."""
+        try:
+            return entry.undo in {action.undo for action in self._needed(entry)}
+        except CloudstoreError as error:
+            if isinstance(error, LostTouch):
+                raise
+            return False
+
+    def _keep(self, entry: Undoable) -> None:
+        self.recorder.undo(replace(entry, undo=None))
+        if not entry.harmless:
+            self.complete = False
+
+    def _left(self, entry: Undoable, reason: str) -> None:
+        self.recorder.undo(entry, reason)
+        self.complete = False
+
+    def _on_each_host(self, entries: Sequence[Undoable], work: Callable[[Undoable], None]) -> None:
+        """Do the work for each entry: the hosts side by side, on each in the order given."""
         lanes: dict[str, list[Undoable]] = {}
         for entry in entries:
             lanes.setdefault(entry.host, []).append(entry)
-        if errors := side_by_side(take_back, lanes):
+
+        def lane(host: str, of_host: list[Undoable]) -> None:
+            with self.recorder.lane(host):
+                for entry in of_host:
+                    work(entry)
+
+        if errors := side_by_side(lane, lanes):
             raise next((error for error in errors if isinstance(error, LostTouch)), errors[0])
-    for entry in reversed(done[:kept]):
-        recorder.undo(replace(entry, undo=None))
-    return not incomplete.is_set() and not kept
 
 
-def _undo_one(entry: Undoable, connect: Connect, recorder: Recorder) -> bool:
-    if entry.undo is None:
-        recorder.undo(entry)
-        return True
-    try:
-        output = connect(entry.host).run(entry.undo)
-    except Unreachable as error:
-        raise LostTouch(str(error)) from error
-    except CloudstoreError as error:
-        recorder.undo(entry, str(error))
-        return False
-    said = (output.stderr or output.stdout).strip() or f"exit status {output.exit_status}"
-    recorder.undo(entry, "" if output.ok else said)
-    return output.ok
+def _place(entry: Undoable) -> tuple[int, int]:
+    return entry.index, entry.number

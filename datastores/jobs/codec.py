@@ -53,6 +53,7 @@ def encode_action(action: Action) -> dict[str, Any]:
         "undo": encode_command(action.undo) if action.undo else None,
         "scratch": action.scratch,
         "final": action.final,
+        "harmless": action.harmless,
     }
 
 

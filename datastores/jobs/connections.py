@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from datastores.domain.errors import CloudstoreError
 from datastores.domain.plan import Command, Shell
@@ -47,7 +47,7 @@ def keep_warm(ending: threading.Event) -> None:
                 if time.monotonic() - used.get(name, 0.0) > FRESH_SECONDS:
                     used[name] = time.monotonic()
                     warm(name)
-        except DatabaseError:  # the next look comes soon
+        except Error:  # the next look comes soon
             logger.warning("storage hosts could not be looked up", exc_info=True)
             connection.close()
 

@@ -48,13 +48,15 @@ def cancel(job: Job, user: User, address: str = "") -> None:
     with in_turn():
         record(f"{job.kind}.cancel", user=user, address=address, target=job.target_label, job=job)
         Job.objects.filter(pk=job.pk).update(cancel_requested_at=timezone.now())
-        waiting = [JobState.AWAITING] if job_was_started(job) else [JobState.QUEUED, JobState.AWAITING]
-        if job.move(*waiting, to=JobState.CANCELLED):
+        started = job_was_started(job)
+        if started:
+            Job.objects.filter(pk=job.pk, state=JobState.QUEUED).update(undo_requested=True)
+        if not started and job.move(JobState.QUEUED, JobState.AWAITING, to=JobState.CANCELLED):
             KINDS[job.kind].cancelled(job)
             record(job.kind, user=user, address=address, target=job.target_label, job=job, result=job.state)
             for freed in leases.release(job):
                 enqueue(freed)
-        elif not queue_again(job, JobState.INTERRUPTED, undo_requested=True):
+        elif not queue_again(job, JobState.AWAITING, JobState.INTERRUPTED, undo_requested=True):
             job.refresh_from_db()
             if job.ended:
                 raise Refused(f"This job has ended already: {job.state}.")
@@ -74,6 +76,8 @@ def retry(job: Job, user: User, address: str = "") -> None:
     case = KINDS[job.kind]
     check_role(case, user)
     with in_turn():
+        job.refresh_from_db()
+        case.require_targets(job)
         if job.state in TRY_AGAIN:
             case.again(job)
             leases.acquire(job, case.resources(job))
@@ -94,7 +98,10 @@ def undo(job: Job, user: User, address: str = "") -> None:
     if not case.can_undo:
         raise Refused(f"{case.label}: this cannot be undone.")
     with in_turn():
+        job.refresh_from_db()
+        case.require_targets(job)
         if job.state == JobState.SUCCEEDED:
+            case.check_undo(job)
             leases.acquire(job, case.resources(job))
         if not queue_again(job, JobState.SUCCEEDED, JobState.INTERRUPTED, undo_requested=True):
             raise Refused(f"A job that is {job.state} cannot be undone.")

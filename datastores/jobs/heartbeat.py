@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.utils import timezone
 
 from datastores.models import Job
@@ -46,6 +46,6 @@ def _beat(worker: str) -> None:
         time.sleep(BEAT_SECONDS)
         try:
             Job.objects.filter(pk__in=tuple(in_hand), worker=worker).update(heartbeat_at=timezone.now())
-        except DatabaseError:  # the next beat comes; only a long silence counts
+        except Error:  # the next beat comes; only a long silence counts
             logger.warning("heartbeat", exc_info=True)
             connection.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db.models import Sum
@@ -19,7 +20,8 @@ from datastores.models import Job, JobEvent
 def journal_of(job: Job) -> Journal:
     """Return which actions of earlier attempts succeeded, and of which the outcome is unknown.
 
-    What a later entry undid, or saw fail, is in neither; what was done anew is there once.
+    What a later entry undid, or saw fail, is in neither; what was done anew is there once. A failed action that is
+    scratch or final counts as unknown: something of it may be there, or lost.
     """
     kinds = (EventKind.ACTION_STARTED, EventKind.ACTION_DONE, EventKind.ACTION_FAILED, EventKind.UNDO)
     named: dict[tuple[int, int], str] = {}
@@ -35,16 +37,30 @@ def journal_of(job: Job) -> Journal:
             action = named[number] = json.dumps([event.step, data["do"], undo], sort_keys=True)
             done.pop(action, None)
             since.setdefault(action, event.seq)
-            started[action] = Undoable(*number, event.host, command, data["scratch"], data["final"])
+            marks = data["scratch"], data["final"], data.get("harmless", False)
+            started[action] = Undoable(*number, event.host, command, *marks, data.get("unit", ""))
             continue
-        since.pop(named[number], None)
+        action = named[number]
+        since.pop(action, None)
         if event.kind == EventKind.ACTION_DONE:
-            done[named[number]] = started.pop(named[number], None) or done[named[number]]
-        else:
-            done.pop(named[number], None)
-            started.pop(named[number], None)
-    told = {entry.index: lines_after(job, entry.index, since[action]) for action, entry in started.items()}
+            done[action] = replace(started.pop(action, None) or done[action], unit="")
+        elif event.kind == EventKind.UNDO or not may_have_begun(started.get(action)):
+            done.pop(action, None)
+            started.pop(action, None)
+    told = {started[action].index: lines_after(job, started[action].index, seq) for action, seq in since.items()}
     return Journal(tuple(done.values()), tuple(started.values()), told)
+
+
+def may_have_begun(failed: Undoable | None) -> bool:
+    """Tell whether a failed action may have left something behind, or destroyed something."""
+    return failed is not None and (failed.scratch or failed.final)
+
+
+def failure_of(job: Job) -> str:
+    """Return why the last attempt gave up, when it is not over with taking back what was done; "" otherwise."""
+    later = JobEvent.objects.filter(job=job).exclude(kind=EventKind.UNDO).exclude(kind=EventKind.JOB, data__isnull=True)
+    last = later.order_by("-seq").first()
+    return str(last.data["failed"]) if last and last.data and last.kind == EventKind.JOB else ""
 
 
 def lines_after(job: Job, step: int, seq: int) -> int:
@@ -53,12 +69,33 @@ def lines_after(job: Job, step: int, seq: int) -> int:
     return output.aggregate(lines=Sum("lines", default=0))["lines"]
 
 
-def approval_of(job: Job, steps: Sequence[AnyStep]) -> Callable[[int, Change], bool]:
-    """Return a function that tells whether a change is the one that was approved for that step.
+def check_same_steps(job: Job, steps: Sequence[AnyStep]) -> None:
+    """Check that these are the steps of the job's rows: approvals and the journal go by their numbers.
 
-    :raises StalePlan: the plan has other steps now than the approved one had.
+    :raises StalePlan: the plan has other steps now.
     """
-    rows = list(job.steps.order_by("index").values_list("host", "title", "change"))
-    if [(step.host, step.title) for step in steps] != [(host, title) for host, title, _ in rows]:
-        raise StalePlan("The plan has other steps now than when it was approved. Nothing was done; plan again.")
-    return lambda index, change: codec.encode_change(change) == rows[index][2]
+    rows = list(job.steps.order_by("index").values_list("host", "title"))
+    if [(step.host, shown_title(step)) for step in steps] != rows:
+        raise StalePlan(
+            "The plan has other steps now than when it was approved or begun, so it was not carried on. "
+            "Try again to have it planned anew; if that is refused too, ask for it in a new job."
+        )
+
+
+def shown_title(step: AnyStep) -> str:
+    """Return the title of a step as its row holds it."""
+    return step.title[:1500]
+
+
+def approval_of(job: Job) -> Callable[[int, Change], bool]:
+    """Return a function that tells whether a change is the one that was approved for the step with that number.
+
+    Cleaning up what the job itself made on the way needs no approval, and could not be shown before.
+    """
+    approved = list(job.steps.order_by("index").values_list("change", flat=True))
+
+    def approves(index: int, change: Change) -> bool:
+        cleaning = all(action.scratch and action.harmless for action in change.actions)
+        return cleaning or codec.encode_change(change) == approved[index]
+
+    return approves

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import threading
 import time
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 from django.utils import timezone
 
 from datastores.domain.errors import LostTouch
@@ -22,7 +23,10 @@ from datastores.jobs import codec, doorbell
 from datastores.models import Job, JobEvent, JobStep
 from datastores.transport.quoting import shell_line
 
+logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 0.05
+AGAIN_SECONDS = 1.0
+"""After a flush that failed."""
 BLOCK_LINES = 4000
 BLOCK_CHARACTERS = 512 * 1024
 PENDING_CHARACTERS = 4 * 1024 * 1024
@@ -47,6 +51,17 @@ class Entry:
 
 
 @dataclass(slots=True)
+class Batch:
+    """What one flush stores: entries, fields of steps, and where their numbers begin."""
+
+    entries: list[Entry]
+    steps: dict[int, dict[str, Any]]
+    characters: int
+    seq: int
+    line: int
+
+
+@dataclass(slots=True)
 class JobLog:
     """Recorder of one attempt of a job. Safe to use from many threads; see ``hosts.journal.Recorder``."""
 
@@ -60,6 +75,8 @@ class JobLog:
     _entries: list[Entry] = field(default_factory=list)
     _steps: dict[int, dict[str, Any]] = field(default_factory=dict)
     _characters: int = 0
+    _unsure: list[Batch] = field(default_factory=list)
+    """Given to the database, which has not said that it keeps them: the transaction failed, or is not over."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _store: threading.Lock = field(default_factory=threading.Lock)
     _owner: threading.Thread = field(default_factory=threading.current_thread)
@@ -88,7 +105,7 @@ class JobLog:
         self.add(EventKind.FACTS, f"{host}: read {what} in one round trip, {seconds * 1000:.0f} ms")
 
     def step(self, index: int, state: StepState, message: str = "") -> None:
-        fields: dict[str, Any] = {"state": state, "message": message}
+        fields: dict[str, Any] = {"state": state, "message": self.clean(message)}
         fields["started_at" if state is StepState.RUNNING else "ended_at"] = timezone.now()
         level, text = {
             StepState.RUNNING: (Level.INFO, message),
@@ -100,9 +117,9 @@ class JobLog:
             self._steps.setdefault(index, {}).update(fields)
             self.add(EventKind.STEP, text, level=level, step=index)
 
-    def actions_started(self, index: int, first: int, actions: Sequence[Action]) -> None:
+    def actions_started(self, index: int, first: int, actions: Sequence[Action], unit: str = "") -> None:
         for number, action in enumerate(actions, first):
-            data = {"action": number, **codec.encode_action(action)}
+            data = {"action": number, **codec.encode_action(action), "unit": unit}
             self.add(EventKind.ACTION_STARTED, describe(action), level=Level.COMMAND, step=index, data=data)
         self.flush()
 
@@ -133,13 +150,14 @@ class JobLog:
             self._start_ticker()
 
     def undo(self, entry: Undoable, error: str = "") -> None:
-        if entry.undo is None:
-            state, text, level = StepState.KEPT, "cannot be undone, kept", Level.WARNING
-        elif error:
+        is_left = bool(error) or (entry.undo is None and not entry.harmless)
+        data = None if is_left else {"action": entry.number}  # what is left stays in the journal of the next attempt
+        if error:
             state, text, level = StepState.FAILED, f"undo failed: {error}", Level.ERROR
+        elif entry.undo is None:
+            state, text, level = StepState.KEPT, "cannot be undone, kept", Level.WARNING
         else:
             state, text, level = StepState.UNDONE, f"undone: {shell_line(entry.undo.argv)}", Level.GOOD
-        data = {"action": entry.number} if not error else None
         with self._lock:
             self._steps.setdefault(entry.index, {})["state"] = state
             self.add(EventKind.UNDO, text, level=level, step=entry.index, data=data)
@@ -154,29 +172,72 @@ class JobLog:
             self._entries.append(Entry(kind, text, level, step, data))
 
     def flush(self) -> None:
-        """Store everything added so far, in order, then ring.
+        """Store everything added so far, in order, then ring. What cannot be stored is stored by the next flush.
 
-        :raises TakenOver: nothing was stored.
+        So is what was stored in a transaction of the caller's that is rolled back.
+
+        :raises TakenOver: nothing was stored. :raises django.db.Error: nothing was stored, as far as is known.
         """
         with self._store:
-            with self._lock:
-                entries, self._entries = self._entries, []
-                steps, self._steps = self._steps, {}
-                self._characters = 0
-            if not entries and not steps:
+            self._settle()
+            batch = self._take()
+            if not batch.entries and not batch.steps:
                 return
-            events = [event for entry in entries for event in self._number(entry)]
-            with transaction.atomic(savepoint=False):
-                mine = Job.objects.filter(pk=self.job.pk, worker=self.job.worker)
-                if not mine.update(worker=self.job.worker):  # an update, so that the row is ours until the commit
-                    raise TakenOver(f"Another worker has {self.job} now.")
-                JobEvent.objects.bulk_create(events, batch_size=50)
-                for index, fields in steps.items():
-                    JobStep.objects.filter(job=self.job, index=index).update(**fields)
-        if transaction.get_connection().in_atomic_block:
-            transaction.on_commit(lambda: doorbell.ring_log(self.job, self.seq))
-        else:
-            doorbell.ring_log(self.job, self.seq)
+            self._unsure.append(batch)
+            try:
+                self._write(batch)
+            except BaseException:
+                self._count(batch)
+                raise
+            if not connection.in_atomic_block:
+                self._unsure.clear()
+            else:
+                transaction.on_commit(self._committed)
+        transaction.on_commit(lambda: doorbell.ring_log(self.job, self.seq))  # at once, when there is no transaction
+
+    def _take(self) -> Batch:
+        with self._lock:
+            batch = Batch(self._entries, self._steps, self._characters, self.seq, self.line)
+            self._entries, self._steps, self._characters = [], {}, 0
+        return batch
+
+    def _count(self, batch: Batch) -> None:
+        """Let the batch count as waiting again, once: the reader of a command waits while that is too much."""
+        with self._lock:
+            self._characters, batch.characters = self._characters + batch.characters, 0
+
+    def _write(self, batch: Batch) -> None:
+        events = [event for entry in batch.entries for event in self._number(entry)]
+        with transaction.atomic(savepoint=False):
+            mine = Job.objects.filter(pk=self.job.pk, worker=self.job.worker)
+            if not mine.update(worker=self.job.worker):  # an update, so that the row is ours until the commit
+                raise TakenOver(f"Another worker has {self.job} now.")
+            JobEvent.objects.bulk_create(events, batch_size=50)
+            for index, fields in batch.steps.items():
+                JobStep.objects.filter(job=self.job, index=index).update(**fields)
+
+    def _committed(self) -> None:
+        """The caller's transaction is."""
+        with self._store:
+            self._unsure.clear()
+
+    def _settle(self) -> None:
+        """Take back what the database did not keep, the newest first; even a commit that failed may have been one."""
+        while self._unsure and not self._is_stored(self._unsure[-1]):
+            batch = self._unsure.pop()
+            with self._lock:
+                self._entries = batch.entries + self._entries
+                newer, self._steps = self._steps, batch.steps
+                for index, fields in newer.items():
+                    self._steps.setdefault(index, {}).update(fields)
+                self._count(batch)
+                self.seq, self.line = batch.seq, batch.line
+        if not connection.in_atomic_block:
+            self._unsure.clear()
+
+    def _is_stored(self, batch: Batch) -> bool:
+        """Tell whether the batch's entries are there; the fields of steps alone may be stored twice."""
+        return bool(batch.entries) and JobEvent.objects.filter(job=self.job, seq=batch.seq + 1).exists()
 
     def rest(self) -> None:
         """Store everything; nothing more is stored by itself."""
@@ -191,7 +252,7 @@ class JobLog:
 
     def _number(self, entry: Entry) -> Iterator[JobEvent]:
         host = self.hosts[entry.step] if entry.step is not None and entry.step < len(self.hosts) else ""
-        for text in blocks(self._clean(entry.text)):
+        for text in blocks(self.clean(entry.text)):
             self.seq += 1
             event = JobEvent(
                 job=self.job, seq=self.seq, at=entry.at, kind=entry.kind, level=entry.level, step=entry.step,
@@ -200,10 +261,11 @@ class JobLog:
             self.line += event.lines
             yield event
 
-    def _clean(self, text: str) -> str:
+    def clean(self, text: str) -> str:
         """Take out secrets and what a database or a browser cannot hold."""
         for secret in self.secrets:
             text = text.replace(secret, "(secret)")
+        text = text.encode("utf-8", "backslashreplace").decode()  # names of files may be no text
         text = text.replace("\x00", "\ufffd").replace("\r\n", "\n").rstrip("\n")
         return _LONG_LINE.sub(r"\1... (line cut)", text) if has_long_line(text) else text
 
@@ -213,10 +275,21 @@ class JobLog:
             self._ticker.start()
 
     def _tick(self) -> None:
+        pause = FLUSH_SECONDS
         with contextlib.suppress(TakenOver):  # whoever does the work is told by the next flush of its own
-            while not self._closed.wait(FLUSH_SECONDS):
-                self.flush()
+            while not self._closed.wait(pause):
+                pause = FLUSH_SECONDS if self._try_flush() else AGAIN_SECONDS
         connection.close()
+
+    def _try_flush(self) -> bool:
+        """Flush; False: the database could not, and the next time may be better."""
+        try:
+            self.flush()
+        except Error:
+            logger.warning("the log of job %s waits for the database", self.job.uuid, exc_info=True)
+            connection.close()
+            return False
+        return True
 
 
 def has_long_line(text: str) -> bool:

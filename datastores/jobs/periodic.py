@@ -1,6 +1,7 @@
-"""What happens by itself: looking after jobs, and measuring hosts and datastores.
+"""What happens by itself: looking after jobs, measuring hosts and datastores, forgetting what nobody will ask for.
 
-Nothing of it goes through the queue, which may be the very thing that was lost.
+Nothing of it goes through the queue, which may be the very thing that was lost. Every machine with workers may have
+the schedule; a duty is done by one of them each time it is due (``models.duties``).
 """
 
 from __future__ import annotations
@@ -9,22 +10,26 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection
+from django.utils import timezone
 
-from datastores.domain.errors import Busy, CloudstoreError
-from datastores.domain.states import HostState, ObjectState
+from datastores.domain.errors import CloudstoreError
+from datastores.domain.states import HostState, JobState, ObjectState, StepState
 from datastores.jobs.connections import connector
 from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.reconcile import reconcile
 from datastores.jobs.submit import submit
-from datastores.models import Datastore, Host, Job
+from datastores.models import Datastore, Duty, Host, Job
 from datastores.services.datastores import measure
 
 logger = logging.getLogger(__name__)
 SCHEDULE = "schedule"
+FORGOTTEN_AT_ONCE = 200
+"""Jobs deleted in one transaction."""
 
 
 def measure_datastores() -> int:
@@ -49,15 +54,32 @@ def read_hosts() -> int:
         try:
             submit("host.read", user=None, host=host)
             asked += 1
-        except Busy:
-            logger.info("host %s is busy; it is read next time", host)
+        except CloudstoreError as error:  # busy, or not to be spoken to; that holds up nobody else
+            logger.info("host %s is not read this time: %s", host, error)
     return asked
+
+
+def forget_reads() -> int:
+    """Delete the jobs of the schedule that found nothing to change, after a while. Their audit entries stay."""
+    unremarkable = Job.objects.filter(
+        kind="host.read",
+        user=None,
+        user_label="cloudstore",
+        state=JobState.SUCCEEDED,
+        ended_at__lt=timezone.now() - timedelta(days=settings.KEEP_READS_DAYS),
+    ).exclude(steps__state=StepState.CHANGED)
+    forgotten = 0
+    while keys := list(unremarkable.values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE]):
+        Job.objects.filter(pk__in=keys).delete()
+        forgotten += len(keys)
+    return forgotten
 
 
 DUTIES: tuple[tuple[Callable[[], int], float], ...] = (
     (reconcile, 1.5 * BEAT_SECONDS),
     (measure_datastores, settings.MONITOR_SECONDS),
     (read_hosts, 15 * settings.MONITOR_SECONDS),
+    (forget_reads, 3600.0),
 )
 
 
@@ -73,10 +95,16 @@ def run_schedule() -> None:
 def repeat(duty: Callable[[], int], seconds: float) -> None:
     """Do it every so many seconds."""
     while True:
-        begun = time.monotonic()
-        try:
+        time.sleep(take_turn(duty, seconds))
+
+
+def take_turn(duty: Callable[[], int], seconds: float) -> float:
+    """Do the duty if it is due and no other machine does it; return the seconds until it has to be looked at again."""
+    try:
+        if Duty.take(duty.__name__, timedelta(seconds=seconds)):
             duty()
-        except Exception:  # the next time may be better, and nobody else would do it
-            logger.exception("%s", duty.__name__)
-            connection.close()
-        time.sleep(max(0.0, begun + seconds - time.monotonic()))
+        return min(seconds, Duty.seconds_left(duty.__name__))
+    except Exception:  # the next time may be better, and nobody else would do it
+        logger.exception("%s", duty.__name__)
+        connection.close()
+        return seconds

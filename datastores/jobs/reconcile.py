@@ -9,20 +9,22 @@ import logging
 from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import F
 from django.utils import timezone
 
 from datastores.domain.states import JobState
+from datastores.jobs import doorbell
 from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import enqueue, queue, queue_again
 from datastores.models import Job
+from datastores.models.jobs import AUTOMATIC_ATTEMPTS
 
 logger = logging.getLogger(__name__)
 PATIENCE = timedelta(seconds=settings.PATIENCE_SECONDS)
 UNHEARD = timedelta(seconds=2 * BEAT_SECONDS)
 """A waiting job that the queue does not know after this time was lost by it."""
 RETRY = timedelta(seconds=3 * BEAT_SECONDS)
-AUTOMATIC_ATTEMPTS = 5
 
 
 def reconcile() -> int:
@@ -33,20 +35,30 @@ def reconcile() -> int:
 def _orphans() -> int:
     count = 0
     for job in Job.objects.all().unattended(PATIENCE):
-        state = JobState(job.state)
-        logger.warning("job %s was %s on %s, which is gone: resuming", job.uuid, state, job.worker)
-        if state is JobState.PLANNING:
-            count += queue_again(job, state)
-        elif job.move(state, to=JobState.INTERRUPTED, error=f"The worker {job.worker} died."):
-            count += queue_again(job, JobState.INTERRUPTED)
+        worker, error = job.worker, f"The worker {job.worker} died."
+        # without a worker: one that is alive after all stores nothing more
+        if job.move(
+            JobState(job.state), to=JobState.INTERRUPTED, unless_heard_since=job.heartbeat_at, worker="", error=error
+        ):
+            logger.warning("job %s lost its worker %s, which is gone", job.uuid, worker)
+            count += _resume(job)
     return count
 
 
 def _interrupted() -> int:
     waiting = Job.objects.filter(
-        state=JobState.INTERRUPTED, attempts__lt=AUTOMATIC_ATTEMPTS, queued_at__lt=timezone.now() - RETRY
+        state=JobState.INTERRUPTED, resumed__lt=AUTOMATIC_ATTEMPTS, queued_at__lt=timezone.now() - RETRY
     )
-    return sum(queue_again(job, JobState.INTERRUPTED) for job in waiting)
+    return sum(_resume(job) for job in waiting)
+
+
+def _resume(job: Job) -> bool:
+    """Queue an interrupted job again, unless that was done often enough: then it is left to a person."""
+    if job.is_given_up:
+        logger.warning("job %s was resumed %s times by itself: it waits for a person now", job.uuid, job.resumed)
+        doorbell.ring_state(job)
+        return False
+    return queue_again(job, JobState.INTERRUPTED, resumed=F("resumed") + 1)
 
 
 def _lost() -> int:
@@ -62,4 +74,4 @@ def _lost() -> int:
 
 def known_to_queue(job: Job) -> bool:
     """Tell whether the job waits in its queue. One that a worker took from it, and did not claim, is lost."""
-    return queue(KINDS[job.kind].queue).get_job_position(f"{job.uuid}-{job.attempts}") is not None
+    return queue(KINDS[job.kind].queue_of(job)).get_job_position(f"{job.uuid}-{job.attempts}") is not None

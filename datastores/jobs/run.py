@@ -10,19 +10,22 @@ import socket
 import time
 import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
+from django.db import Error as DatabaseError
 from django.db import transaction
 
 from datastores.domain.errors import Cancelled, CloudstoreError, CommandFailed, LostTouch, Unreachable
-from datastores.domain.plan import Plan
+from datastores.domain.plan import AnyStep, Plan
 from datastores.domain.states import EventKind, JobState, Level, StepState
 from datastores.hosts.journal import Journal
 from datastores.hosts.previews import Preview, preview
-from datastores.hosts.runner import Run
-from datastores.hosts.undo import settled, undo
+from datastores.hosts.runner import LEFT, TAKEN_BACK, Run
+from datastores.hosts.stages import steps_of
+from datastores.hosts.undo import take_back
 from datastores.jobs import codec, doorbell, heartbeat
 from datastores.jobs.connections import connector
-from datastores.jobs.journal import approval_of, journal_of
+from datastores.jobs.journal import approval_of, check_same_steps, failure_of, journal_of, shown_title
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.log import JobLog, TakenOver, elapsed
 from datastores.jobs.quarantine import quarantine_after
@@ -107,8 +110,7 @@ class Attempt:
     # The three kinds of attempt
 
     def _make_plan(self) -> None:
-        plan = self.case.plan(self.job)
-        self._number_steps(plan)
+        plan = self._plan(self._journal())
         previews = preview(plan, connector(), self.log)
         refused = [found.refused for found in previews if found.refused]
         changes = sum(found.change is not None for found in previews)
@@ -118,43 +120,96 @@ class Attempt:
             self.job.steps.all().delete()
             JobStep.objects.bulk_create(step_rows(self.job, plan, previews))
             self.job.move(JobState.PLANNING, to=JobState.AWAITING)
+            self.job.refresh_from_db(fields=["cancel_requested_at"])
+            if self.job.cancel_requested_at:
+                raise Cancelled("cancelled while it was planned")  # the move is rolled back
         doorbell.ring_state(self.job)
 
     def _carry_out(self) -> None:
-        check_role(self.case, self.job.user)
-        plan = self.case.plan(self.job)
-        self._number_steps(plan)
-        journal = journal_of(self.job) if self.job.attempts > 1 else Journal()
+        journal = self._journal()
+        try:
+            plan = self._plan(journal)
+        except CloudstoreError as error:
+            if not journal.touched:
+                raise
+            self._forsake(journal, error)
         if not journal.touched and not self.job.approved_at:
             if self.job.attempts > 1:
                 self.job.steps.all().delete()
             JobStep.objects.bulk_create(step_rows(self.job, plan))
-        steps = [step for stage in plan for step in stage.steps]
+        steps = steps_of(plan)
         run = Run(
             plan,
             connector(),
             self.log,
             unit=f"cloudstore-{self.job.uuid.hex[:12]}",
-            **({"approves": approval_of(self.job, steps)} if self.job.approved_at else {}),
+            **({"approves": approval_of(self.job)} if self.job.approved_at else {}),
             journal=journal,
             cancelled=cancel_check(self.job),
+            giving_up=self._give_up,
         )
         run.carry_out()
         self._end(JobState.SUCCEEDED, lambda: self.case.succeeded(
-            self.job, [(step, run.facts[index]) for index, step in enumerate(steps)]
+            self.job, [(step, run.facts[index]) for index, step in enumerate(steps) if index in run.facts]
         ))  # fmt: skip
 
     def _take_back(self) -> None:
-        self._number_steps_from_rows()
-        journal = journal_of(self.job)
-        connect = connector()
-        happened = settled(self.case.plan(self.job), journal.unknown, connect) if journal.unknown else []
-        stages = list(self.job.steps.values_list("stage", flat=True))
-        if undo([*journal.done, *happened], stages, connect, self.log):
+        """Undo, and end as an operator asked, or as the attempt that gave up and lost its host would have ended."""
+        failure = failure_of(self.job)
+        complete = self._undo(journal_of(self.job))
+        if complete and not failure:
             self._end(JobState.CANCELLED, lambda: self.case.undone(self.job), "taken back")
         else:
-            error = "Not everything could be taken back; the log says what is left."
+            error = f"{failure} {TAKEN_BACK if complete else LEFT}".lstrip()
             self._end(JobState.FAILED, lambda: self.case.failed(self.job, error), error)
+
+    # What they have in common
+
+    def _journal(self) -> Journal:
+        return journal_of(self.job) if self.job.attempts > 1 else Journal()
+
+    def _plan(self, journal: Journal) -> Plan:
+        """Return the plan; what is approved or begun must have the same steps still.
+
+        :raises CloudstoreError: it cannot be done, or not by this person, or it is another plan now.
+        """
+        check_role(self.case, self.job.user)
+        plan = self.case.plan(self.job)
+        if journal.touched or self.job.approved_at:
+            check_same_steps(self.job, steps_of(plan))
+        self.log.hosts = [step.host for step in steps_of(plan)]
+        return plan
+
+    def _give_up(self, reason: Exception) -> None:
+        """Store that what was done is being taken back: from now on no attempt goes forward.
+
+        :raises LostTouch: it could not be stored, so nothing may be taken back yet.
+        """
+        data = {"failed": "" if isinstance(reason, Cancelled) else self.log.clean(told(reason))}
+        try:
+            Job.objects.filter(pk=self.job.pk, worker=self.job.worker).update(undo_requested=True)
+            self.log.add(EventKind.JOB, f"taking back what was done: {reason}", level=Level.WARNING, data=data)
+            self.log.flush()
+        except DatabaseError as error:
+            raise LostTouch(f"The database did not store that the job is being taken back: {error}") from error
+
+    def _forsake(self, journal: Journal, error: CloudstoreError) -> NoReturn:
+        """Take back what earlier attempts did, because it cannot be carried on; then raise the error."""
+        self._give_up(error)
+        error.add_note(TAKEN_BACK if self._undo(journal) else LEFT)
+        raise error
+
+    def _undo(self, journal: Journal) -> bool:
+        """Take back what the journal holds; see ``hosts.undo``."""
+        self.log.hosts = list(self.job.steps.values_list("host", flat=True))
+        stages = list(self.job.steps.values_list("stage", flat=True))
+        return take_back(journal, self._steps_begun, stages, connector(), self.log)
+
+    def _steps_begun(self) -> list[AnyStep]:
+        """Return the steps by which the hosts can be judged. Raises StalePlan when the plan has others now."""
+        steps = steps_of(self.case.plan(self.job))
+        check_same_steps(self.job, steps)
+        return steps
 
     # How it ends
 
@@ -168,20 +223,22 @@ class Attempt:
             else:
                 self._failed(error)
         except Cancelled as error:
-            self._end(JobState.CANCELLED, lambda: self.case.cancelled(self.job), told(error))
+            self._end(JobState.CANCELLED, lambda: self.case.cancelled(self.job), self.log.clean(told(error)))
         except CloudstoreError as error:
             self._failed(error)
         except Exception as error:
             logger.exception("job %s", self.job.uuid)
-            message = f"A defect in cloudstore: {type(error).__name__}: {error}"
+            message = self.log.clean(told(error))
             self.log.add(EventKind.JOB, traceback.format_exc(), level=Level.ERROR)
             self._end(JobState.ERRORED, lambda: self.case.failed(self.job, message), message)
 
     def _failed(self, error: CloudstoreError) -> None:
-        message = told(error)
-        self._end(JobState.FAILED, lambda: self.case.failed(self.job, message), message)
+        message = self.log.clean(told(error))
+        note = self.case.unreachable if isinstance(error, Unreachable) else self.case.failed
+        self._end(JobState.FAILED, lambda: note(self.job, message), message)
 
     def _interrupted(self, message: str) -> None:
+        message = self.log.clean(message)
         self.log.add(EventKind.JOB, f"interrupted: {message}", level=Level.WARNING)
         self.log.rest()
         self.job.move(self.state, to=JobState.INTERRUPTED, error=message)
@@ -205,21 +262,16 @@ class Attempt:
                    job=self.job, result=state, **({"error": message} if message else {}))  # fmt: skip
         doorbell.ring_state(self.job)
 
-    def _number_steps(self, plan: Plan) -> None:
-        self.log.hosts = [step.host for stage in plan for step in stage.steps]
-
-    def _number_steps_from_rows(self) -> None:
-        self.log.hosts = list(self.job.steps.values_list("host", flat=True))
-
     def _secrets(self) -> tuple[str, ...]:
         password = self.job.host.first_password if self.job.host else ""
         return (password,) if password else ()
 
 
-def told(error: CloudstoreError) -> str:
+def told(error: Exception) -> str:
     """Return what the operator has to know: what happened, what was left, what to do."""
+    defect = [] if isinstance(error, CloudstoreError) else [f"A defect in cloudstore: {type(error).__name__}:"]
     advice = ["Remove the cause, then try again."] * isinstance(error, CommandFailed)
-    return " ".join([str(error), *getattr(error, "__notes__", []), *advice])
+    return " ".join([*defect, str(error), *getattr(error, "__notes__", []), *advice])
 
 
 def step_rows(job: Job, plan: Plan, previews: list[Preview] | None = None) -> list[JobStep]:
@@ -228,7 +280,7 @@ def step_rows(job: Job, plan: Plan, previews: list[Preview] | None = None) -> li
     found = previews or [Preview()] * len(steps)
     return [
         JobStep(
-            job=job, index=index, stage=number, stage_title=title, host=step.host, title=step.title[:1500],
+            job=job, index=index, stage=number, stage_title=title, host=step.host, title=shown_title(step),
             change=codec.encode_change(found[index].change), refused=found[index].refused,
             state=StepState.WAITING,
         )

@@ -92,16 +92,19 @@ def queue(name: str) -> Queue:
 
 def hand_over(job: Job) -> None:
     """Give the job's UUID to its queue."""
-    queue(KINDS[job.kind].queue).enqueue(
+    queue(KINDS[job.kind].queue_of(job)).enqueue(
         RUN, str(job.uuid), job_id=f"{job.uuid}-{job.attempts}", job_timeout=-1, result_ttl=60, failure_ttl=3600
     )
 
 
 def queue_again(job: Job, *sources: JobState, **values: Any) -> bool:
-    """Move a job back to the queue if it still is in one of ``sources``."""
+    """Move a job back to the queue if it still is in one of ``sources``.
+
+    One that waits for others to end what they do with its things is handed over when they have.
+    """
     with transaction.atomic():
-        moved = job.move(*sources, to=JobState.QUEUED, ended_at=None, **values)
-        if moved:
+        moved = job.move(*sources, to=JobState.QUEUED, ended_at=None, **({"resumed": 0} | values))
+        if moved and not job.leases.filter(granted=False).exists():
             enqueue(job)
     if moved:
         doorbell.ring_state(job)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
 from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
@@ -14,25 +16,39 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.utils import timezone
 
 from datastores.domain.states import ENDED, WITH_WORKER
-from datastores.jobs.view import job_frame, job_summary
-from datastores.live.pages import LogPages
-from datastores.models import Job, JobStep, User
+from datastores.jobs.view import job_summary
+from datastores.live.pages import LogPages, Shared, read_state
+from datastores.models import Job, User
 
+logger = logging.getLogger(__name__)
 FORBIDDEN, GONE = 4403, 4404
+BROKEN = 1011
+"""Something failed here; the browser comes back by itself, and asks for what it has not got."""
 PERMISSION_SECONDS = 4
 STATE_SECONDS = 0.25
 REPLAYED = timedelta(seconds=45)
 """Longer than two heartbeats of a browser."""
 MOST_REPLAYED = 50
 log_pages = LogPages()
+job_states = Shared(read_state, apart=STATE_SECONDS)
 
 
 class Consumer(AsyncWebsocketConsumer):
     """Accepts only people, and asks every few seconds whether they still may see this."""
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one socket. Its tasks end with it, however it ends."""
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.over = False
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.over = True
+            for task in list(self.tasks):
+                task.cancel()
+
     async def connect(self) -> None:
         self.user = self.scope["user"]
-        self.tasks: set[asyncio.Task[None]] = set()
         if not await self.permitted():
             await self.close(FORBIDDEN)
             return
@@ -59,9 +75,25 @@ class Consumer(AsyncWebsocketConsumer):
         return True
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
+        """Work beside the socket; one whose work fails is closed, for it would be open and blind."""
+        task = asyncio.ensure_future(self._until_it_fails(work))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+    async def _until_it_fails(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            if not self.over:
+                logger.exception("%s is closed", type(self).__name__)
+                await self.close(BROKEN)
+
+    async def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """Close the socket once; what its tasks cannot send any more is no failure."""
+        if not self.over:
+            self.over = True
+            with contextlib.suppress(OSError):  # the browser has closed it before us
+                await super().close(code, reason)
 
     async def _watch_permission(self) -> None:
         while True:
@@ -70,9 +102,11 @@ class Consumer(AsyncWebsocketConsumer):
                 await self.close(FORBIDDEN)
                 return
 
-    async def disconnect(self, code: int) -> None:
-        for task in list(self.tasks):
-            task.cancel()
+    async def send(self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool = False) -> None:
+        """Send, unless we have closed the socket, or the browser has: then ``disconnect`` comes."""
+        if not self.over:
+            with contextlib.suppress(OSError):
+                await super().send(text_data, bytes_data, close)
 
     async def send_frame(self, frame: dict[str, Any]) -> None:
         await self.send(json.dumps(frame, separators=(",", ":")))
@@ -85,7 +119,6 @@ class JobConsumer(Consumer):
         query = parse_qs(self.scope["query_string"].decode("ascii", "replace"))
         after = query.get("after", ["0"])[0]
         self.sent = int(after) if after.isdigit() and len(after) < 10 else 0
-        self.heard = 0
         self.job_pk = 0
         self.seen: dict[int, str] = {}
         self.wake, self.stirred = asyncio.Event(), asyncio.Event()
@@ -105,18 +138,15 @@ class JobConsumer(Consumer):
         self.start(self._show_state())
 
     async def disconnect(self, code: int) -> None:
-        await super().disconnect(code)
         if hasattr(self, "group"):
             await self.channel_layer.group_discard(self.group, self.channel_name)
 
     async def job_events(self, message: dict[str, Any]) -> None:
         """A worker rang."""
-        self.heard = max(self.heard, message["seq"])
         self.stir()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """The browser's heartbeat makes up for a lost bell."""
-        self.heard += 1  # a bell that nobody else has heard: read anew
         self.stir()
         await self.send_frame({"type": "pong"})
 
@@ -129,7 +159,7 @@ class JobConsumer(Consumer):
         while True:
             await self.wake.wait()
             self.wake.clear()
-            while page := await log_pages.after(self.job_pk, self.sent, self.heard):
+            while page := await log_pages.after(self.job_pk, self.sent):
                 frames, self.sent, total = page
                 await self.send(f'{{"type":"events","events":{frames},"seq":{self.sent},"total":{total}}}')
 
@@ -138,25 +168,16 @@ class JobConsumer(Consumer):
         while True:
             await self.stirred.wait()
             self.stirred.clear()
-            frame = await self._state()
-            if frame is not None:
-                await self.send_frame(frame)
-            await asyncio.sleep(STATE_SECONDS)
+            state = await job_states.ask(self.job_pk)
+            if state is not None:
+                frame, steps = state
+                await self.send_frame({**frame, "changed": self._changed(steps)})
 
-    @database_sync_to_async
-    def _state(self) -> dict[str, Any] | None:
-        job = Job.objects.filter(pk=self.job_pk).first()
-        if job is None:
-            return None
-        steps = list(JobStep.objects.filter(job=job).defer("change"))
-        frame = job_frame(job, steps)
-        changed = []
-        for step in frame.pop("all_steps"):
-            key = json.dumps(step, sort_keys=True)
-            if self.seen.get(step["index"]) != key:
-                self.seen[step["index"]] = key
-                changed.append(step)
-        return {**frame, "changed": changed}
+    def _changed(self, steps: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+        """Return the steps that look different from what this browser was told last."""
+        changed = [(text, step) for text, step in steps if self.seen.get(step["index"]) != text]
+        self.seen.update({step["index"]: text for text, step in changed})
+        return [step for _, step in changed]
 
 
 class FeedConsumer(Consumer):
@@ -169,7 +190,6 @@ class FeedConsumer(Consumer):
         await self._catch_up()
 
     async def disconnect(self, code: int) -> None:
-        await super().disconnect(code)
         await self.channel_layer.group_discard("feed", self.channel_name)
 
     async def feed_job(self, message: dict[str, Any]) -> None:

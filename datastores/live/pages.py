@@ -1,15 +1,17 @@
-"""Pages of a job's log, read once for all its viewers in this process."""
+"""What viewers of a job read, read once for all of them in this process: pages of its log, and its state."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections import OrderedDict
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
 
 from channels.db import database_sync_to_async
 
-from datastores.models import JobEvent
+from datastores.jobs.view import job_frame
+from datastores.models import Job, JobEvent, JobStep
 
 PAGE_ENTRIES = 200
 PAGE_LINES = 20_000
@@ -17,38 +19,69 @@ CACHED_PAGES = 64
 
 Page = tuple[str, int, int]
 """The frames as one JSON array, the seq of the last one, and the number of its last line."""
+State = tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]
+"""The frame of a job without its steps, and of each step the frame with its text for comparison."""
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+class Shared(Generic[K, T]):
+    """One read for all who ask the same at the same moment.
+
+    Two hundred viewers of one job are woken by the same bell. Nobody gets an answer whose reading began before
+    they asked, because it may lack what they were woken for: who asks during a read gets the next one.
+    """
+
+    def __init__(self, read: Callable[[K], Awaitable[T]], apart: float = 0.0) -> None:
+        """``apart``: the seconds from the end of a read to the next one of the same."""
+        self._read, self._apart = read, apart
+        self._next: dict[K, asyncio.Future[T]] = {}
+        self._readers: dict[K, asyncio.Task[None]] = {}
+
+    async def ask(self, key: K) -> T:
+        """Return what a read that begins from now on finds. Raises what the read raises."""
+        answer = self._next.get(key)
+        if answer is None:
+            answer = self._next[key] = asyncio.get_running_loop().create_future()
+        if key not in self._readers:
+            self._readers[key] = asyncio.ensure_future(self._read_on(key))
+        return await asyncio.shield(answer)
+
+    async def _read_on(self, key: K) -> None:
+        """Read as long as somebody asks."""
+        try:
+            while answer := self._next.pop(key, None):
+                try:
+                    answer.set_result(await self._read(key))
+                except Exception as error:
+                    answer.set_exception(error)
+                    answer.exception()  # taken note of, even if all who asked have left
+                await asyncio.sleep(self._apart)
+        finally:
+            del self._readers[key]
 
 
 class LogPages:
-    """A small cache of pages keyed by (job, after).
-
-    Two hundred viewers of one job ask for the same pages at the same moment: one of them reads the database,
-    the others wait for it. Only full answers are kept; an empty one may be out of date at once.
-    """
+    """A small cache of pages keyed by (job, after). Entries never change, so only an empty answer gets out of date."""
 
     def __init__(self) -> None:
-        self._pages: OrderedDict[tuple[int, int, int], asyncio.Future[Page | None]] = OrderedDict()
+        self._pages: OrderedDict[tuple[int, int], Page] = OrderedDict()
+        self._reads = Shared(read_page)
 
-    async def after(self, job: int, seq: int, bell: int) -> Page | None:
-        """Return the page that follows entry ``seq``, or None. ``bell``: the newest entry known to be stored.
-
-        Viewers that heard of the same bell share one answer; a later bell asks again.
-        """
-        key = (job, seq, max(bell, seq))
-        future = self._pages.get(key)
-        if future is None or (future.done() and (future.cancelled() or future.exception())):
-            future = asyncio.ensure_future(read_page(job, seq))
-            self._pages[key] = future
+    async def after(self, job: int, seq: int) -> Page | None:
+        """Return the page that follows entry ``seq``, or None: nothing followed when this was asked."""
+        page = self._pages.get((job, seq)) or await self._reads.ask((job, seq))
+        if page is not None:
+            self._pages[job, seq] = page
             while len(self._pages) > CACHED_PAGES:
                 self._pages.popitem(last=False)
-        page = await asyncio.shield(future)
-        if page is None:
-            self._pages.pop(key, None)
         return page
 
 
 @database_sync_to_async
-def read_page(job: int, seq: int) -> Page | None:
+def read_page(place: tuple[int, int]) -> Page | None:
+    """Read what follows (job, seq)."""
+    job, seq = place
     frames: list[dict[str, Any]] = []
     lines = 0
     for event in JobEvent.objects.filter(job_id=job, seq__gt=seq).defer("data")[:PAGE_ENTRIES]:
@@ -60,3 +93,13 @@ def read_page(job: int, seq: int) -> Page | None:
         return None
     last = frames[-1]
     return json.dumps(frames, separators=(",", ":")), last["seq"], last["first"] + last["lines"] - 1
+
+
+@database_sync_to_async
+def read_state(pk: int) -> State | None:
+    """Read a job and its steps; None: it is gone."""
+    job = Job.objects.filter(pk=pk).first()
+    if job is None:
+        return None
+    frame = job_frame(job, list(JobStep.objects.filter(job=job).defer("change")))
+    return frame, [(json.dumps(step, sort_keys=True), step) for step in frame.pop("all_steps")]

@@ -1,6 +1,7 @@
 """What is remembered: one module per noun."""
 
 from datastores.models.audit import AuditEntry
+from datastores.models.duties import Duty
 from datastores.models.hosts import Cluster, Credential, Host, HostKey
 from datastores.models.images import Image, Snapshot
 from datastores.models.jobs import Job, JobEvent, JobStep
@@ -16,6 +17,7 @@ __all__ = [
     "Datastore",
     "DatastoreHost",
     "Disk",
+    "Duty",
     "Host",
     "HostKey",
     "Image",

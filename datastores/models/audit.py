@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection, models, transaction
 from django.utils import timezone
 
+from datastores.domain.states import ENDED
 from datastores.models.jobs import Job
 from datastores.models.users import User
 from datastores.models.visibility import VisibleQuerySet
@@ -121,7 +122,11 @@ def record(
 
 
 def verify(entries: Iterator[AuditEntry] | None = None) -> tuple[int, list[str]]:
-    """Check the whole chain; return how many entries are sound, and what is wrong with the others."""
+    """Check the whole chain; return how many entries are sound, and what is wrong with the others.
+
+    A chain whose end was cut off is as sound as before: ``unrecorded_ends`` sees some of that, and who kept the
+    last seal elsewhere all.
+    """
     previous, expected, sound, wrong = GENESIS, 1, 0, []
     for entry in entries or AuditEntry.objects.order_by("seq").iterator(chunk_size=2000):
         problems = []
@@ -135,3 +140,20 @@ def verify(entries: Iterator[AuditEntry] | None = None) -> tuple[int, list[str]]
         sound += not problems
         previous, expected = entry.seal, entry.seq + 1
     return sound, wrong
+
+
+def unrecorded_ends() -> list[str]:
+    """Return what is wrong with jobs that have ended without an entry that says how."""
+    said = AuditEntry.objects.filter(job_uuid=models.OuterRef("uuid"), result=models.OuterRef("state"))
+    ended = Job.objects.filter(state__in=ENDED).exclude(models.Exists(said)).order_by("pk")
+    return [f"no entry says that {job} {job.state}" for job in ended.only("title", "state").iterator()]
+
+
+def has_seal(seal: str) -> bool:
+    """Tell whether an entry has this seal; True for the seal of an empty trail."""
+    return seal == GENESIS or AuditEntry.objects.filter(seal=seal).exists()
+
+
+def last_seal() -> str:
+    """Return the seal of the newest entry: whoever has it can tell later that nothing up to there was changed."""
+    return AuditEntry.objects.order_by("-seq").values_list("seal", flat=True).first() or GENESIS

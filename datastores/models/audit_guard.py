@@ -11,6 +11,12 @@ _SQLITE = {
     event: f"CREATE TRIGGER audit_no_{event} BEFORE {event} ON {TABLE} BEGIN SELECT RAISE(ABORT, '{REASON}'); END"
     for event in ("UPDATE", "DELETE")
 }
+# INSERT OR REPLACE takes away what is in its place, and no trigger of DELETE is told
+_SQLITE["INSERT"] = (
+    f"CREATE TRIGGER audit_no_INSERT BEFORE INSERT ON {TABLE} "  # noqa: S608 constants
+    f"WHEN EXISTS (SELECT 1 FROM {TABLE} WHERE seq = NEW.seq OR rowid = NEW.rowid) "
+    f"BEGIN SELECT RAISE(ABORT, '{REASON}'); END"
+)
 _POSTGRESQL = (
     "CREATE OR REPLACE FUNCTION audit_append_only() RETURNS trigger LANGUAGE plpgsql AS "
     f"$$ BEGIN RAISE EXCEPTION '{REASON}'; END $$",
@@ -20,7 +26,11 @@ _POSTGRESQL = (
 
 
 def install(connection: BaseDatabaseWrapper) -> None:
-    """Make the database refuse UPDATE and DELETE (and TRUNCATE on PostgreSQL)."""
+    """Make the database refuse UPDATE and DELETE (and TRUNCATE on PostgreSQL), and INSERT in the place of an entry.
+
+    On PostgreSQL the last needs no trigger of its own: ON CONFLICT DO UPDATE is an UPDATE there.
+    """
+    remove(connection)
     statements = _POSTGRESQL if connection.vendor == "postgresql" else tuple(_SQLITE.values())
     with connection.cursor() as cursor:
         for statement in statements:

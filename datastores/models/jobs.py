@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models
@@ -19,6 +19,8 @@ from datastores.models.users import User
 from datastores.models.virtual_machines import Disk, VirtualMachine
 from datastores.models.visibility import VisibleQuerySet
 
+AUTOMATIC_ATTEMPTS = 5
+"""How often in a row a job is resumed without anybody asking. One that kills its worker would do it for ever."""
 TARGETS = ("cluster", "host", "datastore", "image", "snapshot", "vm", "disk")
 
 
@@ -61,6 +63,9 @@ class Job(models.Model):
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     undo_requested = models.BooleanField(default=False)
     attempts = models.PositiveSmallIntegerField(default=0)
+    """How often it was handed to a worker, for whatever reason."""
+    resumed = models.PositiveSmallIntegerField(default=0)
+    """How often it was resumed by itself since a person asked for it last."""
     worker = models.CharField(max_length=100, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True)
@@ -88,8 +93,16 @@ class Job(models.Model):
     def ended(self) -> bool:
         return self.state in ENDED
 
-    def move(self, *sources: JobState, to: JobState, **values: Any) -> bool:
-        """Change the state if it still is one of ``sources``. False: somebody else was first."""
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it waits for a person to resume it, because that has been done often enough by itself."""
+        return self.state == JobState.INTERRUPTED and self.resumed >= AUTOMATIC_ATTEMPTS
+
+    def move(self, *sources: JobState, to: JobState, unless_heard_since: datetime | None = None, **values: Any) -> bool:
+        """Change the state if it still is one of ``sources``. False: somebody else was first.
+
+        ``unless_heard_since``: the heartbeat that was read; a newer one means that the worker is alive.
+        """
         illegal = [source for source in sources if to not in JOB_MOVES[source]]
         if illegal:
             raise ValueError(f"a job cannot go from {illegal[0]} to {to}")
@@ -99,7 +112,10 @@ class Job(models.Model):
         if to in WITH_WORKER:
             values.setdefault("heartbeat_at", now)
         values["state"] = to
-        moved = Job.objects.filter(pk=self.pk, state__in=sources).update(**values) == 1
+        unmoved = Job.objects.filter(pk=self.pk, state__in=sources)
+        if unless_heard_since:
+            unmoved = unmoved.filter(heartbeat_at=unless_heard_since)
+        moved = unmoved.update(**values) == 1
         if moved:
             for name, value in values.items():
                 if not hasattr(value, "resolve_expression"):

@@ -30,6 +30,7 @@ class DatastoreCreate(UseCase):
     needs_approval = True
     roles = frozenset({User.Role.ADMIN})
     can_undo = True
+    targets = ("datastore",)
 
     def ask(self, job: Job) -> None:
         params = job.params
@@ -77,9 +78,10 @@ class DatastoreCreate(UseCase):
             if values.is_below(base, other.base) or values.is_below(other.base, base):
                 raise Refused(f"{base} overlaps {other.base} of the datastore {other.name}.")
 
+    def check_undo(self, job: Job) -> None:
+        require_empty(job.datastore)
+
     def again(self, job: Job) -> None:
-        if job.datastore is None:
-            raise Refused("The datastore of this job is gone; ask for it anew.")
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.PENDING, error="")
 
     def resources(self, job: Job) -> dict[str, bool]:
@@ -92,7 +94,7 @@ class DatastoreCreate(UseCase):
         stages = [Stage("storage host", driver.activate(storage))]
         if others:
             stages.append(Stage("hosts", tuple(step for host in others for step in driver.activate(host))))
-        return tuple(stages)
+        return (*stages, *driver.same_directory(job.uuid.hex))
 
     def succeeded(self, job: Job, results: Results) -> None:
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.READY, error="")
@@ -101,7 +103,14 @@ class DatastoreCreate(UseCase):
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.ERROR, error=error)
 
     def cancelled(self, job: Job) -> None:
-        Datastore.objects.filter(pk=job.datastore_id, images=None, disks=None).delete()
+        Datastore.objects.filter(pk=job.datastore_id).delete()
+
+
+def require_empty(datastore: Datastore) -> None:
+    """Raise Refused when images or VM disks are stored in it."""
+    images, disks = datastore.images.count(), datastore.disks.count()
+    if images or disks:
+        raise Refused(f"{datastore.name} still holds {images} images and {disks} VM disks. Delete or move them first.")
 
 
 class DatastoreDelete(UseCase):
@@ -112,20 +121,18 @@ class DatastoreDelete(UseCase):
     queue = "provision"
     needs_approval = True
     roles = frozenset({User.Role.ADMIN})
+    targets = ("datastore",)
 
     def ask(self, job: Job) -> None:
         datastore = job.datastore
-        images, disks = datastore.images.count(), datastore.disks.count()
-        if images or disks:
-            raise Refused(
-                f"{datastore.name} still holds {images} images and {disks} VM disks. Delete or move them first."
-            )
+        require_empty(datastore)
         job.title = f"Delete datastore {datastore.name}"
         job.target_label = datastore.name
         job.params = {"state": datastore.state}
         Datastore.objects.filter(pk=datastore.pk).update(state=ObjectState.DELETING)
 
     def again(self, job: Job) -> None:
+        require_empty(job.datastore)
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.DELETING)
 
     def resources(self, job: Job) -> dict[str, bool]:

@@ -6,7 +6,7 @@ time; any other is cloned (or copied where the kind cannot clone) and thrown awa
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
@@ -17,7 +17,15 @@ from datastores.drivers.base import StorageDriver
 from datastores.drivers.transfers import common_format, common_host, transfer
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
 from datastores.models.audit import in_turn, record
-from datastores.services.images import ImageMaker, dependants, new_image, removal
+from datastores.services.images import (
+    ImageChange,
+    ImageMaker,
+    built_on,
+    dependants,
+    new_image,
+    removal,
+    require_unneeded,
+)
 from datastores.services.placing import disk_volume, driver_of, image_volume, require_ready, require_state
 from datastores.services.usecase import OWNERS, Results, UseCase
 
@@ -38,9 +46,9 @@ def create_vm(name: str, owner: User, address: str = "") -> VirtualMachine:
 
 def delete_vm(vm: VirtualMachine, user: User, address: str = "") -> None:
     """Forget a virtual machine that has no disks any more."""
-    if vm.disks.exists():
-        raise Refused(f"{vm.name} still has {vm.disks.count()} disks. Delete them first.")
     with in_turn():
+        if vm.disks.exists():
+            raise Refused(f"{vm.name} still has {vm.disks.count()} disks. Delete them first.")
         record("vm.delete", user=user, address=address, target=vm, result="done")
         vm.delete()
 
@@ -68,6 +76,12 @@ def free_number(vm: VirtualMachine) -> int:
     return next(number for number in range(len(taken) + 1) if number not in taken)
 
 
+def require_shut_down(disk: Disk) -> None:
+    """Raise Refused when the disk's VM is running."""
+    if VirtualMachine.objects.filter(pk=disk.vm_id, state=VirtualMachine.State.RUNNING).exists():
+        raise Refused(f"{disk.vm.name} is running. Shut it down first.")
+
+
 class DiskCreate(UseCase):
     """Give a VM a disk made of an image: a link when it is persistent, a clone or copy otherwise."""
 
@@ -75,6 +89,10 @@ class DiskCreate(UseCase):
     label = "Create disk"
     roles = OWNERS
     can_undo = True
+    targets = ("image", "disk")
+
+    def queue_of(self, job: Job) -> str:
+        return "transfer" if job.params.get("kind") == Disk.Kind.COPY else self.queue
 
     def ask(self, job: Job) -> None:
         image, vm = job.image, VirtualMachine.objects.select_for_update().get(pk=job.vm_id)
@@ -84,14 +102,14 @@ class DiskCreate(UseCase):
         driver = driver_of(target)
         source_driver = driver if target.pk == image.datastore_id else driver_of(image.datastore)
         kind, format_ = self._how(image, source_driver, target, driver)
-        if kind == Disk.Kind.LINK and image.disks.filter(kind=Disk.Kind.LINK).exists():
-            other = image.disks.get(kind=Disk.Kind.LINK)
-            raise Refused(f"{image.name} is persistent and in use by {other.vm.name}: one VM at a time.")
+        if kind == Disk.Kind.LINK:
+            self._require_free(image)
         job.disk = Disk.objects.create(
             vm=vm, number=free_number(vm), image=image, datastore=target, kind=kind, format=format_,
             virtual_size=image.virtual_size,
         )  # fmt: skip
         job.datastore = target
+        job.params = job.params | {"kind": kind}
         job.title = f"{'Link' if kind == Disk.Kind.LINK else 'Clone'} {image.name} to {job.disk}"
         job.target_label = str(job.disk)
 
@@ -105,9 +123,17 @@ class DiskCreate(UseCase):
             return Disk.Kind.CLONE, driver.clone_format(format_)
         return Disk.Kind.COPY, travel_format(source, format_, driver)
 
+    def _require_free(self, image: Image) -> None:
+        """Raise Refused when a VM must not write to the image: another one does, or something is built on it."""
+        other = image.disks.filter(kind=Disk.Kind.LINK).select_related("vm").first()
+        if other:
+            raise Refused(f"{image.name} is persistent and in use by {other.vm.name}: one VM at a time.")
+        require_unneeded(image, "written to by a VM", built_on(image))
+
     def again(self, job: Job) -> None:
-        if job.disk is None:
-            raise Refused("The disk of this job is gone; ask for it anew.")
+        require_state(job.image, ObjectState.READY)
+        if job.disk.kind == Disk.Kind.LINK:
+            require_unneeded(job.image, "written to by a VM", built_on(job.image))
         Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.PENDING, error="")
 
     def resources(self, job: Job) -> dict[str, bool]:
@@ -139,26 +165,48 @@ class DiskCreate(UseCase):
     def cancelled(self, job: Job) -> None:
         Disk.objects.filter(pk=job.disk_id).delete()
 
+    def check_undo(self, job: Job) -> None:
+        require_ready(job.disk.datastore)
+        require_shut_down(job.disk)
+        if Job.objects.filter(disk=job.disk_id, kind=DiskMove.kind, started_at__isnull=False).exists():
+            raise Refused(
+                f"{job.disk} was moved since, so nothing was taken back. Delete it if you do not want it any more."
+            )
+
 
 class DiskChange(UseCase):
     """A use case about a disk that is there."""
 
     roles = OWNERS
+    targets: ClassVar[tuple[str, ...]] = ("disk",)
+    states: ClassVar[tuple[ObjectState, ...]] = (ObjectState.READY,)
+    """From which it may begin."""
+    meanwhile: ClassVar[ObjectState] = ObjectState.CHANGING
 
     def ask(self, job: Job) -> None:
-        require_ready(job.disk.datastore)
-        require_state(job.disk, ObjectState.READY, ObjectState.ERROR)
-        if job.disk.vm.state == VirtualMachine.State.RUNNING:
-            raise Refused(f"{job.disk.vm.name} is running. Shut it down first.")
+        self._begin(job)
         job.vm = job.disk.vm
         job.title = f"{self.label} {job.disk}"
         job.target_label = str(job.disk)
-        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.CHANGING)
 
     def again(self, job: Job) -> None:
-        if job.disk is None:
-            raise Refused("The disk of this job is gone.")
-        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.CHANGING, error="")
+        self._begin(job)
+        job.save(update_fields=["params"])
+
+    def check(self, job: Job) -> None:
+        """Check the request, each time that it is asked for or tried again.
+
+        :raises CloudstoreError: as things stand it cannot be done.
+        """
+
+    def _begin(self, job: Job) -> None:
+        """Mark the disk, and remember the state that it comes back to when nothing was done."""
+        require_ready(job.disk.datastore)
+        require_state(job.disk, *self.states)
+        require_shut_down(job.disk)
+        self.check(job)
+        job.params = job.params | {"state": job.disk.state}
+        Disk.objects.filter(pk=job.disk_id).update(state=self.meanwhile)
 
     def resources(self, job: Job) -> dict[str, bool]:
         return {f"disk:{job.disk_id}": True, f"datastore:{job.disk.datastore_id}": False}
@@ -167,16 +215,17 @@ class DiskChange(UseCase):
         Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.READY, error="")
 
     def failed(self, job: Job, error: str) -> None:
-        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.READY, error=error)
+        Disk.objects.filter(pk=job.disk_id).update(state=job.params["state"], error=error)
+
+    def cancelled(self, job: Job) -> None:
+        Disk.objects.filter(pk=job.disk_id).update(state=job.params["state"])
 
 
 class DiskDelete(DiskChange):
     kind = "disk.delete"
     label = "Delete"
-
-    def ask(self, job: Job) -> None:
-        super().ask(job)
-        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.DELETING)
+    states = (ObjectState.READY, ObjectState.ERROR)
+    meanwhile = ObjectState.DELETING
 
     def plan(self, job: Job) -> Plan:
         disk = job.disk
@@ -193,8 +242,9 @@ class DiskMove(DiskChange):
     kind = "disk.move"
     label = "Move"
     queue = "transfer"
+    targets = ("disk", "datastore")
 
-    def ask(self, job: Job) -> None:
+    def check(self, job: Job) -> None:
         disk, target = job.disk, job.datastore
         if disk.kind == Disk.Kind.LINK:
             raise Refused("This disk is a link to a persistent image: it stays where the image is.")
@@ -202,9 +252,11 @@ class DiskMove(DiskChange):
             raise BadInput(f"The disk is in {target.name} already.")
         require_ready(target)
         format_ = travel_format(driver_of(disk.datastore), Format(disk.format), driver_of(target))
+        job.params = job.params | {"from": disk.datastore_id, "from_format": disk.format, "format": format_}
+
+    def ask(self, job: Job) -> None:
         super().ask(job)
-        job.params = {"from": disk.datastore_id, "from_format": disk.format, "format": format_}
-        job.title = f"Move {disk} to {target.name}"
+        job.title = f"Move {job.disk} to {job.datastore.name}"
 
     def resources(self, job: Job) -> dict[str, bool]:
         return super().resources(job) | {f"datastore:{job.datastore_id}": False}
@@ -234,15 +286,11 @@ class DiskSaveAs(ImageMaker):
     kind = "disk.save"
     label = "Save disk as image"
     queue = "transfer"
+    targets = ("image", "disk")
 
     def ask(self, job: Job) -> None:
         disk: Any = job.disk
-        require_state(disk, ObjectState.READY)
-        if disk.vm.state != VirtualMachine.State.OFF:
-            raise Refused(
-                f"{disk.vm.name} is {disk.vm.state}. A disk is saved only after a clean shutdown: "
-                "a suspended, stopped or running VM may leave it half written."
-            )
+        self._require_at_rest(disk)
         target = job.datastore or disk.datastore
         format_ = travel_format(driver_of(disk.datastore), Format(disk.format), driver_of(target))
         image = new_image(
@@ -252,6 +300,19 @@ class DiskSaveAs(ImageMaker):
         job.vm = disk.vm
         job.datastore = target
         job.title = f"Save {disk} as image {image.name}"
+
+    def again(self, job: Job) -> None:
+        self._require_at_rest(job.disk)
+        super().again(job)
+
+    def _require_at_rest(self, disk: Any) -> None:
+        require_state(disk, ObjectState.READY)
+        state = VirtualMachine.objects.values_list("state", flat=True).get(pk=disk.vm_id)
+        if state != VirtualMachine.State.OFF:
+            raise Refused(
+                f"{disk.vm.name} is {state}. A disk is saved only after a clean shutdown: "
+                "a suspended, stopped or running VM may leave it half written."
+            )
 
     def resources(self, job: Job) -> dict[str, bool]:
         used = {f"disk:{job.disk_id}": False}
@@ -272,35 +333,31 @@ class DiskSaveAs(ImageMaker):
         self.made(job)
 
 
-class ImageMove(ImageMaker):
+class ImageMove(ImageChange):
     """Move an image to another datastore."""
 
     kind = "image.move"
     label = "Move image"
     queue = "transfer"
-    can_undo = False
+    targets = ("image", "datastore")
 
-    def ask(self, job: Job) -> None:
+    def check(self, job: Job) -> None:
         image, target = job.image, job.datastore
-        require_state(image, ObjectState.READY)
         require_ready(target)
         if target.pk == image.datastore_id:
             raise BadInput(f"The image is in {target.name} already.")
         if target.type == Datastore.Type.SYSTEM:
             raise Refused(f"{target.name} is a system datastore: it holds VM disks, not images.")
-        needing = dependants(image) + [str(snapshot) for snapshot in image.snapshots.all()]
-        if needing:
-            raise Refused(f"{image.name} cannot be moved while it is needed by: {', '.join(needing[:10])}.")
+        require_unneeded(image, "moved", dependants(image) + [str(snapshot) for snapshot in image.snapshots.all()])
         if Image.objects.filter(datastore=target, name=image.name).exists():
             raise BadInput(f"There is an image {image.name} in {target.name} already.")
         format_ = travel_format(driver_of(image.datastore), Format(image.format), driver_of(target))
-        job.params = {"from": image.datastore_id, "from_format": image.format, "format": format_}
-        job.title = f"Move image {image.name} to {target.name}"
-        job.target_label = f"{target.name}/{image.name}"
-        Image.objects.filter(pk=image.pk).update(state=ObjectState.CHANGING)
+        job.params = job.params | {"from": image.datastore_id, "from_format": image.format, "format": format_}
 
-    def again(self, job: Job) -> None:
-        Image.objects.filter(pk=job.image_id).update(state=ObjectState.CHANGING, error="")
+    def ask(self, job: Job) -> None:
+        super().ask(job)
+        job.title = f"Move image {job.image.name} to {job.datastore.name}"
+        job.target_label = f"{job.datastore.name}/{job.image.name}"
 
     def resources(self, job: Job) -> dict[str, bool]:
         return super().resources(job) | {f"datastore:{job.datastore_id}": False}
@@ -318,13 +375,8 @@ class ImageMove(ImageMaker):
         )
 
     def succeeded(self, job: Job, results: Results) -> None:
+        super().succeeded(job, results)
         changed = {"datastore": job.datastore, "format": job.params["format"], "parent": None}
         if job.params["format"] != job.params["from_format"]:
             changed["sha256"] = ""
-        self.made(job, **changed)
-
-    def failed(self, job: Job, error: str) -> None:
-        Image.objects.filter(pk=job.image_id).update(state=ObjectState.READY, error=error)
-
-    def cancelled(self, job: Job) -> None:
-        self.failed(job, "")
+        Image.objects.filter(pk=job.image_id).update(**changed)

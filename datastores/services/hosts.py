@@ -93,6 +93,7 @@ class HostRead(UseCase):
     kind = "host.read"
     label = "Read host"
     queue = "monitor"
+    targets = ("host",)
 
     def ask(self, job: Job) -> None:
         if not job.host.keys.exclude(pinned_at=None).exists():
@@ -110,9 +111,16 @@ class HostRead(UseCase):
         remember_facts(job.host, results)
 
     def failed(self, job: Job, error: str) -> None:
+        """That it could not be read tells nothing of whether it can be used."""
+        Host.objects.filter(pk=job.host_id).exclude(state=HostState.QUARANTINED).update(error=error)
+
+    def unreachable(self, job: Job, error: str) -> None:
         Host.objects.filter(pk=job.host_id).exclude(state=HostState.QUARANTINED).update(
             state=HostState.UNREACHABLE, error=error
         )
+
+    def cancelled(self, job: Job) -> None:
+        """The host stays what it is."""
 
 
 class HostOnboard(HostRead):
@@ -134,9 +142,7 @@ class HostOnboard(HostRead):
         name, credential = job.host.name, job.host.credential
         steps: tuple = (FactsKnown(name),)
         if credential.public_key and not credential.certificate:
-            account = job.host.account
-            home = "/root" if account == "root" else f"/home/{account}"
-            steps = (AuthorizedKeysPresent(name, account, account, home, (credential.public_key.strip(),)), *steps)
+            steps = (AuthorizedKeysPresent(name, job.host.account, (credential.public_key.strip(),)), *steps)
         return (Stage("onboard", steps),)
 
     def succeeded(self, job: Job, results: Results) -> None:
@@ -147,7 +153,8 @@ class HostOnboard(HostRead):
 def remember_facts(host: Host, results: Results) -> None:
     """Store what a FactsKnown step read."""
     facts = facts_of(results, FactsKnown)
-    Host.objects.filter(pk=host.pk).update(
+    # a read over a connection that was open already does not lift a quarantine
+    Host.objects.filter(pk=host.pk).exclude(state=HostState.QUARANTINED).update(
         facts=facts.to_json(),
         facts_at=timezone.now(),
         clock_skew=facts.clock - time.time() if facts.clock else None,

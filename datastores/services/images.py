@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 
@@ -21,7 +21,7 @@ from datastores.hosts.contexts import Variable
 from datastores.hosts.copies import FileCopied
 from datastores.hosts.inspection import ImageIsSafe
 from datastores.hosts.sources import SourceAllowed
-from datastores.models import Datastore, Image, Job, User
+from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
 from datastores.models.audit import in_turn, record
 from datastores.models.fields import secret_box
 from datastores.services.placing import driver_of, image_volume, require_ready, require_state
@@ -50,14 +50,39 @@ def new_image(job: Job, datastore: Datastore, **fields: Any) -> Image:
 
 def dependants(image: Image) -> list[str]:
     """Return in words what needs the image's bytes and would break without them."""
-    names = [f"VM {disk.vm} (disk.{disk.number}, {disk.kind})" for disk in image.disks.select_related("vm", "datastore")
-             if disk.kind == "link" or disk_needs_image(disk)]  # fmt: skip
+    links = [f"VM {disk.vm} (disk.{disk.number}, link)" for disk in image.disks.filter(kind=Disk.Kind.LINK)]
+    return links + built_on(image)
+
+
+def built_on(image: Image) -> list[str]:
+    """Return in words what holds only its difference from the image: writing to the image would corrupt it."""
+    clones = [disk for disk in image.disks.select_related("vm", "datastore") if disk_needs_image(disk)]
+    names = [f"VM {disk.vm} (disk.{disk.number}, clone)" for disk in clones]
     return names + [f"image {overlay.name}" for overlay in image.overlays.all()]
 
 
-def disk_needs_image(disk: Any) -> bool:
+def disk_needs_image(disk: Disk) -> bool:
     """A clone needs its master where the driver says so; a full copy never does."""
-    return disk.kind == "clone" and driver_class(disk.datastore.kind).clone_needs_source
+    return disk.kind == Disk.Kind.CLONE and driver_class(disk.datastore.kind).clone_needs_source
+
+
+def require_unneeded(image: Image, done: str, needing: list[str] | None = None) -> None:
+    """Raise Refused when something needs the image's bytes as they are. ``done``: what would have been "deleted"."""
+    needing = dependants(image) if needing is None else needing
+    if needing:
+        more = f" and {len(needing) - 10} more" if len(needing) > 10 else ""
+        raise Refused(f"{image.name} cannot be {done}, it is needed by: {', '.join(needing[:10])}{more}.")
+
+
+def require_untouched(job: Job) -> None:
+    """Raise Refused when a later job may have changed the bytes of the job's image, or put files beside it."""
+    later = Job.objects.filter(image=job.image_id, pk__gt=job.pk, started_at__isnull=False).order_by("pk")
+    for key, kind, title, params in later.values_list("pk", "kind", "title", "params"):
+        if kind != "disk.create" or params.get("kind", Disk.Kind.LINK) == Disk.Kind.LINK:
+            raise Refused(
+                f"{job.image.name} was worked on since, by job {key} ({title}), so nothing was taken back. "
+                "Delete it if you do not want it any more."
+            )
 
 
 def rename(image: Image, name: str, user: User, address: str = "", *, version: int) -> None:
@@ -74,14 +99,20 @@ def rename(image: Image, name: str, user: User, address: str = "", *, version: i
 
 
 def set_persistent(image: Image, user: User, address: str = "", *, on: bool, version: int) -> None:
-    """Say whether VMs use the master itself (persistent) or a clone of it."""
-    require_state(image, ObjectState.READY)
-    if image.disks.exists():
-        raise Refused(f"{image.name} is used by {', '.join(str(disk.vm) for disk in image.disks.all()[:5])}.")
+    """Say whether VMs use the master itself (persistent) or a clone of it.
+
+    :raises Refused: it is in use, it would be written to below what is built on it, or somebody else changed it.
+    """
     with in_turn():
+        before = image.persistent
         change_row(image, version, persistent=on)
+        require_state(image, ObjectState.READY)
+        if image.disks.exists():
+            raise Refused(f"{image.name} is used by {', '.join(str(disk.vm) for disk in image.disks.all()[:5])}.")
+        if on:
+            require_unneeded(image, "made persistent", built_on(image))
         record("image.persistent", user=user, address=address, target=image, result="done",
-               before=image.persistent, after=on)  # fmt: skip
+               before=before, after=on)  # fmt: skip
 
 
 def change_row(image: Image, version: int, **changes: Any) -> None:
@@ -108,11 +139,14 @@ class ImageMaker(UseCase):
 
     roles = OWNERS
     can_undo = True
+    targets: ClassVar[tuple[str, ...]] = ("image",)
 
     def again(self, job: Job) -> None:
-        if job.image is None:
-            raise Refused("The image of this job is gone; ask for it anew.")
         Image.objects.filter(pk=job.image_id).update(state=ObjectState.PENDING, error="")
+
+    def check_undo(self, job: Job) -> None:
+        require_unneeded(job.image, "taken back")
+        require_untouched(job)
 
     def resources(self, job: Job) -> dict[str, bool]:
         return {f"image:{job.image_id}": True, f"datastore:{job.image.datastore_id}": False}
@@ -124,7 +158,7 @@ class ImageMaker(UseCase):
         Image.objects.filter(pk=job.image_id).update(state=ObjectState.ERROR, error=error)
 
     def cancelled(self, job: Job) -> None:
-        Image.objects.filter(pk=job.image_id, disks=None, overlays=None).delete()
+        Image.objects.filter(pk=job.image_id).delete()
 
 
 class ImageRegister(ImageMaker):
@@ -168,6 +202,10 @@ class ImageBlock(ImageMaker):
 
     kind = "image.create"
     label = "Create data block"
+
+    def queue_of(self, job: Job) -> str:
+        """An empty file is made at once; a file system on it is written, and for qcow2 copied."""
+        return "transfer" if job.params.get("filesystem") else self.queue
 
     def ask(self, job: Job) -> None:
         filesystem = job.params.get("filesystem", "")
@@ -219,17 +257,44 @@ class ImageClone(ImageMaker):
     kind = "image.clone"
     label = "Clone image"
 
+    def queue_of(self, job: Job) -> str:
+        return "transfer" if job.params.get("copies") else self.queue
+
     def ask(self, job: Job) -> None:
-        source = Image.objects.get(pk=job.params["source"])
-        require_state(source, ObjectState.READY)
+        source = self._source(job)
         fields = {name: getattr(source, name) for name in ("type", "filesystem", "virtual_size", "format")}
         driver = driver_of(source.datastore)
         clones = can_clone(driver, source)
+        job.params = job.params | {"copies": not clones}
         if clones:
             fields["format"] = driver.clone_format(Format(source.format))
         parent = source if clones and driver.clone_needs_source else None
         image = new_image(job, source.datastore, source=f"clone of {source.name}", parent=parent, **fields)
         job.title = f"Clone {source.name} to {image.name}"
+
+    def again(self, job: Job) -> None:
+        self._source(job)
+        super().again(job)
+
+    def _source(self, job: Job) -> Image:
+        """Return the image to clone.
+
+        :raises Refused: it is gone or not ready, or a VM writes to it, or could write to it below an overlay.
+        """
+        source = Image.objects.select_related("datastore").filter(pk=job.params["source"]).first()
+        if source is None:
+            raise Refused("The image to clone is gone.")
+        require_state(source, ObjectState.READY)
+        link = source.disks.filter(kind=Disk.Kind.LINK).exclude(vm__state=VirtualMachine.State.OFF).first()
+        if link:
+            raise Refused(f"{source.name} is in use by {link.vm}, which is {link.vm.state}. Shut it down first.")
+        driver = driver_of(source.datastore)
+        if source.persistent and can_clone(driver, source) and driver.clone_needs_source:
+            raise Refused(
+                f"{source.name} is persistent: a VM may write to it, and its clone would be an overlay, which that "
+                "corrupts. Make it not persistent first, or save the disk of the VM as an image."
+            )
+        return source
 
     def resources(self, job: Job) -> dict[str, bool]:
         return super().resources(job) | {f"image:{job.params['source']}": False}
@@ -248,18 +313,33 @@ class ImageChange(UseCase):
     """A use case that changes the bytes of an image that is there."""
 
     roles = OWNERS
+    targets: ClassVar[tuple[str, ...]] = ("image",)
+    states: ClassVar[tuple[ObjectState, ...]] = (ObjectState.READY,)
+    """From which it may begin."""
+    meanwhile: ClassVar[ObjectState] = ObjectState.CHANGING
 
     def ask(self, job: Job) -> None:
-        require_ready(job.image.datastore)
-        require_state(job.image, ObjectState.READY, ObjectState.ERROR)
-        Image.objects.filter(pk=job.image_id).update(state=ObjectState.CHANGING)
+        self._begin(job)
         job.title = f"{self.label} {job.image.name}"
         job.target_label = f"{job.image.datastore.name}/{job.image.name}"
 
     def again(self, job: Job) -> None:
-        if job.image is None:
-            raise Refused("The image of this job is gone.")
-        Image.objects.filter(pk=job.image_id).update(state=ObjectState.CHANGING, error="")
+        self._begin(job)
+        job.save(update_fields=["params"])
+
+    def check(self, job: Job) -> None:
+        """Check the request, each time that it is asked for or tried again.
+
+        :raises CloudstoreError: as things stand it cannot be done.
+        """
+
+    def _begin(self, job: Job) -> None:
+        """Mark the image, and remember the state that it comes back to when nothing was done."""
+        require_ready(job.image.datastore)
+        require_state(job.image, *self.states)
+        self.check(job)
+        job.params = job.params | {"state": job.image.state}
+        Image.objects.filter(pk=job.image_id).update(state=self.meanwhile)
 
     def resources(self, job: Job) -> dict[str, bool]:
         return {f"image:{job.image_id}": True, f"datastore:{job.image.datastore_id}": False}
@@ -268,20 +348,20 @@ class ImageChange(UseCase):
         Image.objects.filter(pk=job.image_id).update(state=ObjectState.READY, error="")
 
     def failed(self, job: Job, error: str) -> None:
-        Image.objects.filter(pk=job.image_id).update(state=ObjectState.READY, error=error)
+        Image.objects.filter(pk=job.image_id).update(state=job.params["state"], error=error)
+
+    def cancelled(self, job: Job) -> None:
+        Image.objects.filter(pk=job.image_id).update(state=job.params["state"])
 
 
 class ImageResize(ImageChange):
     kind = "image.resize"
     label = "Resize image"
 
-    def ask(self, job: Job) -> None:
+    def check(self, job: Job) -> None:
         if int(job.params["size"]) <= job.image.virtual_size:
             raise BadInput("An image can only grow: the end of a disk cannot be cut off without losing data.")
-        needing = dependants(job.image)
-        if needing:
-            raise Refused(f"{job.image.name} cannot be resized while it is needed by: {', '.join(needing[:10])}.")
-        super().ask(job)
+        require_unneeded(job.image, "resized")
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.image.datastore)
@@ -292,16 +372,23 @@ class ImageResize(ImageChange):
         Image.objects.filter(pk=job.image_id).update(virtual_size=int(job.params["size"]), sha256="")
 
 
-class ImageChecksum(ImageChange):
-    """Compute the SHA-256 of the image's bytes."""
+class ImageChecksum(UseCase):
+    """Compute the SHA-256 of the image's bytes. The image stays what it is."""
 
     kind = "image.checksum"
     label = "Compute checksum of"
     queue = "transfer"
+    roles = OWNERS
+    targets = ("image",)
 
     def ask(self, job: Job) -> None:
-        super().ask(job)
-        Image.objects.filter(pk=job.image_id).update(state=ObjectState.READY)
+        self.again(job)
+        job.title = f"{self.label} {job.image.name}"
+        job.target_label = f"{job.image.datastore.name}/{job.image.name}"
+
+    def again(self, job: Job) -> None:
+        require_ready(job.image.datastore)
+        require_state(job.image, ObjectState.READY)
 
     def resources(self, job: Job) -> dict[str, bool]:
         return {f"image:{job.image_id}": False}
@@ -317,18 +404,14 @@ class ImageChecksum(ImageChange):
 class ImageDelete(ImageChange):
     kind = "image.delete"
     label = "Delete image"
+    states = (ObjectState.READY, ObjectState.ERROR)
+    meanwhile = ObjectState.DELETING
 
-    def ask(self, job: Job) -> None:
-        needing = dependants(job.image)
-        if needing:
-            raise Refused(f"{job.image.name} cannot be deleted, it is needed by: {', '.join(needing[:10])}.")
-        super().ask(job)
-        Image.objects.filter(pk=job.image_id).update(state=ObjectState.DELETING)
+    def check(self, job: Job) -> None:
+        require_unneeded(job.image, "deleted")
 
     def plan(self, job: Job) -> Plan:
-        needing = dependants(job.image)
-        if needing:
-            raise Refused(f"{job.image.name} cannot be deleted, it is needed by: {', '.join(needing[:10])}.")
+        require_unneeded(job.image, "deleted")
         driver = driver_of(job.image.datastore)
         return (Stage("delete", removal(driver, image_volume(job.image, driver))),)
 

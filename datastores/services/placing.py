@@ -40,7 +40,15 @@ def require_ready(datastore: Datastore) -> None:
 
 
 def require_state(thing: Image | Disk, *states: ObjectState) -> None:
-    """Raise Refused when an image or disk is in another state."""
+    """Raise Refused when an image or disk is gone, or in another state.
+
+    Its own columns are read anew: the row was looked up before it was this request's turn.
+    """
+    row = type(thing)._default_manager.filter(pk=thing.pk).values().first()
+    if row is None:
+        raise Refused(f"{thing} is gone.")
+    for name, value in row.items():
+        setattr(thing, name, value)
     if thing.state not in states:
         raise Refused(f"{thing} is {thing.state}; this needs it {' or '.join(states)}.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from datastores.domain.errors import Refused
 from datastores.domain.plan import AnyStep, Plan
 from datastores.models import Job, User
 
@@ -32,6 +33,18 @@ class UseCase:
     roles: ClassVar[frozenset[str]] = CLOUD_STAFF
     can_undo: ClassVar[bool] = False
     """A finished job can be taken back."""
+    targets: ClassVar[tuple[str, ...]] = ()
+    """The job's targets ("image") without whose rows it can be neither tried again nor taken back."""
+
+    def queue_of(self, job: Job) -> str:
+        """Return the name of the queue that the job waits in: "transfer" when it copies bytes."""
+        return self.queue
+
+    def require_targets(self, job: Job) -> None:
+        """Raise Refused when a row that the job is about is gone."""
+        for name in self.targets:
+            if getattr(job, name) is None:
+                raise Refused(f"The {name} of this job is gone, so nothing was changed. Ask for what you want anew.")
 
     def ask(self, job: Job) -> None:
         """Check ``job.params`` and targets, create or mark rows, set ``job.title`` and ``job.target_label``.
@@ -41,7 +54,16 @@ class UseCase:
         raise NotImplementedError
 
     def again(self, job: Job) -> None:
-        """Bring the rows of a failed or cancelled job back to where ``ask`` left them, for a retry."""
+        """Bring the rows of a failed or cancelled job back to where ``ask`` left them, for a retry.
+
+        :raises CloudstoreError: it cannot be done any more as things stand.
+        """
+
+    def check_undo(self, job: Job) -> None:
+        """Check that a finished job can be taken back without harm to what came after it.
+
+        :raises Refused: something has been built on it since; the message says what to do.
+        """
 
     def resources(self, job: Job) -> dict[str, bool]:
         """Return what the job holds until it ends: {"image:3": exclusive?}."""
@@ -59,6 +81,10 @@ class UseCase:
 
     def failed(self, job: Job, error: str) -> None:
         """Update the rows: it failed, and what could be undone has been undone."""
+
+    def unreachable(self, job: Job, error: str) -> None:
+        """Update the rows: it failed because a host did not answer, and nothing had been done there."""
+        self.failed(job, error)
 
     def cancelled(self, job: Job) -> None:
         """Update the rows: a person stopped it, and what could be undone has been undone."""

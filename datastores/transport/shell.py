@@ -165,7 +165,11 @@ class SSHShell:
         return Unit(self, unit, detached, patience=patience).follow(on_output, on_progress, cancelled)
 
     def forget_unit(self, unit: str) -> None:
-        """Stop a unit if it runs, and remove it and its log. No error when there is none."""
+        """Stop a unit if it runs, see it gone, and remove it and its log. No error when there is none.
+
+        :raises CommandFailed: it does not go.
+        :raises Unreachable: the connection was lost, or systemd does not answer.
+        """
         Unit(self, unit).remove()
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.db.models import F, Max, QuerySet, Sum, Window
 from django.http import QueryDict
 
@@ -16,7 +15,9 @@ from datastores.models import Job, JobEvent
 MOST_LINES = 5000
 MOST_MATCHES = 5000
 CHUNK = 100
-"""Entries read at once for a search or a download; each holds up to 4,000 lines."""
+"""Entries read at once for a search; each holds up to 4,000 lines."""
+PORTION = 20
+"""Entries of a piece of a download, of which the server keeps a dozen for a slow reader."""
 
 
 def number(given: QueryDict, name: str, default: int) -> int:
@@ -95,17 +96,15 @@ def matching(events: QuerySet[JobEvent], text: str) -> Iterator[int]:
             yield from (first + offset for offset, line in enumerate(block.split("\n")) if text in line.casefold())
 
 
-async def download(job: Job) -> AsyncIterator[str]:
-    """Yield the whole log as text, a few blocks at a time, so that its size does not matter."""
-    seq = 0
-    while page := await page_after(job, seq):
+def download(job: Job) -> Iterator[str]:
+    """Yield the whole log as text, a few blocks at a time, so that its size does not matter.
+
+    Each portion is a query of its own: a slow reader must not hold a transaction, or a cursor, open.
+    """
+    events, seq = JobEvent.objects.filter(job=job).order_by("seq").defer("data"), 0
+    while page := list(events.filter(seq__gt=seq)[:PORTION]):
         seq = page[-1].seq
         yield "".join(as_text(event) for event in page)
-
-
-@sync_to_async
-def page_after(job: Job, seq: int) -> list[JobEvent]:
-    return list(JobEvent.objects.filter(job=job, seq__gt=seq).order_by("seq").defer("data")[:CHUNK])
 
 
 def as_text(event: JobEvent) -> str:

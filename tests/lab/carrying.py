@@ -12,8 +12,8 @@ from datastores.domain.states import StepState
 from datastores.hosts.journal import Undoable
 from datastores.hosts.previews import preview
 from datastores.hosts.runner import Run
-from datastores.hosts.stages import stages_of
-from datastores.hosts.undo import undo
+from datastores.hosts.stages import stages_of, steps_of
+from datastores.hosts.undo import take_back
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.pool import Pool
 from datastores.transport.shell import SSHShell
@@ -42,7 +42,7 @@ class Diary:
     def step(self, index: int, state: StepState, message: str = "") -> None:
         self.states.append(state)
 
-    def actions_started(self, index: int, first: int, actions: Sequence[Action]) -> None:
+    def actions_started(self, index: int, first: int, actions: Sequence[Action], unit: str = "") -> None:
         for action in actions:
             self.before_action(action)
 
@@ -105,7 +105,8 @@ class Hosts:
         self.run(steps, diary=again)
         assert set(again.states) == {StepState.UNCHANGED}
         back = Diary()
-        assert undo(run.done, stages_of(run.plan), self.shell, back), back.errors
+        begun, plan = run.ledger.balance(), run.plan
+        assert take_back(begun, lambda: steps_of(plan), stages_of(plan), self.shell, back), back.errors
         assert None not in back.undone
         assert self.needs(*steps[:1]) == [True]
         return self.run(steps)

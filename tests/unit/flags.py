@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datastores.domain.errors import CommandFailed, Refused
-from datastores.domain.plan import Action, Change, Command, Output, read
+from datastores.domain.plan import Action, Change, Command, Detached, Output, read
 from tests.fakes import FakeShell, said
 
 
@@ -35,6 +35,35 @@ class FlagSet:
         if facts == "broken":
             raise Refused(f"{self.name} is broken")
         return Change(self.title, (Action(Command(("set", self.name)), Command(("clear", self.name))),))
+
+
+@dataclass(frozen=True, slots=True)
+class FlagCopied(FlagSet):
+    """The flag is "on", and it takes so long that a unit does it."""
+
+    def plan(self, facts: str) -> Change | None:
+        long = Action(Detached(Command(("copy", self.name))), Command(("rm", self.name)), scratch=True)
+        return None if facts == "on" else Change(self.title, (long,))
+
+
+@dataclass(frozen=True, slots=True)
+class FlagGone(FlagSet):
+    """The flag does not exist any more; that cannot be undone."""
+
+    def plan(self, facts: str) -> Change | None:
+        actions = Action(Command(("destroy", self.name)), final=True), Action(Command(("sweep", self.name)))
+        return None if facts == "gone" else Change(self.title, actions)
+
+
+@dataclass(frozen=True, slots=True)
+class FlagForGood(FlagSet):
+    """The flag is "on", which nothing undoes."""
+
+    harmless: bool = False
+
+    def plan(self, facts: str) -> Change | None:
+        action = Action(Command(("set", self.name)), harmless=self.harmless)
+        return None if facts == "on" else Change(self.title, (action,))
 
 
 def flag_host(name: str = "h1", **flags: str) -> FakeShell:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
+from datastores.domain.states import JobState
 from datastores.models import AuditEntry, User, audit_guard
 from datastores.models.audit import record, verify
+from tests.unit.conftest import a_job
 
 pytestmark = pytest.mark.django_db
 
@@ -60,6 +64,43 @@ def test_the_database_itself_refuses_to_change_an_entry(entries: list[AuditEntry
     with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement.format(audit_guard.TABLE))
     assert verify() == (3, [])
+
+
+@pytest.mark.usefixtures("guarded")
+@pytest.mark.parametrize("place", ["seq", "rowid"])
+def test_an_entry_cannot_be_written_over(entries: list[AuditEntry], place: str) -> None:
+    """INSERT OR REPLACE is no DELETE for SQLite's triggers."""
+    if connection.vendor != "sqlite":
+        pytest.skip("only SQLite knows INSERT OR REPLACE")
+    names = [field.column for field in AuditEntry._meta.concrete_fields]
+    values = [{"actor_name": "'nobody'", "seq": "1" if place == "seq" else "99"}.get(name, name) for name in names]
+    if place == "rowid":
+        names, values = [*names, "rowid"], [*values, "rowid"]
+    statement = "INSERT OR REPLACE INTO {} ({}) SELECT {} FROM {} WHERE seq = 1"
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement.format(audit_guard.TABLE, ", ".join(names), ", ".join(values), audit_guard.TABLE))
+    assert verify() == (3, [])
+    assert record("image.delete", user=None).seq == 4, "the next entry has its place"
+
+
+def test_a_job_that_ended_without_an_entry_is_found(entries: list[AuditEntry], admin: User) -> None:
+    job = a_job(admin, state=JobState.FAILED)
+    record(job.kind, user=admin, job=job)
+    with pytest.raises(CommandError, match=f"no entry says that {re.escape(str(job))} failed"):
+        call_command("audit", "verify")
+    record(job.kind, user=admin, job=job, result=job.state)
+    a_job(admin, state=JobState.RUNNING)
+    call_command("audit", "verify", verbosity=0)
+
+
+def test_who_kept_a_seal_sees_that_the_end_was_cut_off(entries: list[AuditEntry], capsys: Any) -> None:
+    call_command("audit", "verify")
+    assert entries[2].seal in capsys.readouterr().out
+    call_command("audit", "verify", seal=entries[2].seal)
+    AuditEntry.objects.filter(seq=3).delete()
+    call_command("audit", "verify")
+    with pytest.raises(CommandError, match="cut off"):
+        call_command("audit", "verify", seal=entries[2].seal)
 
 
 def test_an_entry_stands_or_falls_with_its_change() -> None:

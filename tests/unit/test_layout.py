@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -91,3 +92,35 @@ def test_qemu_img_never_guesses_a_format() -> None:
     for path in SOURCES:
         for call in re.findall(r'\("qemu-img",[^)]*\)', path.read_text()):
             assert re.search(r'"-[fFO]"|--image-opts|check', call), f"{path}: {call}"
+
+
+AUDITED = """
+with transaction.atomic(savepoint=False):
+    row.save()
+    if row.name:
+        note(request, "row.change", row)
+"""
+
+
+def out_of_turn(source: str) -> list[int]:
+    """Return the lines of audit entries that are written in a transaction which did not take its turn first."""
+    blocks = [
+        block
+        for block in ast.walk(ast.parse(source))
+        if isinstance(block, ast.With)
+        and any(ast.unparse(item.context_expr).startswith("transaction.atomic(") for item in block.items)
+    ]
+    return [
+        call.lineno
+        for block in blocks
+        for call in ast.walk(block)
+        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in {"note", "record"}
+    ]
+
+
+def test_who_changes_rows_and_writes_an_audit_entry_takes_a_turn_first() -> None:
+    """Otherwise two such transactions may wait for each other on PostgreSQL, see ``models.audit.in_turn``."""
+    assert out_of_turn(AUDITED) == [5]
+    assert out_of_turn(AUDITED.replace("transaction.atomic(savepoint=False)", "in_turn()")) == []
+    found = {str(path.relative_to(ROOT)): out_of_turn(path.read_text()) for path in SOURCES}
+    assert {path: lines for path, lines in found.items() if lines} == {}

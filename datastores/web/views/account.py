@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.views import LoginView
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from datastores.models.audit import in_turn
 from datastores.web.access import EVERYBODY, Request, roles, wants_json
 from datastores.web.acting import done, note
 from datastores.web.forms.base import attempt
@@ -34,7 +34,7 @@ def password(request: Request) -> HttpResponse:
     form = OwnPasswordForm(request.user, request.POST or None)
 
     def act(_: object) -> HttpResponse:
-        with transaction.atomic():
+        with in_turn():
             form.save()
             note(request, "user.password", request.user)
         update_session_auth_hash(request, form.user)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.db.models.deletion import ProtectedError
 from django.http import HttpResponse
@@ -12,6 +11,7 @@ from django.shortcuts import render
 
 from datastores.domain.errors import Refused
 from datastores.models import Cluster
+from datastores.models.audit import in_turn
 from datastores.web.access import READERS, STAFF, Request, roles, visible
 from datastores.web.acting import ask_name, done, note
 from datastores.web.forms.base import attempt
@@ -53,7 +53,7 @@ def edit(request: Request, cluster: Cluster, action: str, title: str) -> HttpRes
     form = ClusterForm(request.POST or None, instance=cluster)
 
     def act(after: dict[str, str]) -> HttpResponse:
-        with transaction.atomic():
+        with in_turn():
             saved = form.save()
             note(request, action, saved, before=before, after=after)
         return done(request, f"Cluster {saved} is saved.", "cluster-list")
@@ -67,7 +67,7 @@ def cluster_delete(request: Request, pk: int) -> HttpResponse:
     cluster = visible(request, Cluster, pk=pk)
     if asked := ask_name(request, cluster.name, f"The cluster {cluster} is forgotten. Its hosts are not touched."):
         return asked
-    with transaction.atomic():
+    with in_turn():
         note(request, "cluster.delete", cluster)
         try:
             cluster.delete()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 
 from datastores.domain.errors import Refused
 from datastores.models import Credential
+from datastores.models.audit import in_turn
 from datastores.web.access import ADMINS, Request, roles, visible
 from datastores.web.acting import ask_name, done, note
 from datastores.web.forms.base import attempt
@@ -39,7 +39,7 @@ def credential_new(request: Request) -> HttpResponse:
     form = CredentialForm(request.POST or None)
 
     def act(_: object) -> HttpResponse:
-        with transaction.atomic():
+        with in_turn():
             credential = form.save()
             note(request, "credential.create", credential, public_key=credential.public_key)
         return done(request, f"The key {credential} is stored.", "credential-list")
@@ -57,7 +57,7 @@ def credential_delete(request: Request, pk: int) -> HttpResponse:
         request, credential.name, "The private key is destroyed here. Hosts go on knowing its public part."
     ):
         return asked
-    with transaction.atomic():
+    with in_turn():
         note(request, "credential.delete", credential, public_key=credential.public_key)
         credential.delete()
     return done(request, f"The key {credential} is deleted.", "credential-list")

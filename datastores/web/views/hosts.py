@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.deletion import ProtectedError
 from django.http import HttpResponse
@@ -15,6 +14,7 @@ from datastores.domain.errors import Refused
 from datastores.domain.states import HostState
 from datastores.hosts.sudoers import sudoers_text
 from datastores.models import Cluster, Host
+from datastores.models.audit import in_turn
 from datastores.services import hosts
 from datastores.web.access import ADMINS, READERS, STAFF, Request, client_address, roles, visible
 from datastores.web.acting import ask_name, done, note, start, started
@@ -73,7 +73,7 @@ def host_new(request: Request) -> HttpResponse:
     form = HostForm(request.POST or None, initial={"cluster": request.GET.get("cluster")})
 
     def act(_: object) -> HttpResponse:
-        with transaction.atomic():
+        with in_turn():
             host = form.save()
             note(request, "host.create", host, after=kept(host))
         return done(
@@ -93,7 +93,7 @@ def host_edit(request: Request, pk: int) -> HttpResponse:
     form: Any = (HostForm if full else HostPlaceForm)(request.POST or None, instance=host)
 
     def act(_: object) -> HttpResponse:
-        with transaction.atomic():
+        with in_turn():
             saved = form.save()
             note(request, "host.change", saved, before=before, after=kept(saved))
         return done(request, f"{saved} is saved.", "host", saved.pk)
@@ -115,7 +115,7 @@ def host_delete(request: Request, pk: int) -> HttpResponse:
     question = f"cloudstore forgets {host} and the key it is known by. Nothing is changed on the host."
     if asked := ask_name(request, host.name, question):
         return asked
-    with transaction.atomic():
+    with in_turn():
         note(request, "host.delete", host, before=kept(host))
         try:
             host.delete()

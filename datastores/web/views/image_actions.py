@@ -152,9 +152,7 @@ def image_checksum(request: Request, pk: int) -> HttpResponse:
 @roles(write=OWNERS)
 def image_delete(request: Request, pk: int) -> HttpResponse:
     image = visible_image(request, pk)
-    if needing := images.dependants(image):
-        more = f" and {len(needing) - 10} more" if len(needing) > 10 else ""
-        raise Refused(f"{image} cannot be deleted, it is needed by: {', '.join(needing[:10])}{more}.")
+    images.require_unneeded(image, "deleted")
     question = f"The image and its bytes in {image.datastore} are gone for ever."
     if asked := ask_name(request, image.name, question):
         return asked

@@ -11,12 +11,14 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from datastores.domain.errors import Refused
 from datastores.domain.states import EventKind, JobState, Level, StepState
 from datastores.jobs import control
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.view import job_frame
 from datastores.models import Job, JobStep
 from datastores.services.leases import waits_for
+from datastores.services.usecase import UseCase
 from datastores.web import logs
 from datastores.web.access import EVERYBODY, OWNERS, Request, client_address, roles, visible, wants_json
 from datastores.web.acting import ACCEPTED, done, job_line
@@ -58,6 +60,8 @@ class Possible:
     resume: bool
     undo: bool
     plan: bool
+    gone: str = ""
+    """What is not there any more, so that the job can be neither tried again nor taken back."""
 
 
 def possible(request: Request, job: Job) -> Possible:
@@ -65,13 +69,24 @@ def possible(request: Request, job: Job) -> Possible:
     if case is None or request.user.role not in case.roles:
         return Possible(cancel=False, retry=False, resume=False, undo=False, plan=False)
     interrupted = job.state == JobState.INTERRUPTED
+    gone = missing(case, job)
     return Possible(
         cancel=job_frame(job, ())["can_cancel"],
-        retry=job.state in control.TRY_AGAIN,
-        resume=interrupted,
-        undo=case.can_undo and (job.state == JobState.SUCCEEDED or interrupted),
+        retry=job.state in control.TRY_AGAIN and not gone,
+        resume=interrupted and not gone,
+        undo=case.can_undo and (job.state == JobState.SUCCEEDED or interrupted) and not gone,
         plan=job.state == JobState.AWAITING,
+        gone=gone,
     )
+
+
+def missing(case: UseCase, job: Job) -> str:
+    """Return why the job cannot be tried again; nothing: all that it is about is there."""
+    try:
+        case.require_targets(job)
+    except Refused as error:
+        return str(error)
+    return ""
 
 
 def visible_job(request: Request, uuid: str) -> Job:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from datastores.domain.errors import Refused
 from datastores.models import User
+from datastores.models.audit import in_turn
 from datastores.web.access import ADMINS, Request, roles
 from datastores.web.acting import ask_name, done, note
 from datastores.web.forms.base import attempt
@@ -40,7 +40,7 @@ def user_new(request: Request) -> HttpResponse:
     form = NewUserForm(request.POST or None)
 
     def act(_: object) -> HttpResponse:
-        with transaction.atomic():
+        with in_turn():
             user = form.save()
             note(request, "user.create", user, role=user.role)
         return done(request, f"{user} may sign in now.", "user-list")
@@ -56,7 +56,7 @@ def user_edit(request: Request, pk: int) -> HttpResponse:
     form = UserForm(request.POST or None, instance=user)
 
     def act(data: dict[str, object]) -> HttpResponse:
-        with transaction.atomic():
+        with in_turn():
             if data["role"] != User.Role.ADMIN:
                 refuse_last_admin(user)
             changed = form.save()
@@ -75,7 +75,7 @@ def user_active(request: Request, pk: int) -> HttpResponse:
     question = f"{user} is signed out everywhere and cannot sign in any more. Images and machines stay."
     if user.is_active and (asked := ask_name(request, user.username, question)):
         return asked
-    with transaction.atomic():
+    with in_turn():
         if user.is_active:
             refuse_last_admin(user)
         user.is_active = not user.is_active
@@ -91,7 +91,7 @@ def user_password(request: Request, pk: int) -> HttpResponse:
     form = NewPasswordForm(request.POST or None, user=user)
 
     def act(data: dict[str, str]) -> HttpResponse:
-        with transaction.atomic():
+        with in_turn():
             user.set_password(data["password"])
             user.save(update_fields=["password"])
             note(request, "user.password", user)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,10 +18,10 @@ from datastores.hosts.blocks import DataBlockExists, Filesystem
 from datastores.hosts.contexts import ContextIsoExists, Variable
 from datastores.hosts.copies import FileConverted, FileCopied, Ownership
 from datastores.hosts.disks import DiskAbsent, DiskLinked
-from datastores.hosts.files import DirectoryPresent, FileAbsent
+from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.filesystems import BaseReady, CanReflink
 from datastores.hosts.overlays import OverlayExists
-from datastores.hosts.probes import ProbePresent, ProbeVisible
+from datastores.hosts.probes import ProbeGone, ProbePresent, ProbeVisible
 from datastores.hosts.reflinks import FileReverted, ReflinkExists
 from datastores.hosts.sizes import ImageResized
 from datastores.hosts.snapshots import SnapshotAbsent, SnapshotExists, SnapshotRestored
@@ -156,7 +157,13 @@ def test_that_all_hosts_see_one_directory_is_probed() -> None:
     write, see, remove = store.same_directory("5e1f")
     assert write.steps == (ProbePresent("h1", BASE, "5e1f"),)
     assert see.steps == (ProbeVisible("h2", BASE, "5e1f"),)
-    assert remove.steps == (FileAbsent("h1", f"{BASE}/.cloudstore-probe-5e1f", BASE),)
+    assert remove.steps == (ProbeGone("h1", BASE, "5e1f"),)
+
+
+def test_hosts_that_see_other_bytes_are_not_compared() -> None:
+    assert driver("btrfs").same_directory("5e1f") == ()
+    assert len(driver("btrfs", exported=True).same_directory("5e1f")) == 3
+    assert replace(driver("shared"), hosts=("h1",)).same_directory("5e1f") == ()
 
 
 @every

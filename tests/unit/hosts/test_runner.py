@@ -14,19 +14,21 @@ from datastores.domain.errors import (
     CommandFailed,
     LostTouch,
     NotConnected,
+    NotTakenBack,
     NotVerified,
     Refused,
     StalePlan,
     Unreachable,
 )
-from datastores.domain.plan import Action, Change, Command, Output, Stage
+from datastores.domain.plan import Action, AnyStep, Change, Command, Output, Stage
 from datastores.domain.states import StepState
 from datastores.hosts.journal import Journal, Undoable
 from datastores.hosts.previews import Preview, preview
 from datastores.hosts.runner import Run
-from datastores.hosts.undo import settled
+from datastores.hosts.stages import stages_of, steps_of
+from datastores.hosts.undo import take_back
 from tests.fakes import FakeShell, said
-from tests.unit.flags import FlagSet, flag_host, ran
+from tests.unit.flags import FlagCopied, FlagForGood, FlagGone, FlagSet, flag_host, ran
 
 
 @dataclass
@@ -51,7 +53,7 @@ class Record:
     def step(self, index: int, state: StepState, message: str = "") -> None:
         self.steps.append((index, state))
 
-    def actions_started(self, index: int, first: int, actions: Sequence[Action]) -> None:
+    def actions_started(self, index: int, first: int, actions: Sequence[Action], unit: str = "") -> None:
         self.journal += [("started", index, number) for number, _ in enumerate(actions, first)]
 
     def action_ended(self, index: int, number: int, output: Output | None, error: str = "") -> None:
@@ -67,9 +69,21 @@ class Record:
         self.undone.append((entry.index, error))
 
 
-def run_of(*steps: FlagSet, on: dict[str, FakeShell], **options: Any) -> tuple[Run, Record]:
+def run_of(*steps: AnyStep, on: dict[str, FakeShell], **options: Any) -> tuple[Run, Record]:
     record = Record.empty()
     return Run((Stage("all", steps),), on.__getitem__, record, unit="job", **options), record
+
+
+def taken_back(journal: Journal, shell: FakeShell, *steps: AnyStep) -> tuple[bool, list[tuple[int, str]]]:
+    """Take back what the journal holds. Return whether that was all, and what was told."""
+    record, plan = Record.empty(), (Stage("all", steps),)
+    complete = take_back(journal, lambda: steps_of(plan), stages_of(plan), lambda name: shell, record)
+    return complete, record.undone
+
+
+def cleared(index: int, flag: str, **marks: Any) -> Undoable:
+    """What the journal has of the setting of a flag."""
+    return Undoable(index, 0, "h1", Command(("clear", flag)), **marks)
 
 
 def test_a_plan_makes_every_statement_true_in_order() -> None:
@@ -225,10 +239,9 @@ def test_a_resumed_step_may_differ_from_what_was_approved() -> None:
 
 def test_what_is_unknown_is_settled_by_asking_the_host() -> None:
     shell = flag_host(a="on", b="off")
-    plan = (Stage("all", (FlagSet("h1", "a"), FlagSet("h1", "b"))),)
-    happened = Undoable(0, 0, "h1", Command(("clear", "a")))
-    not_happened = Undoable(1, 0, "h1", Command(("clear", "b")))
-    assert settled(plan, [happened, not_happened], lambda name: shell) == [happened]
+    journal = Journal(unknown=(cleared(0, "a"), cleared(1, "b")))
+    assert taken_back(journal, shell, FlagSet("h1", "a"), FlagSet("h1", "b")) == (True, [(0, "")])
+    assert ran(shell, "clear") == [("clear", "a")]
 
 
 def test_a_preview_reads_and_changes_nothing() -> None:
@@ -250,22 +263,14 @@ def test_a_host_that_cannot_be_read_is_not_an_empty_host() -> None:
     assert ran(shell, "set") == []
 
 
-@dataclass(frozen=True, slots=True)
-class Gone(FlagSet):
-    """The flag does not exist any more; that cannot be undone."""
-
-    def plan(self, facts: str) -> Change | None:
-        return None if facts == "gone" else Change(self.title, (Action(Command(("destroy", self.name)), final=True),))
-
-
 def test_after_something_was_destroyed_nothing_before_it_is_undone() -> None:
     shell = flag_host(copy="off", original="on", last="broken")
     shell.effects["destroy", "original"] = {("get", "original"): said("gone")}
-    run, record = run_of(FlagSet("h1", "copy"), Gone("h1", "original"), FlagSet("h1", "last"), on={"h1": shell})
+    run, record = run_of(FlagSet("h1", "copy"), FlagGone("h1", "original"), FlagSet("h1", "last"), on={"h1": shell})
     with pytest.raises(Refused):
         run.carry_out()
     assert ran(shell, "clear") == []
-    assert [index for index, _ in record.undone] == [1, 0]
+    assert [index for index, _ in record.undone] == [1, 1, 0]
 
 
 def test_a_resumed_job_does_not_judge_again_what_came_before_a_destruction() -> None:
@@ -273,6 +278,156 @@ def test_a_resumed_job_does_not_judge_again_what_came_before_a_destruction() -> 
     journal = Journal(
         done=(Undoable(0, 0, "h1", Command(("clear", "copy"))),), unknown=(Undoable(1, 0, "h1", None, final=True),)
     )
-    run, _ = run_of(FlagSet("h1", "copy"), Gone("h1", "original"), on={"h1": shell}, journal=journal)
+    run, _ = run_of(FlagSet("h1", "copy"), FlagGone("h1", "original"), on={"h1": shell}, journal=journal)
     run.carry_out()
     assert ran(shell, "clear", "destroy") == []
+
+
+# Taking back
+
+
+@dataclass(frozen=True, slots=True)
+class BothFlags:
+    """Two flags are on; facts are the names of those that are not."""
+
+    host: str
+    names: tuple[str, str]
+    title = "both flags are on"
+
+    def reads(self) -> tuple[Command, ...]:
+        return tuple(Command(("get", name)) for name in self.names)
+
+    def facts(self, outputs: Sequence[Output]) -> tuple[str, ...]:
+        return tuple(name for name, output in zip(self.names, outputs, strict=True) if output.stdout != "on")
+
+    def plan(self, facts: tuple[str, ...]) -> Change | None:
+        actions = (Action(Command(("set", name)), Command(("clear", name))) for name in facts)
+        return Change(self.title, tuple(actions)) if facts else None
+
+
+UNIT = "job-0-0a1b2c3d"
+COPYING = Journal(unknown=(Undoable(0, 0, "h1", Command(("rm", "a")), scratch=True, unit=UNIT),))
+
+
+def test_a_cancelled_job_stops_the_unit_of_an_earlier_attempt_and_then_undoes_it() -> None:
+    shell = flag_host(a="off")
+    run, _ = run_of(FlagCopied("h1", "a"), on={"h1": shell}, journal=COPYING, cancelled=lambda: True)
+    with pytest.raises(Cancelled):
+        run.carry_out()
+    assert shell.ran == [("stop", UNIT), ("rm", "a")]
+
+
+def test_a_unit_that_does_not_go_is_left_and_nothing_is_undone_behind_its_back() -> None:
+    shell = flag_host(a="off")
+    shell.answers["stop", UNIT] = said(exit_status=1, stderr="the unit is still there")
+    run, record = run_of(FlagCopied("h1", "a"), on={"h1": shell}, journal=COPYING, cancelled=lambda: True)
+    with pytest.raises(NotTakenBack, match=r"cancelled before.*log says what is left"):
+        run.carry_out()
+    assert ran(shell, "rm") == []
+    assert "still there" in record.undone[0][1]
+
+
+def test_a_host_that_is_lost_while_its_unit_is_stopped_is_waited_for() -> None:
+    shell = flag_host(a="off")
+    shell.answers["stop", UNIT] = Unreachable("h1 went away")
+    with pytest.raises(LostTouch):
+        taken_back(COPYING, shell, FlagCopied("h1", "a"))
+    assert ran(shell, "rm") == []
+
+
+def test_a_defect_while_a_unit_is_followed_stops_it() -> None:
+    shell = flag_host(a="off")
+    shell.answers["copy", "a"] = said("a line")
+    run, record = run_of(FlagCopied("h1", "a"), on={"h1": shell})
+    record.output = lambda *_: (_ for _ in ()).throw(OSError("database is locked"))  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="database is locked"):
+        run.carry_out()
+    assert ran(shell, "stop", "rm") == [("stop", shell.units[0]), ("rm", "a")]
+
+
+def test_a_copy_that_is_started_again_is_taken_back_once() -> None:
+    shell, step = flag_host(a="off"), FlagCopied("h1", "a")
+    shell.answers["copy", "a"] = Unreachable("h1 went away")
+    with pytest.raises(LostTouch):
+        run_of(step, on={"h1": shell})[0].carry_out()
+    journal = Journal(unknown=(Undoable(0, 0, "h1", Command(("rm", "a")), scratch=True, unit=shell.units[0]),))
+    shell.answers["copy", "a"] = said(exit_status=1, stderr="no space left")
+    run, record = run_of(step, on={"h1": shell}, journal=journal)
+    with pytest.raises(CommandFailed):
+        run.carry_out()
+    assert record.undone == [(0, "")]
+
+
+def test_what_an_earlier_attempt_did_is_taken_back_although_no_lane_came_to_it() -> None:
+    shell = flag_host(a="on", b="on")
+    journal = Journal(done=(cleared(0, "a"),), unknown=(cleared(1, "b"),))
+    run, _ = run_of(FlagSet("h1", "a"), FlagSet("h1", "b"), on={"h1": shell}, journal=journal, cancelled=lambda: True)
+    with pytest.raises(Cancelled) as caught:
+        run.carry_out()
+    assert ran(shell, "clear") == [("clear", "b"), ("clear", "a")]
+    assert "was taken back" in caught.value.__notes__[0]
+
+
+def test_of_a_step_that_was_done_in_part_that_part_is_undone() -> None:
+    shell = flag_host(a="on", b="off")
+    journal = Journal(unknown=(cleared(0, "a"), Undoable(0, 1, "h1", Command(("clear", "b")))))
+    assert taken_back(journal, shell, BothFlags("h1", ("a", "b"))) == (True, [(0, "")])
+    assert ran(shell, "clear") == [("clear", "a")]
+
+
+def test_what_nobody_can_judge_is_told_and_the_others_are_undone() -> None:
+    shell = flag_host(a="on", b="broken")
+    journal = Journal(done=(cleared(0, "a"),), unknown=(cleared(1, "b"),))
+    complete, told = taken_back(journal, shell, FlagSet("h1", "a"), FlagSet("h1", "b"))
+    assert not complete
+    assert told == [(1, "whether it was done cannot be told: b is broken"), (0, "")]
+    assert ran(shell, "clear") == [("clear", "a")]
+
+
+def test_a_host_that_cannot_be_reached_for_judging_is_waited_for() -> None:
+    shell = flag_host(a="on")
+    shell.answers["get", "a"] = NotConnected("h1: connection refused")
+    with pytest.raises(LostTouch):
+        taken_back(Journal(unknown=(cleared(0, "a"),)), shell, FlagSet("h1", "a"))
+
+
+def test_what_is_taken_back_already_is_not_a_failure() -> None:
+    shell = flag_host(a="off", b="on")
+    shell.answers["clear", "a"] = shell.answers["clear", "b"] = said(exit_status=1, stderr="cannot")
+    done = Journal(done=(cleared(0, "a"), cleared(1, "b")))
+    assert taken_back(done, shell, FlagSet("h1", "a"), FlagSet("h1", "b")) == (False, [(1, "cannot"), (0, "")])
+
+
+def test_an_action_that_is_done_again_is_undone_once() -> None:
+    shell = flag_host(a="off", b="broken")
+    run, record = run_of(
+        FlagSet("h1", "a"), FlagSet("h1", "b"), on={"h1": shell}, journal=Journal(done=(cleared(0, "a"),))
+    )
+    with pytest.raises(Refused):
+        run.carry_out()
+    assert record.undone == [(0, "")]
+
+
+@pytest.mark.parametrize(("harmless", "note"), [(False, "Not all"), (True, "was taken back")])
+def test_what_has_no_undo_is_not_said_to_be_taken_back_unless_nobody_misses_that(harmless: bool, note: str) -> None:
+    shell = flag_host(a="off", b="broken")
+    run, record = run_of(FlagForGood("h1", "a", harmless), FlagSet("h1", "b"), on={"h1": shell})
+    with pytest.raises(Refused) as caught:
+        run.carry_out()
+    assert note in caught.value.__notes__[0]
+    assert record.undone == [(0, "")]
+
+
+def test_it_is_told_before_anything_is_taken_back() -> None:
+    shell = flag_host(a="off", b="broken")
+    told: list[str] = []
+
+    def giving_up(reason: Exception) -> None:
+        assert ran(shell, "clear") == []
+        told.append(str(reason))
+
+    run, _ = run_of(FlagSet("h1", "a"), FlagSet("h1", "b"), on={"h1": shell}, giving_up=giving_up)
+    with pytest.raises(Refused):
+        run.carry_out()
+    assert told == ["b is broken"]
+    assert ran(shell, "clear") == [("clear", "a")]

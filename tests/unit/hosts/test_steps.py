@@ -81,7 +81,7 @@ def as_case(operation: Operation | None) -> Any:
 
 
 def action_as_case(action: Action) -> list[Any]:
-    words = [word for word in ("scratch", "final") if getattr(action, word)]
+    words = [word for word in ("scratch", "final", "harmless") if getattr(action, word)]
     return [as_case(action.do), as_case(action.undo), *words]
 
 

@@ -223,7 +223,7 @@ def test_what_depends_on_an_image_is_a_tree(alice: User, bob: User) -> None:
 def test_a_clone_is_made_of_what_one_may_see(alice: User) -> None:
     image = an_image(alice)
     signed_in(alice).post(f"/images/{image.pk}/clone/", {"name": "copy", "source": "999"})
-    assert Job.objects.get().params == {"name": "copy", "source": image.pk}
+    assert Job.objects.get().params["source"] == image.pk
 
 
 def test_shrinking_is_refused_at_the_form(alice: User) -> None:
@@ -236,7 +236,7 @@ def test_shrinking_is_refused_at_the_form(alice: User) -> None:
 def test_growing_and_the_checksum_become_jobs(alice: User) -> None:
     image = an_image(alice)
     signed_in(alice).post(f"/images/{image.pk}/resize/", {"size": "30 GiB"})
-    assert Job.objects.get().params == {"size": 30 * GIB}
+    assert Job.objects.get().params["size"] == 30 * GIB
     other = an_image(alice)
     signed_in(alice).post(f"/images/{other.pk}/checksum/")
     assert Job.objects.filter(kind="image.checksum", image=other).exists()

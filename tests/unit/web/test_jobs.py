@@ -134,7 +134,7 @@ def test_a_job_without_approval_shows_what_it_did(admin: User) -> None:
 def test_only_what_is_possible_is_offered(
     admin: User, state: str, kind: str, there: list[str], absent: list[str]
 ) -> None:
-    job = a_job(admin, kind, state=state, title="J")
+    job = a_job(admin, kind, state=state, title="J", image=an_image(admin))
     page = text_of(signed_in(admin).get(f"/jobs/{job.uuid}/")).split("<main")[1]
     buttons = [part.split("</button")[0] for part in page.split("<button")[1:]]
     buttons += [part.split("</a")[0] for part in page.split('<a class="btn')[1:]]
@@ -148,7 +148,7 @@ def test_an_auditor_is_offered_nothing(auditor: User, admin: User) -> None:
 
 
 def test_a_failed_job_says_what_happened_what_was_left_and_what_to_do(admin: User) -> None:
-    job = a_job(admin, "image.clone", state=JobState.FAILED, error="No space left on h1.")
+    job = a_job(admin, "image.clone", state=JobState.FAILED, error="No space left on h1.", image=an_image(admin))
     a_step(job, "the copy is there", state=StepState.KEPT)
     write_log(job, "$ cp", kind=EventKind.ACTION_STARTED, step=0, data=None)
     page = text_of(signed_in(admin).get(f"/jobs/{job.uuid}/"))
@@ -170,6 +170,17 @@ def test_retrying_needs_what_the_job_is_about(admin: User) -> None:
     gone = a_job(admin, "image.checksum", state=JobState.FAILED)
     response = signed_in(admin).post(f"/jobs/{gone.uuid}/retry/", follow=True)
     assert "is gone" in text_of(response)
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.INTERRUPTED])
+def test_what_is_gone_is_told_instead_of_offering_to_try_again(admin: User, state: JobState) -> None:
+    image = an_image(admin)
+    job = a_job(admin, "image.checksum", state=state, image=image)
+    page = text_of(signed_in(admin).get(f"/jobs/{job.uuid}/"))
+    assert "is gone" not in page and f"/jobs/{job.uuid}/retry/" in page
+    image.delete()
+    page = text_of(signed_in(admin).get(f"/jobs/{job.uuid}/"))
+    assert "The image of this job is gone" in page and f"/jobs/{job.uuid}/retry/" not in page
 
 
 def test_cancelling_is_a_request_while_a_worker_has_the_job(admin: User) -> None:

@@ -1,0 +1,152 @@
+"""Retry, undo and cancel, where others use the same things or something was done already."""
+
+from __future__ import annotations
+
+import pytest
+
+from datastores.domain.errors import NotConnected, Unreachable
+from datastores.domain.states import HostState, JobState
+from datastores.jobs import control
+from datastores.jobs import submit as submit_module
+from datastores.jobs.kinds import KINDS
+from datastores.jobs.periodic import read_hosts
+from datastores.jobs.submit import submit
+from datastores.models import Cluster, Host, HostKey, Job, Lease, User
+from datastores.services.hosts import remember_facts
+from tests.fakes import FakeShell, said
+from tests.unit.conftest import a_host
+from tests.unit.flags import ran
+from tests.unit.jobs.conftest import Ask, work
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def handed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The jobs that were given to a queue."""
+    jobs: list[int] = []
+    monkeypatch.setattr(submit_module, "hand_over", lambda job: jobs.append(job.pk))
+    return jobs
+
+
+# Others use the same things
+
+
+def test_a_retry_waits_for_those_who_use_its_things(
+    ask: Ask, shell: FakeShell, operator: User, handed: list[int]
+) -> None:
+    shell.answers["get", "b"] = said("broken")
+    job = work(ask())
+    assert job.state == JobState.FAILED
+    shell.answers["get", "b"] = said("off")
+    reader = ask(exclusive=False)
+    handed.clear()
+    control.retry(job, operator)
+    assert (job.state, handed) == (JobState.QUEUED, [])
+    work(reader)
+    assert handed == [job.pk]
+    assert work(job).state == JobState.SUCCEEDED
+
+
+def test_an_undo_waits_for_those_who_use_its_things(
+    ask: Ask, shell: FakeShell, operator: User, handed: list[int]
+) -> None:
+    job = work(ask())
+    reader = ask(exclusive=False)
+    handed.clear()
+    control.undo(job, operator)
+    assert handed == []
+    work(reader)
+    assert handed == [job.pk]
+    assert work(job).state == JobState.CANCELLED
+    assert Cluster.objects.get().description == "undone"
+
+
+# Something was done already
+
+
+@pytest.fixture
+def planned_again(ask: Ask, shell: FakeShell, operator: User) -> Job:
+    """A job that had set one flag when its connection broke, and shows its plan for the rest."""
+    job = work(ask("test.approved"))
+    control.approve(job, operator)
+    shell.answers["set", "b"] = Unreachable("h1 does not answer")
+    assert work(job).state == JobState.INTERRUPTED
+    control.retry(job, operator)
+    job = work(job)
+    assert job.state == JobState.AWAITING
+    shell.answers["set", "b"] = said()
+    return job
+
+
+def test_discarding_the_new_plan_takes_back_what_was_done(planned_again: Job, shell: FakeShell, operator: User) -> None:
+    control.cancel(planned_again, operator)
+    assert planned_again.state == JobState.QUEUED
+    assert Lease.objects.filter(job=planned_again).exists()
+    assert work(planned_again).state == JobState.CANCELLED
+    assert ran(shell, "clear") == [("clear", "a")]
+    assert Cluster.objects.get().description == "undone"
+    assert not Lease.objects.exists()
+
+
+def test_cancelling_before_the_new_plan_is_made_takes_back_what_was_done(
+    planned_again: Job, shell: FakeShell, operator: User
+) -> None:
+    control.plan_again(planned_again, operator)
+    control.cancel(planned_again, operator)
+    assert work(planned_again).state == JobState.CANCELLED
+    assert ran(shell, "clear") == [("clear", "a")]
+
+
+# What reading a host says of it
+
+
+@pytest.fixture
+def host(shell: FakeShell) -> Host:
+    host = a_host("h1", facts_at="2026-01-01T00:00:00Z")
+    HostKey.objects.create(host=host, line="ssh-ed25519 AAAA", fingerprint="SHA256:x", pinned_at="2026-01-01T00:00:00Z")
+    return host
+
+
+def state_of(host: Host) -> str:
+    host.refresh_from_db()
+    return host.state
+
+
+def test_a_host_that_does_not_answer_is_unreachable(host: Host, shell: FakeShell) -> None:
+    shell.answers = dict.fromkeys(shell.answers, said())
+    monkey = NotConnected("h1 does not answer")
+    read_hosts()
+    job = Job.objects.get(kind="host.read")
+    command = next(iter(KINDS["host.read"].plan(job)[0].steps[0].reads()))
+    shell.answers[command.argv] = monkey
+    assert work(job).state == JobState.FAILED
+    assert state_of(host) == HostState.UNREACHABLE
+
+
+def test_a_host_that_is_not_understood_keeps_its_state(host: Host, shell: FakeShell, operator: User) -> None:
+    job = submit("host.read", user=operator, host=host)
+    assert work(job).state in {JobState.FAILED, JobState.ERRORED}
+    assert state_of(host) == HostState.READY
+    assert host.error
+
+
+def test_a_host_whose_reading_is_cancelled_keeps_its_state(host: Host, operator: User) -> None:
+    control.cancel(submit("host.read", user=operator, host=host), operator)
+    assert state_of(host) == HostState.READY
+
+
+def test_reading_a_host_does_not_lift_its_quarantine(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Facts:
+        clock = 0.0
+
+        def to_json(self) -> dict[str, str]:
+            return {"os": "another"}
+
+    monkeypatch.setattr("datastores.services.hosts.facts_of", lambda results, step: Facts())
+    Host.objects.update(state=HostState.QUARANTINED, error="another key")
+    remember_facts(host, [])
+    assert (state_of(host), host.error, host.facts) == (HostState.QUARANTINED, "another key", {})
+    Host.objects.update(state=HostState.UNREACHABLE)
+    remember_facts(host, [])
+    assert state_of(host) == HostState.READY

@@ -1,0 +1,55 @@
+"""What the plan of a new datastore shows."""
+
+from __future__ import annotations
+
+import pytest
+
+from datastores.domain.plan import Action, Change, Command
+from datastores.domain.states import JobState
+from datastores.hosts.probes import ProbeGone, ProbePresent, ProbeVisible
+from datastores.jobs.codec import encode_change
+from datastores.jobs.journal import approval_of
+from datastores.jobs.kinds import KINDS
+from datastores.jobs.submit import submit
+from datastores.models import Job, User
+from tests.unit.conftest import a_host, a_job, a_step
+
+pytestmark = pytest.mark.django_db
+
+
+def planned(admin: User, kind: str, count: int, **options: object) -> Job:
+    hosts = [a_host(f"h{number}").pk for number in range(count)]
+    params = {"name": "ds", "kind": kind, "type": "image", "base": "/srv/ds", "hosts": hosts, "options": options}
+    return submit("datastore.create", user=admin, params=params)
+
+
+def test_all_hosts_of_a_shared_one_are_shown_to_see_the_same_directory(admin: User) -> None:
+    job = planned(admin, "shared", 3)
+    probes = [step for stage in KINDS[job.kind].plan(job)[2:] for step in stage.steps]
+    token = job.uuid.hex
+    assert probes == [
+        ProbePresent("h0", "/srv/ds", token),
+        ProbeVisible("h1", "/srv/ds", token),
+        ProbeVisible("h2", "/srv/ds", token),
+        ProbeGone("h0", "/srv/ds", token),
+    ]
+    assert KINDS[job.kind].plan(job) == KINDS[job.kind].plan(Job.objects.get())
+
+
+@pytest.mark.parametrize(("kind", "count"), [("shared", 1), ("xfs", 2)])
+def test_where_nothing_is_shared_nothing_is_probed(admin: User, kind: str, count: int) -> None:
+    job = planned(admin, kind, count)
+    steps = [step for stage in KINDS[job.kind].plan(job) for step in stage.steps]
+    assert not any(isinstance(step, ProbePresent | ProbeVisible) for step in steps)
+
+
+def test_only_cleaning_up_needs_no_approval(admin: User) -> None:
+    job = a_job(admin, "datastore.create", state=JobState.QUEUED)
+    wanted = Change("make it", (Action(Command(("mkdir", "/srv/ds"))),))
+    a_step(job, change=encode_change(wanted))
+    a_step(job, change=None)
+    approves = approval_of(job)
+    assert approves(0, wanted)
+    assert not approves(1, wanted)
+    assert approves(1, Change("clean up", (Action(Command(("rm", "/srv/ds/p")), scratch=True, harmless=True),)))
+    assert not approves(1, Change("write", (Action(Command(("touch", "/srv/ds/p")), scratch=True),)))

@@ -1,0 +1,99 @@
+"""What failed, or was never made, is not offered for use because something else was tried with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from datastores.domain.errors import Refused
+from datastores.domain.states import ObjectState
+from datastores.jobs import control
+from datastores.jobs.submit import submit
+from datastores.models import Disk, Image, User, VirtualMachine
+from datastores.services.disks import delete_vm
+from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, a_vm, an_image
+from tests.unit.services.conftest import done, ended
+
+pytestmark = pytest.mark.django_db
+READY, ERROR = ObjectState.READY, ObjectState.ERROR
+
+
+@pytest.mark.parametrize("kind", ["image.checksum", "image.resize", "snapshot.create", "image.move"])
+def test_an_image_that_failed_can_only_be_deleted(alice: User, kind: str) -> None:
+    image = an_image(alice, state=ERROR)
+    params = {"size": 30 * GIB, "name": "s"}
+    with pytest.raises(Refused, match="is error"):
+        submit(kind, user=alice, params=params, image=image, datastore=a_datastore(hosts=[a_host()]))
+    assert Image.objects.get().state == ERROR
+
+
+@pytest.mark.parametrize("state", [READY, ERROR])
+@pytest.mark.parametrize(("how", "error"), [("failed", "it broke"), ("cancelled", "before")])
+def test_an_image_that_was_not_deleted_is_what_it_was(alice: User, state: str, how: str, error: str) -> None:
+    image = an_image(alice, state=state, error="before")
+    job = submit("image.delete", user=alice, image=image)
+    assert Image.objects.get().state == ObjectState.DELETING
+    ended(job, how)
+    image.refresh_from_db()
+    assert (image.state, image.error) == (state, error)
+
+
+@pytest.mark.parametrize("state", [READY, ERROR])
+@pytest.mark.parametrize("how", ["failed", "cancelled"])
+def test_a_disk_that_was_not_deleted_is_what_it_was(alice: User, state: str, how: str) -> None:
+    disk = a_disk(an_image(alice), state=state)
+    ended(submit("disk.delete", user=alice, disk=disk), how)
+    disk.refresh_from_db()
+    assert disk.state == state
+
+
+def test_a_disk_that_was_never_made_is_not_moved(alice: User) -> None:
+    host = a_host()
+    disk = a_disk(an_image(alice, datastore=a_datastore(hosts=[host])), state=ERROR)
+    with pytest.raises(Refused, match="is error"):
+        submit("disk.move", user=alice, disk=disk, datastore=a_datastore(hosts=[host]))
+
+
+def test_a_checksum_leaves_the_state_alone(alice: User) -> None:
+    image = an_image(alice)
+    job = submit("image.checksum", user=alice, image=image)
+    assert Image.objects.get().state == READY
+    Image.objects.update(state=ERROR)
+    ended(job, "failed")
+    assert Image.objects.get().state == ERROR
+
+
+def test_a_deletion_that_is_tried_again_comes_back_to_the_state_of_that_time(alice: User) -> None:
+    image = an_image(alice, state=ERROR)
+    job = ended(submit("image.delete", user=alice, image=image), "failed")
+    Image.objects.update(state=READY)  # it was registered again meanwhile
+    control.retry(job, alice)
+    ended(job, "failed")
+    assert Image.objects.get().state == READY
+
+
+def test_what_was_asked_for_is_checked_again_when_it_is_tried_again(alice: User) -> None:
+    image = an_image(alice)
+    resize = ended(submit("image.resize", user=alice, params={"size": 30 * GIB}, image=image), "failed")
+    disk = a_disk(image, a_vm(alice, "web"), kind=Disk.Kind.LINK)
+    with pytest.raises(Refused, match="cannot be resized, it is needed by: VM web"):
+        control.retry(resize, alice)
+    removal = ended(submit("disk.delete", user=alice, disk=disk), "failed")
+    VirtualMachine.objects.update(state=VirtualMachine.State.RUNNING)
+    with pytest.raises(Refused, match="web is running"):
+        control.retry(removal, alice)
+
+
+def test_a_moved_image_is_ready_in_its_new_place(alice: User) -> None:
+    host = a_host()
+    image = an_image(alice, datastore=a_datastore(hosts=[host]))
+    target = a_datastore(hosts=[host])
+    done("image.move", alice, image=image, datastore=target)
+    image.refresh_from_db()
+    assert (image.state, image.datastore) == (READY, target)
+
+
+def test_a_machine_that_got_a_disk_meanwhile_is_not_forgotten(alice: User) -> None:
+    vm = a_vm(alice, "web")
+    a_disk(an_image(alice), vm)
+    with pytest.raises(Refused, match="web still has 1 disks"):
+        delete_vm(vm, alice)
