@@ -19,12 +19,14 @@ def quarantine_after(error: BaseException) -> None:
 
 
 def quarantine(error: HostKeyChanged) -> None:
+    """Do it, unless the key that the host offered was pinned since: the job still knew the old one."""
     host = Host.objects.filter(name=error.host).first()
     if host is None:
         return
     with in_turn():
-        Host.objects.filter(pk=host.pk).update(state=HostState.QUARANTINED, error=str(error))
-        HostKey.objects.get_or_create(
+        key, _ = HostKey.objects.get_or_create(
             host=host, fingerprint=fingerprint(error.offered_line), defaults={"line": error.offered_line}
         )
-        record("host.quarantined", user=None, target=host.name, result="quarantined", reason=str(error))
+        if not key.pinned_at:
+            Host.objects.filter(pk=host.pk).update(state=HostState.QUARANTINED, error=str(error))
+            record("host.quarantined", user=None, target=host.name, result="quarantined", reason=str(error))

@@ -341,9 +341,9 @@ def test_capacity_is_measured_by_itself(page: Page) -> None:
 def test_database_and_hosts_agree_in_the_end(page: Page, lab: Lab, product: Stack) -> None:
     code = """
 from datastores.models import Disk, Image, Job, Lease
-from datastores.services.placing import driver_of, image_volume
+from datastores.services.placing import disk_volume, driver_of, image_volume
 print(*[image_volume(image, driver_of(image.datastore)).path for image in Image.objects.filter(state="ready")])
-print(*[disk.path for disk in Disk.objects.filter(state="ready")])
+print(*[disk_volume(disk).path for disk in Disk.objects.filter(state="ready")])
 print(Lease.objects.count(), Job.objects.exclude(ended_at=None).count() == Job.objects.count())
 """
     images, disks, leases = product.shell(code).strip().splitlines()

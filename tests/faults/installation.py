@@ -205,8 +205,9 @@ class Installation:
     # Faults
 
     def worker_of(self, job: Job) -> int:
-        """Return the process id of the worker that has the job in hand."""
-        return int(self.fresh(job).worker.split(":")[1])
+        """Return the process id of the worker that has the job in hand; 0 while none has."""
+        worker = self.fresh(job).worker
+        return int(worker.split(":")[1]) if worker else 0
 
     def kill_workers(self, *jobs: Job) -> None:
         """End the workers of these jobs as the kernel does when memory is short."""

@@ -31,7 +31,10 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "activate": ("h1",),
     "deactivate": ("h1",),
     "create": (IMAGE,),
+    "import_file": ("/var/tmp/a.qcow2", IMAGE),
+    "checksum": (IMAGE,),
     "delete": (IMAGE,),
+    "delete_image": (IMAGE, ("one",)),
     "copy": (IMAGE, DISK),
     "link": (IMAGE, DISK.path),
     "clone": (IMAGE, DISK),
@@ -114,7 +117,10 @@ def test_everything_is_declared(kind: str) -> None:
 
 
 @kinds
-@pytest.mark.parametrize("method", ["create", "delete", "resize", "snapshot", "revert", "delete_snapshot"])
+@pytest.mark.parametrize(
+    "method",
+    ["create", "checksum", "delete", "delete_image", "resize", "snapshot", "revert", "delete_snapshot"],
+)
 @pytest.mark.parametrize("path", ["/etc/passwd", "/srv/dsevil/x", BASE])
 def test_nothing_outside_the_datastore_is_touched(kind: str, method: str, path: str) -> None:
     call = getattr(driver(kind), method)
@@ -129,14 +135,17 @@ def test_nothing_is_put_outside_the_datastore(kind: str) -> None:
     for make in (store.copy, *((store.clone,) if Capability.CLONE in store.can else ())):
         with pytest.raises(Refused, match="does not lie in the datastore"):
             make(IMAGE, outside)
+    with pytest.raises(Refused, match="does not lie in the datastore"):
+        store.import_file("/var/tmp/a.qcow2", outside)
 
 
 @kinds
 def test_stored_names_are_ours(kind: str) -> None:
     store = driver(kind)
-    assert store.image_path(UUID, Format.ISO) == f"{BASE}/{UUID}.iso"
-    assert store.disk_path(7, 0) == f"{BASE}/7/disk.0"
-    assert is_below(store.image_path(UUID, Format.RAW), store.base)
+    assert UUID in store.image_path(UUID, Format.RAW)
+    disks = {store.disk_path(vm, number) for vm in (1, 11) for number in (0, 1, 10)}
+    assert len(disks) == 6
+    assert all(is_below(path, store.base) for path in (store.image_path(UUID, Format.RAW), *disks))
     for name in ("../../etc/passwd", "x", "", "; id"):
         with pytest.raises(ValueError):
             store.image_path(name, Format.RAW)

@@ -15,6 +15,7 @@ from datastores.drivers.files import FileDriver
 from datastores.drivers.registry import DRIVERS, driver_class, make_driver
 from datastores.hosts import capacity
 from datastores.hosts.blocks import DataBlockExists, Filesystem
+from datastores.hosts.checksums import ChecksumKnown
 from datastores.hosts.contexts import ContextIsoExists, Variable
 from datastores.hosts.copies import FileConverted, FileCopied, Ownership
 from datastores.hosts.disks import DiskAbsent, DiskLinked
@@ -28,6 +29,7 @@ from datastores.hosts.snapshots import SnapshotAbsent, SnapshotExists, SnapshotR
 from tests.fakes import FakeShell, said
 
 BASE = "/srv/ds"
+UUID = "0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0a7b11"
 RAW = Volume(f"{BASE}/a.raw", Format.RAW, 25 << 30)
 QCOW2 = Volume(f"{BASE}/a.qcow2", Format.QCOW2, 25 << 30)
 DISK = f"{BASE}/7/disk.0"
@@ -57,6 +59,13 @@ def test_snapshots_are_reflinks_beside_the_image(kind: str) -> None:
 
 
 @reflinking
+def test_an_image_is_deleted_after_what_is_beside_it(kind: str) -> None:
+    beside = (f"{RAW.path}.snap/one", f"{RAW.path}.snap/two", f"{RAW.path}.sha256")
+    wanted = tuple(DiskAbsent("h1", path, BASE) for path in (*beside, RAW.path))
+    assert driver(kind).delete_image(RAW, ("one", "two")) == wanted
+
+
+@reflinking
 @pytest.mark.parametrize("name", ["", "..", "../../x", "a/b", "-rf", " x", "x\n"])
 def test_the_name_of_a_snapshot_is_never_a_path(kind: str, name: str) -> None:
     with pytest.raises(BadInput):
@@ -80,6 +89,12 @@ def test_snapshots_are_inside_qcow2(kind: str) -> None:
     assert Capability.SNAPSHOT not in store.capabilities(Format.RAW)
     with pytest.raises(Unsupported, match=r"raw images in .* datastores have no snapshot"):
         store.snapshot(RAW, "one")
+
+
+@internal
+def test_snapshots_inside_qcow2_go_with_their_image(kind: str) -> None:
+    wanted = tuple(DiskAbsent("h1", path, BASE) for path in (f"{QCOW2.path}.sha256", QCOW2.path))
+    assert driver(kind).delete_image(QCOW2, ("one",)) == wanted
 
 
 def test_a_qcow2_clone_is_an_overlay_that_names_the_format_below() -> None:
@@ -112,9 +127,13 @@ def test_a_copy_keeps_the_format_or_is_converted(kind: str) -> None:
 def test_the_rest_is_the_same_for_every_kind(kind: str) -> None:
     store = driver(kind)
     assert isinstance(store, FileDriver)
+    assert store.image_path(UUID, Format.ISO) == f"{BASE}/{UUID}.iso"
+    assert store.disk_path(7, 0) == DISK
     assert store.create(QCOW2, Filesystem.EXT4) == (
         DataBlockExists("h1", QCOW2.path, Format.QCOW2, 25 << 30, Filesystem.EXT4, OWNED),
     )
+    assert store.import_file("/var/tmp/a", RAW) == (FileCopied("h1", "/var/tmp/a", RAW.path, OWNED),)
+    assert store.checksum(RAW) == (ChecksumKnown("h1", RAW.path),)
     assert store.delete(RAW) == (DiskAbsent("h1", RAW.path, BASE),)
     assert store.link(RAW, "/srv/vms/7/disk.0") == (DiskLinked("h1", "/srv/vms/7/disk.0", RAW.path),)
     assert store.resize(RAW, 1 << 40) == (ImageResized("h1", RAW.path, Format.RAW, 1 << 40),)

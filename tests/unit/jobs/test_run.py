@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
 from datastores.domain.errors import Busy, HostKeyChanged, Refused, Unreachable
 from datastores.domain.states import EventKind, HostState, JobState, StepState
 from datastores.jobs import control
 from datastores.jobs.journal import journal_of
 from datastores.models import AuditEntry, Cluster, Credential, Host, Job, Lease, User
+from datastores.transport.hostkeys import fingerprint
 from tests.fakes import FakeShell, said
 from tests.unit.flags import ran
 from tests.unit.jobs.conftest import Ask, work
@@ -202,6 +204,18 @@ def test_a_changed_host_key_refuses_the_job_and_quarantines_the_host(ask: Ask, s
     assert host.state == HostState.QUARANTINED
     assert host.keys.get().line == HOST_KEY
     assert AuditEntry.objects.filter(action="host.quarantined").exists()
+
+
+def test_a_job_that_still_knew_the_old_key_does_not_quarantine_a_host_whose_new_one_was_pinned(
+    ask: Ask, shell: FakeShell
+) -> None:
+    credential = Credential.objects.create(name="key")
+    host = Host.objects.create(name="h1", address="192.0.2.1", credential=credential, state=HostState.READY)
+    host.keys.create(line=HOST_KEY, fingerprint=fingerprint(HOST_KEY), pinned_at=timezone.now())
+    shell.answers["get", "a"] = HostKeyChanged("h1", "SHA256:old", "SHA256:new", HOST_KEY)
+    assert work(ask()).state == JobState.FAILED
+    host.refresh_from_db()
+    assert host.state == HostState.READY
 
 
 def test_a_secret_never_reaches_the_log(ask: Ask, shell: FakeShell, operator: User) -> None:

@@ -201,6 +201,15 @@ def test_deleting_needs_the_typed_name(alice: User) -> None:
     assert Job.objects.get().kind == "image.delete"
 
 
+def test_deleting_says_that_the_snapshots_go_too(alice: User) -> None:
+    image, client = an_image(alice), signed_in(alice)
+    for name in ("one", "two"):
+        Snapshot.objects.create(image=image, name=name, state="ready")
+    lost = f"The image and its bytes in {image.datastore} with 2 snapshots are gone for ever."
+    assert lost in text_of(client.post(f"/images/{image.pk}/delete/"))
+    assert lost in text_of(client.get(f"/images/{image.pk}/"))
+
+
 def test_an_image_that_is_needed_is_not_deleted_and_says_by_whom(alice: User) -> None:
     image = an_image(alice, persistent=True)
     a_disk(image, a_vm(alice, "database"), kind="link")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
 from datastores.models import AuditEntry, Job, User, VirtualMachine
 from tests.unit.conftest import a_datastore, a_disk, a_vm, an_image, signed_in, text_of
 
@@ -77,5 +82,20 @@ def test_saving_moving_and_deleting_a_disk_become_jobs(alice: User) -> None:
 
 def test_a_disk_has_its_path(alice: User) -> None:
     disk = a_disk(an_image(alice))
-    for path in (f"/disks/{disk.pk}/", f"/vms/{disk.vm_id}/"):
-        assert disk.path in text_of(signed_in(alice).get(path))
+    for page in (f"/disks/{disk.pk}/", f"/vms/{disk.vm_id}/"):
+        assert f"{disk.datastore.base}/{disk.vm_id}/disk.0" in text_of(signed_in(alice).get(page))
+
+
+def test_the_paths_of_many_disks_take_no_query_each(alice: User, django_assert_num_queries: Any) -> None:
+    here, there, vm = a_datastore(), a_datastore(), a_vm(alice)
+    for datastore in (here, there):
+        a_disk(an_image(alice, datastore=datastore), vm)
+    page, client = f"/vms/{vm.pk}/", signed_in(alice)
+    with CaptureQueriesContext(connection) as two:
+        client.get(page)
+    for datastore in (here, there) * 5:
+        a_disk(an_image(alice, datastore=datastore), vm)
+    with django_assert_num_queries(len(two)):
+        text = text_of(client.get(page))
+    for disk in vm.disks.all():
+        assert f"{disk.datastore.base}/{vm.pk}/disk.{disk.number}" in text
