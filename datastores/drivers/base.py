@@ -7,6 +7,7 @@ touches nothing, so that it can be shown, approved, tested and undone. A driver 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 from uuid import UUID
@@ -96,7 +97,8 @@ class StorageDriver(ABC):
         """Return where an image is stored. The name is our UUID: nobody else chooses file names."""
 
     @abstractmethod
-    def disk_path(self, vm: int, number: int) -> str: ...
+    def disk_path(self, vm: int, number: int) -> str:
+        """Return where a disk of a VM is stored."""
 
     def path(self, volume: Volume) -> str:
         """Return where a hypervisor finds it."""
@@ -127,8 +129,20 @@ class StorageDriver(ABC):
         """Make a context CD at ``path``, from which a VM reads variables and files when it boots."""
 
     @abstractmethod
+    def import_file(self, source: str, volume: Volume) -> Steps:
+        """Make ``volume`` of a file of the storage host, in the volume's format: byte for byte, as it was inspected."""
+
+    @abstractmethod
+    def checksum(self, volume: Volume) -> Steps:
+        """Compute the SHA-256 of its bytes; the facts of the last step are the 64 hexadecimal digits."""
+
+    @abstractmethod
     def delete(self, volume: Volume) -> Steps:
         """Remove it; when it is gone already, nothing is left to do."""
+
+    @abstractmethod
+    def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
+        """Remove an image and all that is kept beside it: its checksum, and its ``snapshots`` (their names)."""
 
     @abstractmethod
     def copy(self, source: Volume, target: Volume) -> Steps:

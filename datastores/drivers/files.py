@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from datastores.domain.volumes import Capability, Capacity, Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.hosts import capacity
 from datastores.hosts.blocks import DataBlockExists, Filesystem
+from datastores.hosts.checksums import ChecksumKnown
 from datastores.hosts.contexts import ContextFile, ContextIsoExists, Variable
 from datastores.hosts.copies import FileConverted, FileCopied, Ownership
 from datastores.hosts.disks import DiskAbsent, DiskLinked
@@ -146,9 +148,20 @@ class FileDriver(StorageDriver):
         self.check_inside(volume)
         return (ContextIsoExists(self.host, path, variables, files, self.ownership, self.makes_directory(volume)),)
 
+    def import_file(self, source: str, volume: Volume) -> Steps:
+        self.check_inside(volume)
+        return (FileCopied(self.host, source, volume.path, self.ownership, self.makes_directory(volume)),)
+
+    def checksum(self, volume: Volume) -> Steps:
+        return (self._checksum(volume),)
+
     def delete(self, volume: Volume) -> Steps:
         self.check_inside(volume)
         return (DiskAbsent(self.host, volume.path, self.base),)
+
+    def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
+        """Snapshots inside the file go with it."""
+        return (DiskAbsent(self.host, self._checksum(volume).kept, self.base), *self.delete(volume))
 
     def copy(self, source: Volume, target: Volume) -> Steps:
         self.check_inside(target)
@@ -186,6 +199,10 @@ class FileDriver(StorageDriver):
             Stage("look for it on the other hosts", tuple(ProbeVisible(host, self.base, token) for host in others)),
             Stage("remove the probe", (ProbeGone(storage, self.base, token),)),
         )
+
+    def _checksum(self, volume: Volume) -> ChecksumKnown:
+        self.check_inside(volume)
+        return ChecksumKnown(self.host, volume.path)
 
     def _mount_point(self, host: str) -> str:
         """What has to be mounted on ``host``; "" for nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -69,6 +70,11 @@ class ReflinkDriver(FileDriver):
 
     def delete_snapshot(self, volume: Volume, name: str) -> Steps:
         return (DiskAbsent(self.host, self._place(volume, name), self.base),)
+
+    def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
+        """The image goes last: as long as anything is left on the host, it is there to be deleted again."""
+        apart = tuple(step for name in snapshots for step in self.delete_snapshot(volume, name))
+        return (*apart, *FileDriver.delete_image(self, volume))
 
     def _place(self, volume: Volume, name: str) -> str:
         """Return where the snapshot of this name is.

@@ -45,7 +45,7 @@ class DiskQuerySet(VisibleQuerySet):
 
 
 class Disk(models.Model):
-    """One disk of a VM, at ``<base>/<vm id>/disk.<number>`` of its datastore."""
+    """One disk of a VM. Where it is in its datastore, the driver says (``services.placing.disk_volume``)."""
 
     class Kind(models.TextChoices):
         LINK = "link", "link"
@@ -80,7 +80,3 @@ class Disk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.vm} disk.{self.number}"
-
-    @property
-    def path(self) -> str:
-        return f"{self.datastore.base}/{self.vm_id}/disk.{self.number}"

@@ -23,7 +23,6 @@ from datastores.services.images import (
     built_on,
     dependants,
     new_image,
-    removal,
     require_unneeded,
 )
 from datastores.services.placing import disk_volume, driver_of, image_volume, require_ready, require_state
@@ -147,13 +146,13 @@ class DiskCreate(UseCase):
         image, disk = job.image, job.disk
         driver = driver_of(disk.datastore)
         source = driver if image.datastore_id == disk.datastore_id else driver_of(image.datastore)
-        volume = image_volume(image, source)
+        volume, made = image_volume(image, source), disk_volume(disk, driver)
         if disk.kind == Disk.Kind.LINK:
-            steps = driver.link(volume, disk.path)
+            steps = driver.link(volume, made.path)
         elif disk.kind == Disk.Kind.CLONE:
-            steps = driver.clone(volume, disk_volume(disk))
+            steps = driver.clone(volume, made)
         else:
-            steps = transfer(source, volume, driver, disk_volume(disk))
+            steps = transfer(source, volume, driver, made)
         return (Stage("disk", steps),)
 
     def succeeded(self, job: Job, results: Results) -> None:
@@ -230,7 +229,7 @@ class DiskDelete(DiskChange):
     def plan(self, job: Job) -> Plan:
         disk = job.disk
         driver = driver_of(disk.datastore)
-        return (Stage("delete", driver.delete(disk_volume(disk))),)
+        return (Stage("delete", driver.delete(disk_volume(disk, driver))),)
 
     def succeeded(self, job: Job, results: Results) -> None:
         Disk.objects.filter(pk=job.disk_id).delete()
@@ -269,8 +268,8 @@ class DiskMove(DiskChange):
                    virtual_size=disk.virtual_size)  # fmt: skip
         source, driver = driver_of(old.datastore), driver_of(target)
         return (
-            Stage("copy", transfer(source, disk_volume(old), driver, disk_volume(new))),
-            Stage("remove the old one", source.delete(disk_volume(old))),
+            Stage("copy", transfer(source, disk_volume(old, source), driver, disk_volume(new, driver))),
+            Stage("remove the old one", source.delete(disk_volume(old, source))),
         )
 
     def succeeded(self, job: Job, results: Results) -> None:
@@ -324,7 +323,7 @@ class DiskSaveAs(ImageMaker):
         disk = job.disk
         linked = disk.kind == Disk.Kind.LINK  # then its bytes are those of the persistent image
         source = driver_of(disk.image.datastore if linked else disk.datastore)
-        volume = image_volume(disk.image, source) if linked else disk_volume(disk)
+        volume = image_volume(disk.image, source) if linked else disk_volume(disk, source)
         driver = driver_of(job.image.datastore)
         steps = transfer(source, volume, driver, image_volume(job.image, driver))
         return (Stage("save", steps),)
@@ -371,7 +370,7 @@ class ImageMove(ImageChange):
         new = Image(uuid=image.uuid, format=job.params["format"], virtual_size=image.virtual_size)
         return (
             Stage("copy", transfer(source, image_volume(old, source), driver, image_volume(new, driver))),
-            Stage("remove the old one", removal(source, image_volume(old, source))),
+            Stage("remove the old one", source.delete_image(image_volume(old, source))),
         )
 
     def succeeded(self, job: Job, results: Results) -> None:

@@ -12,20 +12,18 @@ from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
-from datastores.domain.volumes import Capability, Format, Volume
-from datastores.drivers.base import Steps, StorageDriver
+from datastores.domain.volumes import Capability, Format
+from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import driver_class
 from datastores.hosts.blocks import Filesystem
-from datastores.hosts.checksums import ChecksumKnown
 from datastores.hosts.contexts import Variable
-from datastores.hosts.copies import FileCopied
 from datastores.hosts.inspection import ImageIsSafe
 from datastores.hosts.sources import SourceAllowed
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
 from datastores.models.audit import in_turn, record
 from datastores.models.fields import secret_box
 from datastores.services.placing import driver_of, image_volume, require_ready, require_state
-from datastores.services.usecase import OWNERS, Results, UseCase, facts_of
+from datastores.services.usecase import OWNERS, Results, UseCase
 
 EXTENSIONS = {".qcow2": Format.QCOW2, ".qcow": Format.QCOW2, ".iso": Format.ISO}
 
@@ -128,12 +126,6 @@ def can_clone(driver: StorageDriver, image: Image) -> bool:
     return Capability.CLONE in driver.capabilities(Format(image.format))
 
 
-def removal(driver: StorageDriver, volume: Volume) -> Steps:
-    """Return the steps that remove an image and the checksum beside it."""
-    checksum = ChecksumKnown(driver.host, volume.path).kept
-    return (*driver.delete(Volume(checksum, Format.RAW)), *driver.delete(volume))
-
-
 class ImageMaker(UseCase):
     """A use case that makes the bytes of a new image row."""
 
@@ -188,7 +180,7 @@ class ImageRegister(ImageMaker):
             # two stages: the reads of one go together, and nothing is read of a file that is not allowed
             Stage("check the path", (SourceAllowed(driver.host, image.source, allowed),)),
             Stage("inspect", (ImageIsSafe(driver.host, image.source, image.format),)),
-            Stage("copy", (FileCopied(driver.host, image.source, volume.path, driver.ownership),)),
+            Stage("copy", driver.import_file(image.source, volume)),
             Stage("inspect the copy", (ImageIsSafe(driver.host, volume.path, image.format),)),
         )  # fmt: skip
 
@@ -395,13 +387,16 @@ class ImageChecksum(UseCase):
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.image.datastore)
-        return (Stage("checksum", (ChecksumKnown(driver.host, image_volume(job.image, driver).path),)),)
+        return (Stage("checksum", driver.checksum(image_volume(job.image, driver))),)
 
     def succeeded(self, job: Job, results: Results) -> None:
-        Image.objects.filter(pk=job.image_id).update(sha256=facts_of(results, ChecksumKnown))
+        _, digest = results[-1]
+        Image.objects.filter(pk=job.image_id).update(sha256=digest)
 
 
 class ImageDelete(ImageChange):
+    """Delete an image with its snapshots: they are states of it, of no use without it."""
+
     kind = "image.delete"
     label = "Delete image"
     states = (ObjectState.READY, ObjectState.ERROR)
@@ -413,7 +408,8 @@ class ImageDelete(ImageChange):
     def plan(self, job: Job) -> Plan:
         require_unneeded(job.image, "deleted")
         driver = driver_of(job.image.datastore)
-        return (Stage("delete", removal(driver, image_volume(job.image, driver))),)
+        snapshots = tuple(job.image.snapshots.order_by("pk").values_list("name", flat=True))
+        return (Stage("delete", driver.delete_image(image_volume(job.image, driver), snapshots)),)
 
     def succeeded(self, job: Job, results: Results) -> None:
         Image.objects.filter(pk=job.image_id).delete()

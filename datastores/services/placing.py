@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db.models import Prefetch, prefetch_related_objects
 
 from datastores.domain.errors import Refused
@@ -60,5 +62,16 @@ def image_volume(image: Image, driver: StorageDriver | None = None) -> Volume:
     return Volume(driver.image_path(image.uuid, format_), format_, image.virtual_size, image.real_size)
 
 
-def disk_volume(disk: Disk) -> Volume:
-    return Volume(disk.path, Format(disk.format), disk.virtual_size)
+def disk_volume(disk: Disk, driver: StorageDriver | None = None) -> Volume:
+    """Return where the disk's bytes are, or the link to them."""
+    driver = driver or driver_of(disk.datastore)
+    return Volume(driver.disk_path(disk.vm_id, disk.number), Format(disk.format), disk.virtual_size)
+
+
+def with_paths(disks: Iterable[Disk]) -> list[tuple[Disk, str]]:
+    """Return each disk with its path; one driver for each datastore, and one query for the hosts of them all."""
+    rows = list(disks)
+    datastores = {disk.datastore_id: disk.datastore for disk in rows}
+    prefetch_related_objects(list(datastores.values()), IN_ORDER)
+    drivers = {key: driver_of(datastore) for key, datastore in datastores.items()}
+    return [(disk, disk_volume(disk, drivers[disk.datastore_id]).path) for disk in rows]

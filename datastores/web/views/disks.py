@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from datastores.models import Datastore, Disk
+from datastores.services.placing import disk_volume
 from datastores.web.access import EVERYBODY, OWNERS, Request, roles, visible
 from datastores.web.acting import ask_name, start, started
 from datastores.web.forms.base import attempt
@@ -32,6 +33,7 @@ def disk_page(request: Request, disk: Disk, sent: dict[str, BaseForm] | None = N
     forms: dict[str, BaseForm] = sent or {"save": SaveForm(user=request.user), "move": move_form(request, disk)}
     context = {
         "object": disk,
+        "path": disk_volume(disk).path,
         "forms": forms,
         "jobs": disk.jobs.order_by("-pk")[:8],
         "mine": request.user.role in OWNERS,

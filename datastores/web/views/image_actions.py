@@ -19,7 +19,7 @@ from datastores.web.access import OWNERS, Request, client_address, roles, visibl
 from datastores.web.acting import ACCEPTED, ask_name, done, job_line, start, started
 from datastores.web.forms.base import attempt
 from datastores.web.forms.images import DisksForm, ImageNameForm, PlaceForm, RenameForm, ResizeForm, SnapshotForm
-from datastores.web.views.images import image_page, visible_image
+from datastores.web.views.images import image_page, visible_image, what_is_lost
 
 BATCH = 20
 """Disks asked for in one transaction: the first run while the others are still being asked for."""
@@ -153,8 +153,7 @@ def image_checksum(request: Request, pk: int) -> HttpResponse:
 def image_delete(request: Request, pk: int) -> HttpResponse:
     image = visible_image(request, pk)
     images.require_unneeded(image, "deleted")
-    question = f"The image and its bytes in {image.datastore} are gone for ever."
-    if asked := ask_name(request, image.name, question):
+    if asked := ask_name(request, image.name, what_is_lost(image)):
         return asked
     return started(request, start(request, "image.delete", image=image))
 

@@ -82,6 +82,13 @@ def image_forms(request: Request, image: Image) -> dict[str, BaseForm]:
     }
 
 
+def what_is_lost(image: Image) -> str:
+    """Return what a person is told who deletes the image."""
+    count = image.snapshots.count()
+    with_it = f" with {count} snapshot{'s' if count > 1 else ''}" if count else ""
+    return f"The image and its bytes in {image.datastore}{with_it} are gone for ever."
+
+
 def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None = None) -> HttpResponse:
     """Show an image; ``sent``: the form that was sent and refused, by name."""
     driver = driver_of(image.datastore)
@@ -92,6 +99,7 @@ def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None 
         "can": {capability.name: capability in driver.capabilities(Format(image.format)) for capability in Capability},
         "tree": tree(image, request.user),
         "disk_count": image.disks.count(),
+        "lost": what_is_lost(image),
         "needing": needing[:10],
         "needing_more": max(0, len(needing) - 10),
         "snapshots": image.snapshots.order_by("pk"),

@@ -13,6 +13,7 @@ from django.views.generic import DetailView
 from datastores.domain.errors import Refused
 from datastores.models import VirtualMachine
 from datastores.services import disks
+from datastores.services.placing import with_paths
 from datastores.web.access import EVERYBODY, OWNERS, Request, client_address, roles, visible
 from datastores.web.acting import ask_name, done, start, started
 from datastores.web.forms.base import attempt
@@ -44,7 +45,7 @@ def machine_page(request: Request, vm: VirtualMachine, form: BaseForm | None = N
     """Show a VM; ``form``: the one for another disk, when it was sent and refused."""
     context = {
         "object": vm,
-        "disks": vm.disks.select_related("image", "datastore", "vm"),
+        "disks": with_paths(vm.disks.select_related("image", "datastore", "vm")),
         "form": form or DiskForm(user=request.user),
         "states": VirtualMachine.State.values,
         "jobs": vm.jobs.order_by("-pk")[:8],
