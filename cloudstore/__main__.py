@@ -26,8 +26,8 @@ SOURCE = "/var/tmp/golden-25g.raw"  # noqa: S108 on a lab host
 
 def main() -> int:
     options = arguments()
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGHUP, stop)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell starts `... &` with SIGINT ignored
+        signal.signal(number, stop)
     try:
         return up(options)
     except KeyboardInterrupt:
@@ -99,9 +99,13 @@ def supervised(address: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
 def lab() -> Iterator[str]:
     """Bring up three hosts; switch them off, keeping their files, on the way out. Yields what ``demo`` reads."""
     from tests.lab.lab import Lab
+    from tests.lab.machine import LabError
 
-    site = Lab(os.environ.get("CLOUDSTORE_LAB", "demo"))
-    hosts = site.up(3, with_disks=["h1"])
+    try:
+        site = Lab(os.environ.get("CLOUDSTORE_LAB", "demo"), subnet=os.environ.get("CLOUDSTORE_LAB_SUBNET"))
+        hosts = site.up(3, with_disks=["h1"])
+    except LabError as error:
+        raise SystemExit(f"The lab does not come up: {error}") from error
     try:
         if site.host("h1").run(["test", "-e", SOURCE]).returncode:
             site.make_image("h1", SOURCE)

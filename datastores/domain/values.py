@@ -14,12 +14,19 @@ from datastores.domain.errors import BadInput
 
 NAME_MAX = 128
 PATH_MAX = 1024
+SECTOR = 512
+DISK_MIN, DISK_MAX = 1 << 20, 64 << 40
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]*\Z")
+_BASE = re.compile(r"[\w /.+@-]+\Z")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)\Z")
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")  # useradd(8), Debian's NAME_REGEX
 _MODE = re.compile(r"0?[0-7]{3,4}\Z")
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGTP]?)(i?B?)\s*\Z", re.IGNORECASE)
+
+NO_DISK = ("/dev", "/proc", "/sys", "/run")
+"""What is below these is not on a disk."""
+SYSTEM_DIRECTORIES = frozenset({"/", "/etc", "/usr", "/bin", "/boot", "/root", "/home"})
 
 
 def _no_controls(value: str, what: str) -> str:
@@ -57,6 +64,19 @@ def absolute_path(value: str, what: str = "The path") -> str:
     if any(part in {".", ".."} for part in value.split("/")):
         raise BadInput(f"{what} must not contain . or .. components.")
     return posixpath.normpath("/" + value.lstrip("/"))
+
+
+def base_path(value: str) -> str:
+    """Return the path of a directory that can become a datastore.
+
+    Refused are what belongs to the system, and characters that mean something to shells, mount tables or disk tools.
+    """
+    path = absolute_path(value, "The base path")
+    if not _BASE.match(path):
+        raise BadInput("The base path may hold letters, digits, blanks and / . _ + @ -.")
+    if path in SYSTEM_DIRECTORIES or any(is_below(path, directory) for directory in NO_DISK):
+        raise BadInput(f"{path} belongs to the system. Choose a directory of its own, such as /srv/images.")
+    return path
 
 
 def is_below(path: str, directory: str) -> bool:
@@ -110,6 +130,21 @@ def parse_size(value: str) -> int:
     size = int(float(number) * 1024 ** " KMGTP".index(unit.upper() or " "))
     if not 0 < size < 1 << 60:
         raise BadInput("The size is out of range.")
+    return size
+
+
+def disk_size(value: str) -> int:
+    """Return the bytes of a disk, as ``parse_size``; a fraction of a unit ("1.3 GiB") is rounded down to a sector."""
+    size = parse_size(value)
+    return whole_disk(size - size % SECTOR if "." in value else size)
+
+
+def whole_disk(size: int) -> int:
+    """Return the bytes if a disk may have so many."""
+    if not DISK_MIN <= size <= DISK_MAX:
+        raise BadInput(f"A disk has from {format_size(DISK_MIN)} to {format_size(DISK_MAX)}.")
+    if size % SECTOR:
+        raise BadInput(f"The size of a disk is a multiple of {SECTOR} bytes.")
     return size
 
 

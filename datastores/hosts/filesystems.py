@@ -1,24 +1,31 @@
 """Is the directory of a datastore what it should be: there, mounted, writable, able to share blocks?
 
 Both steps are checks: they change nothing. While there is no directory, their change is empty, so that a plan can
-be shown that makes or mounts it first.
+be shown that makes it first; what can be told before that is refused already then.
 """
 
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datastores.domain.errors import CommandFailed, Refused
 from datastores.domain.plan import Change, Command, Output, read
+from datastores.domain.volumes import Capacity
 from datastores.hosts.capacity import ask_room, rooms
 from datastores.hosts.inodes import Inode, look, seen
 from datastores.hosts.parsing import canonical_path
 
-ON_MOUNT_POINT = 'exec "$1" "$(findmnt --noheadings --output TARGET --target "$2")"'
-"""Run a program that wants a mount point, for a path that may be a directory below it."""
+ON_MOUNT_POINT = """path=$2
+while [ ! -e "$path" ]; do path=$(dirname -- "$path"); done
+exec "$1" "$(findmnt --noheadings --output TARGET --target "$path")"
+"""
+"""Run a program that wants a mount point, for a path below it that need not exist yet."""
+
+MOUNT_IT = "Mount it there, then try again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,7 @@ class BaseFacts:
     source: str = ""
     type: str = ""
     options: tuple[str, ...] = ()
+    capacity: Capacity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ class BaseReady:
         return f"{self.path} is a writable directory{mounted}"
 
     def reads(self) -> tuple[Command, ...]:
-        wanted = ("--json", "--output", "TARGET,SOURCE,FSTYPE,OPTIONS")
+        wanted = ("--json", "--bytes", "--output", "TARGET,SOURCE,FSTYPE,OPTIONS,SIZE,USED,AVAIL")
         return look(self.path), read("findmnt", *wanted, "--target", self.path, root=True)
 
     def facts(self, outputs: Sequence[Output]) -> BaseFacts:
@@ -64,11 +72,13 @@ class BaseReady:
         if not outputs[1].ok:
             raise CommandFailed(findmnt.argv, outputs[1].exit_status, outputs[1].stderr)
         mount = json.loads(outputs[1].stdout)["filesystems"][-1]
-        return BaseFacts(
-            directory, mount["target"], mount["source"], mount["fstype"], tuple(mount["options"].split(","))
-        )
+        capacity = Capacity(*(int(mount[size] or 0) for size in ("size", "used", "avail")))
+        options = tuple(mount["options"].split(","))
+        return BaseFacts(directory, mount["target"], mount["source"], mount["fstype"], options, capacity)
 
     def plan(self, facts: BaseFacts) -> Change | None:
+        if facts.directory is None and self.mount_point == self.path:
+            raise Refused(f"{self.path} is not mounted on {self.host}: there is no such directory. {MOUNT_IT}")
         if facts.directory is None:
             return Change(f"look at {self.path} when it is there", ())
         if not facts.directory.is_directory:
@@ -76,7 +86,7 @@ class BaseReady:
         if self.mount_point and facts.mount_point != self.mount_point:
             raise Refused(
                 f"Nothing is mounted at {self.mount_point} on {self.host}: {self.path} is a bare directory on "
-                f"{facts.mount_point} ({facts.source}). Mount the datastore first; now the wrong disk would be filled."
+                f"{facts.mount_point} ({facts.source}), and the wrong disk would be filled. {MOUNT_IT}"
             )
         if "ro" in facts.options:
             raise Refused(
@@ -88,9 +98,11 @@ class BaseReady:
 
 @dataclass(frozen=True, slots=True)
 class ReflinkFacts:
-    there: bool
-    type: str = ""
-    shares: bool = False
+    """``place``: the path, or the nearest directory above it that is there, with the ``type`` of its file system."""
+
+    place: str
+    type: str
+    shares: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,28 +124,32 @@ class CanReflink:
         return f"{self.path} is on {self.kind} and can clone files"
 
     def reads(self) -> tuple[Command, ...]:
-        return ask_room(self.path), read("sh", "-c", ON_MOUNT_POINT, "sh", "xfs_info", self.path, root=True)
+        return ask_room(self.path, *above(self.path)), read(
+            "sh", "-c", ON_MOUNT_POINT, "sh", "xfs_info", self.path, root=True
+        )
 
     def facts(self, outputs: Sequence[Output]) -> ReflinkFacts:
         room, geometry = self.reads()
-        found = rooms(room, outputs[0]).get(self.path)
-        if found is None:
-            return ReflinkFacts(there=False)
+        place, found = max(rooms(room, outputs[0]).items(), key=lambda item: len(item[0]))
         if found.type == "xfs" and not outputs[1].ok:
             raise CommandFailed(geometry.argv[4:], outputs[1].exit_status, outputs[1].stderr)
         shares = found.type == "btrfs" or (
             found.type == "xfs" and re.search(r"\breflink=1\b", outputs[1].stdout) is not None
         )
-        return ReflinkFacts(True, found.type, shares)
+        return ReflinkFacts(place, found.type, shares)
 
     def plan(self, facts: ReflinkFacts) -> Change | None:
-        if not facts.there:
-            return Change(f"look at {self.path} when it is there", ())
         if facts.type != self.kind:
-            raise Refused(f"{self.path} on {self.host} is on {facts.type}, not on {self.kind}.")
+            raise Refused(f"{facts.place} on {self.host} is on {facts.type}, not on {self.kind}.")
         if not facts.shares:
             raise Refused(
-                f"The {facts.type} below {self.path} on {self.host} was made without reflink: it cannot clone files. "
+                f"The {facts.type} below {facts.place} on {self.host} was made without reflink: it cannot clone files. "
                 "That is settled when it is made (mkfs.xfs -m reflink=1): use another disk, or a shared datastore."
             )
-        return None
+        return None if facts.place == self.path else Change(f"look at {self.path} when it is there", ())
+
+
+def above(path: str) -> tuple[str, ...]:
+    """Return the directories above an absolute path, the nearest first."""
+    parent = posixpath.dirname(path)
+    return () if parent == path else (parent, *above(parent))

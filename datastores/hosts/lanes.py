@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from datastores.domain.errors import CloudstoreError, NotVerified, StalePlan, Unreachable
+from datastores.domain.errors import CloudstoreError, NotVerified, Refused, StalePlan, Unreachable
 from datastores.domain.plan import AnyStep, Change
 from datastores.domain.states import StepState
 from datastores.hosts.actions import Executor
@@ -74,6 +74,11 @@ class Lane:
         recorder.step(index, StepState.RUNNING, change.summary)
         self._apply(position, index, change)
         if step.plan(self.known[index]) is not None:
+            if not change.actions:  # a check: what it is about was to come true before its turn
+                raise Refused(
+                    f"{step.title}: that is not so on {step.host}, and nothing in this plan makes it so. "
+                    "Do that there, then try again."
+                )
             raise NotVerified(f"{step.title}: the commands succeeded, yet {step.host} is not so.")
         recorder.step(index, StepState.CHANGED)
 

@@ -16,6 +16,8 @@ from datastores.hosts.stages import Numbered, lanes_of, number_plan, side_by_sid
 from datastores.hosts.undo import take_back
 
 TAKEN_BACK = "What the job had done before was taken back."
+MOST_TOLD = 5
+"""Of the other hosts that failed at the same time, so many are told about."""
 LEFT = "Not all that the job had done could be taken back; its log says what is left."
 
 
@@ -81,9 +83,9 @@ class Run:
     def _check(self, title: str) -> None:
         """Raise Cancelled when an operator asked for it or another lane has failed."""
         if self._stop.is_set():
-            raise Cancelled(f"stopped before: {title}, because another host failed")
+            raise Cancelled(f"stopped before: {title}, because another host failed.")
         if self.cancelled():
-            raise Cancelled(f"cancelled before: {title}")
+            raise Cancelled(f"cancelled before: {title}.")
 
     def _give_up(self, errors: list[Exception]) -> None:
         lost = [error for error in errors if isinstance(error, LostTouch)]
@@ -91,7 +93,9 @@ class Run:
             raise lost[0]
         worst = [error for error in errors if not isinstance(error, CloudstoreError)]
         asked = [error for error in errors if not isinstance(error, Cancelled)]
-        error = (worst or asked or errors)[0]
+        error, *others = worst or asked or errors[:1]
+        for other in others[:MOST_TOLD]:
+            error.add_note(str(other))
         if not self.ledger.balance().touched:
             raise error
         self.giving_up(error)
@@ -99,7 +103,7 @@ class Run:
             error.add_note(TAKEN_BACK)
             raise error
         if isinstance(error, Cancelled):
-            raise NotTakenBack(f"{error}. {LEFT}") from error
+            raise NotTakenBack(f"{error} {LEFT}") from error
         error.add_note(LEFT)
         raise error
 

@@ -103,6 +103,8 @@ def undo(job: Job, user: User, address: str = "") -> None:
         if job.state == JobState.SUCCEEDED:
             case.check_undo(job)
             leases.acquire(job, case.resources(job))
-        if not queue_again(job, JobState.SUCCEEDED, JobState.INTERRUPTED, undo_requested=True):
+        if not queue_again(
+            job, JobState.SUCCEEDED, JobState.INTERRUPTED, undo_requested=True, cancel_requested_at=None
+        ):
             raise Refused(f"A job that is {job.state} cannot be undone.")
         record(f"{job.kind}.undo", user=user, address=address, target=job.target_label, job=job)

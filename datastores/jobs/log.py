@@ -48,6 +48,8 @@ class Entry:
     step: int | None = None
     data: Any = None
     at: datetime = field(default_factory=timezone.now)
+    host: str = ""
+    """Of an entry that belongs to no step."""
 
 
 @dataclass(slots=True)
@@ -68,6 +70,8 @@ class JobLog:
     job: Job
     hosts: list[str] = field(default_factory=list)
     """Host of each step."""
+    titles: list[str] = field(default_factory=list)
+    """Title of each step."""
     secrets: tuple[str, ...] = ()
     seq: int = 0
     line: int = 1
@@ -102,20 +106,24 @@ class JobLog:
 
     def facts(self, host: str, reads: int, seconds: float) -> None:
         what = "1 statement" if reads == 1 else f"{reads} statements"
-        self.add(EventKind.FACTS, f"{host}: read {what} in one round trip, {seconds * 1000:.0f} ms")
+        self.add(EventKind.FACTS, f"read {what} in one round trip, {seconds * 1000:.0f} ms", host=host)
 
     def step(self, index: int, state: StepState, message: str = "") -> None:
         fields: dict[str, Any] = {"state": state, "message": self.clean(message)}
         fields["started_at" if state is StepState.RUNNING else "ended_at"] = timezone.now()
         level, text = {
             StepState.RUNNING: (Level.INFO, message),
-            StepState.UNCHANGED: (Level.INFO, "already so"),
-            StepState.CHANGED: (Level.GOOD, "verified"),
+            StepState.UNCHANGED: (Level.INFO, self._of_step("already so", index)),
+            StepState.CHANGED: (Level.GOOD, self._of_step("verified", index)),
             StepState.FAILED: (Level.ERROR, message),
         }.get(state, (Level.WARNING, message or str(state)))
         with self._lock:
             self._steps.setdefault(index, {}).update(fields)
             self.add(EventKind.STEP, text, level=level, step=index)
+
+    def _of_step(self, words: str, index: int) -> str:
+        """Return what is told of a step, and of which."""
+        return f"{words}: {self.titles[index]}" if index < len(self.titles) else words
 
     def actions_started(self, index: int, first: int, actions: Sequence[Action], unit: str = "") -> None:
         for number, action in enumerate(actions, first):
@@ -127,7 +135,7 @@ class JobLog:
         if error:
             self.add(EventKind.ACTION_FAILED, error, level=Level.ERROR, step=index, data={"action": number})
         else:
-            self.add(EventKind.ACTION_DONE, "done", step=index, data={"action": number})
+            self.add(EventKind.ACTION_DONE, self._of_step("done", index), step=index, data={"action": number})
 
     def output(self, index: int, text: str) -> None:
         text = text.removesuffix("\n")
@@ -165,11 +173,12 @@ class JobLog:
     # Keeping it
 
     def add(
-        self, kind: EventKind, text: str, *, level: Level = Level.INFO, step: int | None = None, data: Any = None
-    ) -> None:
+        self, kind: EventKind, text: str, *, level: Level = Level.INFO, step: int | None = None, data: Any = None,
+        host: str = "",
+    ) -> None:  # fmt: skip
         """Append an entry; it is stored with the next flush."""
         with self._lock:
-            self._entries.append(Entry(kind, text, level, step, data))
+            self._entries.append(Entry(kind, text, level, step, data, host=host))
 
     def flush(self) -> None:
         """Store everything added so far, in order, then ring. What cannot be stored is stored by the next flush.
@@ -251,7 +260,7 @@ class JobLog:
             self._ticker.join()
 
     def _number(self, entry: Entry) -> Iterator[JobEvent]:
-        host = self.hosts[entry.step] if entry.step is not None and entry.step < len(self.hosts) else ""
+        host = self.hosts[entry.step] if entry.step is not None and entry.step < len(self.hosts) else entry.host
         for text in blocks(self.clean(entry.text)):
             self.seq += 1
             event = JobEvent(

@@ -32,11 +32,13 @@ from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.submit import check_role, enqueue
 from datastores.models import Job, JobStep
 from datastores.models.audit import in_turn, record
+from datastores.models.jobs import UNDONE
 from datastores.services import leases
 from datastores.services.usecase import UseCase
 
 logger = logging.getLogger(__name__)
 CANCEL_SECONDS = 0.3
+END_LEVEL = {JobState.SUCCEEDED: Level.GOOD, UNDONE: Level.GOOD, JobState.CANCELLED: Level.WARNING}
 WITH_TARGETS = "user", "host", "datastore", "image__datastore", "snapshot", "vm", "disk__datastore"
 
 
@@ -113,7 +115,7 @@ class Attempt:
         plan = self._plan(self._journal())
         previews = preview(plan, connector(), self.log)
         refused = [found.refused for found in previews if found.refused]
-        changes = sum(found.change is not None for found in previews)
+        changes = sum(bool(found.change and found.change.actions) for found in previews)
         self.log.add(EventKind.JOB, f"planned: {changes} changes, {len(refused)} refused")
         self.log.rest()
         with transaction.atomic():
@@ -178,6 +180,7 @@ class Attempt:
         if journal.touched or self.job.approved_at:
             check_same_steps(self.job, steps_of(plan))
         self.log.hosts = [step.host for step in steps_of(plan)]
+        self.log.titles = [shown_title(step) for step in steps_of(plan)]
         return plan
 
     def _give_up(self, reason: Exception) -> None:
@@ -202,6 +205,7 @@ class Attempt:
     def _undo(self, journal: Journal) -> bool:
         """Take back what the journal holds; see ``hosts.undo``."""
         self.log.hosts = list(self.job.steps.values_list("host", flat=True))
+        self.log.titles = list(self.job.steps.values_list("title", flat=True))
         stages = list(self.job.steps.values_list("stage", flat=True))
         return take_back(journal, self._steps_begun, stages, connector(), self.log)
 
@@ -246,10 +250,10 @@ class Attempt:
 
     def _end(self, state: JobState, update_rows: Callable[[], None], message: str = "") -> None:
         """Rows, log, state, leases and audit entry in one transaction: they agree, or the job is not ended."""
-        level = Level.GOOD if state is JobState.SUCCEEDED else Level.WARNING if not message else Level.ERROR
-        text = f"{state} after {elapsed(self.started)}"
+        word = self.job.word_in(state)
+        text = f"{word} after {elapsed(self.started)}"
         self.log.stop_ticker()
-        self.log.add(EventKind.JOB, f"{text}: {message}" if message else text, level=level)
+        self.log.add(EventKind.JOB, f"{text}: {message}" if message else text, level=END_LEVEL.get(word, Level.ERROR))
         with in_turn():
             if not self.job.move(self.state, to=state, error=message, worker=worker_name()):
                 return  # reconcile gave it to somebody else: that attempt writes the end
@@ -259,7 +263,7 @@ class Attempt:
             for job in waiting:
                 enqueue(job)
             record(self.job.kind, user=self.job.user, address=self.job.address, target=self.job.target_label,
-                   job=self.job, result=state, **({"error": message} if message else {}))  # fmt: skip
+                   job=self.job, result=word, **({"error": message} if message else {}))  # fmt: skip
         doorbell.ring_state(self.job)
 
     def _secrets(self) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from datastores.domain.states import JobState, StepState
 from datastores.models import Job, JobStep
+from datastores.models.jobs import UNDONE
 
 # Tone (colour) and icon of each state; the word is the state itself.
-JOB_LOOK = {
+JOB_LOOK: dict[str, tuple[str, str]] = {
     JobState.QUEUED: ("idle", "clock"),
     JobState.PLANNING: ("run", "arrow-repeat"),
     JobState.AWAITING: ("warn", "hand-index"),
@@ -22,6 +23,7 @@ JOB_LOOK = {
     JobState.FAILED: ("bad", "x-lg"),
     JobState.ERRORED: ("bad", "exclamation-octagon"),
     JobState.CANCELLED: ("idle", "slash-circle"),
+    UNDONE: ("idle", "arrow-counterclockwise"),
 }
 STEP_LOOK = {
     StepState.WAITING: ("idle", "circle"),
@@ -33,7 +35,8 @@ STEP_LOOK = {
     StepState.UNDONE: ("idle", "arrow-counterclockwise"),
     StepState.KEPT: ("warn", "pin-angle"),
 }
-FINISHED = frozenset({StepState.UNCHANGED, StepState.CHANGED, StepState.FAILED, StepState.UNDONE, StepState.KEPT})
+DONE = frozenset({StepState.UNCHANGED, StepState.CHANGED, StepState.KEPT})
+"""States of steps that count as done: what they say is true."""
 CAN_CANCEL = frozenset({JobState.QUEUED, JobState.PLANNING, JobState.AWAITING, JobState.RUNNING, JobState.INTERRUPTED})
 
 
@@ -77,21 +80,22 @@ def eta(job: Job, steps: Sequence[JobStep]) -> float | None:
 
 def job_frame(job: Job, steps: Sequence[JobStep]) -> dict[str, Any]:
     """Return the head and the lanes of the job page; ``all_steps`` holds every step."""
-    tone, icon = JOB_LOOK[JobState(job.state)]
+    tone, icon = JOB_LOOK[job.word]
     lanes: dict[str, list[JobStep]] = {}
     for step in steps:
         lanes.setdefault(step.host, []).append(step)
     return {
         "type": "job",
         "state": job.state,
-        "state_label": job.state,
+        "state_label": job.word,
         "state_tone": tone,
         "icon": icon,
+        "shown": shown_for(job, steps),
         "ended": job.ended,
         "error": job.error,
         "cancelling": bool(job.cancel_requested_at) and not job.ended,
         "can_cancel": job.state in CAN_CANCEL and not job.cancel_requested_at,
-        "steps_done": sum(step.state in FINISHED for step in steps),
+        "steps_done": sum(step.state in DONE for step in steps),
         "steps": len(steps),
         "bytes_done": sum(step.bytes_done for step in steps),
         "bytes_total": sum(step.bytes_total for step in steps),
@@ -101,15 +105,21 @@ def job_frame(job: Job, steps: Sequence[JobStep]) -> dict[str, Any]:
     }
 
 
+def shown_for(job: Job, steps: Sequence[JobStep]) -> str:
+    """Return what the parts of the job page depend on that are made here: another text, and they are read again."""
+    stopping = ", to be stopped" if job.cancel_requested_at else ""
+    return f"{job.word}{stopping}, {len(steps)} steps"
+
+
 def job_summary(job: Job, *, running: int, mine: bool, ended: bool) -> dict[str, Any]:
     """Return one piece of news for the feed."""
-    tone, icon = JOB_LOOK[JobState(job.state)]
+    tone, icon = JOB_LOOK[job.word]
     return {
         "type": "job",
         "uuid": str(job.uuid),
         "title": job.title,
         "url": job.get_absolute_url(),
-        "state": job.state,
+        "state": job.word,
         "tone": tone,
         "icon": icon,
         "error": job.error,

@@ -202,7 +202,8 @@ class FeedConsumer(Consumer):
         await self.send_frame({"type": "pong"})
 
     async def _catch_up(self) -> None:
-        """Tell of the jobs that ended lately, unless that was told."""
+        """Tell how many jobs run, and of those that ended lately, unless that was told."""
+        await self.send_frame({"type": "count", "running": await self._running()})
         lately = await self._ended_lately()
         for uuid in lately:
             if uuid not in self.told:
@@ -217,6 +218,10 @@ class FeedConsumer(Consumer):
             await self.send_frame({**frame, **more})
 
     @database_sync_to_async
+    def _running(self) -> int:
+        return running(self.user)
+
+    @database_sync_to_async
     def _ended_lately(self) -> list[str]:
         since = timezone.now() - REPLAYED
         ended = Job.objects.visible_to(self.user).filter(ended_at__gte=since).order_by("-ended_at")
@@ -228,5 +233,9 @@ class FeedConsumer(Consumer):
         job = visible.filter(uuid=uuid).first()
         if job is None:
             return None
-        running = visible.filter(state__in=[*(state.value for state in WITH_WORKER), "queued"]).count()
-        return job_summary(job, running=running, mine=job.user_id == self.user.pk, ended=job.state in ENDED)
+        return job_summary(job, running=running(self.user), mine=job.user_id == self.user.pk, ended=job.state in ENDED)
+
+
+def running(user: Any) -> int:
+    """Return how many jobs that the person may see are under way."""
+    return Job.objects.visible_to(user).filter(state__in=[*(state.value for state in WITH_WORKER), "queued"]).count()

@@ -21,6 +21,9 @@ from datastores.models.visibility import VisibleQuerySet
 
 AUTOMATIC_ATTEMPTS = 5
 """How often in a row a job is resumed without anybody asking. One that kills its worker would do it for ever."""
+UNDONE = "undone"
+WAS_UNDONE = models.Q(state=JobState.CANCELLED, undo_requested=True, cancel_requested_at=None)
+"""Jobs that a person had taken back; who cancels one stops it."""
 TARGETS = ("cluster", "host", "datastore", "image", "snapshot", "vm", "disk")
 
 
@@ -92,6 +95,16 @@ class Job(models.Model):
     @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def word(self) -> str:
+        """The state as people read it."""
+        return self.word_in(JobState(self.state))
+
+    def word_in(self, state: JobState) -> str:
+        """Return how the job reads in a state: one that a person had taken back is "undone", not "cancelled"."""
+        taken_back = self.undo_requested and self.cancel_requested_at is None
+        return UNDONE if state is JobState.CANCELLED and taken_back else str(state)
 
     @property
     def is_given_up(self) -> bool:

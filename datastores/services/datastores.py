@@ -11,7 +11,9 @@ from datastores.domain import values
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
 from datastores.domain.plan import Plan, Shell, Stage
 from datastores.domain.states import ObjectState
+from datastores.domain.volumes import Capacity
 from datastores.drivers.registry import DRIVERS
+from datastores.hosts.filesystems import BaseReady
 from datastores.models import Cluster, Datastore, DatastoreHost, Host, Image, Job, User
 from datastores.services.placing import driver_of, image_volume
 from datastores.services.usecase import Results, UseCase
@@ -39,9 +41,7 @@ class DatastoreCreate(UseCase):
             raise BadInput(f"{params['kind']!r} is not a kind of datastore.")
         if params["type"] not in Datastore.Type.values:
             raise BadInput(f"{params['type']!r} is not a type of datastore.")
-        base = values.absolute_path(params["base"], "The base path")
-        if base in {"/", "/etc", "/usr", "/bin", "/boot", "/dev", "/proc", "/sys", "/run", "/root", "/home"}:
-            raise BadInput(f"{base} belongs to the system. Choose a directory of its own, such as /srv/images.")
+        base = values.base_path(params["base"])
         if Datastore.objects.filter(name=name).exists():
             raise BadInput(f"There is a datastore {name} already.")
         hosts = self._hosts(params["hosts"])
@@ -98,6 +98,8 @@ class DatastoreCreate(UseCase):
 
     def succeeded(self, job: Job, results: Results) -> None:
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.READY, error="")
+        if capacity := base_capacity(job.datastore, results):
+            remember_capacity(job.datastore, capacity)
 
     def failed(self, job: Job, error: str) -> None:
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.ERROR, error=error)
@@ -149,6 +151,22 @@ class DatastoreDelete(UseCase):
         Datastore.objects.filter(pk=job.datastore_id).update(state=job.params["state"], error=error)
 
 
+def base_capacity(datastore: Datastore, results: Results) -> Capacity | None:
+    """Return how full the datastore is, as seen when its directory was looked at on the storage host.
+
+    None: it was not looked at by the attempt that ended the job; the schedule measures it.
+    """
+    storage = driver_of(datastore).host
+    seen = (facts.capacity for step, facts in results if isinstance(step, BaseReady) and step.host == storage)
+    return next(seen, None)
+
+
+def remember_capacity(datastore: Datastore, capacity: Capacity) -> None:
+    Datastore.objects.filter(pk=datastore.pk).update(
+        total=capacity.total, used=capacity.used, free=capacity.free, measured_at=timezone.now(), error=""
+    )
+
+
 def measure(datastore: Datastore, connect: Callable[[str], Shell]) -> None:
     """Read how full the datastore is and how large its images really are; remember it.
 
@@ -163,9 +181,7 @@ def measure(datastore: Datastore, connect: Callable[[str], Shell]) -> None:
         Datastore.objects.filter(pk=datastore.pk).update(error=str(error))
         raise
     with transaction.atomic():
-        Datastore.objects.filter(pk=datastore.pk).update(
-            total=capacity.total, used=capacity.used, free=capacity.free, measured_at=timezone.now(), error=""
-        )
+        remember_capacity(datastore, capacity)
         for image in datastore.images.filter(state=ObjectState.READY):
             volume = sizes.get(image_volume(image, driver).path)
             if volume and volume.allocated != image.real_size:

@@ -46,8 +46,9 @@ def create_vm(name: str, owner: User, address: str = "") -> VirtualMachine:
 def delete_vm(vm: VirtualMachine, user: User, address: str = "") -> None:
     """Forget a virtual machine that has no disks any more."""
     with in_turn():
-        if vm.disks.exists():
-            raise Refused(f"{vm.name} still has {vm.disks.count()} disks. Delete them first.")
+        if count := vm.disks.count():
+            what = "1 disk. Delete it" if count == 1 else f"{count} disks. Delete them"
+            raise Refused(f"{vm.name} still has {what} first.")
         record("vm.delete", user=user, address=address, target=vm, result="done")
         vm.delete()
 
@@ -185,7 +186,7 @@ class DiskChange(UseCase):
     def ask(self, job: Job) -> None:
         self._begin(job)
         job.vm = job.disk.vm
-        job.title = f"{self.label} {job.disk}"
+        job.title = f"{self.label.removesuffix(' disk')} {job.disk}"  # its name says that it is one
         job.target_label = str(job.disk)
 
     def again(self, job: Job) -> None:
@@ -222,7 +223,7 @@ class DiskChange(UseCase):
 
 class DiskDelete(DiskChange):
     kind = "disk.delete"
-    label = "Delete"
+    label = "Delete disk"
     states = (ObjectState.READY, ObjectState.ERROR)
     meanwhile = ObjectState.DELETING
 
@@ -239,7 +240,7 @@ class DiskMove(DiskChange):
     """Move a disk to another datastore: copied whole, checked, and only then taken away from the old place."""
 
     kind = "disk.move"
-    label = "Move"
+    label = "Move disk"
     queue = "transfer"
     targets = ("disk", "datastore")
 

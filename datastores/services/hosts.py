@@ -20,6 +20,7 @@ from datastores.transport.keys import generate_key
 from datastores.transport.scan import scan_host_keys
 
 OWN_CREDENTIAL = "cloudstore"
+NOT_READ = "Its key was pinned, and it has not been read since."
 
 
 def own_credential() -> Credential:
@@ -68,13 +69,16 @@ def _remember(host: Host, key: OfferedKey) -> HostKey:
 
 
 def pin(key: HostKey, user: User, address: str = "") -> None:
-    """Trust this key from now on, and no other: what the admin saw on the host's console."""
+    """Trust this key from now on, and no other: what the admin saw on the host's console.
+
+    What was wrong before is no more; whether the host can be used now, reading it will tell.
+    """
     with in_turn():
         old = list(key.host.keys.exclude(pinned_at=None).exclude(pk=key.pk).values_list("fingerprint", flat=True))
         key.host.keys.exclude(pk=key.pk).update(pinned_at=None, pinned_by=None)
         HostKey.objects.filter(pk=key.pk).update(pinned_at=timezone.now(), pinned_by=user)
-        if key.host.state == HostState.QUARANTINED:
-            Host.objects.filter(pk=key.host_id).update(state=HostState.UNREACHABLE, error="")
+        if key.host.state in {HostState.QUARANTINED, HostState.UNREACHABLE}:
+            Host.objects.filter(pk=key.host_id).update(state=HostState.UNREACHABLE, error=NOT_READ)
         record("host.pin", user=user, address=address, target=key.host.name, result="done",
                fingerprint=key.fingerprint, before=old)  # fmt: skip
 

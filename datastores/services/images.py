@@ -37,13 +37,33 @@ def new_image(job: Job, datastore: Datastore, **fields: Any) -> Image:
     if datastore.type == Datastore.Type.SYSTEM:
         raise Refused(f"{datastore.name} is a system datastore: it holds VM disks, not images.")
     name = values.object_name(job.params["name"])
-    if Image.objects.filter(datastore=datastore, name=name).exists():
+    taken = Image.objects.filter(datastore=datastore, name=name).first()
+    if taken and taken.state == ObjectState.ERROR:
+        raise BadInput(
+            f"There is an image {name} in {datastore.name} that could not be made ({taken.error.rstrip('.')}). "
+            "Delete it, or choose another name."
+        )
+    if taken:
         raise BadInput(f"There is an image {name} in {datastore.name} already.")
     if fields.get("type", Image.Type.OS) not in Image.Type.values:
         raise BadInput(f"{fields['type']!r} is not a type of image.")
     job.image = Image.objects.create(name=name, datastore=datastore, owner=job.user, **fields)
     job.target_label = f"{datastore.name}/{name}"
     return job.image
+
+
+def source_directories(datastore: Datastore) -> list[str]:
+    """Return the directories of the storage host from which images may be registered: real paths."""
+    return datastore.source_directories or settings.SOURCE_DIRECTORIES
+
+
+def check_source(datastore: Datastore, source: str) -> None:
+    """Raise BadInput when the path, as it is written, lies in no allowed directory. The host judges the real path."""
+    allowed = source_directories(datastore)
+    if not any(values.is_below(source, directory) and source != directory for directory in allowed):
+        raise BadInput(
+            f"{source} is not below {' or '.join(allowed)}, from where images may be registered in {datastore.name}."
+        )
 
 
 def dependants(image: Image) -> list[str]:
@@ -162,6 +182,7 @@ class ImageRegister(ImageMaker):
 
     def ask(self, job: Job) -> None:
         source = values.absolute_path(job.params["source"], "The source")
+        check_source(job.datastore, source)
         format_ = job.params.get("format") or EXTENSIONS.get(posixpath.splitext(source)[1].lower(), Format.RAW)
         if format_ not in set(Format):
             raise BadInput("The format is raw, qcow2 or iso.")
@@ -174,7 +195,7 @@ class ImageRegister(ImageMaker):
     def plan(self, job: Job) -> Plan:
         image = job.image
         driver = driver_of(image.datastore)
-        allowed = tuple(image.datastore.source_directories or settings.SOURCE_DIRECTORIES)
+        allowed = tuple(source_directories(image.datastore))
         volume = image_volume(image, driver)
         return (
             # two stages: the reads of one go together, and nothing is read of a file that is not allowed
@@ -208,7 +229,7 @@ class ImageBlock(ImageMaker):
         image = new_image(
             job, job.datastore, type=Image.Type.DATABLOCK, source="empty data block", filesystem=filesystem,
             persistent=bool(job.params.get("persistent")), format=job.params.get("format", Format.RAW),
-            virtual_size=int(job.params["size"]),
+            virtual_size=values.whole_disk(int(job.params["size"])),
         )  # fmt: skip
         job.title = f"Create data block {image.name}"
 
@@ -351,7 +372,7 @@ class ImageResize(ImageChange):
     label = "Resize image"
 
     def check(self, job: Job) -> None:
-        if int(job.params["size"]) <= job.image.virtual_size:
+        if values.whole_disk(int(job.params["size"])) <= job.image.virtual_size:
             raise BadInput("An image can only grow: the end of a disk cannot be cut off without losing data.")
         require_unneeded(job.image, "resized")
 

@@ -20,6 +20,7 @@ from datastores.web.figures import promised_percent
 from datastores.web.sentences import sentence
 
 register = template.Library()
+EMPTY: tuple[Any, ...] = ("", None, [], {})
 LOOKS = {
     "object": look.OBJECT_LOOK,
     "host": look.HOST_LOOK,
@@ -77,7 +78,7 @@ def took(seconds: float | None) -> str:
     """Return "64 ms", "1.6 s", "4 min" or "2.5 h"."""
     if seconds is None:
         return ""
-    if seconds < 0.1:
+    if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 90:
         return f"{seconds:.1f} s"
@@ -114,12 +115,15 @@ def job_took(job: Job) -> str:
 
 @register.filter
 def changes(entry: AuditEntry) -> list[tuple[str, Any, Any]]:
-    """Return (name, before, after) of what an audit entry tells of, plain values as one row."""
+    """Return (name, before, after) of what an audit entry tells of, plain values as one row; nothing of nothing."""
     before, after = entry.detail.get("before", ""), entry.detail.get("after", "")
     if not isinstance(before, dict) and not isinstance(after, dict):
-        return [("", before, after)]
-    old, new = (value if isinstance(value, dict) else {} for value in (before, after))
-    return [(name, old.get(name, ""), new.get(name, "")) for name in {**old, **new}]
+        rows = [("", before, after)]
+    else:
+        old, new = (value if isinstance(value, dict) else {} for value in (before, after))
+        rows = [(name, old.get(name, ""), new.get(name, "")) for name in {**old, **new}]
+    told = [(name, *("" if value in EMPTY else value for value in values)) for name, *values in rows]
+    return [(name, old, new) for name, old, new in told if (old, new) != ("", "")]
 
 
 register.filter("sentence", sentence)

@@ -135,7 +135,7 @@ class Unit:
         while True:
             if cancelled():
                 self._through(self.remove)
-                raise Cancelled(f"{self._name} on {self._shell.host} was stopped and is gone.")
+                raise Cancelled(f"Cancelled: what ran on {self._shell.host} was stopped and is gone.")
             state, more = self._through(lambda: self._poll(lines, on_progress))
             if more:
                 continue

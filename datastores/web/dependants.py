@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import Q
 
+from datastores.drivers.registry import DRIVERS
 from datastores.models import Disk, Image, User
 
 DEEPEST = 12
@@ -47,13 +48,31 @@ def tree(image: Image, user: User) -> Branch:
 
 
 def _hang_disks(level: dict[int, Branch]) -> None:
-    disks = Disk.objects.filter(image__in=level).select_related("vm", "datastore").order_by("-pk")
+    disks = Disk.objects.filter(needs_image(), image__in=level).select_related("vm", "datastore").order_by("-pk")
     for disk in disks[: MOST_DISKS + 1]:
         branch = level[disk.image_id]
         if sum(len(each.disks) for each in level.values()) < MOST_DISKS:
             branch.disks.append(disk)
         else:
             branch.more += 1
+
+
+def needs_image() -> Q:
+    """Disks that hold only their difference from the image, or that are the image itself."""
+    kinds = [kind for kind, driver in DRIVERS.items() if driver.clone_needs_source]
+    return Q(kind=Disk.Kind.LINK) | Q(kind=Disk.Kind.CLONE, datastore__kind__in=kinds)
+
+
+def independent_disks(image: Image) -> str:
+    """Return in a sentence how many disks were made of the image that do not need it; "" when there is none."""
+    count = image.disks.exclude(needs_image()).count()
+    if not count:
+        return ""
+    return (
+        "1 disk was cloned from it; it does not need it."
+        if count == 1
+        else (f"{count} disks were cloned from it; they do not need it.")
+    )
 
 
 def in_use(image: Image) -> bool:

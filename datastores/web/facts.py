@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from datastores.hosts.facts import HostFacts
 from datastores.hosts.software import Rights
 from datastores.models import Host
@@ -16,6 +18,17 @@ def known(host: Host) -> HostFacts | None:
         return HostFacts.from_json(host.facts) if host.facts else None
     except (TypeError, KeyError, ValueError):
         return None
+
+
+def mount_points(host: Host) -> tuple[str, ...]:
+    """Return where the file systems of the host were mounted when it was read last."""
+    facts = known(host)
+    return tuple(each.target for each in facts.file_systems) if facts else ()
+
+
+def mount_point(path: str, targets: tuple[str, ...]) -> str:
+    """Return which of the mount points the path is below; "": of none."""
+    return max((each for each in targets if PurePosixPath(path).is_relative_to(each)), key=len, default="")
 
 
 def warnings(host: Host, facts: HostFacts | None) -> list[str]:

@@ -12,7 +12,10 @@ from django.utils import timezone
 
 from datastores.domain.states import HostState, JobState
 from datastores.domain.values import format_size
-from datastores.models import Datastore, Host, Job, User
+from datastores.jobs.view import DONE
+from datastores.models import Datastore, DatastoreHost, Host, Job, User
+from datastores.models.jobs import WAS_UNDONE
+from datastores.web import facts
 from datastores.web.context import TROUBLED, UNDER_WAY
 from datastores.web.look import HOST_LOOK, NEARLY_FULL
 
@@ -52,8 +55,9 @@ def clone_seconds(user: User) -> dict[str, Any]:
 
 def job_counts(user: User) -> dict[str, int]:
     since = timezone.now() - DAY
-    states = ("succeeded", "failed", "errored", "cancelled")
-    counts = {state: Count("pk", filter=Q(state=state)) for state in states}
+    states = {state: Q(state=state) for state in ("succeeded", "failed", "errored")}
+    states |= {"undone": WAS_UNDONE, "cancelled": Q(state=JobState.CANCELLED) & ~WAS_UNDONE}
+    counts = {word: Count("pk", filter=which) for word, which in states.items()}
     return Job.objects.visible_to(user).filter(created_at__gte=since).aggregate(total=Count("pk"), **counts)
 
 
@@ -63,10 +67,13 @@ def host_counts() -> dict[str, int]:
 
 
 def space(datastores: list[Datastore]) -> dict[str, Any]:
-    """Return the bytes of all measured datastores together."""
+    """Return the bytes of all measured datastores together, those of a file system once."""
     measured = [datastore for datastore in datastores if datastore.total]
-    total = sum(datastore.total or 0 for datastore in measured)
-    used = sum(datastore.used or 0 for datastore in measured)
+    places = {datastore.pk: place for datastore, place in zip(measured, file_systems(measured), strict=True)}
+    oldest_first = sorted(measured, key=lambda each: each.measured_at.timestamp() if each.measured_at else 0.0)
+    once = {places[datastore.pk]: datastore for datastore in oldest_first}.values()
+    total = sum(datastore.total or 0 for datastore in once)
+    used = sum(datastore.used or 0 for datastore in once)
     promised = sum(promised_bytes(datastore) for datastore in measured)
     return {
         "total": total, "used": used, "promised": promised,
@@ -74,6 +81,22 @@ def space(datastores: list[Datastore]) -> dict[str, Any]:
         "promised_percent": round(100 * promised / total) if total else 0,
         "measured_at": min((each.measured_at for each in measured if each.measured_at), default=None),
     }  # fmt: skip
+
+
+def file_systems(datastores: list[Datastore]) -> list[tuple[Any, ...]]:
+    """Return what tells the file system of each datastore from others: the storage host, the mount point, the size.
+
+    Where the mount point is not known, what is free goes for it.
+    """
+    members = DatastoreHost.objects.filter(position=0, datastore__in=datastores).select_related("host")
+    hosts = {member.datastore_id: member.host for member in members}
+    known = {host.pk: facts.mount_points(host) for host in set(hosts.values())}
+    places: list[tuple[Any, ...]] = []
+    for datastore in datastores:
+        host = hosts.get(datastore.pk)
+        mounted = facts.mount_point(datastore.base, known[host.pk]) if host else ""
+        places.append((host.pk if host else f"{datastore.pk}", mounted or datastore.free, datastore.total))
+    return places
 
 
 def promised_bytes(datastore: Any) -> int:
@@ -124,5 +147,5 @@ def full_concern(datastore: Datastore) -> Concern:
 
 def running(user: User) -> list[Job]:
     jobs = Job.objects.visible_to(user).filter(state__in=UNDER_WAY)
-    steps = {"steps_total": Count("steps"), "steps_done": Count("steps", filter=Q(steps__ended_at__isnull=False))}
+    steps = {"steps_total": Count("steps"), "steps_done": Count("steps", filter=Q(steps__state__in=DONE))}
     return list(jobs.annotate(**steps).order_by("-pk")[:ATTENTION])

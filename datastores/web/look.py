@@ -42,6 +42,7 @@ RESULT_LOOK: dict[str, Look] = {
     "failed": ("bad", "x-lg"),
     "errored": ("bad", "exclamation-octagon"),
     "cancelled": ("idle", "slash-circle"),
+    "undone": ("idle", "arrow-counterclockwise"),
     "quarantined": ("bad", "shield-exclamation"),
 }
 FULL, NEARLY_FULL = 90, 80

@@ -40,10 +40,11 @@ class Statement:
 
 @dataclass(slots=True)
 class HostPlan:
-    """What happens on one host."""
+    """What happens on one host. ``checks``: what can be looked at only when the changes before it are made."""
 
     host: str
     already: list[str] = field(default_factory=list)
+    checks: list[str] = field(default_factory=list)
     changes: list[Statement] = field(default_factory=list)
     refused: list[Statement] = field(default_factory=list)
 
@@ -79,6 +80,8 @@ def plan_view(job: Job) -> PlanView:
         change = step.change or done.get(step.index)
         if step.refused:
             host.refused.append(Statement(step))
+        elif change and not change["actions"]:
+            host.checks.append(step.title)
         elif change:
             host.changes.append(statement(step, change))
         else:

@@ -54,6 +54,11 @@ def sentence(entry: AuditEntry) -> str:
     return f"{entry.action} {entry.target}"
 
 
+def kind_words(kind: str) -> str:
+    """Return what a kind of job does: "Compute checksum"."""
+    return KINDS[kind].label.removesuffix(" of") if kind in KINDS else kind
+
+
 def switched(entry: AuditEntry) -> str:
     on = bool(entry.detail.get("after"))
     if entry.action == "image.persistent":

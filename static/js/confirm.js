@@ -18,7 +18,7 @@ function element(tag, properties, ...children) {
 function question(settings, words) {
   const name = settings.confirmName;
   const yes = element("button", { className: name ? "btn btn-danger" : "btn btn-primary", value: "yes", disabled: Boolean(name) }, words);
-  const no = element("button", { className: "btn btn-quiet", value: "no", formNoValidate: true }, "Keep as it is");
+  const no = element("button", { className: "btn btn-quiet", type: "button" }, "Keep as it is");
   const title = element("h2", { id: "confirm-title" }, settings.confirmTitle || words);
   const form = element("form", { method: "dialog" }, title, element("p", {}, settings.confirm));
   let typed = null;
@@ -28,9 +28,10 @@ function question(settings, words) {
     const label = element("label", { htmlFor: "confirm-name" }, "Type ", element("code", {}, element("b", {}, name)), " to go on");
     form.append(element("div", { className: "field" }, label, typed));
   }
-  // Enter in the field presses the first submit button of the form: the safe one unless the name is right.
-  form.append(element("div", { className: "acts flex-row-reverse justify-content-start" }, yes, no));
+  // Enter in the field presses the only submit button of the form, which does nothing until the name is right.
+  form.append(element("div", { className: "acts" }, no, yes));
   const dialog = element("dialog", {}, form);
+  no.addEventListener("click", () => dialog.close("no"));
   dialog.setAttribute("aria-labelledby", "confirm-title");
   return { dialog, focus: typed ?? no };
 }

@@ -74,7 +74,10 @@ const url = document.body.dataset.feedUrl;
 if (url) {
   new Socket(url, {
     state: document.querySelector("[data-feed-state]"),
-    onMessage: (message) => message.type === "job" && job(message),
+    onMessage(message) {
+      if (message.type === "job") job(message);
+      if (message.type === "count") count(message.running);
+    },
     // The feed has no memory: what changed meanwhile is unknown, so whatever is looked at is read again.
     onReconnect: () => refreshSoon([...document.querySelectorAll("[data-live]")].filter(inSight)),
   });

@@ -6,7 +6,8 @@
  *     <b data-job-count>11 of 17 steps</b> <progress class="prog" data-job-progress value="11" max="17"></progress>
  *     <span class="sub" data-job-eta>about 8 s left</span>
  *     <form data-job-cancel …>…</form>                                       hidden when it cannot be cancelled
- *     <div data-job-refresh hx-get="…" hx-trigger="live">…</div>             asked to refresh when the state changes
+ *     <div data-job-refresh data-job-shown="running, 17 steps" hx-get="…" hx-trigger="live" hx-sync="this:replace">…</div>
+ *                                            read again whenever what it was made for is not what the socket tells
  *     <div class="lane" data-lane="kvm-08">
  *       <div class="h"><i class="bi bi-server"></i> kvm-08 <span class="st run" data-lane-state>…as above…</span></div>
  *       <button type="button" class="step" data-log-step="3"><i class="bi bi-circle ic-idle"></i><span class="w">…</span><span class="x"></span></button>
@@ -16,7 +17,8 @@
  *
  * Messages: {"type": "events", "events": [frames]} and {"type": "job", "state", "state_label", "state_tone", "icon", "steps",
  * "steps_done", "bytes_done", "bytes_total", "eta": seconds or null, "can_cancel", "lanes": [{"host", "state", "tone",
- * "icon"}], "changed": [{"index", "state", "tone", "icon", "seconds"}]}; a field that is missing leaves its place as it is.
+ * "icon"}], "changed": [{"index", "state", "tone", "icon", "seconds"}], "shown": what a refreshed part would be made for}; a field
+ * that is missing leaves its place as it is.
  */
 import { LogWindow } from "./log.js";
 import { Socket } from "./socket.js";
@@ -46,7 +48,7 @@ function left(seconds) {
 
 function took(seconds) {
   if (seconds === null || seconds === undefined) return "";
-  if (seconds < 0.1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   return seconds < 90 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds / 60)} min`;
 }
 
@@ -54,6 +56,7 @@ class JobPage {
   #root;
   #log;
   #state = "";
+  #asked = new WeakMap();
 
   constructor(root) {
     this.#root = root;
@@ -87,15 +90,22 @@ class JobPage {
     }
     for (const step of message.changed ?? []) this.#step(step);
     if (message.state && message.state !== this.#state) this.#moved(message.state);
+    if (message.shown) this.#refresh(message.shown);
   }
 
   #moved(state) {
-    const first = this.#state === "";
     this.#state = state;
     if (ENDED.has(state)) this.#log.ended();
-    // The first message tells what the page already shows, unless the job ended between the two.
-    if (first && !ENDED.has(state)) return;
-    for (const element of this.#root.querySelectorAll("[data-job-refresh]")) window.htmx?.trigger(element, "live");
+  }
+
+  /** Every message asks anew, so a part that could not be read is right after the next heartbeat. */
+  #refresh(shown) {
+    for (const part of this.#root.querySelectorAll("[data-job-refresh]")) {
+      const underWay = part.classList.contains("htmx-request") && this.#asked.get(part) === shown;
+      if (part.dataset.jobShown === shown || underWay) continue;
+      this.#asked.set(part, shown);
+      window.htmx?.trigger(part, "live");
+    }
   }
 
   #badge(badge, words, kind, icon) {

@@ -21,7 +21,7 @@ HOST_VERBS = {
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--name", help="which lab (default: lab)")
-    common.add_argument("--subnet", help="the /24 of a new lab whose name has no fixed one")
+    common.add_argument("--subnet", help="the /24 of a new lab (default: a free one of 10.77.0.0/16)")
     parser = argparse.ArgumentParser(prog="lab.py", description="Real Linux hosts for tests and demonstrations.")
     verbs = parser.add_subparsers(dest="verb", required=True)
 

@@ -17,6 +17,7 @@ where this machine's apt gets its own, or from CLOUDSTORE_LAB_MIRROR.
 
 import contextlib
 import ipaddress
+import json
 import re
 import shutil
 import sys
@@ -30,10 +31,14 @@ if not __package__:  # called by its path
 from tests.lab import disks, rootfs, switch
 from tests.lab.disks import GIB, MIB
 from tests.lab.host import LAST_HOST, Host, Record, make_key
-from tests.lab.machine import LabError, directory, locked, prepare_kernel, state_directory
+from tests.lab.machine import LabError, command, directory, locked, prepare_kernel, state_directory
 from tests.lab.switch import Site
 
 SUBNETS = {"demo": "10.77.0.0/24", "test": "10.77.1.0/24", "bench": "10.77.2.0/24", "lab": "10.77.3.0/24"}
+RANGE = ipaddress.IPv4Network("10.77.0.0/16")
+"""Where a lab gets its network from when nobody says which."""
+KEPT_FREE = ("10.77.5.0/24", "10.77.8.0/24", "10.77.9.0/24", "10.77.12.0/24")
+"""What tests and the documentation's screenshots name."""
 
 
 class Lab:
@@ -42,9 +47,7 @@ class Lab:
     def __init__(self, name: str = "lab", *, subnet: str | None = None) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9]{0,9}", name):  # it is part of an interface's name
             raise LabError(f"{name!r}: a lab's name is at most ten lower-case letters and digits.")
-        self.site = Site(name, ipaddress.IPv4Network(_subnet(name, subnet)))
-        if self.site.network.prefixlen != 24:
-            raise LabError(f"{subnet}: a lab's network is a /24.")
+        self.site = Site(name, _subnet(name, subnet))
 
     @property
     def key(self) -> Path:
@@ -191,16 +194,39 @@ class Lab:
             shutil.rmtree(self.site.directory, ignore_errors=True)
 
 
-def _subnet(name: str, wanted: str | None) -> str:
-    """The network of a lab: the one it was made with, or the wanted one, or its name's fixed one."""
+def _subnet(name: str, wanted: str | None) -> ipaddress.IPv4Network:
+    """The network of a lab: the one it was made with, or the wanted one, or its name's fixed one, or a free one."""
+    chosen = _network(wanted) if wanted else None
     with contextlib.suppress(FileNotFoundError):
-        present = (state_directory() / "labs" / name / "subnet").read_text().strip()
-        if wanted not in (None, present):
-            raise LabError(f"Lab {name} has {present}; take it down to give it {wanted}.")
+        present = _network((state_directory() / "labs" / name / "subnet").read_text().strip())
+        if chosen not in (None, present):
+            raise LabError(f"Lab {name} has {present}; take it down to give it {chosen}.")
         return present
-    if subnet := wanted or SUBNETS.get(name):
-        return subnet
-    raise LabError(f"Lab {name} is new: give it a --subnet, such as 10.77.9.0/24.")
+    if chosen:
+        return chosen
+    return _network(SUBNETS[name]) if name in SUBNETS else _free_network()
+
+
+def _network(text: str) -> ipaddress.IPv4Network:
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise LabError(f"{text!r} is not a lab's network: that is a /24, such as 10.77.20.0/24 ({error}).") from error
+    if network.prefixlen != 24:
+        raise LabError(f"{text}: a lab's network is a /24, such as 10.77.20.0/24.")
+    return network
+
+
+def _free_network() -> ipaddress.IPv4Network:
+    """The first network that no name is bound to, no other lab has, and this machine has no way into."""
+    others = [path.read_text().strip() for path in state_directory().glob("labs/*/subnet")]
+    routes = json.loads(command("ip", "-json", "-4", "route", "show", "root", str(RANGE)) or "[]")
+    texts = [*SUBNETS.values(), *KEPT_FREE, *others, *(route["dst"] for route in routes)]
+    taken = [ipaddress.IPv4Network(text) for text in texts]
+    for network in RANGE.subnets(new_prefix=24):
+        if not any(network.overlaps(other) for other in taken):
+            return network
+    raise LabError(f"No /24 of {RANGE} is free: give the lab a --subnet of your own.")
 
 
 if __name__ == "__main__":

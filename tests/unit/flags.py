@@ -47,6 +47,14 @@ class FlagCopied(FlagSet):
 
 
 @dataclass(frozen=True, slots=True)
+class FlagSeen(FlagSet):
+    """The flag is "on" by the time that it is looked at; nothing is done about it."""
+
+    def plan(self, facts: str) -> Change | None:
+        return None if facts == "on" else Change(f"look at {self.name} later", ())
+
+
+@dataclass(frozen=True, slots=True)
 class FlagGone(FlagSet):
     """The flag does not exist any more; that cannot be undone."""
 

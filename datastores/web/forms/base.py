@@ -79,7 +79,7 @@ class NameField(CheckedField):
 
 
 class SizeField(forms.CharField):
-    """A size such as "25 GiB"; bytes when cleaned."""
+    """The size of a disk, such as "25 GiB"; bytes when cleaned."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("label", "Size")
@@ -88,7 +88,7 @@ class SizeField(forms.CharField):
 
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
-        return checked(values.parse_size, text) if text else None
+        return checked(values.disk_size, text) if text else None
 
 
 class LinesField(forms.CharField):

@@ -65,7 +65,7 @@ class DatastoreForm(Form):
     name = NameField()
     type = forms.ChoiceField(choices=TYPES, initial=Datastore.Type.IMAGE)
     base = CheckedField(
-        values.absolute_path, label="Base path", mono=True,
+        values.base_path, label="Base path", mono=True,
         help_text="A directory of its own, at the same place on every host, such as /srv/images.",
     )  # fmt: skip
     storage_host = forms.ModelChoiceField(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -15,6 +16,7 @@ from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format
 from datastores.hosts.blocks import Filesystem
 from datastores.models import Datastore, Image, User, VirtualMachine
+from datastores.services.images import check_source, source_directories
 from datastores.web.forms.base import CheckedField, Form, NameField, RowField, SizeField
 
 MOST_DISKS = 1000
@@ -56,6 +58,29 @@ class RegisterForm(PlacedForm):
         help_text="A file that turns out to be something else is refused.",
     )  # fmt: skip
     persistent = forms.BooleanField(required=False, label="Persistent", help_text=PERSISTENT)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        source = self.fields["source"]
+        source.help_text = f"{source.help_text} {where_from(self.fields['datastore'].queryset)}"  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if data.get("datastore") and data.get("source"):
+            try:
+                check_source(data["datastore"], data["source"])
+            except BadInput as error:
+                self.add_error("source", str(error))
+        return data
+
+
+def where_from(datastores: Iterable[Datastore]) -> str:
+    """Return in words from which directories images may be registered, for each datastore where they differ."""
+    allowed = {each.name: " or ".join(source_directories(each)) for each in datastores}
+    if len(set(allowed.values())) == 1:
+        return f"It has to lie below {next(iter(allowed.values()))}."
+    places = "; ".join(f"{directories} for {name}" for name, directories in allowed.items())
+    return f"It has to lie below {places}." if places else ""
 
 
 class BlockForm(PlacedForm):

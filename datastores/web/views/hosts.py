@@ -137,6 +137,8 @@ def host_scan(request: Request, pk: int) -> HttpResponse:
 def host_pin(request: Request, pk: int, key: int) -> HttpResponse:
     host_key = get_object_or_404(visible(request, Host, pk=pk).keys.select_related("host"), pk=key)
     hosts.pin(host_key, request.user, client_address(request))
+    if host_key.host.state != HostState.NEW:  # a new one is onboarded
+        start(request, "host.read", host=host_key.host)
     return done(request, f"{host_key.host} is known by {host_key.fingerprint} from now on.", "host", pk)
 
 

@@ -10,14 +10,14 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.generic import DetailView
 
-from datastores.domain.states import ObjectState
+from datastores.domain.states import JobState, ObjectState
 from datastores.domain.volumes import Capability, Format
 from datastores.models import Datastore, Image
 from datastores.services.images import dependants
 from datastores.services.placing import driver_of
 from datastores.web.access import EVERYBODY, OWNERS, Request, roles, visible
 from datastores.web.acting import start, started
-from datastores.web.dependants import tree
+from datastores.web.dependants import independent_disks, tree
 from datastores.web.forms.base import attempt
 from datastores.web.forms.images import (
     BlockForm,
@@ -86,7 +86,9 @@ def what_is_lost(image: Image) -> str:
     """Return what a person is told who deletes the image."""
     count = image.snapshots.count()
     with_it = f" with {count} snapshot{'s' if count > 1 else ''}" if count else ""
-    return f"The image and its bytes in {image.datastore}{with_it} are gone for ever."
+    return (
+        f"The image and its bytes in {image.datastore}{with_it} are gone for ever. {independent_disks(image)}".rstrip()
+    )
 
 
 def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None = None) -> HttpResponse:
@@ -98,7 +100,9 @@ def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None 
         "driver": driver,
         "can": {capability.name: capability in driver.capabilities(Format(image.format)) for capability in Capability},
         "tree": tree(image, request.user),
-        "disk_count": image.disks.count(),
+        "independent": independent_disks(image),
+        "broken": image.state == ObjectState.ERROR,
+        "broken_by": image.jobs.filter(state__in=(JobState.FAILED, JobState.ERRORED)).order_by("-pk").first(),
         "lost": what_is_lost(image),
         "needing": needing[:10],
         "needing_more": max(0, len(needing) - 10),

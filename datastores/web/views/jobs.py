@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import QuerySet
@@ -23,6 +23,7 @@ from datastores.web import logs
 from datastores.web.access import EVERYBODY, OWNERS, Request, client_address, roles, visible, wants_json
 from datastores.web.acting import ACCEPTED, done, job_line
 from datastores.web.lists import Column, Filter, Rows
+from datastores.web.sentences import kind_words
 
 PARTS = ("state", "acts", "lanes")
 """The parts of the page that are asked for anew when the job's state changes."""
@@ -39,7 +40,7 @@ class JobList(Rows):
     default_order = "-pk"
     filters = (
         Filter("state", "state", tuple((state.value, state.value) for state in JobState)),
-        Filter("kind", "kind", tuple((kind, case.label) for kind, case in KINDS.items())),
+        Filter("kind", "kind", tuple((kind, kind_words(kind)) for kind in KINDS)),
     )
     columns = (
         Column("ID", "pk", number=True), Column("Job", "title"), Column("State", "state"),
@@ -49,6 +50,17 @@ class JobList(Rows):
 
     def rows(self) -> QuerySet[Any]:
         return super().rows().defer("params")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """The select box of kinds holds those of which the person may see jobs."""
+        context = super().get_context_data(**kwargs)
+        user = self.request.user
+        own = {kind for kind, case in KINDS.items() if user.sees_everything or user.role in case.roles}
+        context["chosen"] = [
+            (replace(each, choices=tuple(choice for choice in each.choices if choice[0] in own)), value)
+            if each.name == "kind" else (each, value) for each, value in context["chosen"]
+        ]  # fmt: skip
+        return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +113,7 @@ def job_page(request: Request, uuid: str) -> HttpResponse:
     total, seq = logs.extent(job)
     context = {
         "job": job,
-        "case": KINDS.get(job.kind),
+        "kind": kind_words(job.kind),
         "frame": job_frame(job, steps),
         "lanes": lanes(job, steps),
         "can": possible(request, job),

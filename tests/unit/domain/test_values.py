@@ -122,6 +122,29 @@ def test_sizes_are_binary(text: str, size: int) -> None:
     assert values.parse_size(text) == size
 
 
+def test_a_disk_is_whole_sectors() -> None:
+    assert values.disk_size("1 MiB") == 1 << 20
+    assert values.disk_size("64 TiB") == 64 << 40
+    assert values.disk_size("1.3 GiB") % 512 == 0
+    for bad in ("10", "512 B", "1 KiB", "1048577", "65 TiB"):
+        with pytest.raises(BadInput):
+            values.disk_size(bad)
+
+
+@pytest.mark.parametrize("path", ["/srv/images", "/srv/my images/a-b_c.d+e@f", "/srv/bücher", "/running/x", "/home/x"])
+def test_a_datastore_may_be_there(path: str) -> None:
+    assert values.base_path(path) == path
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/etc", "/home", "/proc", "/proc/x", "/sys/x", "/dev/shm", "/run/x", "/srv/a;b", "/srv/$(x)", "/a'b",
+             "/srv/a,b", "/srv/a\nb", "srv"],
+)  # fmt: skip
+def test_a_datastore_may_not_be_there(path: str) -> None:
+    with pytest.raises(BadInput):
+        values.base_path(path)
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "1e9", "1 X", "G", "1.G", "9999999P", "1,5G", "1G\n;", "٣G\0"])
 def test_other_sizes_are_refused(text: str) -> None:
     with pytest.raises(BadInput):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ from datastores.hosts.runner import Run
 from datastores.hosts.stages import stages_of, steps_of
 from datastores.hosts.undo import take_back
 from tests.fakes import FakeShell, said
-from tests.unit.flags import FlagCopied, FlagForGood, FlagGone, FlagSet, flag_host, ran
+from tests.unit.flags import FlagCopied, FlagForGood, FlagGone, FlagSeen, FlagSet, flag_host, ran
 
 
 @dataclass
@@ -147,6 +148,21 @@ def test_a_command_that_lied_is_caught_and_undone() -> None:
     assert ran(shell, "clear") == [("clear", "a")]
 
 
+def test_a_check_holds_when_what_comes_before_it_made_it_so() -> None:
+    shell = flag_host(a="off")
+    run, record = run_of(FlagSet("h1", "a"), FlagSeen("h1", "a"), on={"h1": shell})
+    run.carry_out()
+    assert record.steps[-1] == (1, StepState.UNCHANGED)
+
+
+def test_a_check_that_does_not_hold_in_its_turn_says_that_nothing_makes_it_so() -> None:
+    shell = flag_host(a="off", b="off")
+    run, _ = run_of(FlagSet("h1", "a"), FlagSeen("h1", "b"), on={"h1": shell})
+    with pytest.raises(Refused, match="flag b is on: that is not so on h1, and nothing in this plan makes it so"):
+        run.carry_out()
+    assert ran(shell, "clear") == [("clear", "a")]
+
+
 def test_an_undo_that_fails_is_told_and_the_others_go_on() -> None:
     shell = flag_host(a="off", b="off", c="broken")
     shell.answers["clear", "b"] = said(exit_status=1, stderr="busy")
@@ -217,6 +233,25 @@ def test_hosts_of_a_stage_run_side_by_side_and_one_failure_stops_the_others() ->
         Run(stages, shells.__getitem__, record, unit="job").carry_out()
     assert good.answers["get", "a"] == said("off")
     assert (2, StepState.RUNNING) not in record.steps
+
+
+def test_all_hosts_that_failed_at_the_same_time_are_told() -> None:
+    together = Barrier(3, timeout=10)
+
+    def connect(name: str) -> FakeShell:
+        together.wait()  # none has failed before all have begun
+        return flag_host(name, a="off")
+
+    class Lane(FlagSet):
+        def plan(self, facts: str) -> Change | None:
+            together.wait()
+            raise Refused(f"a is broken on {self.host}")
+
+    run = Run((Stage("all", tuple(Lane(f"h{n}", "a") for n in (1, 2, 3))),), connect, Record.empty(), unit="job")
+    with pytest.raises(Refused) as caught:
+        run.carry_out()
+    told = sorted([str(caught.value), *caught.value.__notes__])
+    assert told == [f"a is broken on h{n}" for n in (1, 2, 3)]
 
 
 def test_a_resumed_job_finds_done_what_a_dead_worker_did_and_can_still_undo_it() -> None:

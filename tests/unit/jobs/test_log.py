@@ -186,7 +186,7 @@ class TestInATransactionOfTheCaller:
         job = work(ask())
         assert job.state == JobState.ERRORED
         texts = [text for _, _, text in kept(job)]
-        assert sum(text == "done" for text in texts) == 2, "the journal knows of both actions"
+        assert sum(text.startswith("done: ") for text in texts) == 2, "the journal knows of both actions"
         assert [seq for seq, _, _ in kept(job)] == list(range(1, len(texts) + 1))
 
 
@@ -215,3 +215,20 @@ class TestWhatADatabaseCannotHold:
         job = work(ask())
         assert job.state == state
         assert "no\ufffd" in job.error
+
+
+class TestWhatIsToldOfAStep:
+    def test_names_the_step(self, job: Job) -> None:
+        log = JobLog(job, hosts=["h1"], titles=["a clone is there"])
+        log.step(0, StepState.UNCHANGED)
+        log.action_ended(0, 0, None)
+        log.rest()
+        assert [event.text for event in job.events.all()] == ["already so: a clone is there", "done: a clone is there"]
+
+    def test_what_was_read_carries_its_host(self, job: Job) -> None:
+        log = JobLog(job)
+        log.facts("h7", 3, 0.006)
+        log.rest()
+        assert [(event.host, event.text) for event in job.events.all()] == [
+            ("h7", "read 3 statements in one round trip, 6 ms")
+        ]

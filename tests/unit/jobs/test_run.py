@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from datastores.domain.errors import Busy, HostKeyChanged, Refused, Unreachable
-from datastores.domain.states import EventKind, HostState, JobState, StepState
+from datastores.domain.states import EventKind, HostState, JobState, Level, StepState
 from datastores.jobs import control
 from datastores.jobs.journal import journal_of
 from datastores.models import AuditEntry, Cluster, Credential, Host, Job, Lease, User
@@ -114,6 +114,17 @@ def test_a_finished_job_can_be_taken_back(ask: Ask, shell: FakeShell, operator: 
     assert ran(shell, "clear") == [("clear", "b"), ("clear", "a")]
     assert Cluster.objects.get().description == "undone"
     assert not Lease.objects.exists()
+
+
+def test_what_a_person_had_taken_back_is_undone_and_no_error(ask: Ask, shell: FakeShell, operator: User) -> None:
+    job = work(ask())
+    control.undo(job, operator)
+    assert work(job).word == "undone"
+    last = job.events.order_by("-seq").first()
+    assert last
+    assert last.level == Level.GOOD
+    assert last.text.startswith("undone after")
+    assert AuditEntry.objects.filter(action=job.kind, result="undone").exists()
 
 
 def test_a_plan_waits_for_a_person_and_then_runs_exactly_as_shown(ask: Ask, shell: FakeShell, operator: User) -> None:

@@ -195,3 +195,12 @@ class TestSharing:
         assert await pages.after(job.pk, 2) is None
         await sync_to_async(write_log)(job, "c")
         assert await pages.after(job.pk, 2) is not None
+
+
+async def test_a_page_hears_at_once_how_many_jobs_run(job: Job, open_socket: Open) -> None:
+    socket = open_socket("/ws/feed/")
+    await socket.connect()
+    assert (await received(socket, "count"))["running"] == 1
+    await Job.objects.filter(pk=job.pk).aupdate(state="interrupted")
+    await socket.send_to(text_data='{"type":"ping"}')
+    assert (await received(socket, "count"))["running"] == 0

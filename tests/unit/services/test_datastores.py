@@ -6,13 +6,16 @@ import pytest
 
 from datastores.domain.plan import Action, Change, Command
 from datastores.domain.states import JobState
+from datastores.domain.volumes import Capacity
+from datastores.hosts.filesystems import BaseFacts, BaseReady
 from datastores.hosts.probes import ProbeGone, ProbePresent, ProbeVisible
 from datastores.jobs.codec import encode_change
 from datastores.jobs.journal import approval_of
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
-from datastores.models import Job, User
+from datastores.models import Datastore, Job, User
 from tests.unit.conftest import a_host, a_job, a_step
+from tests.unit.services.conftest import ended
 
 pytestmark = pytest.mark.django_db
 
@@ -41,6 +44,15 @@ def test_where_nothing_is_shared_nothing_is_probed(admin: User, kind: str, count
     job = planned(admin, kind, count)
     steps = [step for stage in KINDS[job.kind].plan(job) for step in stage.steps]
     assert not any(isinstance(step, ProbePresent | ProbeVisible) for step in steps)
+
+
+def test_a_new_one_is_measured_by_what_was_read_of_its_directory(admin: User) -> None:
+    job = planned(admin, "xfs", 1)
+    base = BaseReady("h0", "/srv/ds")
+    ended(job, result=[(base, BaseFacts(None, capacity=Capacity(100, 40, 50)))])
+    datastore = Datastore.objects.get()
+    assert (datastore.state, datastore.total, datastore.used, datastore.free) == ("ready", 100, 40, 50)
+    assert datastore.measured_at
 
 
 def test_only_cleaning_up_needs_no_approval(admin: User) -> None:

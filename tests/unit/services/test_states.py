@@ -95,5 +95,5 @@ def test_a_moved_image_is_ready_in_its_new_place(alice: User) -> None:
 def test_a_machine_that_got_a_disk_meanwhile_is_not_forgotten(alice: User) -> None:
     vm = a_vm(alice, "web")
     a_disk(an_image(alice), vm)
-    with pytest.raises(Refused, match="web still has 1 disks"):
+    with pytest.raises(Refused, match=r"web still has 1 disk\. "):
         delete_vm(vm, alice)

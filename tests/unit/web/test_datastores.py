@@ -68,6 +68,9 @@ def test_a_new_datastore_becomes_a_job_and_then_a_plan(admin: User) -> None:
     [
         ({"base": "srv"}, "must be absolute"),
         ({"base": "/etc"}, "belongs to the system"),
+        ({"base": "/proc/images"}, "belongs to the system"),
+        ({"base": "/dev/shm/images"}, "belongs to the system"),
+        ({"base": "/srv/a;reboot"}, "may hold letters, digits, blanks"),
         ({"base": "/srv/taken/deeper"}, "overlaps /srv/taken"),
         ({"options-xfs-mode": "99"}, "mode"),
         ({"options-xfs-owner": "-R"}, "is not an account name"),

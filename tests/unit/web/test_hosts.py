@@ -137,6 +137,16 @@ def test_pinning_then_onboarding(admin: User) -> None:
     assert response.url == Job.objects.get(kind="host.onboard").get_absolute_url()
 
 
+@pytest.mark.parametrize("state", [HostState.QUARANTINED, HostState.UNREACHABLE])
+def test_a_host_whose_new_key_is_pinned_is_read(admin: User, state: HostState) -> None:
+    host = a_host(state=state, error="The old key changed.")
+    key = a_key(host)
+    page = text_of(signed_in(admin).post(f"/hosts/{host.pk}/pin/{key.pk}/", follow=True))
+    assert "Its key was pinned, and it has not been read since." in page
+    assert "The old key changed." not in page
+    assert Job.objects.get().kind == "host.read"
+
+
 def test_a_key_of_another_host_cannot_be_pinned(admin: User) -> None:
     host, key = a_host(), a_key(a_host())
     assert signed_in(admin).post(f"/hosts/{host.pk}/pin/{key.pk}/").status_code == 404

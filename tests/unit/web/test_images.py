@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from datastores.models import AuditEntry, Disk, Image, Job, Snapshot, User, VirtualMachine
 from datastores.models.fields import secret_box
-from tests.unit.conftest import GIB, a_datastore, a_disk, a_vm, an_image, signed_in, text_of
+from tests.unit.conftest import GIB, a_datastore, a_disk, a_job, a_vm, an_image, signed_in, text_of
 
 JSON = {"Accept": "application/json"}
 
@@ -32,6 +33,9 @@ def test_registering_becomes_a_job(alice: User, enqueued: list[str], django_capt
     [
         ("source", "var/tmp/x", "must be absolute"),
         ("source", "/var/tmp/../etc/shadow", "must not contain"),
+        ("source", "/etc/passwd", "/etc/passwd is not below /var/tmp"),
+        ("source", "/var/tmpevil/x", "is not below /var/tmp"),
+        ("source", "/var/tmp", "/var/tmp is not below"),
         ("name", "-rf", "begins with a letter or digit"),
         ("name", "a\u202eb", "invisible or control character"),
         ("name", "", "This field is required"),
@@ -52,6 +56,29 @@ def test_a_refusal_keeps_what_was_entered(admin: User) -> None:
     page = text_of(signed_in(admin).post("/images/register/", sent))
     assert "There is an image taken" in page
     assert 'value="/var/tmp/the.img"' in page
+    assert not Job.objects.exists()
+
+
+def test_the_form_says_from_where_images_may_be_registered(admin: User) -> None:
+    first = a_datastore()
+    assert "It has to lie below /var/tmp." in text_of(signed_in(admin).get("/images/register/"))
+    own = a_datastore(source_directories=["/srv/up", "/srv/in"])
+    page = text_of(signed_in(admin).get("/images/register/"))
+    assert f"/var/tmp for {first}" in page
+    assert f"/srv/up or /srv/in for {own}" in page
+
+
+def test_a_name_that_a_failed_registration_holds_says_what_to_do(admin: User) -> None:
+    image = an_image(admin, "taken", state="error", error="it is not an image.")
+    sent = {"datastore": image.datastore_id, "name": "taken", "source": "/var/tmp/the.img", "type": "OS"}
+    page = text_of(signed_in(admin).post("/images/register/", sent))
+    assert "could not be made (it is not an image). Delete it, or choose another name." in page
+
+
+@pytest.mark.parametrize("size", ["10 B", "512 B", "1 KiB", "65 TiB", "1048577"])
+def test_a_size_that_no_disk_can_have_is_refused(admin: User, size: str) -> None:
+    sent = {"datastore": a_datastore().pk, "name": "b", "size": size, "format": "raw"}
+    signed_in(admin).post("/images/block/", sent)
     assert not Job.objects.exists()
 
 
@@ -220,13 +247,34 @@ def test_an_image_that_is_needed_is_not_deleted_and_says_by_whom(alice: User) ->
 
 def test_what_depends_on_an_image_is_a_tree(alice: User, bob: User) -> None:
     image = an_image(alice, "master")
-    overlay = an_image(alice, "child", parent=image)
+    overlay = an_image(alice, "child", parent=image, datastore=a_datastore(kind="qcow2"))
     a_disk(overlay, a_vm(alice, "the-machine"))
     an_image(bob, "secret-of-bob", parent=image)
     tree = text_of(signed_in(alice).get(f"/images/{image.pk}/")).split('class="tree"')[1].split("It cannot be")[0]
     assert tree.index("master") < tree.index("child") < tree.index("the-machine")
     assert "secret-of-bob" not in tree
     assert "1 image of other people" in tree
+
+
+def test_disks_that_do_not_need_the_image_are_counted_and_no_dependants(alice: User) -> None:
+    image = an_image(alice, "master")
+    for name in ("one-machine", "other-machine"):
+        a_disk(image, a_vm(alice, name))
+    client = signed_in(alice)
+    page = text_of(client.get(f"/images/{image.pk}/"))
+    card = page.split("What depends on it")[1].split('id="facts"')[0]
+    assert "2 disks were cloned from it; they do not need it." in card
+    assert "one-machine" not in card
+    asked = text_of(client.post(f"/images/{image.pk}/delete/"))
+    assert "2 disks were cloned from it; they do not need it." in asked
+
+
+def test_an_image_in_error_can_only_be_deleted(alice: User) -> None:
+    image = an_image(alice, state="error", error="The copy is not there.")
+    job = a_job(alice, "image.register", state="failed", image=image)
+    page = text_of(signed_in(alice).get(f"/images/{image.pk}/")).split("<main")[1]
+    assert re.findall(r'action="/images/\d+/([a-z-]+)/', page) == ["delete"]
+    assert f'<a href="/jobs/{job.uuid}/">The job that failed</a>' in page
 
 
 def test_a_clone_is_made_of_what_one_may_see(alice: User) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from datastores.domain.plan import Action, Change, Command, Detached, WriteFile
 from datastores.domain.states import EventKind, JobState, StepState
 from datastores.jobs.codec import encode_action, encode_change
+from datastores.jobs.view import job_frame
 from datastores.models import AuditEntry, Job, Lease, User
 from datastores.web.plans import as_shell, plan_view
 from tests.unit.conftest import a_datastore, a_job, a_step, an_image, signed_in, text_of, write_log
@@ -49,6 +51,15 @@ def test_the_plan_page_shows_the_exact_commands(admin: User, planned: Job) -> No
     for words in ("Apply 2 changes", "exportfs -r", "mount -- nfs:/srv", "nfs-common is installed; group cloud",
                   "The blank gave it to everybody.", '<span class="a">+/srv 10.0.0.0/24(rw)</span>'):  # fmt: skip
         assert words in page, words
+
+
+def test_what_is_only_looked_at_is_no_change(admin: User, planned: Job) -> None:
+    a_step(planned, "/srv is writable", "kvm", change=encode_change(Change("look at /srv when it is there", ())))
+    view = plan_view(planned)
+    assert (view.changes, view.already, view.hosts[1].checks) == (2, 2, ["/srv is writable"])
+    page = text_of(signed_in(admin).get(f"/jobs/{planned.uuid}/plan/"))
+    assert "Apply 2 changes" in page
+    assert "checked on the way" in page
 
 
 def test_the_plan_as_shell_can_be_run(admin: User, planned: Job) -> None:
@@ -212,6 +223,66 @@ def test_parts_of_the_page_for_htmx(admin: User) -> None:
         text = text_of(client.get(f"/jobs/{job.uuid}/?part={part}", headers={"HX-Request": "true"}))
         assert words in text
         assert "<html" not in text
+
+
+def test_a_part_says_for_which_state_it_was_made_as_the_socket_does(admin: User) -> None:
+    job = a_job(admin, "image.clone", state=JobState.QUEUED)
+    client = signed_in(admin)
+    seen = set()
+    for change in (
+        {},
+        {"state": JobState.RUNNING},
+        {"cancel_requested_at": timezone.now()},
+        {"step": "a clone is there"},
+    ):
+        if title := change.get("step"):
+            a_step(job, str(title))
+        else:
+            Job.objects.filter(pk=job.pk).update(**change)
+        job.refresh_from_db()
+        shown = job_frame(job, list(job.steps.all()))["shown"]
+        seen.add(shown)
+        assert text_of(client.get(f"/jobs/{job.uuid}/")).count(f'data-job-refresh data-job-shown="{shown}"') == 3
+    assert len(seen) == 4
+
+
+def test_a_running_job_does_not_say_that_nothing_was_changed(admin: User) -> None:
+    job = a_job(admin, "image.clone", state=JobState.RUNNING)
+    assert "Nothing has been changed" not in text_of(signed_in(admin).get(f"/jobs/{job.uuid}/"))
+
+
+def test_only_what_is_true_counts_as_done(admin: User) -> None:
+    job = a_job(admin, "image.clone", state=JobState.FAILED)
+    for state in (StepState.CHANGED, StepState.FAILED, StepState.UNDONE, StepState.WAITING):
+        a_step(job, state=state, ended_at=timezone.now())
+    assert "1 of 4 steps" in text_of(signed_in(admin).get(f"/jobs/{job.uuid}/"))
+
+
+def test_what_a_person_had_taken_back_reads_undone(admin: User) -> None:
+    job = a_job(admin, "image.clone", state=JobState.CANCELLED, undo_requested=True, error="taken back")
+    client = signed_in(admin)
+    page = text_of(client.get(f"/jobs/{job.uuid}/"))
+    assert "<span>undone</span>" in page
+    assert "Somebody had it taken back." in page
+    assert "Retry from the failed step" not in page
+    assert "<span>undone</span>" in text_of(client.get("/jobs/"))
+    Job.objects.update(cancel_requested_at=timezone.now())
+    assert "<span>cancelled</span>" in text_of(client.get(f"/jobs/{job.uuid}/"))
+
+
+def test_a_cancelled_job_has_no_failed_step_to_retry_from(admin: User) -> None:
+    job = a_job(admin, "image.clone", state=JobState.CANCELLED, image=an_image(admin))
+    write_log(job, "$ cp", kind=EventKind.ACTION_STARTED, step=0, data=None)
+    page = text_of(signed_in(admin).get(f"/jobs/{job.uuid}/"))
+    assert "Try again" in page
+    assert "Retry from the failed step" not in page
+
+
+def test_a_tenant_filters_by_kinds_that_tenants_may_ask_for(admin: User, alice: User) -> None:
+    assert "Create datastore" in text_of(signed_in(admin).get("/jobs/?q=x"))
+    page = text_of(signed_in(alice).get("/jobs/?q=x"))
+    assert "Move disk" in page
+    assert "Create datastore" not in page
 
 
 def test_an_ended_job_opens_no_socket(admin: User) -> None:

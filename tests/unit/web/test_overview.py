@@ -8,8 +8,9 @@ import pytest
 from django.utils import timezone
 
 from datastores.domain.states import HostState, JobState
-from datastores.models import User
-from datastores.web.figures import percentile
+from datastores.models import Datastore, User
+from datastores.web.figures import percentile, space
+from datastores.web.views.datastores import with_figures
 from tests.unit.conftest import (
     GIB,
     a_datastore,
@@ -22,6 +23,7 @@ from tests.unit.conftest import (
     signed_in,
     text_of,
 )
+from tests.unit.web.test_hosts import facts
 
 
 def test_without_a_host_the_first_page_says_how_to_begin(admin: User, operator: User) -> None:
@@ -59,9 +61,49 @@ def test_the_overview_counts(admin: User) -> None:
     a_step(running, state="changed", ended_at=now)
     a_step(running)
     page = text_of(signed_in(admin).get("/"))
-    for words in ("250 GiB", "Used of 1000 GiB", "20 succeeded", "1 failed", "20 disks made", "0.2 s", "0.1 s",
+    for words in ("250 GiB", "Used of 1000 GiB", "20 succeeded", "1 failed", "20 disks made", "190 ms", "100 ms",
                   "Under way", "1 of 2 steps"):  # fmt: skip
         assert words in page, words
+
+
+def test_a_file_system_of_several_datastores_counts_once(admin: User) -> None:
+    host = a_host()
+    same = {"hosts": [host], "total": 100 * GIB, "free": 70 * GIB, "used": 30 * GIB}
+    a_datastore("images", **same)
+    a_datastore("files", **same)
+    a_datastore("elsewhere", total=100 * GIB, free=70 * GIB, used=30 * GIB)
+    page = text_of(signed_in(admin).get("/"))
+    assert "Used of 200 GiB" in page
+    assert "60 GiB" in page
+
+
+def test_what_was_measured_at_two_moments_is_one_file_system_where_the_mount_point_is_known(admin: User) -> None:
+    root = facts()["file_systems"][0] | {"target": "/"}
+    host = a_host(facts=facts(file_systems=[root, root | {"target": "/srv/xfs"}]))
+    now = timezone.now()
+    earlier = {"used": 30 * GIB, "free": 70 * GIB, "measured_at": now - timedelta(hours=1)}
+    later = {"used": 40 * GIB, "free": 60 * GIB, "measured_at": now}
+    a_datastore("images", base="/srv/xfs/images", hosts=[host], total=100 * GIB, **later)
+    a_datastore("files", base="/srv/xfs/files", hosts=[host], total=100 * GIB, **earlier)
+    a_datastore("root", base="/srv/xfsroot", hosts=[host], total=100 * GIB, **earlier)
+    figures = space(list(with_figures(Datastore.objects.all())))
+    assert (figures["total"], figures["used"]) == (200 * GIB, 70 * GIB)
+
+
+def test_space_that_was_never_measured_is_not_nothing(admin: User) -> None:
+    a_datastore()
+    page = text_of(signed_in(admin).get("/"))
+    assert "not measured yet" in page
+    assert "Used of" not in page
+
+
+def test_jobs_that_were_taken_back_are_not_counted_as_cancelled(admin: User) -> None:
+    a_host()
+    a_job(admin, state=JobState.CANCELLED, undo_requested=True)
+    a_job(admin, state=JobState.CANCELLED, undo_requested=True, cancel_requested_at=timezone.now())
+    page = text_of(signed_in(admin).get("/"))
+    assert "1 cancelled" in page
+    assert "1 undone" in page
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(50, 2.0), (95, 4.0), (1, 1.0), (100, 4.0)])

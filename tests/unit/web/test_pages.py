@@ -76,6 +76,12 @@ def test_forms_that_post_carry_the_token(template: Path) -> None:
         assert "{% csrf_token %}" in form
 
 
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_a_question_before_an_act_names_the_thing(template: Path) -> None:
+    text = template.read_text()
+    assert text.count("data-confirm=") == len(re.findall(r'data-confirm-title="[^"]*{{', text))
+
+
 def test_every_icon_is_in_the_font() -> None:
     known = set(re.findall(r"\.bi-([a-z0-9-]+)::before", (ROOT / "static/vendor/bootstrap-icons.css").read_text()))
     looks = [look.OBJECT_LOOK, look.HOST_LOOK, look.VM_LOOK, look.ROLE_LOOK, look.RESULT_LOOK, JOB_LOOK, STEP_LOOK]

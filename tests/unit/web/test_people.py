@@ -138,6 +138,13 @@ def test_an_entry_shows_before_and_after(admin: User) -> None:
     assert entry.seal in page
 
 
+def test_an_entry_that_changed_nothing_shows_no_empty_table(admin: User) -> None:
+    entry = record("host.scan", user=admin, target="kvm", result="done", before=[], after="")
+    page = text_of(signed_in(admin).get(f"/audit/{entry.seq}/"))
+    assert "changed no stored value" in page
+    assert "[]" not in page.split("Before and after")[1].split("Seal")[0]
+
+
 def test_the_chain_is_verified_on_demand(auditor: User) -> None:
     record("a.b", user=auditor)
     client = signed_in(auditor)
