@@ -321,7 +321,7 @@ def test_a_finished_clone_can_be_taken_back(page: Page) -> None:
     page.goto("/jobs/?kind=disk.create")
     page.get_by_role("link", name=re.compile("vm-fast-btrfs-9 disk.0")).first.click()
     button(page, "Undo")
-    expect(page.locator("[data-job-state]")).to_contain_text("cancelled", timeout=STEP_SECONDS)
+    expect(page.locator("[data-job-state]")).to_contain_text("undone", timeout=STEP_SECONDS)
     expect(page.locator("[data-log-window]")).to_contain_text("undone")
 
 
