@@ -12,7 +12,7 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 
 from datastores.domain.states import ENDED
-from datastores.models.jobs import Job
+from datastores.models.jobs import UNDONE, Job
 from datastores.models.users import User
 from datastores.models.visibility import VisibleQuerySet
 
@@ -144,7 +144,8 @@ def verify(entries: Iterator[AuditEntry] | None = None) -> tuple[int, list[str]]
 
 def unrecorded_ends() -> list[str]:
     """Return what is wrong with jobs that have ended without an entry that says how."""
-    said = AuditEntry.objects.filter(job_uuid=models.OuterRef("uuid"), result=models.OuterRef("state"))
+    how = models.Q(result=models.OuterRef("state")) | models.Q(result=UNDONE)
+    said = AuditEntry.objects.filter(how, job_uuid=models.OuterRef("uuid"))
     ended = Job.objects.filter(state__in=ENDED).exclude(models.Exists(said)).order_by("pk")
     return [f"no entry says that {job} {job.state}" for job in ended.only("title", "state").iterator()]
 

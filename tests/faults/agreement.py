@@ -44,8 +44,8 @@ def _audit(site: Installation) -> list[str]:
     """The trail is whole, and each job that ended says there how."""
     _, wrong = verify(site.rows(AuditEntry).order_by("seq").iterator())
     told = set(site.rows(AuditEntry).values_list("job_uuid", "result"))
-    silent = [job for job in site.rows(Job).filter(ended_at__isnull=False) if (job.uuid, job.state) not in told]
-    return wrong + [f"the audit trail does not say that {job} {job.state}" for job in silent]
+    silent = [job for job in site.rows(Job).filter(ended_at__isnull=False) if (job.uuid, job.word) not in told]
+    return wrong + [f"the audit trail does not say that {job} {job.word}" for job in silent]
 
 
 def _files(site: Installation) -> list[str]:
