@@ -6,7 +6,7 @@
  *     <b data-job-count>11 of 17 steps</b> <progress class="prog" data-job-progress value="11" max="17"></progress>
  *     <span class="sub" data-job-eta>about 8 s left</span>
  *     <form data-job-cancel …>…</form>                                       hidden when it cannot be cancelled
- *     <div data-job-refresh data-job-shown="running, 17 steps" hx-get="…" hx-trigger="live" hx-sync="this:replace">…</div>
+ *     <div data-job-refresh data-job-shown="running, 17 steps" hx-get="…" hx-trigger="live" hx-sync="this:queue last">…</div>
  *                                            read again whenever what it was made for is not what the socket tells
  *     <div class="lane" data-lane="kvm-08">
  *       <div class="h"><i class="bi bi-server"></i> kvm-08 <span class="st run" data-lane-state>…as above…</span></div>
