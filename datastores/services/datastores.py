@@ -116,7 +116,7 @@ def require_empty(datastore: Datastore) -> None:
 
 
 class DatastoreDelete(UseCase):
-    """Forget an empty datastore; its directory is removed only when it is empty too."""
+    """Forget an empty datastore. Its directory stays: whoever mounted or made it removes it."""
 
     kind = "datastore.delete"
     label = "Delete datastore"

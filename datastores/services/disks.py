@@ -17,8 +17,9 @@ from datastores.drivers.base import StorageDriver
 from datastores.drivers.transfers import common_format, common_host, transfer
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
 from datastores.models.audit import in_turn, record
+from datastores.services.changes import Change
+from datastores.services.image_changes import ImageChange
 from datastores.services.images import (
-    ImageChange,
     ImageMaker,
     built_on,
     dependants,
@@ -174,51 +175,21 @@ class DiskCreate(UseCase):
             )
 
 
-class DiskChange(UseCase):
+class DiskChange(Change):
     """A use case about a disk that is there."""
 
-    roles = OWNERS
+    of, model = "disk", Disk
     targets: ClassVar[tuple[str, ...]] = ("disk",)
-    states: ClassVar[tuple[ObjectState, ...]] = (ObjectState.READY,)
-    """From which it may begin."""
-    meanwhile: ClassVar[ObjectState] = ObjectState.CHANGING
 
     def ask(self, job: Job) -> None:
-        self._begin(job)
+        super().ask(job)
         job.vm = job.disk.vm
         job.title = f"{self.label.removesuffix(' disk')} {job.disk}"  # its name says that it is one
         job.target_label = str(job.disk)
 
-    def again(self, job: Job) -> None:
-        self._begin(job)
-        job.save(update_fields=["params"])
-
-    def check(self, job: Job) -> None:
-        """Check the request, each time that it is asked for or tried again.
-
-        :raises CloudstoreError: as things stand it cannot be done.
-        """
-
-    def _begin(self, job: Job) -> None:
-        """Mark the disk, and remember the state that it comes back to when nothing was done."""
-        require_ready(job.disk.datastore)
-        require_state(job.disk, *self.states)
+    def require_usable(self, job: Job) -> None:
+        super().require_usable(job)
         require_shut_down(job.disk)
-        self.check(job)
-        job.params = job.params | {"state": job.disk.state}
-        Disk.objects.filter(pk=job.disk_id).update(state=self.meanwhile)
-
-    def resources(self, job: Job) -> dict[str, bool]:
-        return {f"disk:{job.disk_id}": True, f"datastore:{job.disk.datastore_id}": False}
-
-    def succeeded(self, job: Job, results: Results) -> None:
-        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.READY, error="")
-
-    def failed(self, job: Job, error: str) -> None:
-        Disk.objects.filter(pk=job.disk_id).update(state=job.params["state"], error=error)
-
-    def cancelled(self, job: Job) -> None:
-        Disk.objects.filter(pk=job.disk_id).update(state=job.params["state"])
 
 
 class DiskDelete(DiskChange):

@@ -19,9 +19,8 @@ def acquire(job: Job, resources: dict[str, bool]) -> bool:
     """
     _lock_rows(resources)
     others = list(Lease.objects.filter(resource__in=resources).exclude(job=job).values("pk", "resource", "exclusive"))
-    for other in others:
-        if other["exclusive"]:
-            raise Busy(_holder(Lease.objects.select_related("job").get(pk=other["pk"])))
+    if holders := [other["pk"] for other in others if other["exclusive"]]:
+        raise Busy(_holder(Lease.objects.select_related("job").get(pk=holders[0])))
     wanted = [resource for resource, exclusive in resources.items() if exclusive]
     used = {other["resource"] for other in others} & set(wanted)
     rows = [

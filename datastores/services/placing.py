@@ -49,7 +49,7 @@ def require_state(thing: Image | Disk, *states: ObjectState) -> None:
     row = type(thing)._default_manager.filter(pk=thing.pk).values().first()
     if row is None:
         raise Refused(f"{thing} is gone.")
-    for name, value in row.items():
+    for name, value in row.items():  # refresh_from_db() would have the datastore looked up again, too
         setattr(thing, name, value)
     if thing.state not in states:
         raise Refused(f"{thing} is {thing.state}; this needs it {' or '.join(states)}.")

@@ -8,7 +8,8 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Capability, Format
 from datastores.models import Job, Snapshot
-from datastores.services.images import ImageChange, require_unneeded
+from datastores.services.image_changes import ImageChange
+from datastores.services.images import require_unneeded
 from datastores.services.placing import driver_of, image_volume, require_ready, require_state
 from datastores.services.usecase import Results
 

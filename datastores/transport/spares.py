@@ -52,24 +52,24 @@ class Spares:
 
     def give(self) -> None:
         """End one, so that the host has a session to spare."""
-        with contextlib.suppress(IndexError, *LOST):
-            self._waiting.popleft().close()
+        with contextlib.suppress(IndexError):
+            _end(self._waiting.popleft())
 
     def run(self, line: bytes) -> Channel | None:
         """Let one of them run a command line that gets no input. None: none is there, and nothing was run.
 
         :raises Stale: the connection is dead; nothing was run.
         """
-        while self._waiting:
+        while True:
             try:
                 channel = self._waiting.popleft()
-                if not self._answers(channel):
-                    continue
-                channel.sendall(whole(line))
-            except (IndexError, *LOST):  # another thread took the last one; or it ended before it had all of the line
-                continue
-            return channel
-        return None
+            except IndexError:
+                return None
+            with contextlib.suppress(*LOST):  # it ended before it had all of the line, which it then does not run
+                if self._answers(channel):
+                    channel.sendall(whole(line))
+                    return channel
+            _end(channel)
 
     def _answers(self, channel: Channel) -> bool:
         """Is it there, and the host? It may have died while nobody looked: then what is sent is lost."""
@@ -79,6 +79,11 @@ class Spares:
             return channel.recv(len(PONG)) == PONG
         except TimeoutError as error:
             raise Stale("The host has fallen silent; nothing was run.") from error
+
+
+def _end(channel: Channel) -> None:
+    with contextlib.suppress(*LOST):  # then it is closed already
+        channel.close()
 
 
 class Refillable(Protocol):

@@ -1,0 +1,96 @@
+"""Changes of an image that is there: resize, checksum, delete; snapshots and moves build on it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from datastores.domain import values
+from datastores.domain.errors import BadInput
+from datastores.domain.plan import Plan, Stage
+from datastores.domain.states import ObjectState
+from datastores.models import Image, Job
+from datastores.services.changes import Change
+from datastores.services.images import require_unneeded
+from datastores.services.placing import driver_of, image_volume, require_ready, require_state
+from datastores.services.usecase import OWNERS, Results, UseCase
+
+
+class ImageChange(Change):
+    """A use case that changes the bytes of an image that is there."""
+
+    of, model = "image", Image
+    targets: ClassVar[tuple[str, ...]] = ("image",)
+
+    def ask(self, job: Job) -> None:
+        super().ask(job)
+        job.title = f"{self.label} {job.image.name}"
+        job.target_label = f"{job.image.datastore.name}/{job.image.name}"
+
+
+class ImageResize(ImageChange):
+    kind = "image.resize"
+    label = "Resize image"
+
+    def check(self, job: Job) -> None:
+        if values.whole_disk(int(job.params["size"])) <= job.image.virtual_size:
+            raise BadInput("An image can only grow: the end of a disk cannot be cut off without losing data.")
+        require_unneeded(job.image, "resized")
+
+    def plan(self, job: Job) -> Plan:
+        driver = driver_of(job.image.datastore)
+        return (Stage("resize", driver.resize(image_volume(job.image, driver), int(job.params["size"]))),)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        super().succeeded(job, results)
+        Image.objects.filter(pk=job.image_id).update(virtual_size=int(job.params["size"]), sha256="")
+
+
+class ImageChecksum(UseCase):
+    """Compute the SHA-256 of the image's bytes. The image stays what it is."""
+
+    kind = "image.checksum"
+    label = "Compute checksum of"
+    queue = "transfer"
+    roles = OWNERS
+    targets = ("image",)
+
+    def ask(self, job: Job) -> None:
+        self.again(job)
+        job.title = f"{self.label} {job.image.name}"
+        job.target_label = f"{job.image.datastore.name}/{job.image.name}"
+
+    def again(self, job: Job) -> None:
+        require_ready(job.image.datastore)
+        require_state(job.image, ObjectState.READY)
+
+    def resources(self, job: Job) -> dict[str, bool]:
+        return {f"image:{job.image_id}": False}
+
+    def plan(self, job: Job) -> Plan:
+        driver = driver_of(job.image.datastore)
+        return (Stage("checksum", driver.checksum(image_volume(job.image, driver))),)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        _, digest = results[-1]
+        Image.objects.filter(pk=job.image_id).update(sha256=digest)
+
+
+class ImageDelete(ImageChange):
+    """Delete an image with its snapshots: they are states of it, of no use without it."""
+
+    kind = "image.delete"
+    label = "Delete image"
+    states = (ObjectState.READY, ObjectState.ERROR)
+    meanwhile = ObjectState.DELETING
+
+    def check(self, job: Job) -> None:
+        require_unneeded(job.image, "deleted")
+
+    def plan(self, job: Job) -> Plan:
+        require_unneeded(job.image, "deleted")
+        driver = driver_of(job.image.datastore)
+        snapshots = tuple(job.image.snapshots.order_by("pk").values_list("name", flat=True))
+        return (Stage("delete", driver.delete_image(image_volume(job.image, driver), snapshots)),)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        Image.objects.filter(pk=job.image_id).delete()
