@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,26 @@ from tests.lab.fixtures import debian11, debian13, host_factory, lab
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 
 __all__ = ["debian11", "debian13", "host_factory", "lab"]
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What shares hosts, or a server, runs in one process, in order, and first: it takes longest."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_company(item)))
+    items.sort(key=lambda item: _RINGS.index(item.path.relative_to(HERE).parts[0]))
+
+
+_RINGS = ("lab", "faults", "browser", "unit")
+
+
+def _company(item: pytest.Item) -> str:
+    if (HERE / "faults") in item.path.parents:
+        return "faults"
+    if "lab" in getattr(item, "fixturenames", ()):
+        return "lab"
+    return str(item.path.relative_to(HERE))
 
 
 @pytest.fixture(scope="session")

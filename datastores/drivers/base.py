@@ -144,6 +144,10 @@ class StorageDriver(ABC):
     def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
         """Remove an image and all that is kept beside it: its checksum, and its ``snapshots`` (their names)."""
 
+    def prepare(self, image: Volume) -> Steps:
+        """Make ready what clones of the image, as it is now, are made with; nothing for most kinds."""
+        return ()
+
     @abstractmethod
     def copy(self, source: Volume, target: Volume) -> Steps:
         """Make a full, independent copy within the datastore, in the target's format."""

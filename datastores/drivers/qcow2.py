@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +11,8 @@ from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers import internal_snapshots
 from datastores.drivers.base import Steps
 from datastores.drivers.files import FileDriver
-from datastores.hosts.overlays import OverlayExists
+from datastores.hosts.disks import DiskAbsent
+from datastores.hosts.overlays import OverlayExists, OverlayTemplateKept
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,17 @@ class Qcow2Driver(FileDriver):
             raise Unsupported(f"An overlay is a qcow2 file; it cannot be {target.format}.")
         where = (source.path, source.format, target.path)
         return (OverlayExists(self.host, *where, self.makes_directory(target)),)
+
+    def prepare(self, image: Volume) -> Steps:
+        return (self._template(image),)
+
+    def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
+        kept = DiskAbsent(self.host, self._template(volume).path, self.base)
+        return (kept, *FileDriver.delete_image(self, volume, snapshots))
+
+    def _template(self, image: Volume) -> OverlayTemplateKept:
+        self.check_inside(image)
+        return OverlayTemplateKept(self.host, image.path, image.format)
 
     def stands_alone(self, volume: Volume) -> bool:
         """A qcow2 file may be an overlay, so it is read through what it stands on."""

@@ -15,8 +15,8 @@ FIELDS = r"--printf=%a %b %f %S %T\0%n\0"
 """Two records per path; the type may hold blanks and slashes (``ext2/ext3``, ``UNKNOWN (0x...)``)."""
 FOUND = r"%s %b %f\0"
 BLOCK = 512  # of find's %b
-BESIDE = (".*", "*.part", "*.sha256")
-"""Names of probes, unfinished copies and checksums."""
+BESIDE = (".*", "*.part", "*.sha256", "*.overlay")
+"""Names of probes, unfinished copies, checksums and templates of overlays."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,8 +137,16 @@ def _qcow2(head: bytes, size: int) -> list[str]:
     return found
 
 
-def qcow2_backing(head: bytes) -> tuple[str, str]:
-    """Return the backing file that a qcow2 file names, and the format that it declares for it; "" for none.
+@dataclass(frozen=True, slots=True)
+class Qcow2Head:
+    """``virtual_size`` in bytes; ``backing`` is the file that it names and the format that it declares; "" for none."""
+
+    virtual_size: int
+    backing: tuple[str, str] = ("", "")
+
+
+def qcow2_head(head: bytes) -> Qcow2Head:
+    """Return what a qcow2 file says of itself and of what it stands on.
 
     ``head``: what the file begins with, at least to the end of the name, which QEMU writes behind the extensions
     (docs/interop/qcow2.txt of QEMU).
@@ -146,7 +154,7 @@ def qcow2_backing(head: bytes) -> tuple[str, str]:
     :raises ValueError: this is not such a beginning of a qcow2 file.
     """
     try:
-        magic, version, place, size = QCOW2.unpack_from(head)[:4]
+        magic, version, place, size, _, virtual_size = QCOW2.unpack_from(head)[:6]
         end = place or len(head)
         extension = struct.unpack_from(">I", head, 100)[0] if version >= 3 else QCOW2.size
         format_ = b""
@@ -159,7 +167,8 @@ def qcow2_backing(head: bytes) -> tuple[str, str]:
         raise ValueError("it ends within its header") from error
     if magic != b"QFI\xfb" or place + size > len(head):
         raise ValueError("its header is not that of a qcow2 file made here")
-    return head[place : place + size].decode("utf-8", "surrogateescape"), format_.decode("ascii", "replace")
+    backing = head[place : place + size].decode("utf-8", "surrogateescape")
+    return Qcow2Head(virtual_size, (backing, format_.decode("ascii", "replace")))
 
 
 def _vmdk(head: bytes, inspector: oslo.FileInspector) -> list[str]:

@@ -26,7 +26,14 @@ from datastores.services.images import (
     new_image,
     require_unneeded,
 )
-from datastores.services.placing import disk_volume, driver_of, image_volume, require_ready, require_state
+from datastores.services.placing import (
+    disk_volume,
+    driver_of,
+    image_volume,
+    preparing,
+    require_ready,
+    require_state,
+)
 from datastores.services.usecase import OWNERS, Results, UseCase
 
 
@@ -297,8 +304,8 @@ class DiskSaveAs(ImageMaker):
         source = driver_of(disk.image.datastore if linked else disk.datastore)
         volume = image_volume(disk.image, source) if linked else disk_volume(disk, source)
         driver = driver_of(job.image.datastore)
-        steps = transfer(source, volume, driver, image_volume(job.image, driver))
-        return (Stage("save", steps),)
+        made = image_volume(job.image, driver)
+        return Stage("save", transfer(source, volume, driver, made)), *preparing(driver, made)
 
     def succeeded(self, job: Job, results: Results) -> None:
         self.made(job)
@@ -340,9 +347,11 @@ class ImageMove(ImageChange):
         old = Image(uuid=image.uuid, format=job.params["from_format"], virtual_size=image.virtual_size,
                     real_size=image.real_size)  # fmt: skip
         new = Image(uuid=image.uuid, format=job.params["format"], virtual_size=image.virtual_size)
+        here, there = image_volume(old, source), image_volume(new, driver)
         return (
-            Stage("copy", transfer(source, image_volume(old, source), driver, image_volume(new, driver))),
-            Stage("remove the old one", source.delete_image(image_volume(old, source))),
+            Stage("copy", transfer(source, here, driver, there)),
+            *preparing(driver, there),
+            Stage("remove the old one", source.delete_image(here)),
         )
 
     def succeeded(self, job: Job, results: Results) -> None:

@@ -11,7 +11,7 @@ from datastores.domain.states import ObjectState
 from datastores.models import Image, Job
 from datastores.services.changes import Change
 from datastores.services.images import require_unneeded
-from datastores.services.placing import driver_of, image_volume, require_ready, require_state
+from datastores.services.placing import driver_of, image_volume, preparing, require_ready, require_state
 from datastores.services.usecase import OWNERS, Results, UseCase
 
 
@@ -38,7 +38,8 @@ class ImageResize(ImageChange):
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.image.datastore)
-        return (Stage("resize", driver.resize(image_volume(job.image, driver), int(job.params["size"]))),)
+        volume = image_volume(job.image, driver)
+        return Stage("resize", driver.resize(volume, int(job.params["size"]))), *preparing(driver, volume)
 
     def succeeded(self, job: Job, results: Results) -> None:
         super().succeeded(job, results)

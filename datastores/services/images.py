@@ -22,7 +22,7 @@ from datastores.hosts.sources import SourceAllowed
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
 from datastores.models.audit import in_turn, record
 from datastores.models.fields import secret_box
-from datastores.services.placing import driver_of, image_volume, require_ready, require_state
+from datastores.services.placing import driver_of, image_volume, preparing, require_ready, require_state
 from datastores.services.usecase import OWNERS, Results, UseCase
 
 EXTENSIONS = {".qcow2": Format.QCOW2, ".qcow": Format.QCOW2, ".iso": Format.ISO}
@@ -203,6 +203,7 @@ class ImageRegister(ImageMaker):
             Stage("inspect", (ImageIsSafe(driver.host, image.source, image.format),)),
             Stage("copy", driver.import_file(image.source, volume)),
             Stage("inspect the copy", (ImageIsSafe(driver.host, volume.path, image.format),)),
+            *preparing(driver, volume),
         )  # fmt: skip
 
     def succeeded(self, job: Job, results: Results) -> None:
@@ -235,7 +236,8 @@ class ImageBlock(ImageMaker):
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.image.datastore)
-        return (Stage("create", driver.create(image_volume(job.image, driver), Filesystem(job.image.filesystem))),)
+        volume = image_volume(job.image, driver)
+        return Stage("create", driver.create(volume, Filesystem(job.image.filesystem))), *preparing(driver, volume)
 
     def succeeded(self, job: Job, results: Results) -> None:
         self.made(job)
@@ -258,7 +260,8 @@ class ContextImage(ImageMaker):
         driver = driver_of(job.image.datastore)
         named = json.loads(secret_box().decrypt(job.params["variables"]))
         variables = tuple(Variable(name, value) for name, value in sorted(named.items()))
-        return (Stage("create", driver.context(image_volume(job.image, driver).path, variables)),)
+        volume = image_volume(job.image, driver)
+        return Stage("create", driver.context(volume.path, variables)), *preparing(driver, volume)
 
     def succeeded(self, job: Job, results: Results) -> None:
         self.made(job)
@@ -316,7 +319,8 @@ class ImageClone(ImageMaker):
         source = Image.objects.select_related("datastore").get(pk=job.params["source"])
         driver = driver_of(source.datastore)
         make = driver.clone if can_clone(driver, source) else driver.copy
-        return (Stage("clone", make(image_volume(source, driver), image_volume(job.image, driver))),)
+        volume = image_volume(job.image, driver)
+        return Stage("clone", make(image_volume(source, driver), volume)), *preparing(driver, volume)
 
     def succeeded(self, job: Job, results: Results) -> None:
         self.made(job)

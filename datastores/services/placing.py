@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from django.db.models import Prefetch, prefetch_related_objects
 
 from datastores.domain.errors import Refused
+from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import StorageDriver
@@ -60,6 +61,12 @@ def image_volume(image: Image, driver: StorageDriver | None = None) -> Volume:
     driver = driver or driver_of(image.datastore)
     format_ = Format(image.format)
     return Volume(driver.image_path(image.uuid, format_), format_, image.virtual_size, image.real_size)
+
+
+def preparing(driver: StorageDriver, image: Volume) -> Plan:
+    """Return the stage that makes ready what clones of the image are made with, where its kind has something."""
+    steps = driver.prepare(image)
+    return (Stage("prepare clones", steps),) if steps else ()
 
 
 def disk_volume(disk: Disk, driver: StorageDriver | None = None) -> Volume:

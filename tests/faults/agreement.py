@@ -72,6 +72,8 @@ def _wanted(site: Installation, datastore: Datastore) -> dict[str, int | None]:
     for image in site.rows(Image).filter(datastore_id=datastore.pk, state__in=[ObjectState.READY, ObjectState.IN_USE]):
         path = image_volume(image).path
         wanted[path] = image.virtual_size if image.format == "raw" else None
+        if datastore.kind == "qcow2":
+            wanted[f"{path}.overlay"] = None
         if image.sha256:
             wanted[f"{path}.sha256"] = None
         for snapshot in image.snapshots.all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from datastores.hosts.blocks import DataBlockExists, Filesystem
 from datastores.hosts.contexts import ContextFile, ContextIsoExists, Variable
 from datastores.hosts.copies import FileConverted, FileCopied, Ownership
 from datastores.hosts.disks import DiskAbsent, DiskLinked
-from datastores.hosts.overlays import OverlayExists
+from datastores.hosts.overlays import OverlayExists, OverlayTemplateKept
 from datastores.hosts.reflinks import FileReverted, ReflinkExists
 from datastores.hosts.sizes import ImageResized
 from datastores.hosts.snapshots import SnapshotAbsent, SnapshotExists, SnapshotRestored
@@ -56,6 +57,25 @@ def test_an_overlay_is_made_and_taken_back(hosts: Hosts, base: str) -> None:
     hosts.there_and_back(OverlayExists("h1", source, Format.RAW, target, True))
     hosts.run([FileConverted("h1", target, "qcow2", f"{base}/flat.raw", Format.RAW)])
     assert same(hosts, source, f"{base}/flat.raw")
+
+
+@on(*PLACES)
+@pytest.mark.parametrize("format", [Format.RAW, Format.QCOW2])
+def test_an_overlay_is_a_copy_of_the_template_that_its_image_keeps(hosts: Hosts, base: str, format: Format) -> None:
+    source, target = image(hosts, f"{base}/gold.raw"), f"{base}/7/disk.0"
+    if format is Format.QCOW2:
+        hosts.run([FileConverted("h1", source, "raw", f"{base}/gold.qcow2", format)])
+    master = f"{base}/gold.{format}"
+    template = OverlayTemplateKept("h1", master, format)
+    hosts.there_and_back(template)
+    hosts.run([template, OverlayExists("h1", master, format, target, True)])
+    told(hosts, "cmp", "--", template.path, target)
+    told(hosts, "qemu-img", "check", "-q", "-f", "qcow2", target)
+    hosts.run([FileConverted("h1", target, "qcow2", f"{base}/flat.raw", Format.RAW)])
+    assert same(hosts, source, f"{base}/flat.raw")
+    hosts.run([ImageResized("h1", master, format, 80 * MIB), template])  # made anew, as large as the image is now
+    hosts.run([OverlayExists("h1", master, format, f"{base}/8/disk.0", True)])
+    assert json.loads(told(hosts, "qemu-img", "info", "--output=json", f"{base}/8/disk.0"))["virtual-size"] == 80 * MIB
 
 
 @on("/srv/btrfs", "/srv/xfs")

@@ -21,7 +21,7 @@ from datastores.hosts.copies import FileConverted, FileCopied, Ownership
 from datastores.hosts.disks import DiskAbsent, DiskLinked
 from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.filesystems import BaseReady, CanReflink
-from datastores.hosts.overlays import OverlayExists
+from datastores.hosts.overlays import OverlayExists, OverlayTemplateKept
 from datastores.hosts.probes import ProbeGone, ProbePresent, ProbeVisible
 from datastores.hosts.reflinks import FileReverted, ReflinkExists
 from datastores.hosts.sizes import ImageResized
@@ -93,7 +93,8 @@ def test_snapshots_are_inside_qcow2(kind: str) -> None:
 
 @internal
 def test_snapshots_inside_qcow2_go_with_their_image(kind: str) -> None:
-    wanted = tuple(DiskAbsent("h1", path, BASE) for path in (f"{QCOW2.path}.sha256", QCOW2.path))
+    beside = [".overlay", ".sha256"] if kind == "qcow2" else [".sha256"]
+    wanted = tuple(DiskAbsent("h1", QCOW2.path + ending, BASE) for ending in [*beside, ""])
     assert driver(kind).delete_image(QCOW2, ("one",)) == wanted
 
 
@@ -102,6 +103,7 @@ def test_a_qcow2_clone_is_an_overlay_that_names_the_format_below() -> None:
     for image in (RAW, QCOW2):
         wanted = OverlayExists("h1", image.path, image.format, DISK, True)
         assert store.clone(image, Volume(DISK, Format.QCOW2)) == (wanted,)
+        assert store.prepare(image) == (OverlayTemplateKept("h1", image.path, image.format),)
     with pytest.raises(Unsupported, match="An overlay is a qcow2 file"):
         store.clone(QCOW2, Volume(DISK, Format.RAW))
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from datastores.domain.errors import Refused
 from datastores.domain.plan import Output
-from datastores.hosts.image_headers import HEAD, SIGNATURES, TAIL, WRAPPED, examine, qcow2_backing
+from datastores.hosts.image_headers import HEAD, SIGNATURES, TAIL, WRAPPED, Qcow2Head, examine, qcow2_head
 from datastores.hosts.inspection import ImageFacts, ImageIsSafe
 from tests.hostile_images import (
     HOSTILE,
@@ -169,8 +169,8 @@ def overlay(base: str, format_: str, *, version: str = "1.1") -> bytes:
 
 @pytest.mark.parametrize("version", ["1.1", "0.10"])
 @pytest.mark.parametrize(("base", "format_"), [("/srv/ds/6f1c.raw", "raw"), (f"/srv/{'ü' * 500}", "qcow2"), ("", "")])
-def test_the_base_that_qemu_writes_into_an_overlay_is_read(version: str, base: str, format_: str) -> None:
-    assert qcow2_backing(overlay(base, format_, version=version)) == (base, format_)
+def test_the_size_and_base_that_qemu_writes_into_an_overlay_are_read(version: str, base: str, format_: str) -> None:
+    assert qcow2_head(overlay(base, format_, version=version)) == Qcow2Head(64 << 20, (base, format_))
 
 
 @given(st.binary(max_size=200), st.integers(0, 4096))
@@ -178,7 +178,7 @@ def test_bytes_that_are_no_whole_header_have_no_base(noise: bytes, length: int) 
     whole = overlay_once()
     for content in (noise, whole[:length], (whole[:length] + noise)[:4096]):
         try:
-            base, format_ = qcow2_backing(content)
+            base, format_ = qcow2_head(content).backing
         except ValueError:
             continue
         assert isinstance(base, str)

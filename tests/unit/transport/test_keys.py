@@ -84,6 +84,7 @@ def damaged(text: str) -> str:
 @pytest.mark.parametrize(
     "text",
     ["", "garbage", public_text(ED), damaged(private_text(ED, OPENSSH)), damaged(private_text(RSA, PKCS8)), "\0é"],
+    ids=["empty", "garbage", "public", "damaged", "damaged PKCS8", "binary"],
 )
 def test_what_is_no_private_key_is_refused_without_being_shown(text: str) -> None:
     with pytest.raises(BadInput) as caught:
