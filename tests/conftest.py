@@ -31,11 +31,10 @@ _RINGS = ("lab", "faults", "browser", "unit")
 
 
 def _company(item: pytest.Item) -> str:
-    if (HERE / "faults") in item.path.parents:
-        return "faults"
-    if "lab" in getattr(item, "fixturenames", ()):
-        return "lab"
-    return str(item.path.relative_to(HERE))
+    path = item.path.relative_to(HERE)
+    if path.parts[0] in {"lab", "faults"}:
+        return path.parts[0]
+    return "lab" if "lab" in getattr(item, "fixturenames", ()) else str(path)
 
 
 @pytest.fixture(scope="session")

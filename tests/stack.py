@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,8 +14,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 from xmlrpc.client import ServerProxy
 
 import psycopg
@@ -31,6 +33,76 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Redis(Protocol):
+    """The Redis of an installation. Whatever ends it, it is started again at once, as its supervisor would."""
+
+    url: str
+
+    @property
+    def pid(self) -> int: ...
+
+    def kill(self) -> None: ...
+
+    def forget(self) -> None:
+        """Lose everything it had."""
+
+
+class SystemRedis:
+    """The server of the distribution's package, which the installation is told of by REDIS_URL."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.url = f"unix://{directory}/redis.sock"
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+        keep = ("--dir", str(self.directory), "--appendonly", "yes", "--save", "", "--logfile", "redis.log")
+        command = ["redis-server", "--port", "0", "--unixsocket", f"{self.directory}/redis.sock", *keep]
+        return subprocess.Popen(command)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def kill(self) -> None:
+        self.stop(signal.SIGKILL)
+        self.process = self._start()
+
+    def forget(self) -> None:
+        self.stop(signal.SIGTERM)
+        shutil.rmtree(self.directory)
+        self.process = self._start()
+
+    def stop(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+        self.process.wait(30)
+
+
+@dataclass
+class EmbeddedRedis:
+    """The product's own, one of its processes."""
+
+    stack: Stack
+
+    @property
+    def url(self) -> str:
+        return f"unix://{runtime_directory(self.stack.data) / 'redis.sock'}"
+
+    @property
+    def pid(self) -> int:
+        return self.stack.pid_of("redis")
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def forget(self) -> None:
+        self.stack.supervisor.supervisor.stopProcess("redis")
+        shutil.rmtree(self.stack.data / "redis")
+        (self.stack.data / "redis").mkdir(mode=0o700)
+        self.stack.supervisor.supervisor.startProcess("redis")
+
+
 @dataclass
 class Stack:
     """A running installation. ``env``: for commands that should act on it."""
@@ -39,6 +111,7 @@ class Stack:
     data: Path
     env: dict[str, str]
     process: subprocess.Popen[bytes]
+    redis: Redis = field(init=False)
 
     @property
     def password(self) -> str:
@@ -64,7 +137,7 @@ class Stack:
         return ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{path}"))
 
     def pid_of(self, name: str) -> int:
-        """Return the process id of "redis", "workers" or "web"."""
+        """Return the process id of "workers", "web" or the embedded "redis"."""
         return int(self.supervisor.supervisor.getProcessInfo(name)["pid"])  # type: ignore[index, call-overload]
 
     def worker_pids(self) -> list[int]:
@@ -109,8 +182,26 @@ def own_database() -> Iterator[dict[str, str]]:
 @contextlib.contextmanager
 def running(data: Path, **env: str) -> Iterator[Stack]:
     """Start the product as ``make run LAB=0`` does, with a database and a Redis of its own; stop it all."""
-    with own_database() as database, _running(data, REDIS_URL="", **database, **env) as stack:
+    with (
+        own_database() as database,
+        system_redis(data) as redis,
+        _running(data, REDIS_URL=redis.url if redis else "", **database, **env) as stack,
+    ):
+        stack.redis = redis or EmbeddedRedis(stack)
         yield stack
+
+
+@contextlib.contextmanager
+def system_redis(data: Path) -> Iterator[SystemRedis | None]:
+    """Where the tests run on a system Redis, give one to one installation."""
+    if not os.environ.get("REDIS_URL"):
+        yield None
+        return
+    redis = SystemRedis(data / "system-redis")
+    try:
+        yield redis
+    finally:
+        redis.stop(signal.SIGTERM)
 
 
 @contextlib.contextmanager

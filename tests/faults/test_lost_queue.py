@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from redis import Redis
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection
 
-from cloudstore.processes import runtime_directory
 from datastores.models import Datastore, Image, Job, VirtualMachine
 from tests.faults.conftest import GOLDEN
 from tests.faults.installation import Installation, wait_for
@@ -26,9 +24,9 @@ from tests.faults.test_two_people import workers_asleep
 
 def kill_redis(site: Installation) -> None:
     """Kill it, and wait until its supervisor has started it again."""
-    before = site.stack.pid_of("redis")
-    site.stack.kill("redis")
-    wait_for(lambda: site.stack.pid_of("redis") not in {0, before}, "Redis is started again")
+    before = site.stack.redis.pid
+    site.stack.redis.kill()
+    wait_for(lambda: site.stack.redis.pid not in {0, before}, "Redis is started again")
 
 
 def test_redis_is_killed_in_the_middle_of_a_copy_and_the_job_does_not_notice(
@@ -47,7 +45,7 @@ def test_redis_is_killed_right_after_ten_submissions_and_all_ten_are_carried_out
     site: Installation, golden: Image
 ) -> None:
     jobs = [site.clone(golden, f"before the kill {number}") for number in range(5)]
-    site.stack.kill("redis")
+    site.stack.redis.kill()
     jobs += [site.clone(golden, f"during the kill {number}") for number in range(5)]
     for job in jobs:
         site.succeeded(job, seconds=90)
@@ -85,10 +83,7 @@ def test_sockets_hear_of_news_again_and_new_ones_open_after_redis_was_killed(sit
 def test_what_a_redis_without_memory_forgot_is_handed_over_again(site: Installation, golden: Image) -> None:
     with workers_asleep(site):
         jobs = [site.clone(golden, f"forgotten {number}") for number in range(3)]
-        site.stack.supervisor.supervisor.stopProcess("redis")
-        shutil.rmtree(site.stack.data / "redis")
-        (site.stack.data / "redis").mkdir(mode=0o700)
-        site.stack.supervisor.supervisor.startProcess("redis")
+        site.stack.redis.forget()
     for job in jobs:
         site.succeeded(job, seconds=90)
     site.discard(*site.rows(VirtualMachine).filter(name__contains="forgotten"))
@@ -112,7 +107,7 @@ def test_a_worker_that_is_killed_between_the_queue_and_the_job_loses_nothing(sit
         job = site.clone(golden, "in the gap")
         lock = database_locked(site, job)
         lock.__enter__()
-    queue = Redis.from_url(f"unix://{runtime_directory(site.stack.data) / 'redis.sock'}")
+    queue = Redis.from_url(site.stack.redis.url)
     wait_for(lambda: queue.hget(f"rq:job:{job.uuid}-1", "status") == b"started", "a worker has taken it")
     kill_all_workers(site)
     lock.__exit__(None, None, None)

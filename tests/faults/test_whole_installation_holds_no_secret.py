@@ -10,7 +10,6 @@ from cryptography.fernet import Fernet
 from django.db import connections
 from redis import Redis
 
-from cloudstore.processes import runtime_directory
 from datastores.models import AuditEntry, Credential, Host, Job
 from tests.faults.installation import Installation
 from tests.faults.test_hosts import CONTEXT_SECRET, RIGHT_PASSWORD, WRONG_PASSWORD
@@ -69,7 +68,7 @@ def test_no_row_of_the_database_holds_a_secret_that_is_not_encrypted(
 
 
 def test_no_value_in_redis_holds_a_secret(site: Installation, canaries: dict[str, bytes]) -> None:
-    redis = Redis.from_url(f"unix://{runtime_directory(site.stack.data) / 'redis.sock'}")
+    redis = Redis.from_url(site.stack.redis.url)
     wrong = []
     for key in redis.scan_iter(count=1000):
         content = redis.dump(key) or b""
