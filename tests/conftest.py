@@ -20,6 +20,7 @@ __all__ = ["debian11", "debian13", "host_factory", "lab"]
 HERE = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What shares hosts, or a server, runs in one process, in order, and first: it takes longest."""
     for item in items:
