@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from xdist.scheduler import LoadScopeScheduling
 
 from datastores.models import audit_guard
 from tests.lab.fixtures import debian11, debian13, host_factory, lab
@@ -20,22 +21,28 @@ __all__ = ["debian11", "debian13", "host_factory", "lab"]
 HERE = Path(__file__).parent
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+RINGS = ("lab", "faults", "browser", "unit")
+STORY = "tests/browser/test_story_main_job.py"
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares hosts, or a server, runs in one process, in order, and first: it takes longest."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_company(item)))
-    items.sort(key=lambda item: _RINGS.index(item.path.relative_to(HERE).parts[0]))
+    """What takes longest begins first."""
+    items.sort(key=lambda item: RINGS.index(item.path.relative_to(HERE).parts[0]))
 
 
-_RINGS = ("lab", "faults", "browser", "unit")
+class Companies(LoadScopeScheduling):  # type: ignore[misc]
+    """Two processes share the tests out: what needs the same hosts or the same server stays together, in order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        if path == STORY or path.startswith("tests/lab/"):
+            return "lab"
+        return "faults" if path.startswith("tests/faults/") else path
 
 
-def _company(item: pytest.Item) -> str:
-    path = item.path.relative_to(HERE)
-    if path.parts[0] in {"lab", "faults"}:
-        return path.parts[0]
-    return "lab" if "lab" in getattr(item, "fixturenames", ()) else str(path)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Companies:
+    return Companies(config, log)
 
 
 @pytest.fixture(scope="session")
