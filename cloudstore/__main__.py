@@ -50,7 +50,10 @@ def stop(*_: object) -> None:
 
 
 def manage(*words: str, text: str | None = None) -> None:
-    subprocess.run([PYTHON, str(ROOT / "manage.py"), *words], check=True, cwd=ROOT, input=text, text=True)
+    """Run a command of manage.py. Raises SystemExit when it fails: it has said why."""
+    ended = subprocess.run([PYTHON, str(ROOT / "manage.py"), *words], check=False, cwd=ROOT, input=text, text=True)
+    if ended.returncode:
+        raise SystemExit(ended.returncode)
 
 
 def up(options: argparse.Namespace) -> int:

@@ -38,7 +38,8 @@ class Companies(LoadScopeScheduling):  # type: ignore[misc]
         path = nodeid.partition("::")[0]
         if path == STORY or path.startswith("tests/lab/"):
             return "lab"
-        return "faults" if path.startswith("tests/faults/") else path
+        # Playwright leaves its event loop in the thread, so what needs one of its own comes where no browser was
+        return "faults" if path.startswith(("tests/faults/", "tests/unit/live/")) else path
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Companies:

@@ -111,7 +111,7 @@ class Stack:
     data: Path
     env: dict[str, str]
     process: subprocess.Popen[bytes]
-    redis: Redis = field(init=False)
+    redis: Redis = field(init=False, repr=False)
 
     @property
     def password(self) -> str:
@@ -152,7 +152,7 @@ class Stack:
     def log(self, name: str) -> str:
         return (self.data / "log" / f"{name}.log").read_text()
 
-    def wait_until_up(self, seconds: float = 60) -> None:
+    def wait_until_up(self, seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while True:
             try:

@@ -16,6 +16,8 @@ NAME_MAX = 128
 PATH_MAX = 1024
 SECTOR = 512
 DISK_MIN, DISK_MAX = 1 << 20, 64 << 40
+MOST_DIGITS = 18
+"""So many fit into a column of the database."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]*\Z")
 _BASE = re.compile(r"[\w /.+@-]+\Z")
@@ -26,7 +28,14 @@ _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGTP]?)(i?B?)\s*\Z", re.IGNORECASE)
 
 NO_DISK = ("/dev", "/proc", "/sys", "/run")
 """What is below these is not on a disk."""
+SYSTEM_FILES = ("/etc", "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/boot", "/root")
+TOO_WIDE = frozenset({"/", "/var", "/var/lib", "/home"})
 SYSTEM_DIRECTORIES = frozenset({"/", "/etc", "/usr", "/bin", "/boot", "/root", "/home"})
+
+
+def whole(text: str) -> int | None:
+    """Return the whole number that the text is; None when it is none. Digits of other scripts are no digits here."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
 
 
 def _no_controls(value: str, what: str) -> str:
@@ -79,6 +88,20 @@ def base_path(value: str) -> str:
     return path
 
 
+def source_directory(value: str) -> str:
+    """Return the path of a directory from which every tenant may register any file as an image.
+
+    :raises BadInput: it belongs to the system, or so much of a host lies below it that secrets do.
+    """
+    path = absolute_path(value, "A source directory")
+    if path in TOO_WIDE or any(is_below(path, directory) for directory in (*NO_DISK, *SYSTEM_FILES)):
+        raise BadInput(
+            f"{path} belongs to the system, and tenants may register any file below a source directory as an image. "
+            "Choose a directory that holds nothing but images, such as /srv/import."
+        )
+    return path
+
+
 def is_below(path: str, directory: str) -> bool:
     """Tell whether ``path`` is ``directory`` or lies in it, component by component.
 
@@ -87,17 +110,17 @@ def is_below(path: str, directory: str) -> bool:
     return posixpath.commonpath((path, directory)) == posixpath.normpath(directory)
 
 
-def host_address(value: str) -> str:
-    """Return a host name (RFC 1123) or an IP address."""
-    value = _no_controls(value, "The address").strip()
+def host_address(value: str, what: str = "The address") -> str:
+    """Return a host name (RFC 1123) or an IP address; ``what`` begins the sentence that says why it is neither."""
+    value = _no_controls(value, what).strip()
     try:
         return str(ipaddress.ip_address(value))
     except ValueError:
         pass  # then it has to be a host name
     if not value or len(value) > 253 or not all(_LABEL.match(label) for label in value.rstrip(".").split(".")):
-        raise BadInput("The address is neither a host name nor an IP address.")
+        raise BadInput(f"{what} is neither a host name nor an IP address.")
     if re.fullmatch(r"[0-9.]+|0[xX][0-9a-fA-F]+", value):
-        raise BadInput("The address looks like a number, but is not an IP address in its usual form.")
+        raise BadInput(f"{what} looks like a number, but is not an IP address in its usual form.")
     return value.rstrip(".").lower()
 
 

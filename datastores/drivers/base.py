@@ -50,6 +50,8 @@ class StorageDriver(ABC):
     """Formats in which an image leaves and enters; the first common one is taken."""
     clone_needs_source: ClassVar[bool] = False
     """Whether a clone breaks when the volume that it was made from goes."""
+    snapshots_inside: ClassVar[bool] = False
+    """Whether snapshots are kept in the image's own file, whose bytes change with them."""
     Options: ClassVar[type[Any]]
     """A frozen dataclass; the web layer makes a form from its fields (``metadata``: label, help)."""
 
@@ -170,6 +172,7 @@ class StorageDriver(ABC):
         raise self.unsupported(Capability.SNAPSHOT)
 
     def revert(self, volume: Volume, name: str) -> Steps:
+        """Take it back to a snapshot. The facts of the last step have its ``virtual_size``, in bytes, as it is then."""
         raise self.unsupported(Capability.SNAPSHOT)
 
     def delete_snapshot(self, volume: Volume, name: str) -> Steps:

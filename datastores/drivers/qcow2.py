@@ -30,6 +30,7 @@ class Qcow2Driver(FileDriver):
     disposable: ClassVar[Placement] = Placement.SYSTEM
 
     clone_needs_source: ClassVar[bool] = True
+    snapshots_inside: ClassVar[bool] = True
 
     @property
     def shared(self) -> bool:

@@ -66,7 +66,7 @@ class ReflinkDriver(FileDriver):
 
     def revert(self, volume: Volume, name: str) -> Steps:
         """Younger snapshots stay: each is a file of its own."""
-        return (FileReverted(self.host, self._place(volume, name), volume.path),)
+        return (FileReverted(self.host, self._place(volume, name), volume.path, volume.format),)
 
     def delete_snapshot(self, volume: Volume, name: str) -> Steps:
         return (DiskAbsent(self.host, self._place(volume, name), self.base),)

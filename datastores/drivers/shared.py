@@ -22,6 +22,8 @@ class SharedDriver(FileDriver):
     persistent: ClassVar[Placement] = Placement.NONE
     disposable: ClassVar[Placement] = Placement.SYSTEM
 
+    snapshots_inside: ClassVar[bool] = True
+
     @property
     def shared(self) -> bool:
         return True

@@ -155,6 +155,8 @@ class ConversionFacts:
     source_size: int
     target_size: int
     """Virtual sizes in bytes; 0: there is no such file."""
+    written: int
+    """Bytes that the conversion is going to write; 0: there is no source, or a target already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,16 +194,19 @@ class FileConverted:
             ask_room(parent, above),
             qemu_img.ask_info(self.source, self.source_format),
             qemu_img.ask_info_if_there(target, self.target_format.qemu),
+            qemu_img.ask_size_unless_there(target, self.source, self.source_format),
         )
 
     def facts(self, outputs: Sequence[Output]) -> ConversionFacts:
-        stat, room, *asked = self.reads()
+        stat, room, *asked, measure = self.reads()
         files = seen(stat, outputs[0])
-        sizes = (
+        source, target = (
             qemu_img.info(command, output).virtual_size if path in files else 0
-            for path, command, output in zip((self.source, self.target), asked, outputs[2:], strict=True)
+            for path, command, output in zip((self.source, self.target), asked, outputs[2:4], strict=True)
         )
-        return ConversionFacts(files, dict(rooms(room, outputs[1])), *sizes)
+        wanted = self.source in files and self.target not in files
+        written = qemu_img.size(measure, outputs[4]) if wanted else 0
+        return ConversionFacts(files, dict(rooms(room, outputs[1])), source, target, written)
 
     def plan(self, facts: ConversionFacts) -> Change | None:
         source = the_file(self.host, facts.files, self.source)
@@ -213,9 +218,9 @@ class FileConverted:
             return None
         check_part(self.host, facts.files, self.part)
         directory = room_for(self.host, facts.files, self.target, with_directory=self.with_directory)
-        check_room(self.host, around(self.target)[1], facts.room, source.allocated)
+        check_room(self.host, around(self.target)[1], facts.room, facts.written)
         convert = qemu_img.convert(self.source, self.source_format, self.part, self.target_format.qemu)
-        converted = made(self.part, convert, source.allocated)
+        converted = made(self.part, convert, facts.written)
         timed = Command(("touch", "-m", "-r", self.source, "--", self.part))
         owned = scratch(self.part, *self.ownership.or_like(source).commands(self.part), timed)
         return Change(self.title, (*directory, *converted, *owned, renamed(self.part, self.target)))

@@ -23,7 +23,6 @@ TIMED_OUT = 124
 """Exit status of timeout(1)."""
 
 READS: dict[str, Command] = {
-    "clock": read("date", "+%s.%N"),
     "system": read("uname", "-snrm"),
     "release": read("cat", "/etc/os-release"),
     "account": read("id", "-u"),
@@ -48,6 +47,7 @@ READS: dict[str, Command] = {
     "kvm": read("test", "-c", "/dev/kvm"),
     "machine id": read("cat", "/etc/machine-id"),
     "boot time": read("grep", "^btime ", "/proc/stat"),
+    "clock": read("date", "+%s.%N"),  # the last: then little time passes until it is heard here
 }
 
 HARMLESS = {
@@ -60,7 +60,8 @@ HARMLESS = {
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """A host as it was when it was read. Memory in bytes; ``clock`` and ``booted`` in seconds since 1970.
+    """A host as it was when it was read. Memory in bytes; ``clock`` and ``booted`` in seconds since 1970, and so is
+    ``heard``: the time here when that of the host was heard.
 
     ``problems``: sentences about what could not be read; the values concerned are empty then.
     """
@@ -74,6 +75,7 @@ class HostFacts:
     machine_id: str
     rights: Rights
     clock: float
+    heard: float
     booted: int
     cpu_model: str
     cpu_count: int
@@ -92,16 +94,16 @@ class HostFacts:
 
     @staticmethod
     def reads() -> tuple[Command, ...]:
-        """Return the commands whose outputs :meth:`parse` needs. The clock is the first of them."""
+        """Return the commands whose outputs :meth:`parse` needs. The clock is the last of them."""
         return tuple(READS.values())
 
     @staticmethod
-    def parse(outputs: Sequence[Output], host: str = "") -> HostFacts:
-        """Return the facts.
+    def parse(outputs: Sequence[Output], host: str = "", heard: float = 0.0) -> HostFacts:
+        """Return the facts; ``heard``: when the outputs came.
 
         :raises Refused: it is no Linux. CommandFailed: it does not even say what it is.
         """
-        return _Parser(host, dict(zip(READS, outputs, strict=True))).facts()
+        return _Parser(host, dict(zip(READS, outputs, strict=True)), heard).facts()
 
     @classmethod
     def of(cls, shell: Shell) -> HostFacts:
@@ -122,8 +124,8 @@ class HostFacts:
 class _Parser:
     """Each fact by itself: one that cannot be read becomes a problem and leaves the others alone."""
 
-    def __init__(self, host: str, outputs: Mapping[str, Output]) -> None:
-        self.host, self.outputs = host, outputs
+    def __init__(self, host: str, outputs: Mapping[str, Output], heard: float) -> None:
+        self.host, self.outputs, self.heard = host, outputs, heard
         self.problems: list[str] = []
 
     def facts(self) -> HostFacts:
@@ -143,6 +145,7 @@ class _Parser:
             machine_id=self._get("machine id", str.strip, ""),
             rights=software.rights(self._get("account", int, -1), self.outputs["sudo"]),
             clock=self._get("clock", float, 0.0),
+            heard=self.heard,
             booted=self._get("boot time", lambda text: int(text.split()[1]), 0),
             cpu_model=model,
             cpu_count=self._get("number of processors", int, 0),

@@ -3,8 +3,8 @@
 How the pieces of an import fit together: ``sources.SourceAllowed`` says that the path may be read, and that nobody
 can put another file there; ``copies.FileCopied`` copies it without following a link; ``ImageIsSafe`` then judges the
 *copy*, which nobody else can change, from bytes read by ``dd``; only after that may a tool that interprets formats
-see it (``qemu_img.ImageOpens``, ``copies.FileConverted``), always with the format that was found, and in a later
-stage: the reads of one stage go ahead together, so within it the tool would look before the verdict.
+see it (``qemu_img.ImageOpens``, which is asked for a second opinion of qcow2), always with the format that was found,
+and in a later stage: the reads of one stage go ahead together, so within it the tool would look before the verdict.
 
 Disks that were made here need no inspection and must not get one: a guest may write a qcow2 header to its raw disk,
 and the disk stays raw. Clone, resize and save-as use the declared format.
@@ -24,8 +24,6 @@ from datastores.hosts.inodes import Inode, look, seen, the_file
 from datastores.hosts.parsing import canonical_path
 
 CHUNK = 1 << 20
-IMPORTED = {"vmdk": "vmdk", "vhdx": "vhdx", "vhd": "vpc", "vdi": "vdi"}
-"""Foreign formats that may be converted on import, with qemu's names for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class ImageFacts:
 
     @property
     def format(self) -> str:
-        """The one format it has: a ``Format`` or a key of IMPORTED; "" when there is no file, or no single one."""
+        """The one format it has: a ``Format`` or one of WRAPPED; "" when there is no file, or no single one."""
         if self.header is None:
             return ""
         wrapped = WRAPPED.intersection(self.header.formats)
@@ -61,7 +59,7 @@ class ImageFacts:
 class ImageIsSafe:
     """The file at ``path`` is an image of the expected format that refers to nothing outside itself.
 
-    ``expected``: a ``Format`` or a key of IMPORTED; None takes whichever of raw, qcow2 and ISO it is. Any bytes are
+    ``expected``: a ``Format`` or one of WRAPPED; None takes whichever of raw, qcow2 and ISO it is. Any bytes are
     raw except those of a format that a tool would interpret. ``limit``: bytes that a guest may see at most, 0 for
     none. A check: it changes nothing. While there is no file, its change is empty, so that a plan can be shown that
     makes the file first.

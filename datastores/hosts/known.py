@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ class FactsKnown:
         return HostFacts.reads()
 
     def facts(self, outputs: Sequence[Output]) -> HostFacts:
-        return HostFacts.parse(outputs, self.host)
+        return HostFacts.parse(outputs, self.host, heard=time.time())
 
     def plan(self, facts: HostFacts) -> Change | None:
         return None

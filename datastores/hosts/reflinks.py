@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from datastores.domain.plan import Action, Change, Command, Output
+from datastores.domain.volumes import Format
+from datastores.hosts import qemu_img
 from datastores.hosts.copies import PART, check_part, scratch, stale
-from datastores.hosts.inodes import Files, around, gone, look, room_for, seen, the_file
+from datastores.hosts.inodes import Files, Inode, around, gone, look, room_for, seen, the_file
 from datastores.hosts.parsing import canonical_path
 
+LARGE = 16 << 30
+"""Bytes in a file: below, its blocks are shared within the time of a short command, however scattered they are."""
+LARGE_SECONDS = 600.0
 
-def reflink(source: str, target: str) -> Command:
-    """Return the instant copy; ``always`` makes it fail where it would have to copy bytes."""
+
+def reflink(source: Inode, target: str) -> Command:
+    """Return the instant copy; ``always`` makes it fail where it would have to copy bytes.
+
+    The kernel takes the longer the more pieces a file is in. What may need more than a short command is given costs a
+    round trip of its own, so only a large file gets that time.
+    """
     keep = "--preserve=mode,ownership,timestamps"
-    return Command(("cp", "--reflink=always", keep, "-PT", "--", source, target))
+    copy = Command(("cp", "--reflink=always", keep, "-PT", "--", source.path, target))
+    return replace(copy, timeout=LARGE_SECONDS) if source.allocated > LARGE else copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +66,29 @@ class ReflinkExists:
                 raise stale(self.host, self.target, self.source)
             return None
         directory = room_for(self.host, facts, self.target, with_directory=self.with_directory)
-        clone = Action(reflink(self.source, self.target), undo=gone(self.target), scratch=True)
+        clone = Action(reflink(source, self.target), undo=gone(self.target), scratch=True)
         return Change(self.title, (*directory, clone))
 
 
 @dataclass(frozen=True, slots=True)
+class RevertFacts:
+    """``virtual_size``: bytes of the disk in the snapshot, for its guest; 0 when there is no snapshot."""
+
+    files: Files
+    virtual_size: int
+
+
+@dataclass(frozen=True, slots=True)
 class FileReverted:
-    """``path`` is as its file snapshot ``snapshot``, and was not written to since."""
+    """``path`` is as its file snapshot ``snapshot``, and was not written to since.
+
+    The size is read of the snapshot: the disk has it once it is reverted, and may be beyond reading before.
+    """
 
     host: str
     snapshot: str
     path: str
+    format: Format
 
     def __post_init__(self) -> None:
         canonical_path(self.snapshot)
@@ -76,18 +99,25 @@ class FileReverted:
         return f"{self.path} is as {self.snapshot}"
 
     def reads(self) -> tuple[Command, ...]:
-        return (look(self.snapshot, self.path, self.path + PART),)
+        details = (qemu_img.ask_info(self.snapshot, "qcow2"),) if self.format is Format.QCOW2 else ()
+        return look(self.snapshot, self.path, self.path + PART), *details
 
-    def facts(self, outputs: Sequence[Output]) -> Files:
-        return seen(self.reads()[0], outputs[0])
+    def facts(self, outputs: Sequence[Output]) -> RevertFacts:
+        stat, *details = self.reads()
+        files = seen(stat, outputs[0])
+        if self.snapshot not in files:
+            return RevertFacts(files, 0)
+        if details:
+            return RevertFacts(files, qemu_img.info(details[0], outputs[1]).virtual_size)
+        return RevertFacts(files, files[self.snapshot].size)
 
-    def plan(self, facts: Files) -> Change | None:
-        snapshot = the_file(self.host, facts, self.snapshot)
-        current = the_file(self.host, facts, self.path)
+    def plan(self, facts: RevertFacts) -> Change | None:
+        snapshot = the_file(self.host, facts.files, self.snapshot)
+        current = the_file(self.host, facts.files, self.path)
         if current.is_copy_of(snapshot) and current.size == snapshot.size:
             return None
         part = self.path + PART
-        check_part(self.host, facts, part)
-        made = scratch(part, reflink(self.snapshot, part), Command(("sync", "--", part)))
+        check_part(self.host, facts.files, part)
+        made = scratch(part, reflink(snapshot, part), Command(("sync", "--", part)))
         swap = Action(Command(("mv", "-fT", "--", part, self.path)), final=True)
         return Change(self.title, (*made, swap), note="What was written since the snapshot is lost.")

@@ -1,6 +1,7 @@
 """Snapshots inside a qcow2 file. Snapshots as reflink copies beside the image are in ``reflinks``.
 
-All of them need the disk at rest: while a guest has it open, qemu-img gets no lock and says so.
+All of them need the disk at rest: while a guest has it open, qemu-img gets no lock and says so. They are detached:
+one that went on behind a lost connection would keep its lock from the next attempt, which now attaches to it instead.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datastores.domain.errors import BadInput, Refused
-from datastores.domain.plan import Action, Change, Command, Output
+from datastores.domain.plan import Action, Change, Command, Detached, Output
 from datastores.domain.values import object_name
 from datastores.hosts import qemu_img
 from datastores.hosts.inodes import Files, look, seen, the_file
@@ -20,6 +21,11 @@ from datastores.hosts.parsing import canonical_path
 class SnapshotFacts:
     files: Files
     info: qemu_img.ImageInfo | None
+
+    @property
+    def virtual_size(self) -> int:
+        """Bytes of the disk as it is now; 0 when there is none."""
+        return self.info.virtual_size if self.info else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class SnapshotExists(_OfSnapshot):
     def plan(self, facts: SnapshotFacts) -> Change | None:
         if self.found(facts):
             return None
-        return Change(self.title, (Action(self.qemu("-c"), undo=self.qemu("-d")),))
+        return Change(self.title, (Action(Detached(self.qemu("-c")), undo=self.qemu("-d")),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,8 @@ class SnapshotAbsent(_OfSnapshot):
     def plan(self, facts: SnapshotFacts) -> Change | None:
         if self.path not in facts.files or not self.found(facts):
             return None
-        return Change(f"delete the snapshot {self.name} of {self.path}", (Action(self.qemu("-d"), final=True),))
+        delete = Action(Detached(self.qemu("-d")), final=True)
+        return Change(f"delete the snapshot {self.name} of {self.path}", (delete,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,4 +108,4 @@ class SnapshotRestored(_OfSnapshot):
             return None
         timed = Command(("touch", "-m", "-d", f"@{snapshot.taken}", "--", self.path))
         note = "What was written since the snapshot is lost."
-        return Change(self.title, (Action(self.qemu("-a"), final=True), Action(timed)), note)
+        return Change(self.title, (Action(Detached(self.qemu("-a")), final=True), Action(timed)), note)

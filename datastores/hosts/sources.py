@@ -24,18 +24,39 @@ exec stat "$format" -- "$@" /
 TRUSTED = frozenset({"root"})
 
 
+def place(output: Output) -> str:
+    """Return what ``realpath -z`` said."""
+    return output.raw.decode("utf-8", "surrogateescape").rstrip("\0")
+
+
+def is_there(directory: str, output: Output) -> bool:
+    """Tell whether ``realpath`` found the directory.
+
+    :raises CommandFailed: it could not look.
+    """
+    if not output.ok and not output.stderr.rstrip().endswith(": No such file or directory"):
+        raise CommandFailed(("realpath", directory), output.exit_status, output.stderr)
+    return output.ok
+
+
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """``chain``: the resolved path and everything above it; empty: it cannot be resolved. ``allowed``: resolved."""
+    """``chain``: the resolved path and everything above it; empty: it cannot be resolved.
+
+    ``allowed`` and ``forbidden``: those of the step's directories that are there, resolved.
+    """
 
     chain: tuple[Inode, ...]
     allowed: tuple[str, ...]
+    forbidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SourceAllowed:
     """The file at ``path`` lies below one of the directories ``allowed``, and only ``owners`` could swap it away.
 
+    It is in none of the directories ``forbidden``, even where these lie below an allowed one: the disks in a datastore
+    are somebody's, and their paths can be guessed.
     Resolved paths are compared part by part: "/var/tmpevil/x" is not below "/var/tmp". A path that cannot be
     resolved is refused, and so is one with a symbolic link in it (the person is told the real path, if that is
     allowed). The path that is checked is thus the path that is copied.
@@ -47,6 +68,7 @@ class SourceAllowed:
     path: str
     allowed: tuple[str, ...]
     owners: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         canonical_path(self.path)
@@ -57,18 +79,21 @@ class SourceAllowed:
 
     def reads(self) -> tuple[Command, ...]:
         ancestry = read("sh", "-c", ANCESTRY, "sh", self.path, FIELDS, root=True)
-        return ancestry, *(read("realpath", "-ez", "--", directory, root=True) for directory in self.allowed)
+        directories = (*self.allowed, *self.forbidden)
+        return ancestry, *(read("realpath", "-ez", "--", directory, root=True) for directory in directories)
 
     def facts(self, outputs: Sequence[Output]) -> SourceFacts:
-        allowed = (output.raw.decode("utf-8", "surrogateescape").rstrip("\0") for output in outputs[1:] if output.ok)
-        first = outputs[0]
+        first, *resolved = outputs
+        count = len(self.allowed)
+        allowed = tuple(place(output) for output in resolved[:count] if output.ok)
+        taken = zip(self.forbidden, resolved[count:], strict=True)
+        forbidden = tuple(place(output) for directory, output in taken if is_there(directory, output))
         if first.ok:
-            return SourceFacts(Inode.parse_all(first.raw), tuple(allowed))
+            return SourceFacts(Inode.parse_all(first.raw), allowed, forbidden)
         unresolved = first.stderr.startswith("realpath: ") or missing(first)
         if not unresolved:
-            command = self.reads()[0]
-            raise CommandFailed(("realpath", *command.argv[4:5]), first.exit_status, first.stderr)
-        return SourceFacts((), tuple(allowed))
+            raise CommandFailed(("realpath", self.path), first.exit_status, first.stderr)
+        return SourceFacts((), allowed, forbidden)
 
     def plan(self, facts: SourceFacts) -> Change | None:
         if not facts.chain:
@@ -77,6 +102,8 @@ class SourceAllowed:
         home = next((each for each in facts.allowed if is_below(file.path, each) and file.path != each), None)
         if home is None:
             raise self._refusal(f"it is not below {' or '.join(self.allowed) or 'any allowed directory'}")
+        if taken := next((each for each in facts.forbidden if is_below(file.path, each)), None):
+            raise self._refusal(f"it lies in {taken}, which belongs to a datastore")
         if file.path != self.path:
             raise self._refusal(f"there is a symbolic link in it. Give the real path, {file.path}")
         if not file.is_file:

@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Callable
 
-from django.db import Error, connection
+from django.db import Error, close_old_connections
 
 from datastores.domain.errors import CloudstoreError
 from datastores.domain.plan import Command, Shell
-from datastores.domain.states import ObjectState
+from datastores.domain.states import HostState, ObjectState
+from datastores.jobs.background import Background
 from datastores.models import DatastoreHost
 from datastores.services.endpoints import endpoint_named
 from datastores.transport.pool import Pool
@@ -23,6 +24,8 @@ LOOK_SECONDS = 2.0
 FRESH_SECONDS = 240.0
 """A connection is used at least so often; the pool closes it after ten minutes without use."""
 MOST_HOSTS = 200
+AT_ONCE = 4
+"""Hosts that are spoken to side by side to stay connected."""
 SPARES = 2
 """One for what a job reads, and one for what it does then."""
 
@@ -39,27 +42,41 @@ def connector() -> Callable[[str], Shell]:
 
 
 def keep_warm(ending: threading.Event) -> None:
-    """Stay connected to the storage hosts of all datastores, so that the first clone is as quick as the others."""
+    """Stay connected to the storage hosts of all datastores, so that the first clone is as quick as the others.
+
+    One that does not answer holds up no other.
+    """
     used: dict[str, float] = {}
+    background = Background("warm", AT_ONCE)
     while not ending.wait(LOOK_SECONDS):
+        close_old_connections()
         try:
-            for name in storage_hosts():
-                if time.monotonic() - used.get(name, 0.0) > FRESH_SECONDS:
-                    used[name] = time.monotonic()
-                    warm(name)
+            look(used, background)
         except Error:  # the next look comes soon
             logger.warning("storage hosts could not be looked up", exc_info=True)
-            connection.close()
+
+
+def look(used: dict[str, float], background: Background) -> None:
+    """Have every storage host spoken to that was not for a while; ``used`` says when each was."""
+    connect = connector()
+    for name in storage_hosts():
+        if time.monotonic() - used.get(name, 0.0) > FRESH_SECONDS:
+            used[name] = time.monotonic()
+            try:
+                background.give(functools.partial(warm, connect(name)))
+            except CloudstoreError as error:
+                logger.info("%s is not kept warm: %s", name, error)
 
 
 def storage_hosts() -> list[str]:
-    """Return the names of the hosts on which disks are made."""
-    first = DatastoreHost.objects.filter(position=0, datastore__state=ObjectState.READY, host__maintenance=False)
+    """Return the names of the hosts on which disks are made, of those that answer."""
+    usable = {"host__state": HostState.READY, "host__maintenance": False}
+    first = DatastoreHost.objects.filter(position=0, datastore__state=ObjectState.READY, **usable)
     return list(first.values_list("host__name", flat=True).distinct()[:MOST_HOSTS])
 
 
-def warm(name: str) -> None:
+def warm(shell: Shell) -> None:
     try:
-        connector()(name).run(Command(("true",), root=False, timeout=10))
+        shell.run(Command(("true",), root=False, timeout=10))
     except CloudstoreError as error:
-        logger.info("%s is not kept warm: %s", name, error)
+        logger.info("%s is not kept warm: %s", shell.host, error)

@@ -16,18 +16,32 @@ from datastores.services import leases
 TRY_AGAIN = (JobState.FAILED, JobState.ERRORED, JobState.CANCELLED)
 
 
-def approve(job: Job, user: User, address: str = "") -> None:
+def approve(job: Job, user: User, address: str = "", *, plan: int | None = None) -> None:
     """Let the shown plan be carried out, exactly as it is.
 
-    :raises Refused: there is no plan to approve (any more), or it holds refused steps.
+    ``plan``: the plan that the person saw, by the ``Job.attempts`` with which it was shown; None: the one that the
+    job had when it was read.
+
+    :raises Refused: there is no plan to approve (any more), it is another one, or it holds refused steps.
     """
     check_role(KINDS[job.kind], user)
+    if plan not in (None, job.attempts):
+        raise another_plan(job)
     if job.steps.exclude(refused="").exists():
         raise Refused("A step of this plan is refused. Remove its cause, then plan again.")
     with in_turn():
-        if not queue_again(job, JobState.AWAITING, approved_by=user, approved_at=timezone.now()):
-            raise Refused("This plan is not waiting for approval any more.")
+        approved = {"approved_by": user, "approved_at": timezone.now()}
+        if not queue_again(job, JobState.AWAITING, unchanged=("attempts",), **approved):
+            job.refresh_from_db()
+            raise another_plan(job)
         record(f"{job.kind}.approve", user=user, address=address, target=job.target_label, job=job, result="approved")
+
+
+def another_plan(job: Job) -> Refused:
+    """Return why the plan that a person saw cannot be approved."""
+    if job.state != JobState.AWAITING:
+        return Refused("This plan is not waiting for approval any more.")
+    return Refused("The plan was made anew since you looked; look at it again. Nothing was approved.")
 
 
 def plan_again(job: Job, user: User, address: str = "") -> None:
@@ -42,12 +56,17 @@ def plan_again(job: Job, user: User, address: str = "") -> None:
 def cancel(job: Job, user: User, address: str = "") -> None:
     """Ask the job to stop and to take back what it did.
 
-    :raises Refused: it has ended already.
+    :raises Refused: it has ended already, or is being taken back already.
     """
     check_role(KINDS[job.kind], user)
     with in_turn():
         record(f"{job.kind}.cancel", user=user, address=address, target=job.target_label, job=job)
-        Job.objects.filter(pk=job.pk).update(cancel_requested_at=timezone.now())
+        if not Job.objects.filter(pk=job.pk, undo_requested=False).update(cancel_requested_at=timezone.now()):
+            job.refresh_from_db()
+            raise Refused(
+                f"This job has ended already: {job.word}." if job.ended
+                else "This job is being taken back already, and goes on with that until nothing of it is left."
+            )  # fmt: skip
         started = job_was_started(job)
         if started:
             Job.objects.filter(pk=job.pk, state=JobState.QUEUED).update(undo_requested=True)
@@ -69,7 +88,9 @@ def job_was_started(job: Job) -> bool:
 
 
 def retry(job: Job, user: User, address: str = "") -> None:
-    """Try a failed job again: steps that are true already are left alone.
+    """Try a failed job again, or resume an interrupted one: steps that are true already are left alone.
+
+    One that was interrupted while it was taken back goes on with that.
 
     :raises Refused: it is not in a state for that. :raises Busy: something else changes its things now.
     """
@@ -81,9 +102,10 @@ def retry(job: Job, user: User, address: str = "") -> None:
         if job.state in TRY_AGAIN:
             case.again(job)
             leases.acquire(job, case.resources(job))
+        taking_back = job.state == JobState.INTERRUPTED and job.undo_requested
+        forward = {"cancel_requested_at": None, "undo_requested": False, "error": "", "approved_at": None}
         sources = (*TRY_AGAIN, JobState.INTERRUPTED)
-        cleared = {"cancel_requested_at": None, "undo_requested": False, "error": "", "approved_at": None}
-        if not queue_again(job, *sources, **cleared):
+        if not queue_again(job, *sources, unchanged=("state", "undo_requested"), **({} if taking_back else forward)):
             raise Refused(f"A job that is {job.state} cannot be tried again.")
         record(f"{job.kind}.retry", user=user, address=address, target=job.target_label, job=job)
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.db import Error, connection
+from django.db import Error, close_old_connections
 from django.utils import timezone
 
 from datastores.models import Job
@@ -44,8 +44,8 @@ def start(worker: str) -> threading.Thread:
 def _beat(worker: str) -> None:
     while True:
         time.sleep(BEAT_SECONDS)
+        close_old_connections()
         try:
             Job.objects.filter(pk__in=tuple(in_hand), worker=worker).update(heartbeat_at=timezone.now())
         except Error:  # the next beat comes; only a long silence counts
             logger.warning("heartbeat", exc_info=True)
-            connection.close()

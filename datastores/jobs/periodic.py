@@ -6,43 +6,107 @@ the schedule; a duty is done by one of them each time it is due (``models.duties
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from queue import SimpleQueue
 
 from django.conf import settings
-from django.db import connection
+from django.db import close_old_connections
 from django.utils import timezone
 
-from datastores.domain.errors import CloudstoreError
+from datastores.domain.errors import CloudstoreError, Unreachable
+from datastores.domain.plan import Shell
 from datastores.domain.states import HostState, JobState, ObjectState, StepState
+from datastores.drivers.base import StorageDriver
+from datastores.jobs.background import Background
 from datastores.jobs.connections import connector
 from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.reconcile import reconcile
 from datastores.jobs.submit import submit
 from datastores.models import Datastore, Duty, Host, Job
-from datastores.services.datastores import measure
+from datastores.services.datastores import Measure, measure, remember_measure, remember_unmeasured
+from datastores.services.placing import driver_of
 
 logger = logging.getLogger(__name__)
 SCHEDULE = "schedule"
+MEASURED_AT_ONCE = 16
+"""Hosts of which datastores are measured side by side."""
 FORGOTTEN_AT_ONCE = 200
 """Jobs deleted in one transaction."""
 
 
 def measure_datastores() -> int:
-    """Measure every datastore that is in use; one that cannot be read says so and holds up nobody else."""
-    connect, measured = connector(), 0
-    for datastore in Datastore.objects.filter(state=ObjectState.READY):
+    """Measure every datastore in use whose storage host may be spoken to; return how many could be.
+
+    Hosts are asked side by side. A datastore that cannot be read says so and holds up nobody else; what was found is
+    remembered here, since the threads that ask know no database.
+    """
+    lanes = by_storage_host()
+    found: SimpleQueue[Measured] = SimpleQueue()
+    connect = connector()
+    for host, lane in lanes.items():
         try:
-            measure(datastore, connect)
-            measured += 1
+            measurers().give(partial(measure_lane, lane, connect(host), found))
         except CloudstoreError as error:
-            quarantine_after(error)
-            logger.warning("datastore %s cannot be measured: %s", datastore, error)
-    return measured
+            for datastore, _ in lane:
+                found.put((datastore, error))
+    return sum(remember(*found.get()) for lane in lanes.values() for _ in lane)
+
+
+Measured = tuple[Datastore, Measure | Exception]
+"""A datastore, and what was found or why it could not be read."""
+Lane = list[tuple[Datastore, StorageDriver]]
+"""Datastores of one storage host."""
+
+
+def by_storage_host() -> dict[str, Lane]:
+    """Return the datastores to measure, by the names of their storage hosts."""
+    usable = {"members__position": 0, "members__host__state": HostState.READY, "members__host__maintenance": False}
+    lanes: dict[str, Lane] = {}
+    for datastore in Datastore.objects.filter(state=ObjectState.READY, **usable):
+        try:
+            driver = driver_of(datastore)
+        except CloudstoreError as error:
+            remember(datastore, error)
+        else:
+            lanes.setdefault(driver.host, []).append((datastore, driver))
+    return lanes
+
+
+@functools.cache
+def measurers() -> Background:
+    return Background("measure", MEASURED_AT_ONCE)
+
+
+def measure_lane(lane: Lane, shell: Shell, found: SimpleQueue[Measured]) -> None:
+    """Measure one datastore of the host after the other; when it does not answer, the others are not tried."""
+    gone: Unreachable | None = None
+    for datastore, driver in lane:
+        try:
+            found.put((datastore, gone or measure(driver, shell)))
+        except Exception as error:  # told by who waits for it
+            gone = error if isinstance(error, Unreachable) else None
+            found.put((datastore, error))
+
+
+def remember(datastore: Datastore, found: Measure | Exception) -> bool:
+    """Store what was found. False: the datastore could not be read, and says why."""
+    if isinstance(found, Measure):
+        remember_measure(datastore, found)
+        return True
+    if isinstance(found, CloudstoreError):
+        remember_unmeasured(datastore, found)
+        quarantine_after(found)
+        logger.warning("datastore %s cannot be measured: %s", datastore, found)
+    else:
+        logger.error("a defect in measuring the datastore %s", datastore, exc_info=found)
+    return False
 
 
 def read_hosts() -> int:
@@ -100,11 +164,11 @@ def repeat(duty: Callable[[], int], seconds: float) -> None:
 
 def take_turn(duty: Callable[[], int], seconds: float) -> float:
     """Do the duty if it is due and no other machine does it; return the seconds until it has to be looked at again."""
+    close_old_connections()
     try:
         if Duty.take(duty.__name__, timedelta(seconds=seconds)):
             duty()
         return min(seconds, Duty.seconds_left(duty.__name__))
     except Exception:  # the next time may be better, and nobody else would do it
         logger.exception("%s", duty.__name__)
-        connection.close()
         return seconds

@@ -9,7 +9,7 @@ import logging
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from datastores.domain.states import JobState
@@ -24,7 +24,11 @@ logger = logging.getLogger(__name__)
 PATIENCE = timedelta(seconds=settings.PATIENCE_SECONDS)
 UNHEARD = timedelta(seconds=2 * BEAT_SECONDS)
 """A waiting job that the queue does not know after this time was lost by it."""
-RETRY = timedelta(seconds=3 * BEAT_SECONDS)
+PAUSES = tuple(timedelta(seconds=beats * BEAT_SECONDS) for beats in (3, 6, 12, 30, 60))
+"""How long after it was queued last an interrupted job is resumed, by how often it was before: 30 s to ten minutes.
+
+A host that is started anew, or mended, is away for minutes. A job whose worker died does not wait.
+"""
 
 
 def reconcile() -> int:
@@ -37,19 +41,18 @@ def _orphans() -> int:
     for job in Job.objects.all().unattended(PATIENCE):
         worker, error = job.worker, f"The worker {job.worker} died."
         # without a worker: one that is alive after all stores nothing more
-        if job.move(
-            JobState(job.state), to=JobState.INTERRUPTED, unless_heard_since=job.heartbeat_at, worker="", error=error
-        ):
+        if job.move(JobState(job.state), to=JobState.INTERRUPTED, unchanged=("heartbeat_at",), worker="", error=error):
             logger.warning("job %s lost its worker %s, which is gone", job.uuid, worker)
             count += _resume(job)
     return count
 
 
 def _interrupted() -> int:
-    waiting = Job.objects.filter(
-        state=JobState.INTERRUPTED, resumed__lt=AUTOMATIC_ATTEMPTS, queued_at__lt=timezone.now() - RETRY
-    )
-    return sum(_resume(job) for job in waiting)
+    now = timezone.now()
+    due = Q()
+    for resumed in range(AUTOMATIC_ATTEMPTS):
+        due |= Q(resumed=resumed, queued_at__lt=now - PAUSES[resumed])
+    return sum(_resume(job) for job in Job.objects.filter(due, state=JobState.INTERRUPTED))
 
 
 def _resume(job: Job) -> bool:

@@ -38,6 +38,8 @@ from datastores.services.usecase import UseCase
 
 logger = logging.getLogger(__name__)
 CANCEL_SECONDS = 0.3
+DECIDED_ON = "attempts", "undo_requested", "approved_at", "heartbeat_at"
+"""What an attempt is chosen by, and what shows that another worker had the job since that was read."""
 END_LEVEL = {JobState.SUCCEEDED: Level.GOOD, UNDONE: Level.GOOD, JobState.CANCELLED: Level.WARNING}
 WITH_TARGETS = "user", "host", "datastore", "image__datastore", "snapshot", "vm", "disk__datastore"
 
@@ -49,26 +51,33 @@ def worker_name() -> str:
 
 
 def run_job(uuid: str) -> None:
-    """Entry point of the queues. Does nothing when the job is not waiting any more."""
-    job = Job.objects.select_related(*WITH_TARGETS).get(uuid=uuid)
-    with heartbeat.beating(job, worker_name()):
-        try:
-            attempt(job, KINDS[job.kind])
-        except TakenOver:
-            logger.warning("job %s was taken over by another worker while this one was silent", uuid)
+    """Entry point of the queues. Does nothing when the job is not waiting for a worker (any more)."""
+    while job := waiting(uuid):
+        with heartbeat.beating(job, worker_name()):
+            try:
+                if attempt(job, KINDS[job.kind]):
+                    return
+            except TakenOver:
+                logger.warning("job %s was taken over by another worker while this one was silent", uuid)
+                return
 
 
-def attempt(job: Job, case: UseCase) -> None:
-    """Do what the job is waiting for.
+def waiting(uuid: str) -> Job | None:
+    """Return the job if it waits for a worker; one that waits for others to end what they do does not."""
+    waits = Job.objects.filter(uuid=uuid, state=JobState.QUEUED).exclude(leases__granted=False)
+    return waits.select_related(*WITH_TARGETS).first()
+
+
+def attempt(job: Job, case: UseCase) -> bool:
+    """Do what the job is waiting for. False: it is not as it was read, so nothing was done.
 
     :raises TakenOver: another worker does it now.
     """
     if job.undo_requested:
-        Attempt(job, case).take_back()
-    elif case.needs_approval and not job.approved_at:
-        Attempt(job, case).make_plan()
-    else:
-        Attempt(job, case).carry_out()
+        return Attempt(job, case).take_back()
+    if case.needs_approval and not job.approved_at:
+        return Attempt(job, case).make_plan()
+    return Attempt(job, case).carry_out()
 
 
 class Attempt:
@@ -80,11 +89,12 @@ class Attempt:
         self.state = JobState.RUNNING
 
     def claim(self, state: JobState) -> bool:
-        """Take the job. False: it is not waiting, or another worker was faster."""
+        """Take the job. False: another worker was faster, or it waits for something else than it did."""
         self.state = state
         moved = self.job.move(
             JobState.QUEUED,
             to=state,
+            unchanged=DECIDED_ON,
             worker=worker_name(),
             error="",
             **({} if self.job.started_at else {"started_at": self.job.queued_at}),
@@ -94,20 +104,24 @@ class Attempt:
             doorbell.ring_state(self.job)
         return moved
 
-    def make_plan(self) -> None:
+    def make_plan(self) -> bool:
         """Read the hosts, store what would be done, and wait for a person."""
-        if self.claim(JobState.PLANNING):
-            self._guard(self._make_plan)
+        return self._attempted(JobState.PLANNING, self._make_plan)
 
-    def carry_out(self) -> None:
+    def carry_out(self) -> bool:
         """Apply the plan."""
-        if self.claim(JobState.RUNNING):
-            self._guard(self._carry_out)
+        return self._attempted(JobState.RUNNING, self._carry_out)
 
-    def take_back(self) -> None:
+    def take_back(self) -> bool:
         """Undo what earlier attempts did."""
-        if self.claim(JobState.UNDOING):
-            self._guard(self._take_back)
+        return self._attempted(JobState.UNDOING, self._take_back)
+
+    def _attempted(self, state: JobState, work: Callable[[], None]) -> bool:
+        """Claim the job and do the work. False: it could not be claimed."""
+        claimed = self.claim(state)
+        if claimed:
+            self._guard(work)
+        return claimed
 
     # The three kinds of attempt
 
@@ -121,7 +135,8 @@ class Attempt:
         with transaction.atomic():
             self.job.steps.all().delete()
             JobStep.objects.bulk_create(step_rows(self.job, plan, previews))
-            self.job.move(JobState.PLANNING, to=JobState.AWAITING)
+            if not self.job.move(JobState.PLANNING, to=JobState.AWAITING, unchanged=("worker",)):
+                raise TakenOver(f"Another worker has {self.job} now.")
             self.job.refresh_from_db(fields=["cancel_requested_at"])
             if self.job.cancel_requested_at:
                 raise Cancelled("cancelled while it was planned")  # the move is rolled back
@@ -245,7 +260,7 @@ class Attempt:
         message = self.log.clean(message)
         self.log.add(EventKind.JOB, f"interrupted: {message}", level=Level.WARNING)
         self.log.rest()
-        self.job.move(self.state, to=JobState.INTERRUPTED, error=message)
+        self.job.move(self.state, to=JobState.INTERRUPTED, unchanged=("worker",), error=message)
         doorbell.ring_state(self.job)
 
     def _end(self, state: JobState, update_rows: Callable[[], None], message: str = "") -> None:
@@ -255,7 +270,7 @@ class Attempt:
         self.log.stop_ticker()
         self.log.add(EventKind.JOB, f"{text}: {message}" if message else text, level=END_LEVEL.get(word, Level.ERROR))
         with in_turn():
-            if not self.job.move(self.state, to=state, error=message, worker=worker_name()):
+            if not self.job.move(self.state, to=state, unchanged=("worker",), error=message):
                 return  # reconcile gave it to somebody else: that attempt writes the end
             update_rows()
             self.log.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 import django_rq
@@ -49,6 +50,8 @@ def submit(
             **targets,
         )
         case.ask(job)
+        if case.checks_plan:
+            case.plan(job)
         job.save(force_insert=True)
         granted = leases.acquire(job, case.resources(job))
         record(kind, user=user, address=address, target=job.target_label, job=job, params=shown(job.params))
@@ -97,13 +100,14 @@ def hand_over(job: Job) -> None:
     )
 
 
-def queue_again(job: Job, *sources: JobState, **values: Any) -> bool:
-    """Move a job back to the queue if it still is in one of ``sources``.
+def queue_again(job: Job, *sources: JobState, unchanged: Iterable[str] = (), **values: Any) -> bool:
+    """Move a job back to the queue if it still is in one of ``sources``, and ``unchanged`` in these fields.
 
     One that waits for others to end what they do with its things is handed over when they have.
     """
     with transaction.atomic():
-        moved = job.move(*sources, to=JobState.QUEUED, ended_at=None, **({"resumed": 0} | values))
+        fresh = {"ended_at": None, "resumed": 0}
+        moved = job.move(*sources, to=JobState.QUEUED, unchanged=unchanged, **(fresh | values))
         if moved and not job.leases.filter(granted=False).exists():
             enqueue(job)
     if moved:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from datastores.domain.states import JobState, StepState
-from datastores.models import Job, JobStep
+from datastores.models import Job, JobEvent, JobStep
 from datastores.models.jobs import UNDONE
 
 # Tone (colour) and icon of each state; the word is the state itself.
@@ -37,6 +38,9 @@ STEP_LOOK = {
 }
 DONE = frozenset({StepState.UNCHANGED, StepState.CHANGED, StepState.KEPT})
 """States of steps that count as done: what they say is true."""
+PAGE_CHARACTERS = 1 << 20
+PORTION = 20
+"""Entries read at once."""
 CAN_CANCEL = frozenset({JobState.QUEUED, JobState.PLANNING, JobState.AWAITING, JobState.RUNNING, JobState.INTERRUPTED})
 
 
@@ -94,7 +98,7 @@ def job_frame(job: Job, steps: Sequence[JobStep]) -> dict[str, Any]:
         "ended": job.ended,
         "error": job.error,
         "cancelling": bool(job.cancel_requested_at) and not job.ended,
-        "can_cancel": job.state in CAN_CANCEL and not job.cancel_requested_at,
+        "can_cancel": job.state in CAN_CANCEL and not job.cancel_requested_at and not job.undo_requested,
         "steps_done": sum(step.state in DONE for step in steps),
         "steps": len(steps),
         "bytes_done": sum(step.bytes_done for step in steps),
@@ -108,7 +112,22 @@ def job_frame(job: Job, steps: Sequence[JobStep]) -> dict[str, Any]:
 def shown_for(job: Job, steps: Sequence[JobStep]) -> str:
     """Return what the parts of the job page depend on that are made here: another text, and they are read again."""
     stopping = ", to be stopped" if job.cancel_requested_at else ""
-    return f"{job.word}{stopping}, {len(steps)} steps"
+    back = ", to be taken back" if job.undo_requested else ""
+    return f"{job.word}{stopping}{back}, {len(steps)} steps"
+
+
+def page_of(events: QuerySet[JobEvent], most_lines: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the frames of the first entries, at least one; it ends with the one that fills the page.
+
+    An entry may hold half a megabyte; so they are read a few at a time, as far as they are wanted.
+    """
+    lines = characters = 0
+    for event in events.iterator(chunk_size=PORTION):
+        yield event.frame()
+        lines += event.lines
+        characters += len(event.text)
+        if characters >= PAGE_CHARACTERS or (most_lines and lines >= most_lines):
+            return
 
 
 def job_summary(job: Job, *, running: int, mine: bool, ended: bool) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import django_rq
 from django.core.cache import caches
-from django.db import connections
+from django.db import close_old_connections, connections
 from rq import SimpleWorker
 from rq.timeouts import TimerDeathPenalty
 from rq.worker_pool import ForkProcess, WorkerPool
@@ -44,8 +44,13 @@ class WarmWorker(SimpleWorker):
         """Signals belong to the main thread."""
 
     def execute_job(self, job: Any, queue: Any) -> None:
+        """Run one job. A connection to the database that was lost meanwhile, or is too old, is made anew for it."""
         with self.at_work:
-            super().execute_job(job, queue)
+            close_old_connections()
+            try:
+                super().execute_job(job, queue)
+            finally:
+                close_old_connections()
 
     def stop(self, deadline: float) -> None:
         """Take no further job; wait for the one in hand until the deadline (``time.monotonic()``)."""

@@ -16,6 +16,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.utils import timezone
 
 from datastores.domain.states import ENDED, WITH_WORKER
+from datastores.domain.values import whole
 from datastores.jobs.view import job_summary
 from datastores.live.pages import LogPages, Shared, read_state
 from datastores.models import Job, User
@@ -117,8 +118,7 @@ class JobConsumer(Consumer):
 
     async def connect(self) -> None:
         query = parse_qs(self.scope["query_string"].decode("ascii", "replace"))
-        after = query.get("after", ["0"])[0]
-        self.sent = int(after) if after.isdigit() and len(after) < 10 else 0
+        self.sent = whole(query.get("after", ["0"])[0]) or 0
         self.job_pk = 0
         self.seen: dict[int, str] = {}
         self.wake, self.stirred = asyncio.Event(), asyncio.Event()
@@ -223,9 +223,7 @@ class FeedConsumer(Consumer):
 
     @database_sync_to_async
     def _ended_lately(self) -> list[str]:
-        since = timezone.now() - REPLAYED
-        ended = Job.objects.visible_to(self.user).filter(ended_at__gte=since).order_by("-ended_at")
-        return [str(uuid) for uuid in ended.values_list("uuid", flat=True)[:MOST_REPLAYED]]
+        return ended_lately(self.user)
 
     @database_sync_to_async
     def _summary(self, uuid: str) -> dict[str, Any] | None:
@@ -234,6 +232,13 @@ class FeedConsumer(Consumer):
         if job is None:
             return None
         return job_summary(job, running=running(self.user), mine=job.user_id == self.user.pk, ended=job.state in ENDED)
+
+
+def ended_lately(user: Any) -> list[str]:
+    """Return the UUIDs of the jobs that ended a moment ago, of those that the person may see."""
+    since = timezone.now() - REPLAYED
+    ended = Job.objects.visible_to(user).filter(ended_at__gte=since).order_by("-ended_at")
+    return [str(uuid) for uuid in ended.values_list("uuid", flat=True)[:MOST_REPLAYED]]
 
 
 def running(user: Any) -> int:

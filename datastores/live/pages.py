@@ -10,12 +10,13 @@ from typing import Any, Generic, TypeVar
 
 from channels.db import database_sync_to_async
 
-from datastores.jobs.view import job_frame
+from datastores.jobs.view import job_frame, page_of
 from datastores.models import Job, JobEvent, JobStep
 
 PAGE_ENTRIES = 200
 PAGE_LINES = 20_000
 CACHED_PAGES = 64
+CACHED_CHARACTERS = 16 << 20
 
 Page = tuple[str, int, int]
 """The frames as one JSON array, the seq of the last one, and the number of its last line."""
@@ -66,29 +67,31 @@ class LogPages:
 
     def __init__(self) -> None:
         self._pages: OrderedDict[tuple[int, int], Page] = OrderedDict()
+        self._characters = 0
         self._reads = Shared(read_page)
 
     async def after(self, job: int, seq: int) -> Page | None:
         """Return the page that follows entry ``seq``, or None: nothing followed when this was asked."""
         page = self._pages.get((job, seq)) or await self._reads.ask((job, seq))
         if page is not None:
-            self._pages[job, seq] = page
-            while len(self._pages) > CACHED_PAGES:
-                self._pages.popitem(last=False)
+            self._keep((job, seq), page)
         return page
+
+    def _keep(self, place: tuple[int, int], page: Page) -> None:
+        old = self._pages.get(place)
+        self._pages[place] = page
+        self._characters += len(page[0]) - (len(old[0]) if old else 0)
+        while len(self._pages) > CACHED_PAGES or self._characters > CACHED_CHARACTERS:
+            _, (frames, *_) = self._pages.popitem(last=False)
+            self._characters -= len(frames)
 
 
 @database_sync_to_async
 def read_page(place: tuple[int, int]) -> Page | None:
     """Read what follows (job, seq)."""
     job, seq = place
-    frames: list[dict[str, Any]] = []
-    lines = 0
-    for event in JobEvent.objects.filter(job_id=job, seq__gt=seq).defer("data")[:PAGE_ENTRIES]:
-        frames.append(event.frame())
-        lines += event.lines
-        if lines >= PAGE_LINES:
-            break
+    following = JobEvent.objects.filter(job_id=job, seq__gt=seq).defer("data")[:PAGE_ENTRIES]
+    frames = list(page_of(following, PAGE_LINES))
     if not frames:
         return None
     last = frames[-1]

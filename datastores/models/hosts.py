@@ -63,6 +63,7 @@ class Host(models.Model):
     error = models.TextField(blank=True)
     facts = models.JSONField(default=dict, blank=True)
     facts_at = models.DateTimeField(null=True, blank=True)
+    """None: it has not been onboarded yet."""
     clock_skew = models.FloatField(null=True, blank=True)
     """Seconds; positive: the host's clock is ahead."""
     version = models.PositiveIntegerField(default=0)
@@ -86,6 +87,11 @@ class Host(models.Model):
     def usable(self) -> bool:
         """May take part in a job."""
         return self.state == HostState.READY and not self.maintenance
+
+    @property
+    def wants_onboarding(self) -> bool:
+        """An admin has to let cloudstore in: for the first time, or anew with a password that was given since."""
+        return self.facts_at is None or bool(self.first_password)
 
 
 class HostKey(models.Model):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django.db import models
@@ -24,6 +25,7 @@ AUTOMATIC_ATTEMPTS = 5
 UNDONE = "undone"
 WAS_UNDONE = models.Q(state=JobState.CANCELLED, undo_requested=True, cancel_requested_at=None)
 """Jobs that a person had taken back; who cancels one stops it."""
+HAS_ENDED = models.Q(ended_at__isnull=False)
 TARGETS = ("cluster", "host", "datastore", "image", "snapshot", "vm", "disk")
 
 
@@ -84,6 +86,10 @@ class Job(models.Model):
         indexes = [
             models.Index(fields=["state", "heartbeat_at"], name="job_state_heartbeat"),
             models.Index(fields=["user", "-id"], name="job_user"),
+            # of jobs that have ended, so that a new one, for which somebody waits, costs nothing here
+            models.Index(fields=["-ended_at"], name="job_ended", condition=HAS_ENDED),
+            models.Index(fields=["user", "-ended_at"], name="job_user_ended", condition=HAS_ENDED),
+            models.Index(fields=["kind", "-ended_at"], name="job_kind_ended", condition=HAS_ENDED),
         ]
 
     def __str__(self) -> str:
@@ -111,10 +117,10 @@ class Job(models.Model):
         """Whether it waits for a person to resume it, because that has been done often enough by itself."""
         return self.state == JobState.INTERRUPTED and self.resumed >= AUTOMATIC_ATTEMPTS
 
-    def move(self, *sources: JobState, to: JobState, unless_heard_since: datetime | None = None, **values: Any) -> bool:
+    def move(self, *sources: JobState, to: JobState, unchanged: Iterable[str] = (), **values: Any) -> bool:
         """Change the state if it still is one of ``sources``. False: somebody else was first.
 
-        ``unless_heard_since``: the heartbeat that was read; a newer one means that the worker is alive.
+        ``unchanged``: the fields on which the move was decided; the row must still hold what was read of them.
         """
         illegal = [source for source in sources if to not in JOB_MOVES[source]]
         if illegal:
@@ -125,10 +131,8 @@ class Job(models.Model):
         if to in WITH_WORKER:
             values.setdefault("heartbeat_at", now)
         values["state"] = to
-        unmoved = Job.objects.filter(pk=self.pk, state__in=sources)
-        if unless_heard_since:
-            unmoved = unmoved.filter(heartbeat_at=unless_heard_since)
-        moved = unmoved.update(**values) == 1
+        as_read = {name: getattr(self, name) for name in unchanged}
+        moved = Job.objects.filter(pk=self.pk, state__in=sources, **as_read).update(**values) == 1
         if moved:
             for name, value in values.items():
                 if not hasattr(value, "resolve_expression"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 
@@ -59,11 +59,15 @@ class Change(UseCase):
         thing = self.thing(job)
         return {f"{self.of}:{thing.pk}": True, f"datastore:{thing.datastore_id}": False}
 
+    def outdated(self, job: Job) -> dict[str, Any]:
+        """Return the columns of the row that tell nothing any more, whichever way the job has ended."""
+        return {}
+
     def succeeded(self, job: Job, results: Results) -> None:
-        self.rows(job).update(state=ObjectState.READY, error="")
+        self.rows(job).update(state=ObjectState.READY, error="", **self.outdated(job))
 
     def failed(self, job: Job, error: str) -> None:
-        self.rows(job).update(state=job.params["state"], error=error)
+        self.rows(job).update(state=job.params["state"], error=error, **self.outdated(job))
 
     def cancelled(self, job: Job) -> None:
-        self.rows(job).update(state=job.params["state"])
+        self.rows(job).update(state=job.params["state"], **self.outdated(job))

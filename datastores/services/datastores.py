@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from datastores.domain import values
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
 from datastores.domain.plan import Plan, Shell, Stage
 from datastores.domain.states import ObjectState
-from datastores.domain.volumes import Capacity
+from datastores.domain.volumes import Capacity, Volume
+from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady
 from datastores.models import Cluster, Datastore, DatastoreHost, Host, Image, Job, User
 from datastores.services.placing import driver_of, image_volume
 from datastores.services.usecase import Results, UseCase
+
+NOT_MEASURED = "It could not be measured: "
 
 
 class DatastoreCreate(UseCase):
@@ -48,7 +52,7 @@ class DatastoreCreate(UseCase):
         self._check_overlap(base, hosts)
         job.datastore = Datastore.objects.create(
             name=name, kind=params["kind"], type=params["type"], base=base, options=params.get("options") or {},
-            source_directories=[values.absolute_path(path) for path in params.get("source_directories") or []],
+            source_directories=[values.source_directory(path) for path in params.get("source_directories") or []],
             cluster=Cluster.objects.filter(pk=params.get("cluster")).first(), owner=job.user,
         )  # fmt: skip
         DatastoreHost.objects.bulk_create(
@@ -131,11 +135,11 @@ class DatastoreDelete(UseCase):
         job.title = f"Delete datastore {datastore.name}"
         job.target_label = datastore.name
         job.params = {"state": datastore.state}
-        Datastore.objects.filter(pk=datastore.pk).update(state=ObjectState.DELETING)
+        Datastore.objects.filter(pk=datastore.pk).update(state=ObjectState.DELETING, error="")
 
     def again(self, job: Job) -> None:
         require_empty(job.datastore)
-        Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.DELETING)
+        Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.DELETING, error="")
 
     def resources(self, job: Job) -> dict[str, bool]:
         return {f"datastore:{job.datastore_id}": True}
@@ -150,6 +154,9 @@ class DatastoreDelete(UseCase):
     def failed(self, job: Job, error: str) -> None:
         Datastore.objects.filter(pk=job.datastore_id).update(state=job.params["state"], error=error)
 
+    def cancelled(self, job: Job) -> None:
+        Datastore.objects.filter(pk=job.datastore_id).update(state=job.params["state"])
+
 
 def base_capacity(datastore: Datastore, results: Results) -> Capacity | None:
     """Return how full the datastore is, as seen when its directory was looked at on the storage host.
@@ -162,26 +169,39 @@ def base_capacity(datastore: Datastore, results: Results) -> Capacity | None:
 
 
 def remember_capacity(datastore: Datastore, capacity: Capacity) -> None:
-    Datastore.objects.filter(pk=datastore.pk).update(
-        total=capacity.total, used=capacity.used, free=capacity.free, measured_at=timezone.now(), error=""
-    )
+    """Store what was measured. What else went wrong with the datastore stays to be read."""
+    row = Datastore.objects.filter(pk=datastore.pk)
+    row.update(total=capacity.total, used=capacity.used, free=capacity.free, measured_at=timezone.now())
+    row.filter(error__startswith=NOT_MEASURED).update(error="")
 
 
-def measure(datastore: Datastore, connect: Callable[[str], Shell]) -> None:
-    """Read how full the datastore is and how large its images really are; remember it.
+def remember_unmeasured(datastore: Datastore, error: CloudstoreError) -> None:
+    """Say why it could not be measured, unless something else is said of it already."""
+    unsaid = Q(error="") | Q(error__startswith=NOT_MEASURED)
+    Datastore.objects.filter(unsaid, pk=datastore.pk).update(error=f"{NOT_MEASURED}{error}")
 
-    :raises CloudstoreError: the storage host cannot be read; the datastore says so.
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How full a datastore is, and what lies in it."""
+
+    capacity: Capacity
+    volumes: tuple[Volume, ...]
+
+
+def measure(driver: StorageDriver, shell: Shell) -> Measure:
+    """Read how full a datastore is and how large its images really are. Asks the host, not the database.
+
+    :raises CloudstoreError: the storage host cannot be read.
     """
+    return Measure(driver.capacity(shell), driver.volumes(shell))
+
+
+def remember_measure(datastore: Datastore, found: Measure) -> None:
     driver = driver_of(datastore)
-    try:
-        shell = connect(driver.host)
-        capacity = driver.capacity(shell)
-        sizes = {volume.path: volume for volume in driver.volumes(shell)}
-    except CloudstoreError as error:
-        Datastore.objects.filter(pk=datastore.pk).update(error=str(error))
-        raise
+    sizes = {volume.path: volume for volume in found.volumes}
     with transaction.atomic():
-        remember_capacity(datastore, capacity)
+        remember_capacity(datastore, found.capacity)
         for image in datastore.images.filter(state=ObjectState.READY):
             volume = sizes.get(image_volume(image, driver).path)
             if volume and volume.allocated != image.real_size:

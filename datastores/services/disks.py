@@ -17,15 +17,11 @@ from datastores.drivers.base import StorageDriver
 from datastores.drivers.transfers import common_format, common_host, transfer
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
 from datastores.models.audit import in_turn, record
+from datastores.services import leases
 from datastores.services.changes import Change
+from datastores.services.dependants import LINKED, built_on, require_unneeded, users_of
 from datastores.services.image_changes import ImageChange
-from datastores.services.images import (
-    ImageMaker,
-    built_on,
-    dependants,
-    new_image,
-    require_unneeded,
-)
+from datastores.services.images import ImageMaker, new_image, require_free_name
 from datastores.services.placing import (
     disk_volume,
     driver_of,
@@ -35,6 +31,7 @@ from datastores.services.placing import (
     require_state,
 )
 from datastores.services.usecase import OWNERS, Results, UseCase
+from datastores.services.viewers import listed
 
 
 def create_vm(name: str, owner: User, address: str = "") -> VirtualMachine:
@@ -43,9 +40,9 @@ def create_vm(name: str, owner: User, address: str = "") -> VirtualMachine:
     :raises BadInput: the name is not acceptable, or the owner has a VM of this name.
     """
     name = values.object_name(name)
-    if VirtualMachine.objects.filter(owner=owner, name=name).exists():
-        raise BadInput(f"There is a virtual machine {name} already.")
     with in_turn():
+        if VirtualMachine.objects.filter(owner=owner, name=name).exists():
+            raise BadInput(f"There is a virtual machine {name} already.")
         vm = VirtualMachine.objects.create(name=name, owner=owner)
         record("vm.create", user=owner, address=address, target=vm, result="done")
     return vm
@@ -62,12 +59,31 @@ def delete_vm(vm: VirtualMachine, user: User, address: str = "") -> None:
 
 
 def set_vm_state(vm: VirtualMachine, state: str, user: User, address: str = "") -> None:
-    """Note what the VM does: its disks are saved only after a clean shutdown ("off")."""
+    """Note what the VM does: its disks are saved only after a clean shutdown ("off").
+
+    :raises Refused: it is gone.
+    :raises Busy: it would run while a job works on one of its disks; the message says which.
+    """
     if state not in VirtualMachine.State.values:
         raise BadInput(f"{state!r} is not a state of a virtual machine.")
     with in_turn():
+        before = VirtualMachine.objects.filter(pk=vm.pk).values_list("state", flat=True).first()
+        if before is None:
+            raise Refused(f"{vm.name} is gone.")
+        if state == VirtualMachine.State.RUNNING:
+            leases.require_unheld(bytes_of(vm), user)
+        if state != VirtualMachine.State.OFF:  # it writes to them, or has done so
+            Image.objects.filter(pk__in=vm.disks.filter(LINKED).values("image")).update(sha256="")
         VirtualMachine.objects.filter(pk=vm.pk).update(state=state)
-        record("vm.state", user=user, address=address, target=vm, result="done", before=vm.state, after=state)
+        record("vm.state", user=user, address=address, target=vm, result="done", before=before, after=state)
+
+
+def bytes_of(vm: VirtualMachine) -> list[str]:
+    """Return the resources that the VM writes to while it runs: its disks, and the images that some of them are."""
+    disks = vm.disks.values_list("pk", "kind", "image")
+    return [f"disk:{disk}" for disk, _, _ in disks] + [
+        f"image:{image}" for _, kind, image in disks if kind == Disk.Kind.LINK
+    ]
 
 
 def travel_format(source: StorageDriver, format_: Format, target: StorageDriver) -> Format:
@@ -97,6 +113,7 @@ class DiskCreate(UseCase):
     label = "Create disk"
     roles = OWNERS
     can_undo = True
+    checks_plan = False  # a clone is asked for and made in milliseconds, and its plan holds nothing that a person chose
     targets = ("image", "disk")
 
     def queue_of(self, job: Job) -> str:
@@ -111,7 +128,7 @@ class DiskCreate(UseCase):
         source_driver = driver if target.pk == image.datastore_id else driver_of(image.datastore)
         kind, format_ = self._how(image, source_driver, target, driver)
         if kind == Disk.Kind.LINK:
-            self._require_free(image)
+            self._require_free(image, job.user)
         job.disk = Disk.objects.create(
             vm=vm, number=free_number(vm), image=image, datastore=target, kind=kind, format=format_,
             virtual_size=image.virtual_size,
@@ -123,25 +140,29 @@ class DiskCreate(UseCase):
 
     def _how(self, image: Image, source: StorageDriver, target: Datastore, driver: StorageDriver) -> tuple[str, str]:
         if image.persistent:
-            if driver.host != source.host:
-                raise Refused(f"{image.name} is persistent: its disk has to be on {source.host}, where the image is.")
+            if blind := [host for host in driver.seen_from if host not in source.seen_from]:
+                raise Refused(
+                    f"{image.name} is persistent: its disk is a link to it, which would lead nowhere on "
+                    f"{listed(blind)}: {image.datastore.name} is not seen there, only {target.name} is. Put the disk "
+                    f"into {image.datastore.name}."
+                )
             return Disk.Kind.LINK, image.format
         format_ = Format(image.format)
         if target.pk == image.datastore_id and Capability.CLONE in driver.capabilities(format_):
             return Disk.Kind.CLONE, driver.clone_format(format_)
         return Disk.Kind.COPY, travel_format(source, format_, driver)
 
-    def _require_free(self, image: Image) -> None:
+    def _require_free(self, image: Image, viewer: User | None) -> None:
         """Raise Refused when a VM must not write to the image: another one does, or something is built on it."""
-        other = image.disks.filter(kind=Disk.Kind.LINK).select_related("vm").first()
-        if other:
-            raise Refused(f"{image.name} is persistent and in use by {other.vm.name}: one VM at a time.")
-        require_unneeded(image, "written to by a VM", built_on(image))
+        if others := users_of(image, viewer, LINKED):
+            raise Refused(f"{image.name} is persistent and in use by {listed(others)}: one VM at a time.")
+        require_unneeded(image, viewer, "written to by a VM", built_on(image, viewer))
 
     def again(self, job: Job) -> None:
+        require_ready(job.disk.datastore)
         require_state(job.image, ObjectState.READY)
         if job.disk.kind == Disk.Kind.LINK:
-            require_unneeded(job.image, "written to by a VM", built_on(job.image))
+            require_unneeded(job.image, job.user, "written to by a VM", built_on(job.image, job.user))
         Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.PENDING, error="")
 
     def resources(self, job: Job) -> dict[str, bool]:
@@ -166,6 +187,8 @@ class DiskCreate(UseCase):
 
     def succeeded(self, job: Job, results: Results) -> None:
         Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.READY, error="")
+        if job.disk.kind == Disk.Kind.LINK:  # from now on a VM may write to it
+            Image.objects.filter(pk=job.image_id).update(sha256="")
 
     def failed(self, job: Job, error: str) -> None:
         Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.ERROR, error=error)
@@ -326,9 +349,10 @@ class ImageMove(ImageChange):
             raise BadInput(f"The image is in {target.name} already.")
         if target.type == Datastore.Type.SYSTEM:
             raise Refused(f"{target.name} is a system datastore: it holds VM disks, not images.")
-        require_unneeded(image, "moved", dependants(image) + [str(snapshot) for snapshot in image.snapshots.all()])
-        if Image.objects.filter(datastore=target, name=image.name).exists():
-            raise BadInput(f"There is an image {image.name} in {target.name} already.")
+        require_unneeded(image, job.user, "moved")
+        if names := list(image.snapshots.values_list("name", flat=True)[:10]):
+            raise Refused(f"{image.name} cannot be moved with its snapshots ({', '.join(names)}). Delete them first.")
+        require_free_name(target, image.name, job.user, image=image)
         format_ = travel_format(driver_of(image.datastore), Format(image.format), driver_of(target))
         job.params = job.params | {"from": image.datastore_id, "from_format": image.format, "format": format_}
 

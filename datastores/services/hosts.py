@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterable
 
+from django.db.models import Q
 from django.utils import timezone
 
 from datastores.domain import values
@@ -12,8 +13,9 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import HostState
 from datastores.hosts.authorized_keys import AuthorizedKeysPresent
 from datastores.hosts.known import FactsKnown
-from datastores.models import Credential, Host, HostKey, Job, User
+from datastores.models import Credential, Datastore, Host, HostKey, Job, User
 from datastores.models.audit import in_turn, record
+from datastores.services.rows import change_row
 from datastores.services.usecase import Results, UseCase, facts_of
 from datastores.transport.hostkeys import HostKey as OfferedKey
 from datastores.transport.keys import generate_key
@@ -39,16 +41,55 @@ def check_host(host: Host) -> None:
 
     :raises BadInput: a field is not acceptable.
     """
-    host.name = values.host_address(host.name)
+    host.name = values.host_address(host.name, "The name")
     host.address = values.host_address(host.address)
     host.port = values.port_number(host.port)
     host.account = values.account_name(host.account)
-    seen, jump = {host.pk}, host.jump
+    seen, jump = {host.pk}, host.jump_id
     while jump:
-        if jump.pk in seen:
+        if jump in seen:
             raise BadInput("The jump hosts form a circle.")
-        seen.add(jump.pk)
-        jump = jump.jump
+        seen.add(jump)
+        jump = Host.objects.filter(pk=jump).values_list("jump_id", flat=True).first()
+
+
+def change_host(host: Host, version: int, fields: Iterable[str]) -> None:
+    """Store these fields of a host as they are in ``host``; what others found out about it meanwhile stays.
+
+    Belongs into the transaction of the audit entry.
+
+    :raises Refused: somebody else changed it since the person saw ``version``, or it gets another name during a job.
+    """
+    check_host(host)
+    known = Host.objects.only("name").filter(pk=host.pk).exclude(name=host.name).first()
+    if known:
+        require_idle(known, "renamed")
+    change_row(host, version, **{name: getattr(host, name) for name in fields})
+
+
+def require_idle(host: Host, done: str) -> None:
+    """Raise Refused while a job that has not ended works on the host, which it knows by its name.
+
+    ``done``: what would have been "renamed".
+    """
+    there = Datastore.objects.filter(hosts=host)
+    volumes = Q(datastore__in=there) | Q(image__datastore__in=there) | Q(disk__datastore__in=there)
+    held = [f"host:{host.pk}", *(f"datastore:{key}" for key in there.values_list("pk", flat=True))]
+    at_work = Job.objects.filter(Q(host=host) | volumes | Q(leases__resource__in=held), ended_at=None)
+    if job := at_work.order_by("pk").first():
+        raise Refused(
+            f"{host} cannot be {done} now: job {job.pk} ({job.title}) works on it. Nothing was changed; try again when "
+            "that job has ended, or cancel it."
+        )
+
+
+def require_unneeded(host: Host) -> None:
+    """Raise Refused when something would break without the host."""
+    if used := [datastore.name for datastore in host.datastores.all()]:
+        raise Refused(f"{host} belongs to the datastores {', '.join(used[:10])}. Delete them, or take it out, first.")
+    if through := [other.name for other in host.reached_through_me.all()]:
+        raise Refused(f"{host} is the jump host of {', '.join(through[:10])}. Change that first.")
+    require_idle(host, "deleted")
 
 
 def scan(host: Host) -> list[HostKey]:
@@ -60,6 +101,7 @@ def scan(host: Host) -> list[HostKey]:
 
     jump = endpoint_of(host.jump) if host.jump else None
     offered = scan_host_keys(host.address, host.port, timeout=5, jump=jump)
+    host.keys.filter(pinned_at=None).exclude(fingerprint__in=[key.fingerprint for key in offered]).delete()
     return [_remember(host, key) for key in offered]
 
 
@@ -71,14 +113,15 @@ def _remember(host: Host, key: OfferedKey) -> HostKey:
 def pin(key: HostKey, user: User, address: str = "") -> None:
     """Trust this key from now on, and no other: what the admin saw on the host's console.
 
+    The others are forgotten, not kept to be pinned by a slip: a retired key may be in wrong hands.
     What was wrong before is no more; whether the host can be used now, reading it will tell.
     """
     with in_turn():
         old = list(key.host.keys.exclude(pinned_at=None).exclude(pk=key.pk).values_list("fingerprint", flat=True))
-        key.host.keys.exclude(pk=key.pk).update(pinned_at=None, pinned_by=None)
+        key.host.keys.exclude(pk=key.pk).delete()
         HostKey.objects.filter(pk=key.pk).update(pinned_at=timezone.now(), pinned_by=user)
-        if key.host.state in {HostState.QUARANTINED, HostState.UNREACHABLE}:
-            Host.objects.filter(pk=key.host_id).update(state=HostState.UNREACHABLE, error=NOT_READ)
+        shut_off = Host.objects.filter(pk=key.host_id, state__in=[HostState.QUARANTINED, HostState.UNREACHABLE])
+        shut_off.update(state=HostState.UNREACHABLE, error=NOT_READ)
         record("host.pin", user=user, address=address, target=key.host.name, result="done",
                fingerprint=key.fingerprint, before=old)  # fmt: skip
 
@@ -92,7 +135,7 @@ def set_maintenance(host: Host, user: User, address: str = "", *, on: bool) -> N
 
 
 class HostRead(UseCase):
-    """Log in to a host and read everything that is to be known of it."""
+    """Log in to a host that has been onboarded, and read everything that is to be known of it."""
 
     kind = "host.read"
     label = "Read host"
@@ -100,10 +143,18 @@ class HostRead(UseCase):
     targets = ("host",)
 
     def ask(self, job: Job) -> None:
-        if not job.host.keys.exclude(pinned_at=None).exists():
-            raise Refused(f"No key of {job.host.name} is pinned yet. Compare its fingerprint and pin it first.")
-        job.title = f"Read {job.host.name}"
+        self.check(job.host)
+        job.title = f"{self.label.removesuffix(' host')} {job.host.name}"
         job.target_label = job.host.name
+
+    def again(self, job: Job) -> None:
+        self.check(job.host)
+
+    def check(self, host: Host) -> None:
+        """Raise Refused when nobody may log in to the host in this way."""
+        require_pinned(host)
+        if host.facts_at is None:
+            raise Refused(f"{host.name} has not been onboarded yet, so it was not read. An admin has to onboard it.")
 
     def resources(self, job: Job) -> dict[str, bool]:
         return {f"host:{job.host_id}": False}
@@ -135,9 +186,8 @@ class HostOnboard(HostRead):
     queue = "provision"
     roles = frozenset({User.Role.ADMIN})
 
-    def ask(self, job: Job) -> None:
-        super().ask(job)
-        job.title = f"Onboard {job.host.name}"
+    def check(self, host: Host) -> None:
+        require_pinned(host)
 
     def resources(self, job: Job) -> dict[str, bool]:
         return {f"host:{job.host_id}": True}
@@ -154,6 +204,12 @@ class HostOnboard(HostRead):
         Host.objects.filter(pk=job.host_id).update(first_password="")
 
 
+def require_pinned(host: Host) -> None:
+    """Raise Refused when it is not known by which key the host is to be recognised."""
+    if not host.keys.exclude(pinned_at=None).exists():
+        raise Refused(f"No key of {host.name} is pinned yet. Compare its fingerprint and pin it first.")
+
+
 def remember_facts(host: Host, results: Results) -> None:
     """Store what a FactsKnown step read."""
     facts = facts_of(results, FactsKnown)
@@ -161,7 +217,7 @@ def remember_facts(host: Host, results: Results) -> None:
     Host.objects.filter(pk=host.pk).exclude(state=HostState.QUARANTINED).update(
         facts=facts.to_json(),
         facts_at=timezone.now(),
-        clock_skew=facts.clock - time.time() if facts.clock else None,
+        clock_skew=facts.clock - facts.heard if facts.clock else None,
         state=HostState.READY,
         error="",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from datastores.domain import values
 from datastores.domain.errors import BadInput
@@ -10,7 +10,7 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.models import Image, Job
 from datastores.services.changes import Change
-from datastores.services.images import require_unneeded
+from datastores.services.dependants import require_at_rest, require_unneeded
 from datastores.services.placing import driver_of, image_volume, preparing, require_ready, require_state
 from datastores.services.usecase import OWNERS, Results, UseCase
 
@@ -34,16 +34,19 @@ class ImageResize(ImageChange):
     def check(self, job: Job) -> None:
         if values.whole_disk(int(job.params["size"])) <= job.image.virtual_size:
             raise BadInput("An image can only grow: the end of a disk cannot be cut off without losing data.")
-        require_unneeded(job.image, "resized")
+        require_unneeded(job.image, job.user, "resized")
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.image.datastore)
         volume = image_volume(job.image, driver)
         return Stage("resize", driver.resize(volume, int(job.params["size"]))), *preparing(driver, volume)
 
+    def outdated(self, job: Job) -> dict[str, Any]:
+        return {"sha256": ""}
+
     def succeeded(self, job: Job, results: Results) -> None:
         super().succeeded(job, results)
-        Image.objects.filter(pk=job.image_id).update(virtual_size=int(job.params["size"]), sha256="")
+        Image.objects.filter(pk=job.image_id).update(virtual_size=int(job.params["size"]))
 
 
 class ImageChecksum(UseCase):
@@ -63,6 +66,7 @@ class ImageChecksum(UseCase):
     def again(self, job: Job) -> None:
         require_ready(job.image.datastore)
         require_state(job.image, ObjectState.READY)
+        require_at_rest(job.image, job.user)
 
     def resources(self, job: Job) -> dict[str, bool]:
         return {f"image:{job.image_id}": False}
@@ -85,10 +89,10 @@ class ImageDelete(ImageChange):
     meanwhile = ObjectState.DELETING
 
     def check(self, job: Job) -> None:
-        require_unneeded(job.image, "deleted")
+        require_unneeded(job.image, job.user, "deleted")
 
     def plan(self, job: Job) -> Plan:
-        require_unneeded(job.image, "deleted")
+        require_unneeded(job.image, job.image.owner, "deleted")  # what it says stays with the image, for its owner
         driver = driver_of(job.image.datastore)
         snapshots = tuple(job.image.snapshots.order_by("pk").values_list("name", flat=True))
         return (Stage("delete", driver.delete_image(image_volume(job.image, driver), snapshots)),)

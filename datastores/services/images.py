@@ -1,4 +1,4 @@
-"""Images: register, make empty ones, clone; what depends on one."""
+"""Images: register, make empty ones, clone; what they are called."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ import posixpath
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.db.models import Q, QuerySet
 
 from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
-from datastores.domain.states import ObjectState
-from datastores.domain.volumes import Capability, Format
+from datastores.domain.states import ENDED, JobState, ObjectState
+from datastores.domain.volumes import Capability, Format, Volume
 from datastores.drivers.base import StorageDriver
-from datastores.drivers.registry import driver_class
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.contexts import Variable
 from datastores.hosts.inspection import ImageIsSafe
+from datastores.hosts.qemu_img import ImageOpens
 from datastores.hosts.sources import SourceAllowed
-from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
+from datastores.models import Datastore, Image, Job, User
 from datastores.models.audit import in_turn, record
 from datastores.models.fields import secret_box
-from datastores.services.placing import driver_of, image_volume, preparing, require_ready, require_state
+from datastores.services.dependants import built_on, require_at_rest, require_unneeded, require_untouched, users_of
+from datastores.services.placing import driver_of, hosts_of, image_volume, preparing, require_ready, require_state
+from datastores.services.rows import change_row
 from datastores.services.usecase import OWNERS, Results, UseCase
+from datastores.services.viewers import Viewer, listed, may_see
 
 EXTENSIONS = {".qcow2": Format.QCOW2, ".qcow": Format.QCOW2, ".iso": Format.ISO}
 
@@ -37,14 +41,7 @@ def new_image(job: Job, datastore: Datastore, **fields: Any) -> Image:
     if datastore.type == Datastore.Type.SYSTEM:
         raise Refused(f"{datastore.name} is a system datastore: it holds VM disks, not images.")
     name = values.object_name(job.params["name"])
-    taken = Image.objects.filter(datastore=datastore, name=name).first()
-    if taken and taken.state == ObjectState.ERROR:
-        raise BadInput(
-            f"There is an image {name} in {datastore.name} that could not be made ({taken.error.rstrip('.')}). "
-            "Delete it, or choose another name."
-        )
-    if taken:
-        raise BadInput(f"There is an image {name} in {datastore.name} already.")
+    require_free_name(datastore, name, job.user)
     if fields.get("type", Image.Type.OS) not in Image.Type.values:
         raise BadInput(f"{fields['type']!r} is not a type of image.")
     job.image = Image.objects.create(name=name, datastore=datastore, owner=job.user, **fields)
@@ -52,13 +49,48 @@ def new_image(job: Job, datastore: Datastore, **fields: Any) -> Image:
     return job.image
 
 
+def require_free_name(datastore: Datastore, name: str, viewer: Viewer, *, image: Image | None = None) -> None:
+    """Raise BadInput when an image other than ``image`` has the name in the datastore, or is on its way there with it.
+
+    Names are chosen in turn, and one that is being moved keeps its own in both datastores until it has arrived: there
+    the name must still be free when the bytes are there and the old ones are gone.
+    """
+    there = Image.objects.filter(name=name).exclude(pk=image.pk if image else None)
+    taken = there.filter(datastore=datastore).first()
+    if taken and taken.state == ObjectState.ERROR and may_see(viewer, taken):
+        raise BadInput(
+            f"There is an image {name} in {datastore.name} that could not be made ({taken.error.rstrip('.')}). "
+            "Delete it, or choose another name."
+        )
+    if taken:
+        raise BadInput(f"There is an image {name} in {datastore.name} already.")
+    if open_moves().filter(datastore=datastore, image__in=there).exists():
+        raise BadInput(f"An image {name} is being moved to {datastore.name}. Choose another name.")
+
+
+def open_moves() -> QuerySet[Job]:
+    """Return the moves of images that have not ended; the datastore of each is where the image will be."""
+    return Job.objects.filter(kind="image.move", state__in=set(JobState) - ENDED)
+
+
 def source_directories(datastore: Datastore) -> list[str]:
     """Return the directories of the storage host from which images may be registered: real paths."""
     return datastore.source_directories or settings.SOURCE_DIRECTORIES
 
 
+def bases_beside(datastore: Datastore) -> tuple[str, ...]:
+    """Return the base paths of all datastores on its storage host: the disks in them are somebody's."""
+    there = Datastore.objects.filter(hosts=hosts_of(datastore)[0])
+    return tuple(there.order_by("pk").values_list("base", flat=True))
+
+
 def check_source(datastore: Datastore, source: str) -> None:
-    """Raise BadInput when the path, as it is written, lies in no allowed directory. The host judges the real path."""
+    """Raise BadInput when the path, as it is written, lies in no allowed directory, or in a datastore.
+
+    The host judges the real path.
+    """
+    if taken := next((base for base in bases_beside(datastore) if values.is_below(source, base)), None):
+        raise BadInput(f"{source} lies in {taken}, which belongs to a datastore: nothing is registered from there.")
     allowed = source_directories(datastore)
     if not any(values.is_below(source, directory) and source != directory for directory in allowed):
         raise BadInput(
@@ -66,52 +98,18 @@ def check_source(datastore: Datastore, source: str) -> None:
         )
 
 
-def dependants(image: Image) -> list[str]:
-    """Return in words what needs the image's bytes and would break without them."""
-    links = [f"VM {disk.vm} (disk.{disk.number}, link)" for disk in image.disks.filter(kind=Disk.Kind.LINK)]
-    return links + built_on(image)
-
-
-def built_on(image: Image) -> list[str]:
-    """Return in words what holds only its difference from the image: writing to the image would corrupt it."""
-    clones = [disk for disk in image.disks.select_related("vm", "datastore") if disk_needs_image(disk)]
-    names = [f"VM {disk.vm} (disk.{disk.number}, clone)" for disk in clones]
-    return names + [f"image {overlay.name}" for overlay in image.overlays.all()]
-
-
-def disk_needs_image(disk: Disk) -> bool:
-    """A clone needs its master where the driver says so; a full copy never does."""
-    return disk.kind == Disk.Kind.CLONE and driver_class(disk.datastore.kind).clone_needs_source
-
-
-def require_unneeded(image: Image, done: str, needing: list[str] | None = None) -> None:
-    """Raise Refused when something needs the image's bytes as they are. ``done``: what would have been "deleted"."""
-    needing = dependants(image) if needing is None else needing
-    if needing:
-        more = f" and {len(needing) - 10} more" if len(needing) > 10 else ""
-        raise Refused(f"{image.name} cannot be {done}, it is needed by: {', '.join(needing[:10])}{more}.")
-
-
-def require_untouched(job: Job) -> None:
-    """Raise Refused when a later job may have changed the bytes of the job's image, or put files beside it."""
-    later = Job.objects.filter(image=job.image_id, pk__gt=job.pk, started_at__isnull=False).order_by("pk")
-    for key, kind, title, params in later.values_list("pk", "kind", "title", "params"):
-        if kind != "disk.create" or params.get("kind", Disk.Kind.LINK) == Disk.Kind.LINK:
-            raise Refused(
-                f"{job.image.name} was worked on since, by job {key} ({title}), so nothing was taken back. "
-                "Delete it if you do not want it any more."
-            )
-
-
 def rename(image: Image, name: str, user: User, address: str = "", *, version: int) -> None:
     """Give an image another name. The file keeps its own.
 
+    :raises BadInput: the name is not acceptable, or taken where the image is or is being moved to.
     :raises Refused: somebody else changed the image meanwhile.
     """
     name = values.object_name(name)
     with in_turn():
-        if Image.objects.filter(datastore=image.datastore, name=name).exclude(pk=image.pk).exists():
-            raise BadInput(f"There is an image {name} in {image.datastore.name} already.")
+        here = Image.objects.filter(pk=image.pk).values("datastore")
+        there = open_moves().filter(image=image).values("datastore")
+        for place in Datastore.objects.filter(Q(pk__in=here) | Q(pk__in=there)):
+            require_free_name(place, name, user, image=image)
         change_row(image, version, name=name)
         record("image.rename", user=user, address=address, target=image, result="done", before=image.name, after=name)
 
@@ -125,20 +123,12 @@ def set_persistent(image: Image, user: User, address: str = "", *, on: bool, ver
         before = image.persistent
         change_row(image, version, persistent=on)
         require_state(image, ObjectState.READY)
-        if image.disks.exists():
-            raise Refused(f"{image.name} is used by {', '.join(str(disk.vm) for disk in image.disks.all()[:5])}.")
+        if users := users_of(image, user):
+            raise Refused(f"{image.name} is used by {listed(users)}.")
         if on:
-            require_unneeded(image, "made persistent", built_on(image))
+            require_unneeded(image, user, "made persistent", built_on(image, user))
         record("image.persistent", user=user, address=address, target=image, result="done",
                before=before, after=on)  # fmt: skip
-
-
-def change_row(image: Image, version: int, **changes: Any) -> None:
-    """Update the row only if nobody else did since the person saw it."""
-    if not Image.objects.filter(pk=image.pk, version=version).update(version=version + 1, **changes):
-        raise Refused(
-            f"{image.name} was changed by somebody else meanwhile. Look at it again, then repeat your change."
-        )
 
 
 def can_clone(driver: StorageDriver, image: Image) -> bool:
@@ -154,10 +144,12 @@ class ImageMaker(UseCase):
     targets: ClassVar[tuple[str, ...]] = ("image",)
 
     def again(self, job: Job) -> None:
+        require_ready(job.image.datastore)
         Image.objects.filter(pk=job.image_id).update(state=ObjectState.PENDING, error="")
 
     def check_undo(self, job: Job) -> None:
-        require_unneeded(job.image, "taken back")
+        require_ready(job.image.datastore)
+        require_unneeded(job.image, job.user, "taken back")
         require_untouched(job)
 
     def resources(self, job: Job) -> dict[str, bool]:
@@ -195,20 +187,28 @@ class ImageRegister(ImageMaker):
     def plan(self, job: Job) -> Plan:
         image = job.image
         driver = driver_of(image.datastore)
-        allowed = tuple(source_directories(image.datastore))
+        allowed, taken = tuple(source_directories(image.datastore)), bases_beside(image.datastore)
         volume = image_volume(image, driver)
         return (
             # two stages: the reads of one go together, and nothing is read of a file that is not allowed
-            Stage("check the path", (SourceAllowed(driver.host, image.source, allowed),)),
+            Stage("check the path", (SourceAllowed(driver.host, image.source, allowed, forbidden=taken),)),
             Stage("inspect", (ImageIsSafe(driver.host, image.source, image.format),)),
             Stage("copy", driver.import_file(image.source, volume)),
             Stage("inspect the copy", (ImageIsSafe(driver.host, volume.path, image.format),)),
+            *opening(driver, volume),
             *preparing(driver, volume),
         )  # fmt: skip
 
     def succeeded(self, job: Job, results: Results) -> None:
         facts = [facts for step, facts in results if isinstance(step, ImageIsSafe)][-1]
         self.made(job, virtual_size=facts.virtual_size, real_size=facts.allocated)
+
+
+def opening(driver: StorageDriver, volume: Volume) -> Plan:
+    """Return the stage that asks qemu-img for a second opinion of an inspected file; plain bytes need none."""
+    if volume.format is not Format.QCOW2:
+        return ()
+    return (Stage("open the copy", (ImageOpens(driver.host, volume.path, volume.format),)),)
 
 
 class ImageBlock(ImageMaker):
@@ -272,6 +272,7 @@ class ImageClone(ImageMaker):
 
     kind = "image.clone"
     label = "Clone image"
+    checks_plan = False  # as with disks: a clone is asked for and made in milliseconds
 
     def queue_of(self, job: Job) -> str:
         return "transfer" if job.params.get("copies") else self.queue
@@ -301,9 +302,7 @@ class ImageClone(ImageMaker):
         if source is None:
             raise Refused("The image to clone is gone.")
         require_state(source, ObjectState.READY)
-        link = source.disks.filter(kind=Disk.Kind.LINK).exclude(vm__state=VirtualMachine.State.OFF).first()
-        if link:
-            raise Refused(f"{source.name} is in use by {link.vm}, which is {link.vm.state}. Shut it down first.")
+        require_at_rest(source, job.user)
         driver = driver_of(source.datastore)
         if source.persistent and can_clone(driver, source) and driver.clone_needs_source:
             raise Refused(

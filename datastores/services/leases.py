@@ -9,7 +9,8 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Model
 
 from datastores.domain.errors import Busy
-from datastores.models import Job, Lease
+from datastores.models import Job, Lease, User
+from datastores.services.viewers import Viewer, job_in_words
 
 
 def acquire(job: Job, resources: dict[str, bool]) -> bool:
@@ -20,7 +21,7 @@ def acquire(job: Job, resources: dict[str, bool]) -> bool:
     _lock_rows(resources)
     others = list(Lease.objects.filter(resource__in=resources).exclude(job=job).values("pk", "resource", "exclusive"))
     if holders := [other["pk"] for other in others if other["exclusive"]]:
-        raise Busy(_holder(Lease.objects.select_related("job").get(pk=holders[0])))
+        raise Busy(_holder(Lease.objects.select_related("job").get(pk=holders[0]), job.user))
     wanted = [resource for resource, exclusive in resources.items() if exclusive]
     used = {other["resource"] for other in others} & set(wanted)
     rows = [
@@ -50,10 +51,12 @@ def release(job: Job) -> list[Job]:
     return ready
 
 
-def waits_for(job: Job) -> list[Job]:
-    """Return the jobs that hold what this one waits for."""
+def waits_for(job: Job, viewer: User) -> list[tuple[Job, bool]]:
+    """Return the jobs that hold what this one waits for, each with whether the viewer may know what it does."""
     resources = job.leases.filter(granted=False).values("resource")
-    return list(Job.objects.filter(leases__resource__in=resources, leases__granted=True).exclude(pk=job.pk).distinct())
+    holders = Job.objects.filter(leases__resource__in=resources, leases__granted=True).exclude(pk=job.pk).distinct()
+    seen = set(holders.visible_to(viewer).values_list("pk", flat=True))
+    return [(holder, holder.pk in seen) for holder in holders]
 
 
 def _lock_rows(resources: Iterable[str]) -> None:
@@ -80,10 +83,22 @@ def describe(resource: str) -> str:
     return f"{resource.partition(':')[0]} {model._default_manager.filter(pk=key).first() or key}"
 
 
-def _holder(lease: Lease) -> str:
-    who = lease.job.user_label or "cloudstore"
+def require_unheld(resources: Iterable[str], viewer: Viewer) -> None:
+    """Raise Busy when a job works on one of the things, or waits to do so; the message says who.
+
+    Belongs into the caller's turn (``in_turn``), in which no job is submitted.
+    """
+    lease = Lease.objects.filter(resource__in=list(resources)).select_related("job").order_by("pk").first()
+    if lease:
+        raise Busy(
+            f"{describe(lease.resource)} is in use by {job_in_words(viewer, lease.job)}. "
+            "Nothing was changed; try again when that job has ended, or cancel it."
+        )
+
+
+def _holder(lease: Lease, viewer: Viewer) -> str:
     doing = "is being changed by" if lease.granted else "is wanted by"
     return (
-        f"{describe(lease.resource)} {doing} job {lease.job_id} ({lease.job.title}, asked by {who}). "
+        f"{describe(lease.resource)} {doing} {job_in_words(viewer, lease.job)}. "
         "Nothing was changed; try again when that job has ended."
     )

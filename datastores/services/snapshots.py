@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Capability, Format
-from datastores.models import Job, Snapshot
+from datastores.drivers.registry import driver_class
+from datastores.models import Image, Job, Snapshot
+from datastores.services.dependants import require_at_rest, require_unneeded
 from datastores.services.image_changes import ImageChange
-from datastores.services.images import require_unneeded
-from datastores.services.placing import driver_of, image_volume, require_ready, require_state
+from datastores.services.placing import driver_of, image_volume, preparing, require_ready, require_state
 from datastores.services.usecase import Results
+
+
+def inside(image: Image) -> dict[str, Any]:
+    """Return the columns that a snapshot taken or deleted makes untrue: some kinds keep it in the image's own file."""
+    return {"sha256": ""} if driver_class(image.datastore.kind).snapshots_inside else {}
 
 
 class SnapshotTake(ImageChange):
@@ -19,7 +27,11 @@ class SnapshotTake(ImageChange):
     label = "Take snapshot of"
     can_undo = True
 
+    def outdated(self, job: Job) -> dict[str, Any]:
+        return inside(job.image)
+
     def check(self, job: Job) -> None:
+        require_at_rest(job.image, job.user)
         driver = driver_of(job.image.datastore)
         if Capability.SNAPSHOT not in driver.capabilities(Format(job.image.format)):
             raise Unsupported(f"No snapshots can be taken of {job.image.format} images in {driver.label} datastores.")
@@ -43,6 +55,7 @@ class SnapshotTake(ImageChange):
             raise Refused("The snapshot of this job is gone: there is nothing to take back.")
         require_ready(job.image.datastore)
         require_state(job.image, ObjectState.READY)
+        require_at_rest(job.image, job.user)
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.image.datastore)
@@ -79,16 +92,32 @@ class SnapshotRevert(SnapshotChange):
     label = "Revert to snapshot"
 
     def check(self, job: Job) -> None:
-        require_unneeded(job.image, "reverted")
+        require_unneeded(job.image, job.user, "reverted")
+
+    def outdated(self, job: Job) -> dict[str, Any]:
+        return {"sha256": ""}
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.image.datastore)
-        return (Stage("revert", driver.revert(image_volume(job.image, driver), job.params["name"])),)
+        volume = image_volume(job.image, driver)
+        return Stage("revert", driver.revert(volume, job.params["name"])), *preparing(driver, volume)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        super().succeeded(job, results)
+        reverted = self.plan(job)[0].steps[-1]
+        facts = next(facts for step, facts in results if step == reverted)
+        Image.objects.filter(pk=job.image_id).update(virtual_size=facts.virtual_size)
 
 
 class SnapshotDelete(SnapshotChange):
     kind = "snapshot.delete"
     label = "Delete snapshot"
+
+    def check(self, job: Job) -> None:
+        require_at_rest(job.image, job.user)
+
+    def outdated(self, job: Job) -> dict[str, Any]:
+        return inside(job.image)
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.image.datastore)

@@ -19,9 +19,9 @@ OWNERS = CLOUD_STAFF | {User.Role.TENANT}
 class UseCase:
     """One kind of job. Instances hold no state: everything is in the job and its rows.
 
-    The order of calls: ``ask`` and ``resources`` when it is submitted, ``plan`` in the worker (again after a
-    crash, so it must give the same steps), then one of ``succeeded``, ``failed`` and ``cancelled``, each in the
-    transaction that ends the job; ``undone`` after an operator took a finished job back.
+    The order of calls: ``ask``, ``plan`` (unless ``checks_plan`` is off) and ``resources`` when it is submitted,
+    ``plan`` in the worker (again after a crash, so it must give the same steps), then one of ``succeeded``, ``failed``
+    and ``cancelled``, each in the transaction that ends the job; ``undone`` after an operator took a finished job back.
     """
 
     kind: ClassVar[str]
@@ -31,6 +31,8 @@ class UseCase:
     needs_approval: ClassVar[bool] = False
     """Show the plan and wait for a person before anything changes."""
     roles: ClassVar[frozenset[str]] = CLOUD_STAFF
+    checks_plan: ClassVar[bool] = True
+    """Plan once when it is asked for: what a step can never be made with is said there, and becomes no job."""
     can_undo: ClassVar[bool] = False
     """A finished job can be taken back."""
     targets: ClassVar[tuple[str, ...]] = ()
@@ -87,8 +89,7 @@ class UseCase:
         self.failed(job, error)
 
     def cancelled(self, job: Job) -> None:
-        """Update the rows: a person stopped it, and what could be undone has been undone."""
-        self.failed(job, "cancelled")
+        """Update the rows: a person stopped it, and what could be undone has been undone. That is no error."""
 
     def undone(self, job: Job) -> None:
         """Update the rows: a person took a succeeded job back."""

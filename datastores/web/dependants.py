@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from django.db.models import Q
+from django.db.models import Count, QuerySet
 
-from datastores.drivers.registry import DRIVERS
 from datastores.models import Disk, Image, User
+from datastores.services.dependants import needs_image
 
 DEEPEST = 12
 MOST_DISKS = 100
@@ -24,16 +24,18 @@ class Branch:
     more: int = 0
     hidden: int = 0
     """Images of other people that need this one."""
+    hidden_disks: int = 0
+    """Disks of their machines that do."""
 
 
 def tree(image: Image, user: User) -> Branch:
-    """Return the image with its disks and overlays, level by level: two queries a level."""
+    """Return the image with its disks and overlays, level by level: a few queries a level."""
     root = Branch(image)
     level = {image.pk: root}
     for _ in range(DEEPEST):
         if not level:
             break
-        _hang_disks(level)
+        _hang_disks(level, user)
         below: dict[int, Branch] = {}
         visible = set(Image.objects.visible_to(user).filter(parent__in=level).values_list("pk", flat=True))
         for overlay in Image.objects.filter(parent__in=level).select_related("datastore"):
@@ -47,20 +49,20 @@ def tree(image: Image, user: User) -> Branch:
     return root
 
 
-def _hang_disks(level: dict[int, Branch]) -> None:
-    disks = Disk.objects.filter(needs_image(), image__in=level).select_related("vm", "datastore").order_by("-pk")
-    for disk in disks[: MOST_DISKS + 1]:
-        branch = level[disk.image_id]
-        if sum(len(each.disks) for each in level.values()) < MOST_DISKS:
-            branch.disks.append(disk)
-        else:
-            branch.more += 1
+def _hang_disks(level: dict[int, Branch], user: User) -> None:
+    disks = Disk.objects.filter(needs_image(), image__in=level)
+    seen = disks.visible_to(user)
+    for disk in seen.select_related("vm").order_by("-pk")[:MOST_DISKS]:
+        level[disk.image_id].disks.append(disk)
+    visible = _by_image(seen)
+    for key, count in _by_image(disks).items():
+        branch, known = level[key], visible.get(key, 0)
+        branch.more = known - len(branch.disks)
+        branch.hidden_disks = count - known
 
 
-def needs_image() -> Q:
-    """Disks that hold only their difference from the image, or that are the image itself."""
-    kinds = [kind for kind, driver in DRIVERS.items() if driver.clone_needs_source]
-    return Q(kind=Disk.Kind.LINK) | Q(kind=Disk.Kind.CLONE, datastore__kind__in=kinds)
+def _by_image(disks: QuerySet[Disk]) -> dict[int, int]:
+    return dict(disks.order_by().values_list("image").annotate(Count("pk")))
 
 
 def independent_disks(image: Image) -> str:
@@ -73,7 +75,3 @@ def independent_disks(image: Image) -> str:
         if count == 1
         else (f"{count} disks were cloned from it; they do not need it.")
     )
-
-
-def in_use(image: Image) -> bool:
-    return Image.objects.filter(Q(disks__image=image) | Q(parent=image)).exists()

@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from django.views.generic import ListView
 
+from datastores.domain.values import whole
 from datastores.web.access import Request
 
 PAGE = 50
@@ -69,8 +70,8 @@ class Rows(ListView):
         return (asked, "pk") if asked.removeprefix("-") in sortable else (self.default_order,)
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
-        row = request.GET.get("row", "")
-        if not request.htmx or not row.isdigit():
+        row = whole(request.GET.get("row", ""))
+        if not request.htmx or row is None:
             return super().get(request, *args, **kwargs)
         self.object_list = self.rows().filter(pk=row)
         self.template_name = self.row_template

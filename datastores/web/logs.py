@@ -10,6 +10,8 @@ from django.http import QueryDict
 
 from datastores.domain.errors import BadInput
 from datastores.domain.states import Level
+from datastores.domain.values import whole
+from datastores.jobs.view import page_of
 from datastores.models import Job, JobEvent
 
 MOST_LINES = 5000
@@ -22,10 +24,11 @@ PORTION = 20
 
 def number(given: QueryDict, name: str, default: int) -> int:
     """Return a number of the query string. Raises BadInput when it is none."""
-    text = given.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and len(text) < 11):
+    text = given.get(name)
+    value = whole(text) if text else default
+    if value is None:
         raise BadInput(f"{name} is a number.")
-    return int(text)
+    return value
 
 
 def narrowed(job: Job, given: QueryDict) -> tuple[QuerySet[JobEvent], bool]:
@@ -49,7 +52,10 @@ def extent(job: Job) -> tuple[int, int]:
 
 
 def lines(job: Job, given: QueryDict) -> dict[str, Any]:
-    """Return the entries that overlap a range of lines; with a filter the range counts filtered lines."""
+    """Return the entries that overlap a range of lines; with a filter the range counts filtered lines.
+
+    Where they are long, only the first of them: whoever wants the others asks for what comes after.
+    """
     first = max(1, number(given, "first", 1))
     last = first + min(number(given, "count", 500), MOST_LINES) - 1
     events, filtered = narrowed(job, given)
@@ -57,20 +63,18 @@ def lines(job: Job, given: QueryDict) -> dict[str, Any]:
         return filtered_lines(events, first, last)
     # the entry that holds the first line; the index on (job, first_line) finds it
     start = events.filter(first_line__lte=first).aggregate(Max("first_line"))["first_line__max"] or 1
-    found = events.filter(first_line__gte=start, first_line__lte=last).defer("data") if last >= first else []
-    frames = [event.frame() for event in found if event.first_line + event.lines > first]
+    overlapping = events.filter(first_line__gte=start, first_line__lte=last, first_line__gt=first - F("lines"))
+    frames = list(page_of(overlapping.defer("data"))) if last >= first else []
     return {"total": extent(job)[0], "events": frames}
 
 
 def filtered_lines(events: QuerySet[JobEvent], first: int, last: int) -> dict[str, Any]:
     """Positions are sums over the entries before: counted in the database, without their text."""
     counted = events.annotate(end=Window(Sum("lines"), order_by="seq"))
-    here = counted.filter(end__gte=first, end__lte=last + F("lines") - 1).values_list("pk", "end")
+    here = counted.filter(end__gte=first, end__lte=last + F("lines") - 1).values_list("seq", "end")
     ends = dict(here) if last >= first else {}
-    frames = [
-        {**event.frame(), "at_line": ends[event.pk] - event.lines + 1}
-        for event in JobEvent.objects.filter(pk__in=ends).order_by("seq").defer("data")
-    ]
+    found = page_of(events.filter(seq__in=ends).defer("data"))
+    frames = [{**frame, "at_line": ends[frame["seq"]] - frame["lines"] + 1} for frame in found]
     return {"total": events.order_by().aggregate(Sum("lines"))["lines__sum"] or 0, "events": frames}
 
 

@@ -44,6 +44,7 @@ RESULT_LOOK: dict[str, Look] = {
     "cancelled": ("idle", "slash-circle"),
     "undone": ("idle", "arrow-counterclockwise"),
     "quarantined": ("bad", "shield-exclamation"),
+    "refused": ("bad", "shield-exclamation"),
 }
 FULL, NEARLY_FULL = 90, 80
 """Percent of a datastore at which it is shown as full, and as filling up."""

@@ -24,6 +24,7 @@ DONE = {
     "user.create": "made the account {target}",
     "user.change": "changed the account {target}",
     "user.password": "set the password of {target}",
+    "user.sign_in": "signed in",
     "user.activate": "let {target} sign in again",
     "user.deactivate": "deactivated {target}",
 }
@@ -41,6 +42,8 @@ def sentence(entry: AuditEntry) -> str:
     words = {"target": entry.target, "before": "", "after": ""} | {
         name: value for name, value in entry.detail.items() if isinstance(value, str)
     }
+    if (entry.action, entry.result) == ("user.sign_in", "refused"):
+        return f"let nobody in as {entry.target}: the password was wrong"
     if entry.action in DONE:
         return DONE[entry.action].format_map(words)
     if entry.action in {"image.persistent", "host.maintenance"}:

@@ -23,7 +23,7 @@
  *
  * A frame: {"seq", "at": epoch ms, "kind", "level": "info|command|good|warning|error", "step": index or null, "host",
  * "first": number of its first line, "lines", "text": lines joined by \n}. The lines URL takes first, count and the filter and
- * gives {"total", "events": [frames]}, with a filter each with "at_line"; the search URL takes q and the filter and
+ * gives {"total", "events": [frames]}, with a filter each with "at_line", and no more than about a megabyte; the search URL takes q and the filter and
  * gives {"matches": [numbers], "truncated"}.
  */
 import { copyText } from "./clipboard.js";

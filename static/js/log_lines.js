@@ -108,14 +108,21 @@ export class LogLines {
     setTimeout(this.#options.changed, RETRY_WAIT + 1);
   }
 
+  // Where lines are long an answer ends early, and what comes after is asked for next.
   async #read(first, count, signal) {
     const filter = this.#filter;
-    const answer = await this.#ask(this.#options.linesUrl, { first, count, ...filter }, signal);
-    if (filter !== this.#filter) return [];
-    this.total = Math.max(this.total, answer.total);
-    if (!this.filtered) this.#everything = this.total;
-    for (const frame of answer.events) this.#put(frame);
-    return answer.events;
+    for (let at = first; at < first + count; ) {
+      const left = { first: at, count: first + count - at };
+      const answer = await this.#ask(this.#options.linesUrl, { ...left, ...filter }, signal);
+      if (filter !== this.#filter) return;
+      this.total = Math.max(this.total, answer.total);
+      if (!this.filtered) this.#everything = this.total;
+      for (const frame of answer.events) this.#put(frame);
+      const last = answer.events.at(-1);
+      if (!last) return;
+      at = (last.at_line ?? last.first) + last.lines;
+      if (at > answer.total) return;
+    }
   }
 
   async #ask(path, parameters, signal) {
@@ -215,10 +222,12 @@ export class LogLines {
   /** The texts of the numbers first..last of the whole log. */
   async texts(first, last) {
     const found = new Map();
-    for (let at = first; at <= last; at += COPY_PAGE) {
+    for (let at = first; at <= last; ) {
       const count = Math.min(COPY_PAGE, last - at + 1);
       const { events } = await this.#ask(this.#options.linesUrl, { first: at, count });
+      if (!events.length) break;
       for (const frame of events) frame.text.split("\n").forEach((line, i) => found.set(frame.first + i, line));
+      at = events.at(-1).first + events.at(-1).lines;
     }
     return [...found].filter(([number]) => number >= first && number <= last).map(([, line]) => line);
   }

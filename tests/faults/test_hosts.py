@@ -38,7 +38,7 @@ def test_a_closed_port_is_told_apart_from_a_host_that_is_silent(site: Installati
     host = site.add_host("h3")
     site.press(
         f"/hosts/{host.pk}/edit/", name="h3", address=stranger.address, port=2222, account="root", how="stored",
-        credential=host.credential_id,
+        credential=host.credential_id, version=site.fresh(host).version,
     )  # fmt: skip
     refused = site.refusal(f"/hosts/{host.pk}/scan/")
     assert "refuses the connection" in refused and "2222" in refused
@@ -68,7 +68,7 @@ def test_a_wrong_first_password_is_told_and_the_right_one_is_forgotten_after_its
     assert "refused the account admin1 with" in job.error and "its password" in job.error
     site.press(
         f"/hosts/{host.pk}/edit/", name="h3", address=stranger.address, port=22, account="admin1", how="own",
-        first_password=RIGHT_PASSWORD,
+        first_password=RIGHT_PASSWORD, version=site.fresh(host).version,
     )  # fmt: skip
     site.succeeded(site.ask(f"/jobs/{job.uuid}/retry/"))
     assert site.rows(Host).filter(pk=host.pk, state=HostState.READY, first_password="").exists()

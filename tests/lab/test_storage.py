@@ -135,8 +135,8 @@ def test_a_file_snapshot_brings_the_old_bytes_back(hosts: Hosts, base: str) -> N
     snapshot = f"{path}.snap/before upgrade"
     hosts.there_and_back(ReflinkExists("h1", path, snapshot, True))
     told(hosts, "dd", "if=/dev/urandom", f"of={path}", "bs=1M", "count=2", "conv=notrunc,fsync", "status=none")
-    hosts.run([FileReverted("h1", snapshot, path)])
-    assert hosts.needs(FileReverted("h1", snapshot, path)) == [False]
+    hosts.run([FileReverted("h1", snapshot, path, Format.RAW)])
+    assert hosts.needs(FileReverted("h1", snapshot, path, Format.RAW)) == [False]
     assert told(hosts, "sha256sum", "--", path) == before
     hosts.run([DiskAbsent("h1", snapshot, base)])
     assert names_in(hosts, base) == {"gold.raw"}

@@ -5,7 +5,9 @@ Rows are made by plain functions; each gives what is not named a sensible value.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -28,6 +30,7 @@ from datastores.models import (
     User,
     VirtualMachine,
 )
+from datastores.models.audit import in_turn
 
 GIB = 1 << 30
 _numbers = itertools.count(1)
@@ -102,6 +105,18 @@ def text_of(response: Any) -> str:
     return text
 
 
+def before_the_turn(monkeypatch: pytest.MonkeyPatch, module: str, happens: Callable[[], object]) -> None:
+    """Let something happen after a request has looked its rows up, while it waits for its turn to change them."""
+
+    @contextlib.contextmanager
+    def waited() -> Iterator[None]:
+        happens()
+        with in_turn():
+            yield
+
+    monkeypatch.setattr(f"{module}.in_turn", waited)
+
+
 # Rows
 
 
@@ -110,12 +125,13 @@ def a_credential(**fields: Any) -> Credential:
 
 
 def a_host(name: str = "", **fields: Any) -> Host:
-    """A host that is ready."""
+    """A host that is ready: onboarded, and read."""
     number = next(_numbers)
     values = {
         "name": name or f"h{number}",
         "address": f"10.0.{number // 250}.{number % 250 + 1}",
         "state": HostState.READY,
+        "facts_at": None if fields.get("state") == HostState.NEW else timezone.now(),
     } | fields
     values.setdefault("credential", Credential.objects.first() or a_credential())
     return Host.objects.create(**values)

@@ -86,14 +86,49 @@ class ClusterForm(ModelForm):
 
 
 class HostPlaceForm(ModelForm):
-    """What an operator may change of a host: nothing about how it is reached."""
+    """What an operator may change of a host: nothing about how it is reached.
+
+    It stores its own fields only. The row was looked up before it was this request's turn, and others write to it.
+    """
+
+    version = forms.IntegerField(
+        widget=forms.HiddenInput,
+        error_messages={"required": "The version of the host is missing. Look at it again, then repeat your change."},
+    )
+    """As the person saw it."""
 
     class Meta:
         model = Host
         fields = ("cluster",)
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.fields["version"].initial = self.instance.version
+        else:
+            del self.fields["version"]
 
-class HostForm(ModelForm, KeyFields):
+    def save(self, commit: bool = True) -> Host:
+        """Store what was changed, or the host with its key when it is new.
+
+        :raises BadInput: a field is not acceptable as it stands with the others.
+        :raises Refused: somebody else changed it since the person saw it, or it gets another name during a job.
+        """
+        host: Host = self.instance
+        fields = (*self._meta.fields, *self.fill(host))
+        if host.pk:
+            hosts.change_host(host, self.cleaned_data["version"], fields)
+        else:
+            hosts.check_host(host)
+            host.save()
+        return host
+
+    def fill(self, host: Host) -> tuple[str, ...]:
+        """Set what follows from fields that are no columns; return the columns."""
+        return ()
+
+
+class HostForm(HostPlaceForm, KeyFields):
     """Everything about a host and how it is reached."""
 
     name = CheckedField(values.host_address, label="Name", max_length=128, help_text="As you call it: kvm-07.")
@@ -139,17 +174,12 @@ class HostForm(ModelForm, KeyFields):
         self.key = self.read_key() if how == PASTED else {}
         return self.cleaned_data
 
-    def save(self, commit: bool = True) -> Host:
-        """Store the host, with its key when it is new.
-
-        :raises BadInput: a field is not acceptable as it stands with the others.
-        """
-        host: Host = super().save(commit=False)
+    def fill(self, host: Host) -> tuple[str, ...]:
         host.credential = self._credential(host.name)
-        host.first_password = self.cleaned_data["first_password"] or host.first_password
-        hosts.check_host(host)
-        host.save()
-        return host
+        if not self.cleaned_data["first_password"]:
+            return ("credential",)
+        host.first_password = self.cleaned_data["first_password"]
+        return "credential", "first_password"
 
     def _credential(self, name: str) -> Credential:
         how = self.cleaned_data["how"]

@@ -149,6 +149,11 @@ class PlaceForm(Form):
         super().__init__(*args, **kwargs)
         self.fields["datastore"].queryset = places(user, *types).exclude(pk=without)  # type: ignore[attr-defined]
 
+    @property
+    def has_places(self) -> bool:
+        found: bool = self.fields["datastore"].queryset.exists()  # type: ignore[attr-defined]
+        return found
+
 
 class DisksForm(Form):
     """Disks of an image: one for a VM, or as many new VMs with one each."""

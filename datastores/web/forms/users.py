@@ -51,10 +51,21 @@ class NewPasswordForm(Form):
 
 
 class UserForm(ModelForm):
+    """Stores its own fields only. The row was looked up before it was this request's turn, and others write to it."""
+
     class Meta:
         model = User
         fields = ("username", "first_name", "last_name", "email", "role")
         help_texts = {"role": ABOUT_ROLES}
+
+    def save(self, commit: bool = True) -> User:
+        user: User = self.instance
+        columns = set(self.Meta.fields)
+        if user.role != User.Role.ADMIN:  # Django's own pages ask for these, not for the role
+            user.is_staff = user.is_superuser = False
+            columns |= {"is_staff", "is_superuser"}
+        user.save(update_fields=columns)
+        return user
 
 
 class NewUserForm(UserForm):
@@ -70,7 +81,7 @@ class NewUserForm(UserForm):
         return self.cleaned_data
 
     def save(self, commit: bool = True) -> User:
-        user: User = super().save(commit=False)
+        user: User = self.instance
         user.set_password(self.cleaned_data["password"])
         user.save()
         return user

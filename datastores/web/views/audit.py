@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -41,8 +41,8 @@ class AuditList(Rows):
         asked = self.request.GET
         if job := asked.get("job"):
             rows = rows.filter(job_uuid__in=uuids(job))
-        if day := start_of(asked.get("day", "")):
-            rows = rows.filter(at__gte=day, at__lt=day + timedelta(days=1))
+        if day := day_of(asked.get("day", "")):
+            rows = rows.filter(at__gte=day[0], at__lt=day[1])
         return rows
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -64,13 +64,16 @@ def uuids(text: str) -> list[UUID]:
         return []
 
 
-def start_of(text: str) -> datetime | None:
-    """Return when a day such as 2026-11-21 begins here; None when the text is no day."""
+def day_of(text: str) -> tuple[datetime, datetime] | None:
+    """Return when a day such as 2026-11-21 begins here, and the next one; None when the text is no such day."""
     try:
         day = parse_date(text)
-    except ValueError:
+        if day is None:
+            return None
+        begin, end = (timezone.make_aware(datetime.combine(each, time.min)) for each in (day, day + timedelta(days=1)))
+        return begin.astimezone(UTC), end.astimezone(UTC)
+    except (ValueError, OverflowError):  # the first and the last day of the calendar have no neighbours
         return None
-    return timezone.make_aware(datetime.combine(day, time.min)) if day else None
 
 
 @roles(read=EVERYBODY)

@@ -112,7 +112,7 @@ def datastore_options(request: Request) -> HttpResponse:
 @roles(write=ADMINS)
 def datastore_delete(request: Request, pk: int) -> HttpResponse:
     datastore = visible(request, Datastore, pk=pk)
-    question = f"You see the plan first. The directory {datastore.base} is removed only when it is empty."
+    question = f"You see the plan first. The directory {datastore.base} stays on its hosts."
     if asked := ask_name(request, datastore.name, question):
         return asked
     return started(request, start(request, "datastore.delete", datastore=datastore))

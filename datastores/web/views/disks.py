@@ -28,14 +28,19 @@ def move_form(request: Request, disk: Disk) -> PlaceForm:
     return PlaceForm(data, user=request.user, types=ANYWHERE, without=disk.datastore_id)
 
 
+def save_form(request: Request, disk: Disk) -> SaveForm:
+    data = request.POST if request.method == "POST" else None
+    return SaveForm(data, user=request.user, initial={"datastore": disk.datastore_id})
+
+
 def disk_page(request: Request, disk: Disk, sent: dict[str, BaseForm] | None = None) -> HttpResponse:
     """Show a disk; ``sent``: the form that was sent and refused, by name."""
-    forms: dict[str, BaseForm] = sent or {"save": SaveForm(user=request.user), "move": move_form(request, disk)}
+    forms: dict[str, BaseForm] = sent or {"save": save_form(request, disk), "move": move_form(request, disk)}
     context = {
         "object": disk,
         "path": disk_volume(disk).path,
         "forms": forms,
-        "jobs": disk.jobs.order_by("-pk")[:8],
+        "jobs": disk.jobs.visible_to(request.user).order_by("-pk")[:8],
         "mine": request.user.role in OWNERS,
     }
     return render(request, "datastores/disk.html", context)
@@ -49,7 +54,7 @@ def disk_show(request: Request, pk: int) -> HttpResponse:
 @roles(write=OWNERS)
 def disk_save(request: Request, pk: int) -> HttpResponse:
     disk = visible_disk(request, pk)
-    form = SaveForm(request.POST, user=request.user)
+    form = save_form(request, disk)
 
     def act(data: dict[str, Any]) -> HttpResponse:
         params = {"name": data["name"]}

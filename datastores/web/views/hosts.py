@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from django.db.models.deletion import ProtectedError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.generic import DetailView
 
-from datastores.domain.errors import Refused
 from datastores.domain.states import HostState
 from datastores.hosts.sudoers import sudoers_text
 from datastores.models import Cluster, Host
@@ -94,7 +92,7 @@ def host_edit(request: Request, pk: int) -> HttpResponse:
 
     def act(_: object) -> HttpResponse:
         with in_turn():
-            saved = form.save()
+            saved = form.save()  # refused unless the row is still as it was looked up
             note(request, "host.change", saved, before=before, after=kept(saved))
         return done(request, f"{saved} is saved.", "host", saved.pk)
 
@@ -109,19 +107,14 @@ def kept(host: Host) -> dict[str, str]:
 @roles(write=ADMINS)
 def host_delete(request: Request, pk: int) -> HttpResponse:
     host = visible(request, Host, pk=pk)
-    used = [datastore.name for datastore in host.datastores.all()]
-    if used:
-        raise Refused(f"{host} belongs to the datastores {', '.join(used[:10])}. Delete them, or take it out, first.")
+    hosts.require_unneeded(host)
     question = f"cloudstore forgets {host} and the key it is known by. Nothing is changed on the host."
     if asked := ask_name(request, host.name, question):
         return asked
     with in_turn():
+        hosts.require_unneeded(host)
         note(request, "host.delete", host, before=kept(host))
-        try:
-            host.delete()
-        except ProtectedError as error:
-            through = ", ".join(str(row) for row in error.protected_objects)
-            raise Refused(f"{host} is the jump host of {through}. Change that first.") from error
+        host.delete()
     return done(request, f"{host} is deleted.", "host-list")
 
 
@@ -137,8 +130,8 @@ def host_scan(request: Request, pk: int) -> HttpResponse:
 def host_pin(request: Request, pk: int, key: int) -> HttpResponse:
     host_key = get_object_or_404(visible(request, Host, pk=pk).keys.select_related("host"), pk=key)
     hosts.pin(host_key, request.user, client_address(request))
-    if host_key.host.state != HostState.NEW:  # a new one is onboarded
-        start(request, "host.read", host=host_key.host)
+    if host_key.host.state != HostState.NEW:  # the page of a new one asks for its onboarding
+        start(request, "host.onboard" if host_key.host.wants_onboarding else "host.read", host=host_key.host)
     return done(request, f"{host_key.host} is known by {host_key.fingerprint} from now on.", "host", pk)
 
 

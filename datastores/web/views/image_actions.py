@@ -12,8 +12,10 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
+from datastores.domain.values import whole
 from datastores.models import Datastore, Image, Job, VirtualMachine
 from datastores.services import images
+from datastores.services.dependants import require_unneeded
 from datastores.services.disks import create_vm
 from datastores.web.access import OWNERS, Request, client_address, roles, visible, wants_json
 from datastores.web.acting import ACCEPTED, ask_name, done, job_line, start, started
@@ -91,10 +93,10 @@ def batches(names: list[str]) -> Iterator[list[str]]:
 def image_persistent(request: Request, pk: int) -> HttpResponse:
     image = visible_image(request, pk)
     on = request.POST.get("on") == "1"
-    version = request.POST.get("version", "")
-    if not version.isdigit():
+    version = whole(request.POST.get("version", ""))
+    if version is None:
         raise BadInput("The version of the image is missing. Look at it again, then repeat your change.")
-    images.set_persistent(image, request.user, client_address(request), on=on, version=int(version))
+    images.set_persistent(image, request.user, client_address(request), on=on, version=version)
     return done(request, f"{image} is {'persistent' if on else 'not persistent any more'}.", "image", pk)
 
 
@@ -152,7 +154,7 @@ def image_checksum(request: Request, pk: int) -> HttpResponse:
 @roles(write=OWNERS)
 def image_delete(request: Request, pk: int) -> HttpResponse:
     image = visible_image(request, pk)
-    images.require_unneeded(image, "deleted")
+    require_unneeded(image, request.user, "deleted")
     if asked := ask_name(request, image.name, what_is_lost(image)):
         return asked
     return started(request, start(request, "image.delete", image=image))

@@ -13,8 +13,9 @@ from django.views.generic import DetailView
 from datastores.domain.states import JobState, ObjectState
 from datastores.domain.volumes import Capability, Format
 from datastores.models import Datastore, Image
-from datastores.services.images import dependants
+from datastores.services.dependants import dependants
 from datastores.services.placing import driver_of
+from datastores.services.viewers import listed
 from datastores.web.access import EVERYBODY, OWNERS, Request, roles, visible
 from datastores.web.acting import start, started
 from datastores.web.dependants import independent_disks, tree
@@ -94,7 +95,8 @@ def what_is_lost(image: Image) -> str:
 def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None = None) -> HttpResponse:
     """Show an image; ``sent``: the form that was sent and refused, by name."""
     driver = driver_of(image.datastore)
-    needing = dependants(image)
+    needing = dependants(image, request.user)
+    jobs = image.jobs.visible_to(request.user).order_by("-pk")
     context = {
         "object": image,
         "driver": driver,
@@ -102,12 +104,11 @@ def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None 
         "tree": tree(image, request.user),
         "independent": independent_disks(image),
         "broken": image.state == ObjectState.ERROR,
-        "broken_by": image.jobs.filter(state__in=(JobState.FAILED, JobState.ERRORED)).order_by("-pk").first(),
+        "broken_by": jobs.filter(state__in=(JobState.FAILED, JobState.ERRORED)).first(),
         "lost": what_is_lost(image),
-        "needing": needing[:10],
-        "needing_more": max(0, len(needing) - 10),
+        "needing": listed(needing) if needing else "",
         "snapshots": image.snapshots.order_by("pk"),
-        "jobs": image.jobs.order_by("-pk")[:8],
+        "jobs": jobs[:8],
         "forms": image_forms(request, image) | (sent or {}),
         "opened": next(iter(sent), "") if sent else "",
         "mine": request.user.role in OWNERS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from django.db.models import QuerySet
@@ -11,8 +12,9 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from datastores.domain.errors import Refused
+from datastores.domain.errors import BadInput, Refused
 from datastores.domain.states import EventKind, JobState, Level, StepState
+from datastores.domain.values import whole
 from datastores.jobs import control
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.view import job_frame
@@ -81,12 +83,13 @@ def possible(request: Request, job: Job) -> Possible:
     if case is None or request.user.role not in case.roles:
         return Possible(cancel=False, retry=False, resume=False, undo=False, plan=False)
     interrupted = job.state == JobState.INTERRUPTED
+    undoable = job.state == JobState.SUCCEEDED or (interrupted and not job.undo_requested)
     gone = missing(case, job)
     return Possible(
         cancel=job_frame(job, ())["can_cancel"],
         retry=job.state in control.TRY_AGAIN and not gone,
         resume=interrupted and not gone,
-        undo=case.can_undo and (job.state == JobState.SUCCEEDED or interrupted) and not gone,
+        undo=case.can_undo and undoable and not gone,
         plan=job.state == JobState.AWAITING,
         gone=gone,
     )
@@ -118,7 +121,7 @@ def job_page(request: Request, uuid: str) -> HttpResponse:
         "lanes": lanes(job, steps),
         "can": possible(request, job),
         "left": [(state, [step for step in steps if step.state == state]) for state in LEFT],
-        "waits_for": waits_for(job) if job.state == JobState.QUEUED else [],
+        "waits_for": waits_for(job, request.user) if job.state == JobState.QUEUED else [],
         "seconds": ((job.ended_at or timezone.now()) - job.created_at).total_seconds(),
         "total": total,
         "seq": seq,
@@ -148,7 +151,12 @@ def act(request: Request, uuid: str, what: Callable[..., None], words: str) -> H
 
 @roles(write=OWNERS)
 def job_approve(request: Request, uuid: str) -> HttpResponse:
-    return act(request, uuid, control.approve, "The plan is being carried out.")
+    """Approve the plan that the form names; one that a program asks for without a name is the one that is there."""
+    given = request.POST.get("plan")
+    plan = None if given is None else whole(given)
+    if given is not None and plan is None:
+        raise BadInput("plan is the number of the plan that was seen.")
+    return act(request, uuid, partial(control.approve, plan=plan), "The plan is being carried out.")
 
 
 @roles(write=OWNERS)

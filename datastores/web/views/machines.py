@@ -48,7 +48,7 @@ def machine_page(request: Request, vm: VirtualMachine, form: BaseForm | None = N
         "disks": with_paths(vm.disks.select_related("image", "datastore", "vm")),
         "form": form or DiskForm(user=request.user),
         "states": VirtualMachine.State.values,
-        "jobs": vm.jobs.order_by("-pk")[:8],
+        "jobs": vm.jobs.visible_to(request.user).order_by("-pk")[:8],
         "mine": request.user.role in OWNERS,
     }
     return render(request, "datastores/vm.html", context)

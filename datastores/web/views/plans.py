@@ -22,6 +22,7 @@ def plan(request: Request, uuid: str) -> HttpResponse:
         "plan": view,
         "can": possible(request, job),
         "awaiting": job.state == JobState.AWAITING,
+        "planned": job.state == JobState.AWAITING or job.approved_at,
         "shell": as_shell(view),
     }
     return render(request, "datastores/plan.html", context)

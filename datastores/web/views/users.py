@@ -52,20 +52,25 @@ def user_new(request: Request) -> HttpResponse:
 @roles(read=ADMINS, write=ADMINS)
 def user_edit(request: Request, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
-    before = {"role": user.role, "username": user.username, "email": user.email}
+    name = user.username
     form = UserForm(request.POST or None, instance=user)
 
     def act(data: dict[str, object]) -> HttpResponse:
         with in_turn():
             if data["role"] != User.Role.ADMIN:
                 refuse_last_admin(user)
+            before = kept(User.objects.get(pk=pk))
             changed = form.save()
-            after = {name: getattr(changed, name) for name in before}
-            note(request, "user.change", changed, before=before, after=after)
+            note(request, "user.change", changed, before=before, after=kept(changed))
         return done(request, f"{changed} is changed.", "user-list")
 
-    page = {"form": form, "object": user, "title": f"User {before['username']}", "button": "Save"}
+    page = {"form": form, "object": user, "title": f"User {name}", "button": "Save"}
     return attempt(request, form, act, lambda: render(request, "datastores/user_form.html", page))
+
+
+def kept(user: User) -> dict[str, str]:
+    """Return what an audit entry tells about an account."""
+    return {name: getattr(user, name) for name in ("role", "username", "email")}
 
 
 @roles(write=ADMINS)

@@ -145,6 +145,19 @@ def test_a_datastore_may_not_be_there(path: str) -> None:
         values.base_path(path)
 
 
+@pytest.mark.parametrize("path", ["/srv/import", "/var/tmp", "/var/lib/images", "/home/images", "/etcetera"])
+def test_images_may_be_registered_from_there(path: str) -> None:
+    assert values.source_directory(path) == path
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "//", "/etc", "/etc/ssl", "/root/images", "/dev", "/proc/1", "/var", "/home", "srv"]
+)
+def test_nothing_can_be_registered_from_where_secrets_are(path: str) -> None:
+    with pytest.raises(BadInput):
+        values.source_directory(path)
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "1e9", "1 X", "G", "1.G", "9999999P", "1,5G", "1G\n;", "٣G\0"])
 def test_other_sizes_are_refused(text: str) -> None:
     with pytest.raises(BadInput):

@@ -54,7 +54,7 @@ def test_a_clone_is_one_reflink_in_the_directory_of_its_vm(kind: str) -> None:
 def test_snapshots_are_reflinks_beside_the_image(kind: str) -> None:
     there, store = f"{RAW.path}.snap/before upgrade", driver(kind)
     assert store.snapshot(RAW, "before upgrade") == (ReflinkExists("h1", RAW.path, there, True),)
-    assert store.revert(RAW, "before upgrade") == (FileReverted("h1", there, RAW.path),)
+    assert store.revert(RAW, "before upgrade") == (FileReverted("h1", there, RAW.path, Format.RAW),)
     assert store.delete_snapshot(RAW, "before upgrade") == (DiskAbsent("h1", there, BASE),)
 
 

@@ -28,17 +28,30 @@ VERBS = frozenset(
     | {"rebase", "resize", "snapshot"}
 )
 
+FORMATS = frozenset(format.qemu for format in Format)
+ARGV = {
+    "ask_info": [qemu_img.ask_info("/srv/x", "raw")],
+    "ask_info_if_there": [qemu_img.ask_info_if_there("/srv/x", "qcow2")],
+    "ask_size_unless_there": [qemu_img.ask_size_unless_there("/srv/y", "/srv/x", "qcow2")],
+    "convert": [qemu_img.convert("/srv/x", "raw", "/srv/y", "qcow2")],
+    "create": [
+        qemu_img.create("/srv/x", 512),
+        qemu_img.create("/srv/x", base="/srv/b", base_format="raw"),
+        qemu_img.create("/srv/x", 512, base="/srv/b", base_format="qcow2"),
+    ],
+    "resize": [qemu_img.resize("/srv/x", 512)],
+    "snapshot": [qemu_img.snapshot(verb, "one", "/srv/x") for verb in ("-c", "-a", "-d")],
+}
+"""What every function makes that builds a command."""
+
 
 def names_every_format(argv: list[str]) -> bool:
     """Tell whether a qemu-img argv names the format of each file that it opens."""
     verb, rest = argv[1], argv[2:]
     if verb == "snapshot":
         return "--image-opts" in rest and rest[-1].startswith("driver=qcow2,")
-    if verb == "convert":
-        return "-f" in rest and "-O" in rest
-    if "-b" in rest and "-F" not in rest:
-        return False
-    return "-f" in rest
+    wanted = ["-f", *(["-O"] if verb in {"convert", "measure"} else []), *(["-F"] if "-b" in rest else [])]
+    return all(option in rest and rest[rest.index(option) + 1] in FORMATS for option in wanted)
 
 
 def commands_in(value: Any) -> Iterator[list[str]]:
@@ -75,16 +88,33 @@ def test_only_one_module_opens_images() -> None:
 @pytest.mark.parametrize(
     "argv",
     [
-        qemu_img.ask_info("/srv/x", "raw").argv,
-        qemu_img.convert("/srv/x", "raw", "/srv/y", "qcow2").argv,
-        qemu_img.create("/srv/x", 512).argv,
-        qemu_img.create("/srv/x", base="/srv/b", base_format="raw").argv,
-        qemu_img.resize("/srv/x", 512).argv,
-        qemu_img.snapshot("-c", "one", "/srv/x").argv,
+        "qemu-img convert -q -O qcow2 -- /srv/x /srv/y",
+        "qemu-img convert -q -f raw -- /srv/x /srv/y",
+        "qemu-img measure -U -O qcow2 -- /srv/x",
+        "qemu-img create -q -f qcow2 -b /srv/b -- /srv/x",
+        "qemu-img create -q -f qcow2 -F -b /srv/b -- /srv/x",
+        "qemu-img info -U -- /srv/x",
+        "qemu-img resize -q -- /srv/x 512",
+        "qemu-img snapshot -q -c one -- /srv/x",
+        "qemu-img snapshot -q --image-opts -c one -- file.filename=/srv/x",
     ],
 )
-def test_every_command_names_its_formats(argv: tuple[str, ...]) -> None:
-    assert names_every_format(list(argv[argv.index("qemu-img") :]))
+def test_a_format_that_is_not_named_is_seen(argv: str) -> None:
+    assert not names_every_format(argv.split())
+
+
+@pytest.mark.parametrize("builder", ARGV)
+def test_every_command_names_its_formats(builder: str) -> None:
+    for command in ARGV[builder]:
+        argv = command.argv
+        assert names_every_format(list(argv[argv.index("qemu-img") :])), argv
+
+
+def test_no_builder_is_left_out() -> None:
+    ours = {name: each for name, each in vars(qemu_img).items() if getattr(each, "__module__", "") == qemu_img.__name__}
+    assert {name for name, each in ours.items() if getattr(each, "__annotations__", {}).get("return") == "Command"} == {
+        *ARGV
+    }
 
 
 def test_every_planned_command_names_its_formats() -> None:
@@ -94,9 +124,11 @@ def test_every_planned_command_names_its_formats() -> None:
 
 
 def test_a_file_that_may_be_hostile_is_opened_within_limits() -> None:
-    for command in (qemu_img.ask_info("/srv/x", "qcow2"), qemu_img.convert("/a", "raw", "/b", "qcow2")):
-        assert command.argv[0] == "prlimit"
-        assert any(word.startswith("--as=") for word in command.argv)
+    for builder in ("ask_info", "ask_info_if_there", "ask_size_unless_there", "convert"):
+        for command in ARGV[builder]:
+            argv = command.argv[: command.argv.index("qemu-img")]
+            assert "prlimit" in argv
+            assert any(word.startswith("--as=") for word in argv)
 
 
 def test_a_comma_in_a_path_does_not_end_the_option() -> None:

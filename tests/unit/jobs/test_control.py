@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from datastores.domain.errors import NotConnected, Unreachable
+from datastores.domain.errors import NotConnected, Refused, Unreachable
 from datastores.domain.states import HostState, JobState
 from datastores.jobs import control
 from datastores.jobs import submit as submit_module
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.periodic import read_hosts
 from datastores.jobs.submit import submit
+from datastores.jobs.view import job_frame
 from datastores.models import Cluster, Host, HostKey, Job, Lease, User
 from datastores.services.hosts import remember_facts
 from tests.fakes import FakeShell, said
@@ -96,6 +97,96 @@ def test_cancelling_before_the_new_plan_is_made_takes_back_what_was_done(
     control.cancel(planned_again, operator)
     assert work(planned_again).state == JobState.CANCELLED
     assert ran(shell, "clear") == [("clear", "a")]
+
+
+# The plan that was seen
+
+
+def test_an_approval_is_of_the_plan_that_was_seen(ask: Ask, shell: FakeShell, operator: User) -> None:
+    job = work(ask("test.approved"))
+    seen = job.attempts
+    control.plan_again(job, operator)
+    job = work(job)
+    with pytest.raises(Refused, match="made anew since you looked"):
+        control.approve(job, operator, plan=seen)
+    assert (job.state, job.approved_at) == (JobState.AWAITING, None)
+    seen = job.attempts
+    control.approve(job, operator, plan=seen)
+    with pytest.raises(Refused, match="not waiting for approval any more"):
+        control.approve(Job.objects.get(pk=job.pk), operator, plan=seen)
+    assert work(job).state == JobState.SUCCEEDED
+
+
+def test_a_program_approves_the_plan_that_it_read(ask: Ask, shell: FakeShell, operator: User) -> None:
+    job = work(ask("test.approved"))
+    read = Job.objects.get(pk=job.pk)
+    control.plan_again(job, operator)
+    work(job)
+    with pytest.raises(Refused, match="made anew since you looked"):
+        control.approve(read, operator)
+    control.approve(Job.objects.get(pk=job.pk), operator)
+
+
+# An undo that has begun
+
+
+@pytest.fixture
+def undo_interrupted(ask: Ask, shell: FakeShell, operator: User) -> Job:
+    """A finished job that was being taken back when its host went away; the host is there again."""
+    job = work(ask())
+    shell.answers["clear", "a"] = Unreachable("h1 does not answer")
+    control.undo(job, operator)
+    job = work(job)
+    assert job.state == JobState.INTERRUPTED
+    shell.answers["clear", "a"] = said()
+    shell.commands.clear()
+    return job
+
+
+def test_resuming_an_undo_goes_on_with_it(undo_interrupted: Job, shell: FakeShell, operator: User) -> None:
+    control.retry(undo_interrupted, operator)
+    assert work(undo_interrupted).word == "undone"
+    assert ran(shell, "set", "clear") == [("clear", "a")]
+
+
+def test_resuming_what_was_cancelled_goes_on_with_that(ask: Ask, shell: FakeShell, operator: User) -> None:
+    shell.answers["set", "b"] = Unreachable("h1 does not answer")
+    job = work(ask())
+    shell.answers["clear", "a"] = Unreachable("h1 does not answer")
+    control.cancel(job, operator)
+    assert work(job).state == JobState.INTERRUPTED
+    shell.answers["clear", "a"] = said()
+    control.retry(job, operator)
+    assert work(job).word == "cancelled"
+
+
+def test_what_was_taken_back_to_its_end_may_be_tried_again(
+    undo_interrupted: Job, shell: FakeShell, operator: User
+) -> None:
+    job = undo_interrupted
+    control.retry(job, operator)
+    control.retry(work(job), operator)
+    assert work(job).state == JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_undo_cannot_be_cancelled(
+    ask: Ask, shell: FakeShell, operator: User, request: pytest.FixtureRequest, begun: bool
+) -> None:
+    if begun:
+        job: Job = request.getfixturevalue("undo_interrupted")
+    else:
+        job = work(ask())
+        control.undo(job, operator)
+    state = job.state
+    with pytest.raises(Refused, match="being taken back already"):
+        control.cancel(job, operator)
+    job.refresh_from_db()
+    assert (job.state, job.cancel_requested_at) == (state, None)
+    assert not job_frame(job, ())["can_cancel"]
+    if begun:
+        control.retry(job, operator)
+    assert work(job).word == "undone"
 
 
 # What reading a host says of it

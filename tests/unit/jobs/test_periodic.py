@@ -10,11 +10,17 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from datastores.domain.states import JobState, StepState
-from datastores.jobs import periodic
-from datastores.models import AuditEntry, Duty, Host, HostKey, Job, JobEvent, User
+from datastores.domain.errors import Unreachable
+from datastores.domain.plan import Command, Output
+from datastores.domain.states import HostState, JobState, StepState
+from datastores.domain.volumes import Capacity
+from datastores.drivers.base import StorageDriver
+from datastores.jobs import connections, periodic
+from datastores.models import AuditEntry, Datastore, Duty, Host, HostKey, Job, JobEvent, User
 from datastores.models.audit import record, unrecorded_ends
-from tests.unit.conftest import a_host, a_step, write_log
+from datastores.services.datastores import Measure
+from tests.fakes import FakeShell, said
+from tests.unit.conftest import a_datastore, a_host, a_step, write_log
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MINUTE = timedelta(minutes=1)
@@ -104,6 +110,91 @@ class TestForgetting:
     def test_what_changed_something_stays(self) -> None:
         a_step(self.read(), state=StepState.CHANGED)
         assert periodic.forget_reads() == 0
+
+
+class Storage:
+    """Storage hosts: ``gone`` ones do not answer before a datastore of each other one was measured."""
+
+    def __init__(self, *gone: str) -> None:
+        self.gone = set(gone)
+        self.asked: list[str] = []
+        self.others_done = threading.Event()
+
+    def connect(self, name: str) -> FakeShell:
+        return FakeShell(name, {})
+
+    def measure(self, driver: StorageDriver, shell: FakeShell) -> Measure:
+        self.asked.append(shell.host)
+        if shell.host in self.gone:
+            assert self.others_done.wait(10)
+            raise Unreachable(f"{shell.host} does not answer")
+        return Measure(Capacity(100, 30, 70), ())
+
+
+class TestMeasuring:
+    @pytest.fixture
+    def storage(self, monkeypatch: pytest.MonkeyPatch) -> Storage:
+        """The hosts h1, which does not answer, and h2."""
+        storage = Storage("h1")
+        remember = periodic.remember
+
+        def remembered(datastore: Datastore, found: Measure | Exception) -> bool:
+            if isinstance(found, Measure):
+                storage.others_done.set()
+            return remember(datastore, found)
+
+        monkeypatch.setattr(periodic, "measure", storage.measure)
+        monkeypatch.setattr(periodic, "remember", remembered)
+        monkeypatch.setattr(periodic, "connector", lambda: storage.connect)
+        return storage
+
+    def test_a_host_that_does_not_answer_holds_up_no_other(self, storage: Storage) -> None:
+        h1, h2 = a_host("h1"), a_host("h2")
+        lost = [a_datastore(hosts=[h1]) for _ in range(3)]
+        measured = a_datastore(hosts=[h2])
+        assert periodic.measure_datastores() == 1
+        measured.refresh_from_db()
+        assert (measured.total, measured.used, measured.free) == (100, 30, 70)
+        assert set(Datastore.objects.filter(error__endswith="h1 does not answer")) == set(lost)
+        assert storage.asked.count("h1") == 1
+
+    @pytest.mark.parametrize("fields", [{"maintenance": True}, {"state": HostState.UNREACHABLE}])
+    def test_one_that_may_not_be_spoken_to_is_not_asked(self, storage: Storage, fields: dict[str, Any]) -> None:
+        a_datastore(hosts=[a_host("h1", **fields), a_host("h2")])
+        assert periodic.measure_datastores() == 0
+        assert storage.asked == []
+
+    def test_a_defect_is_told_and_holds_up_no_other(
+        self, storage: Storage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(periodic, "measure", lambda driver, shell: 1 // (driver.base != "/srv/odd"))
+        a_datastore(base="/srv/odd")
+        assert periodic.measure_datastores() == 0
+        assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_storage_host_that_does_not_answer_keeps_no_other_cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    warmed: list[str] = []
+    all_warm = threading.Event()
+
+    class Shell(FakeShell):
+        def run(self, command: Command) -> Output:
+            if self.host == "a-dead":
+                all_warm.wait(10)
+                raise Unreachable("a-dead does not answer")
+            warmed.append(self.host)
+            if len(warmed) == 2:
+                all_warm.set()
+            return said()
+
+    monkeypatch.setattr(connections, "connector", lambda: lambda name: Shell(name, {}))
+    for name in ("a-dead", "h1", "h2"):
+        a_datastore(hosts=[a_host(name)])
+    a_datastore(hosts=[a_host("h3", state=HostState.UNREACHABLE)])
+    used: dict[str, float] = {}
+    connections.look(used, connections.Background("warm", 2))
+    assert all_warm.wait(10)
+    assert sorted(warmed) == ["h1", "h2"] and set(used) == {"a-dead", "h1", "h2"}
 
 
 class TestReadingHosts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
 from datastores.domain.errors import LostTouch
@@ -122,6 +123,20 @@ class TestAJobThatIsNeverDone:
                 work(job)
         job.refresh_from_db()
         assert (job.state, resumed) == (JobState.INTERRUPTED, AUTOMATIC_ATTEMPTS)
+
+    @pytest.mark.parametrize(("resumed", "seconds"), [(0, 30), (1, 60), (2, 120), (3, 300), (4, 600)])
+    def test_it_is_resumed_less_and_less_soon(self, ask: Ask, resumed: int, seconds: float) -> None:
+        job = ask()
+        seconds *= settings.PATIENCE_SECONDS / 35
+        for late, expected in ((-1, 0), (1, 1)):
+            queued_at = timezone.now() - timedelta(seconds=seconds + late)
+            Job.objects.filter(pk=job.pk).update(state=JobState.INTERRUPTED, resumed=resumed, queued_at=queued_at)
+            assert reconcile.reconcile() == expected
+
+    def test_a_killed_worker_s_job_does_not_wait(self, ask: Ask) -> None:
+        job = ask()
+        Job.objects.filter(pk=job.pk).update(resumed=AUTOMATIC_ATTEMPTS - 1)
+        assert self.killed(job, 1) == 1
 
     def test_what_people_asked_for_does_not_count(self, ask: Ask, operator: User) -> None:
         job = ask()

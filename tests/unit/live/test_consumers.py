@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -12,7 +14,9 @@ from channels.testing import WebsocketCommunicator
 from django.db import OperationalError
 
 from datastores.jobs.doorbell import group_of
+from datastores.jobs.view import PAGE_CHARACTERS
 from datastores.live import consumers
+from datastores.live import pages as pages_module
 from datastores.live.pages import LogPages, Shared
 from datastores.models import Job, User
 from tests.unit.conftest import a_job, a_step, write_log
@@ -195,6 +199,41 @@ class TestSharing:
         assert await pages.after(job.pk, 2) is None
         await sync_to_async(write_log)(job, "c")
         assert await pages.after(job.pk, 2) is not None
+
+
+class TestPagesOfALogWithLongLines:
+    @pytest.fixture
+    def long(self, admin: User) -> Job:
+        """Forty entries of half a megabyte."""
+        job = a_job(admin, state="running")
+        write_log(job, *["x" * 8191 + "\n" + "y" * (PAGE_CHARACTERS // 2 - 8192)] * 40)
+        return job
+
+    async def test_a_page_ends_at_about_a_megabyte(self, long: Job) -> None:
+        pages, seq, seen = LogPages(), 0, 0
+        while page := await pages.after(long.pk, seq):
+            frames, seq, total = page
+            assert len(frames) < 1.1 * PAGE_CHARACTERS
+            seen += len(json.loads(frames))
+            assert total == 2 * seen
+        assert seen == 40
+
+    async def test_the_pages_that_are_kept_are_bounded_by_their_characters(
+        self, long: Job, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pages_module, "CACHED_CHARACTERS", 5 << 20)
+        pages, seq = LogPages(), 0
+        while page := await pages.after(long.pk, seq):
+            seq = page[1]
+        assert len(pages._pages) == 4
+        assert pages._characters == sum(len(frames) for frames, *_ in pages._pages.values())
+
+
+@pytest.mark.parametrize("after", ["²", "x", "-1", "1" + "0" * 30])
+async def test_nonsense_for_a_place_in_the_log_is_its_beginning(job: Job, open_socket: Open, after: str) -> None:
+    socket = open_socket(f"/ws/jobs/{job.uuid}/?after={quote(after)}")
+    assert (await socket.connect())[0]
+    assert (await received(socket, "events"))["seq"] == 2
 
 
 async def test_a_page_hears_at_once_how_many_jobs_run(job: Job, open_socket: Open) -> None:

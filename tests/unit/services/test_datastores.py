@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from datastores.domain.errors import NotConnected
 from datastores.domain.plan import Action, Change, Command
 from datastores.domain.states import JobState
 from datastores.domain.volumes import Capacity
@@ -14,7 +15,8 @@ from datastores.jobs.journal import approval_of
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
 from datastores.models import Datastore, Job, User
-from tests.unit.conftest import a_host, a_job, a_step
+from datastores.services.datastores import remember_capacity, remember_unmeasured
+from tests.unit.conftest import a_datastore, a_host, a_job, a_step
 from tests.unit.services.conftest import ended
 
 pytestmark = pytest.mark.django_db
@@ -65,3 +67,38 @@ def test_only_cleaning_up_needs_no_approval(admin: User) -> None:
     assert not approves(1, wanted)
     assert approves(1, Change("clean up", (Action(Command(("rm", "/srv/ds/p")), scratch=True, harmless=True),)))
     assert not approves(1, Change("write", (Action(Command(("touch", "/srv/ds/p")), scratch=True),)))
+
+
+class TestWhatWentWrong:
+    """A datastore says so until it is put right, and nothing else wipes it away."""
+
+    @pytest.fixture
+    def datastore(self, admin: User) -> Datastore:
+        return a_datastore("gold")
+
+    def error_of(self, datastore: Datastore) -> str:
+        return Datastore.objects.get(pk=datastore.pk).error
+
+    def test_a_deletion_that_is_not_wanted_any_more_is_no_error(self, datastore: Datastore, admin: User) -> None:
+        ended(submit("datastore.delete", user=admin, datastore=datastore), "cancelled")
+        datastore.refresh_from_db()
+        assert (datastore.state, datastore.error) == ("ready", "")
+
+    def test_measuring_does_not_wipe_away_why_a_deletion_failed(self, datastore: Datastore, admin: User) -> None:
+        ended(submit("datastore.delete", user=admin, datastore=datastore), "failed")
+        remember_capacity(datastore, Capacity(100, 40, 50))
+        assert self.error_of(datastore) == "it broke"
+        remember_unmeasured(datastore, NotConnected("h1 does not answer."))
+        assert self.error_of(datastore) == "it broke"
+
+    def test_asking_again_does(self, datastore: Datastore, admin: User) -> None:
+        ended(submit("datastore.delete", user=admin, datastore=datastore), "failed")
+        ended(submit("datastore.delete", user=admin, datastore=datastore), "cancelled")
+        assert self.error_of(datastore) == ""
+
+    def test_that_it_could_not_be_measured_is_said_until_it_could(self, datastore: Datastore) -> None:
+        remember_unmeasured(datastore, NotConnected("h1 is silent."))
+        remember_unmeasured(datastore, NotConnected("h1 does not answer."))
+        assert self.error_of(datastore) == "It could not be measured: h1 does not answer."
+        remember_capacity(datastore, Capacity(100, 40, 50))
+        assert self.error_of(datastore) == ""

@@ -9,7 +9,7 @@ from datastores.jobs import control
 from datastores.jobs.submit import submit
 from datastores.models import AuditEntry, Datastore, Disk, Image, User, VirtualMachine
 from datastores.services.images import set_persistent
-from tests.unit.conftest import a_disk, a_vm, an_image
+from tests.unit.conftest import a_datastore, a_disk, a_host, a_vm, an_image
 from tests.unit.services.conftest import done, ended
 
 pytestmark = pytest.mark.django_db
@@ -88,3 +88,31 @@ def test_a_persistent_image_is_cloned_independently_while_it_is_at_rest(alice: U
         submit("image.clone", user=alice, params={"name": "second", "source": image.pk})
     VirtualMachine.objects.update(state=VirtualMachine.State.OFF)
     done("image.clone", alice, {"name": "second", "source": image.pk})
+
+
+# A link leads to the image on every host that follows it
+
+
+def test_a_link_that_leads_nowhere_on_another_host_is_not_made(alice: User) -> None:
+    storage, other = a_host("s1"), a_host("s2")
+    image = an_image(alice, datastore=a_datastore("local", kind="btrfs", hosts=[storage]), persistent=True)
+    everywhere = a_datastore("vms", kind="shared", type="system", hosts=[storage, other])
+    with pytest.raises(Refused, match=r"lead nowhere on s2: local is not seen there.*into local\.$"):
+        submit("disk.create", user=alice, image=image, vm=a_vm(alice), datastore=everywhere)
+    assert not Disk.objects.exists()
+
+
+def test_a_link_into_another_datastore_of_hosts_that_see_the_image(alice: User) -> None:
+    hosts = [a_host("s1"), a_host("s2"), a_host("s3")]
+    image = an_image(alice, datastore=a_datastore(kind="shared", hosts=hosts), persistent=True)
+    for name, those in (("fewer", hosts[:2]), ("mounted", [hosts[1]])):
+        target = a_datastore(name, kind="shared", type="system", hosts=those)
+        job = submit("disk.create", user=alice, image=image, vm=a_vm(alice), datastore=target)
+        assert (job.disk.kind, job.disk.datastore) == (Disk.Kind.LINK, target)
+        ended(job, "cancelled")
+
+
+def test_a_local_image_is_linked_where_it_is(alice: User) -> None:
+    storage, other = a_host("s1"), a_host("s2")
+    local = a_datastore(kind="xfs", hosts=[storage, other])
+    assert submit("disk.create", user=alice, image=an_image(alice, datastore=local, persistent=True), vm=a_vm(alice))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import pytest
 
-from datastores.domain.errors import Refused
+from datastores.domain.errors import BadInput, Refused
 from datastores.domain.states import ObjectState
 from datastores.jobs import control
 from datastores.jobs.submit import submit
-from datastores.models import Disk, Image, User, VirtualMachine
-from datastores.services.disks import delete_vm
+from datastores.models import Disk, Host, Image, User, VirtualMachine
+from datastores.services import disks
+from datastores.services.disks import create_vm, delete_vm
 from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, a_vm, an_image
 from tests.unit.services.conftest import done, ended
 
@@ -83,6 +87,27 @@ def test_what_was_asked_for_is_checked_again_when_it_is_tried_again(alice: User)
         control.retry(removal, alice)
 
 
+@pytest.mark.parametrize("kind", ["image.create", "image.clone", "disk.save", "disk.create"])
+def test_what_could_not_be_made_waits_for_the_end_of_the_maintenance(alice: User, kind: str) -> None:
+    datastore = a_datastore()
+    image = an_image(alice, datastore=datastore)
+    about = {
+        "image.create": {"datastore": datastore},
+        "image.clone": {},
+        "disk.save": {"disk": a_disk(image)},
+        "disk.create": {"image": image, "vm": a_vm(alice)},
+    }[kind]
+    params = {"name": "new", "size": GIB, "format": "raw", "source": image.pk}
+    job = ended(submit(kind, user=alice, params=params, **about), "failed")
+    Host.objects.update(maintenance=True)
+    with pytest.raises(Refused, match="is in maintenance"):
+        control.retry(job, alice)
+    job.refresh_from_db()
+    assert (job.state, (job.disk if kind == "disk.create" else job.image).state) == ("failed", ERROR)
+    Host.objects.update(maintenance=False)
+    control.retry(job, alice)
+
+
 def test_a_moved_image_is_ready_in_its_new_place(alice: User) -> None:
     host = a_host()
     image = an_image(alice, datastore=a_datastore(hosts=[host]))
@@ -92,8 +117,30 @@ def test_a_moved_image_is_ready_in_its_new_place(alice: User) -> None:
     assert (image.state, image.datastore) == (READY, target)
 
 
+def test_an_image_is_not_moved_away_from_its_snapshots(alice: User) -> None:
+    host = a_host()
+    image = an_image(alice, "gold", datastore=a_datastore(hosts=[host]))
+    image.snapshots.create(name="before", state=READY)
+    with pytest.raises(Refused, match=r"gold cannot be moved with its snapshots \(before\)\. Delete them first"):
+        submit("image.move", user=alice, image=image, datastore=a_datastore(hosts=[host]))
+
+
 def test_a_machine_that_got_a_disk_meanwhile_is_not_forgotten(alice: User) -> None:
     vm = a_vm(alice, "web")
     a_disk(an_image(alice), vm)
     with pytest.raises(Refused, match=r"web still has 1 disk\. "):
         delete_vm(vm, alice)
+
+
+def test_a_name_that_another_machine_got_meanwhile(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    turn = disks.in_turn
+
+    @contextlib.contextmanager
+    def after_somebody_else() -> Iterator[None]:
+        with turn():
+            a_vm(alice, "web")
+            yield
+
+    monkeypatch.setattr(disks, "in_turn", after_somebody_else)
+    with pytest.raises(BadInput, match="is a virtual machine web already"):
+        create_vm("web", alice)

@@ -8,7 +8,7 @@ from datastores.domain.errors import Refused
 from datastores.domain.states import JobState, ObjectState
 from datastores.jobs import control
 from datastores.jobs.submit import submit
-from datastores.models import Datastore, Disk, Image, Job, Snapshot, User, VirtualMachine
+from datastores.models import Datastore, Disk, Host, Image, Job, Snapshot, User, VirtualMachine
 from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, a_vm, an_image, signed_in
 from tests.unit.services.conftest import done, ended
 
@@ -36,6 +36,12 @@ def test_an_image_that_nobody_uses(alice: User, qcow2: Datastore) -> None:
     assert (job.state, job.undo_requested) == (JobState.QUEUED, True)
     ended(job, "undone")
     assert not Image.objects.exists()
+
+
+def test_an_image_whose_host_is_in_maintenance(alice: User, qcow2: Datastore) -> None:
+    job = a_block(alice, qcow2)
+    Host.objects.update(maintenance=True)
+    assert_refused(job, alice, "is in maintenance")
 
 
 def test_an_image_that_disks_need(alice: User, qcow2: Datastore) -> None:

@@ -5,13 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from datastores.domain.errors import NotConnected
-from datastores.domain.states import HostState
+from datastores.domain.states import HostState, JobState
 from datastores.hosts.facts import HostFacts
-from datastores.models import AuditEntry, Cluster, Credential, Host, HostKey, Job, User
+from datastores.jobs.submit import submit
+from datastores.models import AuditEntry, Cluster, Credential, Datastore, Host, HostKey, Job, User
 from datastores.transport.keys import generate_key
-from tests.unit.conftest import a_credential, a_datastore, a_host, signed_in, text_of
+from tests.unit.conftest import (
+    a_credential,
+    a_datastore,
+    a_disk,
+    a_host,
+    an_image,
+    before_the_turn,
+    person,
+    signed_in,
+    text_of,
+)
 
 NEW = {"name": "kvm-07", "address": "192.168.1.7", "port": 22, "account": "root", "how": "own"}
 
@@ -91,7 +103,7 @@ def test_jump_hosts_form_no_circle(admin: User) -> None:
     first = a_host("a", credential=a_credential(name="k"))
     second = a_host("b", jump=first)
     sent = NEW | {"name": "a", "address": first.address, "how": "stored", "credential": first.credential_id}
-    page = text_of(signed_in(admin).post(f"/hosts/{first.pk}/edit/", sent | {"jump": second.pk}))
+    page = text_of(signed_in(admin).post(f"/hosts/{first.pk}/edit/", sent | {"jump": second.pk, "version": 0}))
     assert "The jump hosts form a circle" in page
     first.refresh_from_db()
     assert first.jump is None
@@ -99,10 +111,129 @@ def test_jump_hosts_form_no_circle(admin: User) -> None:
 
 def test_an_operator_changes_the_place_and_nothing_about_the_way(operator: User) -> None:
     host, cluster = a_host("a", address="10.0.0.1"), Cluster.objects.create(name="c")
-    sent = NEW | {"cluster": cluster.pk, "address": "10.6.6.6", "account": "evil"}
+    sent = NEW | {"cluster": cluster.pk, "address": "10.6.6.6", "account": "evil", "version": 0}
     signed_in(operator).post(f"/hosts/{host.pk}/edit/", sent)
     host.refresh_from_db()
     assert (host.cluster, host.address, host.account, host.name) == (cluster, "10.0.0.1", "root", "a")
+
+
+class TestChangingAHost:
+    @pytest.fixture
+    def host(self, admin: User) -> Host:
+        return a_host("a", first_password="hunter2", credential=a_credential(name="k"))
+
+    def edit(self, host: Host, user: User, **fields: Any) -> str:
+        """Send the form as the person sees it, but for these fields; return the page that follows."""
+        shown = {"name": host.name, "address": host.address, "port": host.port, "account": host.account,
+                 "how": "stored", "credential": host.credential_id, "version": host.version}  # fmt: skip
+        return text_of(signed_in(user).post(f"/hosts/{host.pk}/edit/", shown | fields, follow=True))
+
+    def test_the_form_says_which_version_it_shows(self, host: Host, admin: User, operator: User) -> None:
+        Host.objects.update(version=7)
+        for user in (admin, operator):
+            page = text_of(signed_in(user).get(f"/hosts/{host.pk}/edit/"))
+            assert '<input type="hidden" name="version" value="7"' in page
+
+    @pytest.mark.parametrize("role", ["admin", "operator"])
+    def test_what_is_found_out_while_it_waits_for_its_turn_stays(
+        self, host: Host, role: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cluster = Cluster.objects.create(name="c")
+        found = {"state": HostState.QUARANTINED, "error": "another key", "first_password": "", "facts": {"os": "new"}}
+        before_the_turn(monkeypatch, "datastores.web.views.hosts", lambda: Host.objects.update(**found))
+        page = self.edit(host, person(role, role), cluster=cluster.pk)
+        assert "a is saved." in page
+        assert Host.objects.filter(cluster=cluster, version=1, **found).exists()
+
+    def test_a_change_that_somebody_else_made_meanwhile_is_not_lost(
+        self, host: Host, admin: User, operator: User
+    ) -> None:
+        cluster = Cluster.objects.create(name="c")
+        self.edit(host, operator, cluster=cluster.pk)
+        page = self.edit(host, admin, address="10.1.1.1")
+        assert "a was changed by somebody else meanwhile. Look at it again" in page
+        host.refresh_from_db()
+        assert (host.cluster, host.address == "10.1.1.1") == (cluster, False)
+        assert AuditEntry.objects.filter(action="host.change").count() == 1
+
+    def test_a_key_pasted_for_a_change_that_is_refused_is_not_kept(self, host: Host, admin: User) -> None:
+        private, _ = generate_key()
+        self.edit(host, admin, how="pasted", private_key=private, version=5)
+        assert not Credential.objects.filter(name__startswith="key for").exists()
+
+    def test_a_password_is_stored_only_when_it_is_given(self, host: Host, admin: User) -> None:
+        self.edit(host, admin)
+        host.refresh_from_db()
+        assert host.first_password == "hunter2"
+        self.edit(host, admin, first_password="another")
+        host.refresh_from_db()
+        assert host.first_password == "another"
+
+    def test_a_circle_of_jump_hosts_made_meanwhile_is_seen(
+        self, host: Host, admin: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = a_host("b")
+        before_the_turn(
+            monkeypatch, "datastores.web.views.hosts", lambda: Host.objects.filter(pk=other.pk).update(jump=host)
+        )
+        assert "The jump hosts form a circle" in self.edit(host, admin, jump=other.pk)
+
+
+class TestAHostAtWork:
+    """Jobs know a host by its name, from their submission to their end."""
+
+    @pytest.fixture
+    def host(self, admin: User) -> Host:
+        host = a_host("a")
+        a_key(host, pinned_at=timezone.now())
+        return host
+
+    def rename(self, host: Host, admin: User) -> str:
+        sent = NEW | {"name": "b", "address": host.address, "how": "agent", "version": host.version}
+        return text_of(signed_in(admin).post(f"/hosts/{host.pk}/edit/", sent, follow=True))
+
+    def delete(self, host: Host, admin: User) -> str:
+        return text_of(signed_in(admin).post(f"/hosts/{host.pk}/delete/", {"confirm_name": "a"}, follow=True))
+
+    def test_it_is_neither_renamed_nor_deleted_while_it_is_read(self, host: Host, admin: User) -> None:
+        job = submit("host.read", user=admin, host=host)
+        assert f"a cannot be renamed now: job {job.pk} (Read a) works on it." in self.rename(host, admin)
+        assert f"a cannot be deleted now: job {job.pk} (Read a) works on it." in self.delete(host, admin)
+        assert Host.objects.get().name == "a"
+        Job.objects.update(state=JobState.SUCCEEDED, ended_at=timezone.now())
+        self.rename(host, admin)
+        assert Host.objects.get().name == "b"
+
+    def test_its_place_may_be_changed_meanwhile(self, host: Host, admin: User, operator: User) -> None:
+        submit("host.read", user=admin, host=host)
+        cluster = Cluster.objects.create(name="c")
+        signed_in(operator).post(f"/hosts/{host.pk}/edit/", {"cluster": cluster.pk, "version": 0})
+        assert Host.objects.get().cluster == cluster
+
+    @pytest.mark.parametrize("kind", ["image.checksum", "disk.delete", "datastore.delete", "image.clone"])
+    def test_it_keeps_its_name_while_a_job_works_on_what_is_stored_there(
+        self, host: Host, admin: User, kind: str
+    ) -> None:
+        datastore = a_datastore("gold", hosts=[a_host("storage"), host])
+        image = an_image(admin, datastore=datastore)
+        targets: dict[str, Any] = {
+            "image.checksum": lambda: {"image": image},
+            "disk.delete": lambda: {"disk": a_disk(image)},
+            "datastore.delete": lambda: {"datastore": empty(datastore)},
+            "image.clone": lambda: {"params": {"name": "copy", "source": image.pk}},
+        }[kind]()
+        submit(kind, user=admin, **targets)
+        assert "a cannot be renamed now" in self.rename(host, admin)
+
+    def test_jobs_elsewhere_do_not_hold_it(self, host: Host, admin: User) -> None:
+        submit("image.checksum", user=admin, image=an_image(admin))
+        self.rename(host, admin)
+        assert Host.objects.get(pk=host.pk).name == "b"
+
+
+def empty(datastore: Datastore) -> Datastore:
+    datastore.images.all().delete()
+    return datastore
 
 
 def test_scanning_remembers_what_was_offered(admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +255,42 @@ def test_a_host_that_does_not_answer_says_so_on_its_page(admin: User, monkeypatc
     response = signed_in(admin).post(f"/hosts/{host.pk}/scan/", follow=True)
     assert response.redirect_chain == [(f"/hosts/{host.pk}/", 302)]
     assert "did not answer within 5 s" in text_of(response)
+
+
+class TestTheFirstReading:
+    """It is the onboarding, and an admin's to ask for."""
+
+    @pytest.fixture(params=[HostState.NEW, HostState.UNREACHABLE])
+    def host(self, request: pytest.FixtureRequest, admin: User) -> Host:
+        """A host on which no key was installed yet; unreachable: its password was wrong."""
+        host = a_host("kvm", state=request.param, facts_at=None, first_password="hunter2")
+        a_key(host, pinned_at=timezone.now())
+        return host
+
+    def test_reading_it_is_refused(self, host: Host, operator: User) -> None:
+        response = signed_in(operator).post(f"/hosts/{host.pk}/read/", follow=True)
+        assert "kvm has not been onboarded yet" in text_of(response)
+        assert not Job.objects.exists()
+
+    def test_an_admin_is_offered_its_onboarding_and_nobody_its_reading(
+        self, host: Host, admin: User, operator: User
+    ) -> None:
+        pages = [text_of(signed_in(user).get(f"/hosts/{host.pk}/")) for user in (admin, operator)]
+        assert [f"/hosts/{host.pk}/onboard/" in page for page in pages] == [True, False]
+        assert not any(f"/hosts/{host.pk}/read/" in page for page in pages)
+
+    def test_pinning_another_key_does_not_read_it(self, host: Host, admin: User) -> None:
+        key = a_key(host, "SHA256:new")
+        signed_in(admin).post(f"/hosts/{host.pk}/pin/{key.pk}/")
+        expected = [] if host.state == HostState.NEW else ["host.onboard"]
+        assert list(Job.objects.values_list("kind", flat=True)) == expected
+
+
+def test_a_host_that_got_a_new_password_is_onboarded_again(admin: User) -> None:
+    host = a_host("kvm", first_password="hunter2")
+    a_key(host, pinned_at=timezone.now())
+    assert f"/hosts/{host.pk}/onboard/" in text_of(signed_in(admin).get(f"/hosts/{host.pk}/"))
+    assert host.wants_onboarding
 
 
 def test_pinning_then_onboarding(admin: User) -> None:
@@ -203,8 +370,9 @@ def facts(**fields: Any) -> dict[str, Any]:
     """What a small host says of itself, as it is stored."""
     plain = {
         "name": "kvm", "os": "debian", "os_version": "12", "os_title": "Debian GNU/Linux 12", "kernel": "6.1.0",
-        "architecture": "x86_64", "machine_id": "1", "rights": "root", "clock": 1.0, "booted": 1, "cpu_model": "EPYC",
-        "cpu_count": 8, "cpu_flags": ["svm"], "kvm": True, "memory": 1 << 34, "memory_available": 1 << 33,
+        "architecture": "x86_64", "machine_id": "1", "rights": "root", "clock": 1.0, "heard": 1.0, "booted": 1,
+        "cpu_model": "EPYC", "cpu_count": 8, "cpu_flags": ["svm"], "kvm": True, "memory": 1 << 34,
+        "memory_available": 1 << 33,
         "nics": [{"name": "eno1", "mac": "02:00:00:00:00:01", "state": "UP", "physical": True, "speed": 1000,
                   "addresses": ["10.0.0.1/24"]}],
         "disks": [{"name": "sda", "size": 1 << 40, "model": "ST4000", "transport": "sas", "rotational": True,

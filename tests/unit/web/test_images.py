@@ -10,6 +10,7 @@ import pytest
 
 from datastores.models import AuditEntry, Disk, Image, Job, Snapshot, User, VirtualMachine
 from datastores.models.fields import secret_box
+from datastores.web import dependants
 from tests.unit.conftest import GIB, a_datastore, a_disk, a_job, a_vm, an_image, signed_in, text_of
 
 JSON = {"Accept": "application/json"}
@@ -217,6 +218,25 @@ def test_an_image_in_use_does_not_become_persistent(alice: User) -> None:
     assert response.redirect_chain == [(f"/images/{image.pk}/", 302)]
 
 
+@pytest.mark.parametrize("version", ["", "²", "٣", "-1", "1.0", "x", "9" * 19])
+def test_a_version_that_is_no_number_is_refused(alice: User, version: str) -> None:
+    image = an_image(alice)
+    sent = {"on": "1", "version": version}
+    response = signed_in(alice).post(f"/images/{image.pk}/persistent/", sent, headers=JSON)
+    assert response.status_code == 400
+    assert "version of the image is missing" in response.json()["error"]
+    assert not Image.objects.get().persistent
+
+
+def test_what_can_never_be_made_is_said_at_the_form(alice: User) -> None:
+    sent = {"datastore": a_datastore().pk, "name": "b", "size": "16 MiB", "format": "raw", "filesystem": "xfs"}
+    assert "xfs needs at least 300" in text_of(signed_in(alice).post("/images/block/", sent))
+    image = an_image(alice, datastore=a_datastore(kind="qcow2"), format="qcow2")
+    page = text_of(signed_in(alice).post(f"/images/{image.pk}/snapshots/", {"name": "2026"}))
+    assert "more than digits in its name" in page
+    assert not Job.objects.exists()
+
+
 def test_deleting_needs_the_typed_name(alice: User) -> None:
     image, client = an_image(alice, "golden"), signed_in(alice)
     page = text_of(client.post(f"/images/{image.pk}/delete/"))
@@ -254,6 +274,30 @@ def test_what_depends_on_an_image_is_a_tree(alice: User, bob: User) -> None:
     assert tree.index("master") < tree.index("child") < tree.index("the-machine")
     assert "secret-of-bob" not in tree
     assert "1 image of other people" in tree
+
+
+def test_nothing_on_the_page_names_what_others_built_on_an_image(alice: User, operator: User) -> None:
+    image = an_image(alice, "master", datastore=a_datastore(kind="qcow2"))
+    an_image(operator, "secret-image", parent=image, datastore=image.datastore)
+    for _ in range(2):
+        disk = a_disk(image, a_vm(operator, f"secret-vm-{Disk.objects.count()}"))
+    a_job(operator, "disk.create", title=f"Clone master to {disk}", image=image)
+    page = text_of(signed_in(alice).get(f"/images/{image.pk}/"))
+    assert "secret" not in page
+    assert "2 disks of other people" in page.split('class="tree"')[1].split("It cannot be")[0]
+    assert "while these need it: 2 disks of other people and 1 image of other people." in page
+    assert "secret" not in text_of(signed_in(alice).post(f"/images/{image.pk}/delete/", follow=True))
+    assert "secret-vm-1" in text_of(signed_in(operator).get(f"/images/{image.pk}/"))
+
+
+def test_of_very_many_disks_the_rest_is_counted(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dependants, "MOST_DISKS", 3)
+    image = an_image(alice, datastore=a_datastore(kind="qcow2"))
+    for _ in range(5):
+        a_disk(image)
+    page = text_of(signed_in(alice).get(f"/images/{image.pk}/")).split('class="tree"')[1].split("It cannot be")[0]
+    assert page.count('href="/vms/') == 3
+    assert "and 2 more disks" in page
 
 
 def test_disks_that_do_not_need_the_image_are_counted_and_no_dependants(alice: User) -> None:

@@ -9,9 +9,11 @@ from django.utils import timezone
 
 from datastores.domain.plan import Action, Change, Command, Detached, WriteFile
 from datastores.domain.states import EventKind, JobState, StepState
+from datastores.jobs import run
 from datastores.jobs.codec import encode_action, encode_change
+from datastores.jobs.kinds import KINDS
 from datastores.jobs.view import job_frame
-from datastores.models import AuditEntry, Job, Lease, User
+from datastores.models import AuditEntry, Datastore, Job, Lease, User
 from datastores.web.plans import as_shell, plan_view
 from tests.unit.conftest import a_datastore, a_job, a_step, an_image, signed_in, text_of, write_log
 
@@ -102,6 +104,50 @@ def test_approving_hands_the_job_over(admin: User, planned: Job, enqueued: list[
     assert again.status_code == 409
 
 
+@pytest.mark.parametrize("kind", [kind for kind, case in KINDS.items() if case.needs_approval])
+@pytest.mark.parametrize("with_steps", [False, True])
+def test_whatever_waits_for_approval_can_be_approved_and_discarded(admin: User, kind: str, with_steps: bool) -> None:
+    job = a_job(admin, kind, state=JobState.AWAITING, datastore=a_datastore())
+    if with_steps:
+        a_step(job)
+    page = text_of(signed_in(admin).get(f"/jobs/{job.uuid}/plan/"))
+    assert f'action="/jobs/{job.uuid}/approve/"' in page and f'action="/jobs/{job.uuid}/cancel/"' in page
+    assert "Nothing has to be changed on a host" in page
+    assert "No plan yet" not in page
+
+
+def test_a_plan_that_is_not_there_yet_is_not_offered(admin: User) -> None:
+    job = a_job(admin, "datastore.delete", state=JobState.PLANNING, datastore=a_datastore())
+    page = text_of(signed_in(admin).get(f"/jobs/{job.uuid}/plan/"))
+    assert "No plan yet" in page and "/approve/" not in page
+
+
+def test_a_datastore_is_deleted_in_the_browser(admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run.heartbeat, "start", lambda worker: None)
+    datastore, client = a_datastore("gone"), signed_in(admin)
+    client.post(f"/datastores/{datastore.pk}/delete/", {"confirm_name": "gone"})
+    job = Job.objects.get(kind="datastore.delete")
+    run.run_job(str(job.uuid))
+    page = text_of(client.get(f"/jobs/{job.uuid}/plan/"))
+    client.post(f"/jobs/{job.uuid}/approve/", {"plan": page.split('name="plan" value="')[1].split('"')[0]})
+    run.run_job(str(job.uuid))
+    assert not Datastore.objects.exists()
+    assert "Nothing has to be changed on a host" in text_of(client.get(f"/jobs/{job.uuid}/plan/"))
+
+
+def test_a_plan_that_was_made_anew_is_not_approved_by_a_page_that_shows_the_old_one(admin: User, planned: Job) -> None:
+    client = signed_in(admin)
+    Job.objects.filter(pk=planned.pk).update(attempts=3)
+    assert 'name="plan" value="3"' in text_of(client.get(f"/jobs/{planned.uuid}/plan/"))
+    for stale in ("2", "²", ""):
+        client.post(f"/jobs/{planned.uuid}/approve/", {"plan": stale})
+        planned.refresh_from_db()
+        assert planned.state == JobState.AWAITING
+    client.post(f"/jobs/{planned.uuid}/approve/", {"plan": "3"})
+    planned.refresh_from_db()
+    assert planned.state == JobState.QUEUED
+
+
 def test_an_operator_does_not_approve_a_datastore(operator: User, planned: Job) -> None:
     response = signed_in(operator).post(f"/jobs/{planned.uuid}/approve/", follow=True)
     assert "the role operator may not do that" in text_of(response)
@@ -151,6 +197,14 @@ def test_only_what_is_possible_is_offered(
     buttons += [part.split("</a")[0] for part in page.split('<a class="btn')[1:]]
     assert all(any(words in button for button in buttons) for words in there)
     assert not any(words in button for button in buttons for words in absent)
+
+
+def test_what_is_being_taken_back_can_only_be_resumed(admin: User) -> None:
+    image = an_image(admin)
+    job = a_job(admin, "image.clone", state=JobState.INTERRUPTED, undo_requested=True, image=image)
+    page = text_of(signed_in(admin).get(f"/jobs/{job.uuid}/"))
+    assert "What it did is being taken back" in page and f"/jobs/{job.uuid}/retry/" in page
+    assert f"/jobs/{job.uuid}/undo/" not in page and f"/jobs/{job.uuid}/cancel/" not in page
 
 
 def test_an_auditor_is_offered_nothing(auditor: User, admin: User) -> None:
@@ -213,6 +267,16 @@ def test_a_job_that_waits_says_for_which(admin: User) -> None:
     page = text_of(signed_in(admin).get(f"/jobs/{waiting.uuid}/"))
     assert "waits until" in page
     assert "Copy gold" in page
+
+
+def test_a_job_that_waits_for_somebody_elses_does_not_tell_what_that_does(alice: User, operator: User) -> None:
+    holder = a_job(operator, state=JobState.RUNNING, title="Clone gold to secret")
+    waiting = a_job(alice, state=JobState.QUEUED)
+    Lease.objects.create(job=holder, resource="image:1", exclusive=False)
+    Lease.objects.create(job=waiting, resource="image:1", exclusive=True, granted=False)
+    page = text_of(signed_in(alice).get(f"/jobs/{waiting.uuid}/"))
+    assert f"waits until job {holder.pk}, asked by olga, (running) has ended" in page
+    assert "secret" not in page
 
 
 def test_parts_of_the_page_for_htmx(admin: User) -> None:

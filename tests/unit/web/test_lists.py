@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from datastores.domain.states import JobState
 from datastores.models import Cluster, User
@@ -114,6 +115,16 @@ def test_sorting_and_paging_are_in_the_address(admin: User) -> None:
     assert f"i{PAGE + 1:03}" in text_of(client.get("/images/?sort=-name"))
     for nonsense in ("sort=owner__password", "page=99999", "page=x", "q=%00", "state=x&type=y"):
         assert client.get(f"/images/?{nonsense}").status_code == 200, nonsense
+
+
+@pytest.mark.parametrize(
+    "address", ["/images/?row=²", "/images/?row=1" + "0" * 30, "/audit/?day=9999-12-31", "/audit/?day=0001-01-01",
+                "/audit/?day=2026-02-30", "/audit/?day=x"],
+)  # fmt: skip
+def test_nonsense_in_the_address_is_no_defect(admin: User, address: str) -> None:
+    for zone in ("UTC", "Asia/Tokyo", "America/New_York"):
+        with timezone.override(zone):
+            assert signed_in(admin).get(address, headers={"HX-Request": "true"}).status_code == 200
 
 
 def test_a_search_that_finds_nothing_says_so_and_an_empty_list_teaches(admin: User) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from datastores.jobs.view import PAGE_CHARACTERS
 from datastores.models import Job, JobEvent, User
 from tests.unit.conftest import a_job, signed_in, write_log
 
@@ -48,6 +49,21 @@ def test_entries_that_overlap_a_range(admin: User, job: Job, first: int, count: 
     answer = ask(admin, job, "lines", first=first, count=count)
     assert answer["total"] == 5
     assert texts(answer) == expected
+
+
+@pytest.mark.parametrize("filters", [{}, {"host": "h1"}])
+def test_where_lines_are_long_an_answer_ends_early_and_the_next_goes_on(admin: User, filters: dict[str, str]) -> None:
+    job = a_job(admin)
+    write_log(job, *["x" * 8192] * 300, host="h1")
+    at, seen = 1, 0
+    while at <= 300:
+        answer = ask(admin, job, "lines", first=at, count=301 - at, **filters)
+        assert answer["total"] == 300
+        assert sum(map(len, texts(answer))) <= PAGE_CHARACTERS + 8192
+        seen += len(answer["events"])
+        last = answer["events"][-1]
+        at = last.get("at_line", last["first"]) + last["lines"]
+    assert seen == 300
 
 
 def test_frames_are_those_of_the_socket(admin: User, job: Job) -> None:

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from datastores.models import AuditEntry, Job, User, VirtualMachine
-from tests.unit.conftest import a_datastore, a_disk, a_vm, an_image, signed_in, text_of
+from tests.unit.conftest import a_datastore, a_disk, a_host, a_job, a_vm, an_image, signed_in, text_of
 
 
 def test_a_new_machine(alice: User) -> None:
@@ -27,6 +27,27 @@ def test_what_a_machine_does_is_noted(alice: User) -> None:
     assert vm.state == "running"
     response = signed_in(alice).post(f"/vms/{vm.pk}/state/", {"state": "flying"}, follow=True)
     assert "is not a state of a virtual machine" in text_of(response)
+
+
+def test_a_machine_whose_disk_is_being_moved_is_not_noted_to_run(alice: User) -> None:
+    host = a_host()
+    disk = a_disk(an_image(alice, datastore=a_datastore(hosts=[host])), a_vm(alice, "web"))
+    client = signed_in(alice)
+    client.post(f"/disks/{disk.pk}/move/", {"datastore": a_datastore(hosts=[host]).pk})
+    page = text_of(client.post(f"/vms/{disk.vm_id}/state/", {"state": "running"}, follow=True))
+    assert f"in use by job {Job.objects.get().pk} (Move web disk.0 to" in page
+    assert VirtualMachine.objects.get().state == "off"
+
+
+def test_what_others_made_of_ones_disk_is_not_told(alice: User, operator: User) -> None:
+    disk = a_disk(an_image(alice), a_vm(alice, "web"))
+    for user, name in ((operator, "secret"), (alice, "my-own")):
+        a_job(user, "disk.save", title=f"Save web disk.0 as image {name}", disk=disk, vm=disk.vm)
+    for path in (f"/vms/{disk.vm_id}/", f"/disks/{disk.pk}/"):
+        page = text_of(signed_in(alice).get(path))
+        assert "my-own" in page
+        assert "secret" not in page
+        assert "secret" in text_of(signed_in(operator).get(path))
 
 
 def test_adding_a_disk(alice: User) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from datastores.domain.states import HostState, JobState
+from datastores.live.consumers import ended_lately
 from datastores.models import Datastore, User
-from datastores.web.figures import percentile, space
+from datastores.web import figures
+from datastores.web.figures import clone_seconds, job_counts, percentile, space
 from datastores.web.views.datastores import with_figures
 from tests.unit.conftest import (
     GIB,
@@ -104,6 +108,44 @@ def test_jobs_that_were_taken_back_are_not_counted_as_cancelled(admin: User) -> 
     page = text_of(signed_in(admin).get("/"))
     assert "1 cancelled" in page
     assert "1 undone" in page
+
+
+def test_jobs_count_for_a_day_after_their_end_and_until_then(alice: User, bob: User) -> None:
+    long_ago, lately = timezone.now() - timedelta(days=3), timezone.now() - timedelta(hours=23)
+    a_job(alice, created_at=long_ago, ended_at=long_ago)
+    a_job(alice, created_at=long_ago, ended_at=lately)
+    a_job(alice, created_at=long_ago, state=JobState.INTERRUPTED)
+    a_job(alice, created_at=long_ago, state=JobState.FAILED)
+    a_job(bob)
+    counts = job_counts(alice)
+    assert (counts["total"], counts["succeeded"], counts["failed"]) == (3, 1, 1)
+
+
+def test_the_times_of_clones_are_those_of_the_last_ones(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "MOST_CLONES", 2)
+    now = timezone.now()
+    for minutes, took in ((3, 30), (2, 2), (1, 1)):
+        ended = now - timedelta(minutes=minutes)
+        a_job(alice, "disk.create", created_at=ended - timedelta(seconds=took), ended_at=ended)
+    assert clone_seconds(alice) == {"p50": 1.0, "p95": 2.0, "count": 2, "bounded": True}
+    a_host()
+    assert "the last 2 disks made" in text_of(signed_in(alice).get("/"))
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reads a small table as a whole")
+def test_what_every_viewer_asks_about_the_last_day_reads_no_more_than_that(admin: User, alice: User) -> None:
+    for user in (admin, alice):
+        with CaptureQueriesContext(connection) as asked:
+            ended_lately(user)
+            clone_seconds(user)
+            job_counts(user)
+        of_the_day = [query["sql"] for query in asked if "ended_at" in query["sql"]]
+        assert len(of_the_day) == 3
+        for sql in of_the_day:
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+                plan = [detail for *_, detail in cursor.fetchall()]
+            assert any("ended_at>" in line for line in plan), (sql, plan)
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(50, 2.0), (95, 4.0), (1, 1.0), (100, 4.0)])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
+import pytest
 from django.conf import settings as django_settings
 from django.test import Client
 from django.utils import timezone
@@ -14,6 +16,7 @@ from datastores.models.audit import record
 from datastores.web.sentences import sentence
 from tests.unit.conftest import (
     a_job,
+    before_the_turn,
     signed_in,
     text_of,
 )
@@ -28,6 +31,10 @@ def test_signing_in_and_out(alice: User, client: Client) -> None:
     assert "not the name and password" in page
     sent = {"username": "alice", "password": "a long password", "next": "/vms/"}
     assert client.post("/login/", sent).url == "/vms/"
+    noted = AuditEntry.objects.filter(action="user.sign_in").order_by("seq")
+    assert [(entry.actor_name, entry.target, entry.result) for entry in noted] == [
+        ("cloudstore", "alice", "refused"), ("alice", "alice", "done"),
+    ]  # fmt: skip
     assert client.post("/logout/").url == "/login/"
     assert client.get("/vms/").status_code == 302
 
@@ -40,6 +47,19 @@ def test_after_ten_wrong_passwords_a_clear_text(alice: User, client: Client, set
     assert response.status_code == 429
     assert "Too many attempts" in text_of(response)
     assert "900 seconds" in text_of(response)
+
+
+@pytest.mark.parametrize(
+    ("page", "back"),
+    [
+        ("http://testserver/images/18/?tab=1", "/images/18/?tab=1"),
+        ("https://elsewhere.example/images/18/", "/"),
+        ("", "/"),
+    ],
+)
+def test_who_sent_a_form_without_a_session_comes_back_to_its_page(client: Client, page: str, back: str) -> None:
+    sent = client.post("/images/18/rename/", {"name": "new"}, headers={"Referer": page})
+    assert sent.url == f"/login/?{urlencode({'next': back}, safe='/')}"
 
 
 def test_changing_ones_own_password(alice: User) -> None:
@@ -68,6 +88,31 @@ def test_making_and_changing_people(admin: User) -> None:
     assert carol.role == "operator"
     entry = AuditEntry.objects.get(action="user.change")
     assert (entry.detail["before"]["role"], entry.detail["after"]["role"]) == ("tenant", "operator")
+
+
+def test_what_is_done_to_an_account_while_a_change_waits_for_its_turn_stays(
+    admin: User, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before_the_turn(
+        monkeypatch, "datastores.web.views.users",
+        lambda: User.objects.filter(pk=alice.pk).update(is_active=False, password="another", email="old@example.org"),
+    )  # fmt: skip
+    signed_in(admin).post(f"/users/{alice.pk}/", {"username": "alice", "role": "operator", "email": "new@example.org"})
+    assert User.objects.filter(
+        pk=alice.pk, is_active=False, password="another", role="operator", email="new@example.org"
+    ).exists()
+    assert AuditEntry.objects.get(action="user.change").detail["before"]["email"] == "old@example.org"
+
+
+def test_who_is_not_an_admin_any_more_has_no_power_over_djangos_pages_either(admin: User) -> None:
+    other = User.objects.create_superuser("root")
+    assert other.role == User.Role.ADMIN
+    session = signed_in(other)
+    assert session.get("/admin/").status_code == 200
+    signed_in(admin).post(f"/users/{other.pk}/", {"username": "root", "role": "operator"})
+    other.refresh_from_db()
+    assert (other.role, other.is_superuser, other.is_staff) == ("operator", False, False)
+    assert session.get("/admin/").status_code == 302
 
 
 def test_deactivating_ends_the_session(admin: User, alice: User) -> None:

@@ -1,0 +1,18 @@
+"""Rows that people change from a page: only as they saw them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datastores.domain.errors import Refused
+from datastores.models import Host, Image
+
+
+def change_row(row: Image | Host, version: int, **changes: Any) -> None:
+    """Write these columns, and no others, only if nobody else changed the row since the person saw it.
+
+    :raises Refused: somebody did, or deleted it.
+    """
+    found = type(row)._default_manager.filter(pk=row.pk, version=version)
+    if not found.update(version=version + 1, **changes):
+        raise Refused(f"{row} was changed by somebody else meanwhile. Look at it again, then repeat your change.")

@@ -1,0 +1,85 @@
+"""What is known of an image after a snapshot of it was taken, deleted, or gone back to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from datastores.domain.states import ObjectState
+from datastores.hosts.overlays import OverlayTemplateKept
+from datastores.hosts.qemu_img import ImageInfo
+from datastores.hosts.reflinks import RevertFacts
+from datastores.hosts.snapshots import SnapshotFacts
+from datastores.hosts.stages import steps_of
+from datastores.jobs import control
+from datastores.jobs.kinds import KINDS
+from datastores.jobs.submit import submit
+from datastores.models import Datastore, Image, Job, User
+from tests.unit.conftest import GIB, a_datastore, an_image
+from tests.unit.services.conftest import done, ended
+
+pytestmark = pytest.mark.django_db
+SHA = "f" * 64
+INSIDE = {"qcow2": "", "shared": "", "xfs": SHA, "btrfs": SHA}
+"""What is known of the bytes after a snapshot, by kind: some keep it in the image's own file."""
+
+
+def an_image_in(kind: str, user: User, **fields: Any) -> Image:
+    return an_image(user, datastore=a_datastore(kind=kind), format="qcow2", sha256=SHA, **fields)
+
+
+def reverted(user: User, image: Image, size: int) -> Image:
+    """Return the image after a job that found it so large when it was done."""
+    snapshot = image.snapshots.create(name="before", state=ObjectState.READY)
+    job = submit("snapshot.revert", user=user, image=image, snapshot=snapshot)
+    first, *others = steps_of(KINDS[job.kind].plan(Job.objects.get(pk=job.pk)))
+    facts = RevertFacts({}, size) if INSIDE[image.datastore.kind] else SnapshotFacts({}, ImageInfo("qcow2", size))
+    ended(job, result=[(first, facts), *((step, None) for step in others)])
+    image.refresh_from_db()
+    return image
+
+
+@pytest.mark.parametrize("kind", INSIDE)
+def test_an_image_is_as_large_as_its_snapshot_was(alice: User, kind: str) -> None:
+    image = reverted(alice, an_image_in(kind, alice, virtual_size=2 * GIB), GIB)
+    assert (image.virtual_size, image.sha256, image.state) == (GIB, "", ObjectState.READY)
+
+
+def test_clones_are_made_with_an_overlay_of_the_size_that_the_image_has_again(alice: User, qcow2: Datastore) -> None:
+    image = an_image(alice, datastore=qcow2, format="qcow2")
+    snapshot = image.snapshots.create(name="before", state=ObjectState.READY)
+    job = submit("snapshot.revert", user=alice, image=image, snapshot=snapshot)
+    revert, template = KINDS[job.kind].plan(Job.objects.get(pk=job.pk))
+    assert revert.title == "revert"
+    assert [type(step) for step in template.steps] == [OverlayTemplateKept]
+
+
+@pytest.mark.parametrize("how", ["failed", "cancelled"])
+def test_nothing_is_known_of_an_image_that_may_have_been_reverted(alice: User, how: str) -> None:
+    image = an_image_in("xfs", alice)
+    snapshot = image.snapshots.create(name="before", state=ObjectState.READY)
+    ended(submit("snapshot.revert", user=alice, image=image, snapshot=snapshot), how)
+    image.refresh_from_db()
+    assert (image.sha256, image.state) == ("", ObjectState.READY)
+
+
+@pytest.mark.parametrize("how", ["succeeded", "failed", "cancelled"])
+@pytest.mark.parametrize(("kind", "sha256"), INSIDE.items())
+def test_a_snapshot_inside_the_file_changes_its_bytes(alice: User, kind: str, sha256: str, how: str) -> None:
+    image = an_image_in(kind, alice)
+    ended(submit("snapshot.create", user=alice, params={"name": "s"}, image=image), how)
+    assert Image.objects.get().sha256 == sha256
+    Image.objects.update(sha256=SHA)
+    snapshot = image.snapshots.first() or image.snapshots.create(name="s", state=ObjectState.READY)
+    ended(submit("snapshot.delete", user=alice, image=Image.objects.get(), snapshot=snapshot), how)
+    assert Image.objects.get().sha256 == sha256
+
+
+def test_a_snapshot_that_is_taken_back_changes_the_bytes_again(alice: User) -> None:
+    image = an_image_in("qcow2", alice)
+    job = done("snapshot.create", alice, {"name": "s"}, image=image)
+    Image.objects.update(sha256=SHA)
+    control.undo(job, alice)
+    ended(job, "undone")
+    assert Image.objects.get().sha256 == ""
