@@ -20,8 +20,9 @@ from bench.clone import PLACES, reflink
 from bench.figures import Figure
 from bench.furnish import furnish
 from bench.site import Site, endpoint, hosts, timed
+from datastores.domain.figures import percentile
 from datastores.domain.states import ENDED, ObjectState
-from datastores.management.visitor import Visitor, percentile
+from datastores.management.visitor import Visitor
 from datastores.models import Disk, Image, Job
 from datastores.models.audit import verify
 from datastores.transport.pool import Pool

@@ -32,7 +32,8 @@ from bench import peers
 from bench.figures import Figure
 from bench.furnish import furnish
 from bench.site import Site, endpoint, hosts, median_of
-from datastores.management.visitor import Visitor, percentile
+from datastores.domain.figures import percentile
+from datastores.management.visitor import Visitor
 from datastores.models import AuditEntry, Disk, Image, Job
 from datastores.transport.pool import Pool
 from tests.lab.lab import Lab

@@ -26,7 +26,7 @@ from bench.figures import Figure
 from bench.furnish import job_for_log
 from bench.readers import Viewers
 from bench.site import Site, endpoint, environment, hosts, kept_ssh, timed
-from datastores.management.visitor import percentile
+from datastores.domain.figures import percentile
 from datastores.transport.endpoint import Endpoint
 
 RATE, SECONDS = 5000, 20

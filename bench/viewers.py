@@ -27,7 +27,8 @@ from bench.figures import Figure
 from bench.furnish import job_for_log
 from bench.log import watched
 from bench.site import Site, endpoint, environment, hosts, timed
-from datastores.management.visitor import Visitor, percentile
+from datastores.domain.figures import percentile
+from datastores.management.visitor import Visitor
 from datastores.models import Job
 from datastores.transport.endpoint import Endpoint
 

@@ -38,6 +38,7 @@ from datastores.services.usecase import UseCase
 
 logger = logging.getLogger(__name__)
 CANCEL_SECONDS = 0.3
+GOES_ON = "This one goes on: it reads the hosts first, and attaches to what still runs there."
 DECIDED_ON = "attempts", "undo_requested", "approved_at", "heartbeat_at"
 """What an attempt is chosen by, and what shows that another worker had the job since that was read."""
 END_LEVEL = {JobState.SUCCEEDED: Level.GOOD, UNDONE: Level.GOOD, JobState.CANCELLED: Level.WARNING}
@@ -91,6 +92,7 @@ class Attempt:
     def claim(self, state: JobState) -> bool:
         """Take the job. False: another worker was faster, or it waits for something else than it did."""
         self.state = state
+        before = self.job.error
         moved = self.job.move(
             JobState.QUEUED,
             to=state,
@@ -101,6 +103,8 @@ class Attempt:
         )
         if moved:
             self.log = JobLog(self.job, secrets=self._secrets())
+            if self.job.resumed and before:
+                self.log.add(EventKind.JOB, f"{before} {GOES_ON}", level=Level.WARNING)
             doorbell.ring_state(self.job)
         return moved
 
@@ -266,7 +270,11 @@ class Attempt:
     def _end(self, state: JobState, update_rows: Callable[[], None], message: str = "") -> None:
         """Rows, log, state, leases and audit entry in one transaction: they agree, or the job is not ended."""
         word = self.job.word_in(state)
-        text = f"{word} after {elapsed(self.started)}"
+        text = (
+            f"{word} {elapsed(self.started)} after another worker had it"
+            if self.job.resumed
+            else (f"{word} after {elapsed(self.started)}")
+        )
         self.log.stop_ticker()
         self.log.add(EventKind.JOB, f"{text}: {message}" if message else text, level=END_LEVEL.get(word, Level.ERROR))
         with in_turn():

@@ -84,9 +84,3 @@ class Visitor:
         if news["state"] != "succeeded":
             raise RuntimeError(f"the clone {news['state']}: {news['error']}")
         return time.monotonic() - started
-
-
-def percentile(values: list[float], percent: float) -> float:
-    """Return the nearest-rank percentile."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(percent / 100 * len(ordered) + 0.5) - 1))]

@@ -196,6 +196,9 @@ class DiskCreate(UseCase):
     def cancelled(self, job: Job) -> None:
         Disk.objects.filter(pk=job.disk_id).delete()
 
+    def destroyed_by_undo(self, job: Job) -> str:
+        return "" if job.disk.kind == Disk.Kind.LINK else str(job.disk)
+
     def check_undo(self, job: Job) -> None:
         require_ready(job.disk.datastore)
         require_shut_down(job.disk)

@@ -147,6 +147,9 @@ class ImageMaker(UseCase):
         require_ready(job.image.datastore)
         Image.objects.filter(pk=job.image_id).update(state=ObjectState.PENDING, error="")
 
+    def destroyed_by_undo(self, job: Job) -> str:
+        return str(job.image)
+
     def check_undo(self, job: Job) -> None:
         require_ready(job.image.datastore)
         require_unneeded(job.image, job.user, "taken back")

@@ -67,6 +67,13 @@ class UseCase:
         :raises Refused: something has been built on it since; the message says what to do.
         """
 
+    def destroyed_by_undo(self, job: Job) -> str:
+        """Return the name of what is deleted, with all that was written to it since, when a finished job is taken back.
+
+        "": nothing that anybody could miss.
+        """
+        return ""
+
     def resources(self, job: Job) -> dict[str, bool]:
         """Return what the job holds until it ends: {"image:3": exclusive?}."""
         raise NotImplementedError

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from datastores.domain.states import ENDED, HostState, JobState
+from datastores.domain.figures import percentile
+from datastores.domain.states import ENDED, HostState, JobState, ObjectState
 from datastores.domain.values import format_size
 from datastores.jobs.view import DONE
 from datastores.models import Datastore, DatastoreHost, Host, Job, User
@@ -24,7 +25,8 @@ MOST_CLONES = 1000
 """Clones of which the percentiles are computed, the newest."""
 OPEN = [state.value for state in JobState if state not in ENDED]
 ATTENTION = 8
-BROKEN = (JobState.FAILED, JobState.ERRORED, JobState.INTERRUPTED, JobState.AWAITING)
+FAILED = (JobState.FAILED, JobState.ERRORED)
+UNDECIDED = (JobState.INTERRUPTED, JobState.AWAITING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +42,14 @@ class Concern:
     action: str
 
 
-def percentile(ordered: list[float], percent: int) -> float | None:
-    """Return the nearest-rank percentile of sorted values."""
-    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)] if ordered else None
-
-
 def clone_seconds(user: User) -> dict[str, Any]:
     """Return how long disks took from the click to ready in the last day; ``bounded``: there may have been more."""
     since = timezone.now() - DAY
     jobs = Job.objects.visible_to(user).filter(kind="disk.create", state=JobState.SUCCEEDED, ended_at__gte=since)
     times = jobs.order_by("-ended_at").values_list("created_at", "ended_at")[:MOST_CLONES]
-    seconds = sorted((ended - created).total_seconds() for created, ended in times)
-    return {"p50": percentile(seconds, 50), "p95": percentile(seconds, 95), "count": len(seconds),
-            "bounded": len(seconds) == MOST_CLONES}  # fmt: skip
+    seconds = [(ended - created).total_seconds() for created, ended in times]
+    figures = {f"p{percent}": percentile(seconds, percent) if seconds else None for percent in (50, 95)}
+    return figures | {"count": len(seconds), "bounded": len(seconds) == MOST_CLONES}
 
 
 def job_counts(user: User) -> dict[str, int]:
@@ -117,11 +114,20 @@ def promised_percent(datastore: Any) -> int:
 def concerns(user: User, datastores: list[Datastore]) -> list[Concern]:
     """Return what needs attention, the worst first."""
     found = [host_concern(host) for host in Host.objects.filter(TROUBLED)] if user.sees_everything else []
-    since = timezone.now() - DAY
-    jobs = Job.objects.visible_to(user).filter(state__in=BROKEN).exclude(state__in=BROKEN[:2], ended_at__lt=since)
-    found += [job_concern(job) for job in jobs.order_by("-pk")[:ATTENTION]]
+    found += [job_concern(job) for job in troubled_jobs(user)]
+    found += [silent_concern(each) for each in datastores if each.state == ObjectState.READY and each.error]
     found += [full_concern(each) for each in datastores if each.total and each.used_percent > NEARLY_FULL]
     return sorted(found, key=lambda concern: concern.tone != "bad")
+
+
+def troubled_jobs(user: User) -> QuerySet[Job]:
+    """Return the newest that wait for a person, or failed in the last day at what nobody has brought about since."""
+    later = Job.objects.filter(
+        kind=OuterRef("kind"), target_label=OuterRef("target_label"), state=JobState.SUCCEEDED, pk__gt=OuterRef("pk")
+    )
+    lately = Q(state__in=FAILED, ended_at__gte=timezone.now() - DAY) & ~Exists(later)
+    jobs: QuerySet[Job] = Job.objects.visible_to(user).filter(lately | Q(state__in=UNDECIDED))
+    return jobs.order_by("-pk")[:ATTENTION]
 
 
 def host_concern(host: Host) -> Concern:
@@ -141,6 +147,11 @@ def job_concern(job: Job) -> Concern:
     if job.state == JobState.INTERRUPTED:
         return Concern("warn", "plug", job.state, job.title, job.error, url, "Resume or undo")
     return Concern("bad", "x-lg", job.state, job.title, job.error, url, "See what was left")
+
+
+def silent_concern(datastore: Datastore) -> Concern:
+    url = reverse("datastore", args=[datastore.pk])
+    return Concern("bad", "plug", "not measured", datastore.name, datastore.error, url, "Look at it")
 
 
 def full_concern(datastore: Datastore) -> Concern:

@@ -51,10 +51,11 @@ class HostPlan:
 
 @dataclass(slots=True)
 class PlanView:
-    """The whole plan. ``recorded``: it shows what was done, from the journal."""
+    """The whole plan. ``recorded``: it is that of a job that needed no approval, or got none; ``begun``: on a host."""
 
     hosts: list[HostPlan]
     recorded: bool
+    begun: bool
 
     @property
     def changes(self) -> int:
@@ -86,7 +87,7 @@ def plan_view(job: Job) -> PlanView:
             host.changes.append(statement(step, change))
         else:
             host.already.append(step.title)
-    return PlanView(list(hosts.values()), recorded)
+    return PlanView(list(hosts.values()), recorded, bool(done))
 
 
 def journal(job: Job) -> dict[int, dict[str, Any]]:

@@ -17,6 +17,7 @@ from django.db import connections
 from django.db.models import Model, QuerySet
 
 from datastores.domain.states import JobState
+from datastores.jobs.kinds import KINDS
 from datastores.management.visitor import Visitor
 from datastores.models import Datastore, Disk, Host, HostKey, Image, Job, JobEvent, VirtualMachine
 from datastores.models.fields import EncryptedTextField
@@ -182,6 +183,12 @@ class Installation:
     def vm(self, name: str) -> VirtualMachine:
         self.press("/vms/new/", name=name)
         return self.rows(VirtualMachine).get(name=name)
+
+    def undo(self, job: Job) -> Job:
+        """Take a job back; what it made is deleted, so its name is typed."""
+        fresh = self.fresh(job)
+        name = KINDS[fresh.kind].destroyed_by_undo(fresh) if fresh.state == JobState.SUCCEEDED else ""
+        return self.ask(f"/jobs/{job.uuid}/undo/", confirm_name=name)
 
     def discard_all(self, datastore: Datastore) -> None:
         """Delete a datastore with everything in it."""

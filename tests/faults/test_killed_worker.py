@@ -118,7 +118,7 @@ def test_whenever_its_worker_is_killed_a_job_is_resumed_or_undone_and_can_be_tak
         assert ended.state == wanted, f"{each}\n{site.log(ended)}"
     assert disagreements(site) == []
     back = [
-        site.ask(f"/jobs/{each.job.uuid}/undo/") for each in rounds if site.fresh(each.job).state == JobState.SUCCEEDED
+        site.undo(each.job) for each in rounds if site.fresh(each.job).state == JobState.SUCCEEDED
     ]
     for job in back:
         site.in_state(job, JobState.CANCELLED)
@@ -143,7 +143,7 @@ def test_a_worker_that_is_killed_while_it_takes_back_is_replaced(site: Installat
     disk = f"{golden.datastore.base}/{vm.pk}/disk.0"
     clone = site.succeeded(site.ask(f"/images/{golden.pk}/disks/", count=1, vm=vm.pk))
     with site.points.holding("rm", disk) as before:
-        site.ask(f"/jobs/{clone.uuid}/undo/")
+        site.undo(clone)
         before.wait()
         site.kill_workers(clone)
     site.in_state(clone, JobState.CANCELLED, seconds=PROMISED)

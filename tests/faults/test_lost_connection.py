@@ -62,7 +62,7 @@ def test_a_host_that_goes_away_while_a_job_is_taken_back_is_waited_for(site: Ins
     vm = site.vm("half taken back")
     job = site.succeeded(site.ask(f"/images/{golden.pk}/disks/", count=1, vm=vm.pk))
     with site.points.holding("rm", f"{golden.datastore.base}/{vm.pk}/disk.0") as point:
-        site.ask(f"/jobs/{job.uuid}/undo/")
+        site.undo(job)
         point.wait()
         inside(site.machine("h1"), "sh", "-c", "pkill sshd; systemctl restart ssh")
         site.in_state(job, JobState.INTERRUPTED)

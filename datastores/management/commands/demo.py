@@ -7,11 +7,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from datastores.domain.figures import percentile
 from datastores.domain.states import ObjectState
 from datastores.domain.values import format_size
 from datastores.jobs import control
 from datastores.jobs.submit import submit
-from datastores.management.visitor import Visitor, percentile
+from datastores.management.visitor import Visitor
 from datastores.models import Cluster, Credential, Datastore, Host, Image, Job, User, VirtualMachine
 from datastores.services import hosts as host_services
 

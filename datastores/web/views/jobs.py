@@ -23,7 +23,7 @@ from datastores.services.leases import waits_for
 from datastores.services.usecase import UseCase
 from datastores.web import logs
 from datastores.web.access import EVERYBODY, OWNERS, Request, client_address, roles, visible, wants_json
-from datastores.web.acting import ACCEPTED, done, job_line
+from datastores.web.acting import ACCEPTED, ask_name, done, job_line
 from datastores.web.lists import Column, Filter, Rows
 from datastores.web.sentences import kind_words
 
@@ -74,6 +74,8 @@ class Possible:
     resume: bool
     undo: bool
     plan: bool
+    destroys: str = ""
+    """The name of what an undo deletes, to be typed."""
     gone: str = ""
     """What is not there any more, so that the job can be neither tried again nor taken back."""
 
@@ -85,12 +87,14 @@ def possible(request: Request, job: Job) -> Possible:
     interrupted = job.state == JobState.INTERRUPTED
     undoable = job.state == JobState.SUCCEEDED or (interrupted and not job.undo_requested)
     gone = missing(case, job)
+    undo = case.can_undo and undoable and not gone
     return Possible(
         cancel=job_frame(job, ())["can_cancel"],
         retry=job.state in control.TRY_AGAIN and not gone,
         resume=interrupted and not gone,
-        undo=case.can_undo and undoable and not gone,
+        undo=undo,
         plan=job.state == JobState.AWAITING,
+        destroys=case.destroyed_by_undo(job) if undo and not interrupted else "",
         gone=gone,
     )
 
@@ -171,6 +175,9 @@ def job_retry(request: Request, uuid: str) -> HttpResponse:
 
 @roles(write=OWNERS)
 def job_undo(request: Request, uuid: str) -> HttpResponse:
+    name = possible(request, visible_job(request, uuid)).destroys
+    if name and (asked := ask_name(request, name, f"{name} is deleted, with everything that was written to it since.")):
+        return asked
     return act(request, uuid, control.undo, "What the job did is being taken back.")
 
 

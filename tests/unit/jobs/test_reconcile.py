@@ -65,6 +65,16 @@ def test_what_the_dead_worker_had_done_is_not_done_again(ask: Ask, shell: FakeSh
     assert ran(shell, "set") == []
 
 
+def test_the_log_says_that_another_worker_goes_on(ask: Ask, shell: FakeShell) -> None:
+    job = work(ask())
+    orphan(job)
+    Job.objects.filter(pk=job.pk).update(worker="h9:1:ab")
+    reconcile.reconcile()
+    told = "\n".join(work(job).events.order_by("seq").values_list("text", flat=True))
+    assert "The worker h9:1:ab died. This one goes on: it reads the hosts first" in told
+    assert "after another worker had it" in told
+
+
 def test_a_job_that_cannot_be_resumed_is_undone(ask: Ask, shell: FakeShell) -> None:
     job = work(ask())
     orphan(job)

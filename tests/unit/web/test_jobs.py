@@ -207,6 +207,22 @@ def test_what_is_being_taken_back_can_only_be_resumed(admin: User) -> None:
     assert f"/jobs/{job.uuid}/undo/" not in page and f"/jobs/{job.uuid}/cancel/" not in page
 
 
+def test_taking_back_what_was_made_asks_for_its_name(admin: User) -> None:
+    image = an_image(admin, "golden")
+    job = a_job(admin, "image.create", image=image)
+    client = signed_in(admin)
+    assert "golden is deleted, with everything that was written to it since" in text_of(
+        client.get(f"/jobs/{job.uuid}/")
+    )
+    asked = text_of(client.post(f"/jobs/{job.uuid}/undo/", {"confirm_name": "silver"}))
+    assert "Are you sure?" in asked and "That is not the name" in asked
+    job.refresh_from_db()
+    assert job.state == JobState.SUCCEEDED
+    client.post(f"/jobs/{job.uuid}/undo/", {"confirm_name": "golden"})
+    job.refresh_from_db()
+    assert job.undo_requested
+
+
 def test_an_auditor_is_offered_nothing(auditor: User, admin: User) -> None:
     job = a_job(admin, "image.clone", state=JobState.FAILED)
     assert "Try again" not in text_of(signed_in(auditor).get(f"/jobs/{job.uuid}/"))

@@ -13,7 +13,7 @@ from datastores.domain.states import HostState, JobState
 from datastores.live.consumers import ended_lately
 from datastores.models import Datastore, User
 from datastores.web import figures
-from datastores.web.figures import clone_seconds, job_counts, percentile, space
+from datastores.web.figures import clone_seconds, concerns, job_counts, percentile, space
 from datastores.web.views.datastores import with_figures
 from tests.unit.conftest import (
     GIB,
@@ -101,6 +101,19 @@ def test_space_that_was_never_measured_is_not_nothing(admin: User) -> None:
     assert "Used of" not in page
 
 
+def test_a_failure_needs_no_attention_once_the_same_was_brought_about(admin: User) -> None:
+    for target in ("h1", "h2"):
+        a_job(admin, kind="host.read", title=f"Read {target}", target_label=target, state=JobState.FAILED)
+    a_job(admin, kind="host.read", title="Read h1 again", target_label="h1")
+    assert [concern.name for concern in concerns(admin, [])] == ["Read h2"]
+
+
+def test_a_datastore_that_cannot_be_measured_needs_attention(admin: User) -> None:
+    datastore = a_datastore("far", error="It could not be measured: h1 cannot be reached.")
+    [concern] = concerns(admin, [datastore])
+    assert (concern.word, concern.name) == ("not measured", "far")
+
+
 def test_jobs_that_were_taken_back_are_not_counted_as_cancelled(admin: User) -> None:
     a_host()
     a_job(admin, state=JobState.CANCELLED, undo_requested=True)
@@ -151,7 +164,6 @@ def test_what_every_viewer_asks_about_the_last_day_reads_no_more_than_that(admin
 @pytest.mark.parametrize(("percent", "expected"), [(50, 2.0), (95, 4.0), (1, 1.0), (100, 4.0)])
 def test_percentiles(percent: int, expected: float) -> None:
     assert percentile([1.0, 2.0, 3.0, 4.0], percent) == expected
-    assert percentile([], percent) is None
 
 
 def test_a_tenant_sees_only_what_is_theirs(alice: User, bob: User, admin: User) -> None:
