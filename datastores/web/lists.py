@@ -61,8 +61,12 @@ class Rows(ListView):
             if value in dict(found.choices):
                 wanted &= Q(**{found.field or found.name: value})
         for word in asked.get("q", "").replace("\0", "").split():
-            wanted &= functools.reduce(operator.or_, (Q(**{f"{field}__icontains": word}) for field in self.search))
+            wanted &= self.matching(word)
         return self.rows().filter(wanted).order_by(*self._order())
+
+    def matching(self, word: str) -> Q:
+        """Return what finds the rows that say the word."""
+        return functools.reduce(operator.or_, (Q(**{f"{field}__icontains": word}) for field in self.search))
 
     def _order(self) -> tuple[str, ...]:
         asked = self.request.GET.get("sort", "")

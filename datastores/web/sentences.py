@@ -28,6 +28,7 @@ DONE = {
     "user.activate": "let {target} sign in again",
     "user.deactivate": "deactivated {target}",
 }
+SWITCHED = {"image.persistent": "made not persistent", "host.maintenance": "took into out of maintenance"}
 STEERED = {
     "approve": "approved the plan of",
     "plan": "had the plan made again of",
@@ -46,7 +47,7 @@ def sentence(entry: AuditEntry) -> str:
         return f"let nobody in as {entry.target}: the password was wrong"
     if entry.action in DONE:
         return DONE[entry.action].format_map(words)
-    if entry.action in {"image.persistent", "host.maintenance"}:
+    if entry.action in SWITCHED:
         return switched(entry)
     if case := KINDS.get(entry.action):
         what = f"{case.label.lower()} {entry.target}"
@@ -55,6 +56,15 @@ def sentence(entry: AuditEntry) -> str:
     if kind in KINDS and how in STEERED:
         return f"{STEERED[how]} {KINDS[kind].label.lower()} {entry.target}"
     return f"{entry.action} {entry.target}"
+
+
+def actions_saying(word: str) -> list[str]:
+    """Return the actions in whose sentences the word is."""
+    said = {action: words.replace("{target}", "") for action, words in DONE.items()} | SWITCHED
+    for kind, case in KINDS.items():
+        said[kind] = f"asked to {case.label}"
+        said |= {f"{kind}.{how}": f"{words} {case.label}" for how, words in STEERED.items()}
+    return [action for action, words in said.items() if word.lower() in words.lower()]
 
 
 def kind_words(kind: str) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.core.cache import cache
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -19,6 +19,7 @@ from datastores.models.audit import verify
 from datastores.web.access import EVERYBODY, INSPECTORS, Request, roles, visible
 from datastores.web.lists import Column, Filter, Rows
 from datastores.web.look import RESULT_LOOK
+from datastores.web.sentences import actions_saying
 
 VERIFIED = "audit.verified"
 
@@ -35,6 +36,10 @@ class AuditList(Rows):
         Column("Entry", number=True), Column("When"), Column("Who"), Column("Did"), Column("Result"), Column("From"),
         Column("Job"),
     )  # fmt: skip
+
+    def matching(self, word: str) -> Q:
+        """The sentences of the page are not in the database: what they begin with tells the actions."""
+        return super().matching(word) | Q(action__in=actions_saying(word))
 
     def get_queryset(self) -> QuerySet[Any]:
         rows = super().get_queryset()

@@ -190,6 +190,18 @@ def test_an_entry_that_changed_nothing_shows_no_empty_table(admin: User) -> None
     assert "[]" not in page.split("Before and after")[1].split("Seal")[0]
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("pinned", ["host.pin"]), ("pinned h4", ["host.pin"]), ("PINNED h5", []),
+     ("approved plan", ["datastore.create.approve"]), ("register", ["image.register"]), ("maintenance", ["host.maintenance"])],
+)  # fmt: skip
+def test_the_trail_is_searched_by_the_words_on_the_page(admin: User, words: str, found: list[str]) -> None:
+    for action in ("host.pin", "host.maintenance", "datastore.create.approve", "image.register", "user.create"):
+        record(action, user=admin, target="h4")
+    page = signed_in(admin).get("/audit/", {"q": words})
+    assert [entry.action for entry in page.context["object_list"]] == found
+
+
 def test_the_chain_is_verified_on_demand(auditor: User) -> None:
     record("a.b", user=auditor)
     client = signed_in(auditor)
