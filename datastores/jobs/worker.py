@@ -15,13 +15,16 @@ from uuid import uuid4
 
 import django_rq
 from django.core.cache import caches
-from django.db import close_old_connections, connections
+from django.db import close_old_connections, connection, connections
+from django.utils.module_loading import import_string
 from rq import SimpleWorker
 from rq.timeouts import TimerDeathPenalty
 from rq.worker_pool import ForkProcess, WorkerPool
 
+from datastores.jobs import doorbell
 from datastores.jobs.connections import keep_warm, pool
 from datastores.jobs.periodic import SCHEDULE, run_schedule
+from datastores.jobs.submit import RUN
 
 logger = logging.getLogger(__name__)
 PATIENCE = 25.0
@@ -42,6 +45,13 @@ class WarmWorker(SimpleWorker):
 
     def _install_signal_handlers(self) -> None:
         """Signals belong to the main thread."""
+
+    def work(self, *args: Any, **options: Any) -> bool:
+        """Run jobs until it is stopped. What the first one would wait for is opened before."""
+        connection.ensure_connection()
+        doorbell.rehearse()
+        done: bool = super().work(*args, **options)
+        return done
 
     def execute_job(self, job: Any, queue: Any) -> None:
         """Run one job. A connection to the database that was lost meanwhile, or is too old, is made anew for it."""
@@ -110,6 +120,7 @@ class MixedPool(WorkerPool):
         self.held: dict[str, Slot] = {}
 
     def start(self, burst: bool = False, logging_level: str = "WARNING") -> None:
+        import_string(RUN)  # with all that jobs need
         connections.close_all()
         caches.close_all()
         gc.collect()

@@ -193,7 +193,8 @@ def test_an_entry_that_changed_nothing_shows_no_empty_table(admin: User) -> None
 @pytest.mark.parametrize(
     ("words", "found"),
     [("pinned", ["host.pin"]), ("pinned h4", ["host.pin"]), ("PINNED h5", []),
-     ("approved plan", ["datastore.create.approve"]), ("register", ["image.register"]), ("maintenance", ["host.maintenance"])],
+     ("approved plan", ["datastore.create.approve"]), ("register", ["image.register"]),
+     ("maintenance", ["host.maintenance"])],
 )  # fmt: skip
 def test_the_trail_is_searched_by_the_words_on_the_page(admin: User, words: str, found: list[str]) -> None:
     for action in ("host.pin", "host.maintenance", "datastore.create.approve", "image.register", "user.create"):
