@@ -25,6 +25,7 @@ from datastores.domain.states import ENDED, ObjectState
 from datastores.management.visitor import Visitor
 from datastores.models import Disk, Image, Job
 from datastores.models.audit import verify
+from datastores.services.placing import with_paths
 from datastores.transport.pool import Pool
 from tests.lab.lab import Lab
 
@@ -92,9 +93,8 @@ def burst(site: Site, image: Image, count: int) -> tuple[float, float]:
 
 def there(lab: Lab, image: Image) -> int:
     """Return how many disks are ready, and files on the host."""
-    ready = {
-        disk.path for disk in Disk.objects.filter(image=image, state=ObjectState.READY).select_related("datastore")
-    }
+    disks = Disk.objects.filter(image=image, state=ObjectState.READY).select_related("datastore")
+    ready = {path for _, path in with_paths(disks)}
     found = lab.host("h1").run(["find", BASE, "-name", "disk.*", "-type", "f"], check=True).stdout.split()
     return len(ready & set(found))
 

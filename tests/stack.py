@@ -36,7 +36,8 @@ def free_port() -> int:
 class Redis(Protocol):
     """The Redis of an installation. Whatever ends it, it is started again at once, as its supervisor would."""
 
-    url: str
+    @property
+    def url(self) -> str: ...
 
     @property
     def pid(self) -> int: ...

@@ -48,12 +48,16 @@ def create_vm(name: str, owner: User, address: str = "") -> VirtualMachine:
     return vm
 
 
+def require_no_disks(vm: VirtualMachine) -> None:
+    if count := vm.disks.count():
+        what = "1 disk. Delete it" if count == 1 else f"{count} disks. Delete them"
+        raise Refused(f"{vm.name} still has {what} first.")
+
+
 def delete_vm(vm: VirtualMachine, user: User, address: str = "") -> None:
     """Forget a virtual machine that has no disks any more."""
     with in_turn():
-        if count := vm.disks.count():
-            what = "1 disk. Delete it" if count == 1 else f"{count} disks. Delete them"
-            raise Refused(f"{vm.name} still has {what} first.")
+        require_no_disks(vm)
         record("vm.delete", user=user, address=address, target=vm, result="done")
         vm.delete()
 

@@ -117,9 +117,7 @@ def test_whenever_its_worker_is_killed_a_job_is_resumed_or_undone_and_can_be_tak
         )
         assert ended.state == wanted, f"{each}\n{site.log(ended)}"
     assert disagreements(site) == []
-    back = [
-        site.undo(each.job) for each in rounds if site.fresh(each.job).state == JobState.SUCCEEDED
-    ]
+    back = [site.undo(each.job) for each in rounds if site.fresh(each.job).state == JobState.SUCCEEDED]
     for job in back:
         site.in_state(job, JobState.CANCELLED)
     assert not site.rows(Disk).filter(vm__name__startswith="killed-").exists()

@@ -44,6 +44,8 @@ class KeyFields(Form):
         """Return the fields of a Credential. Raises ValidationError when the key is not usable."""
         names = "private_key", "passphrase", "certificate"
         key, passphrase, certificate = (self.cleaned_data.get(name, "").strip() for name in names)
+        if not key:
+            raise ValidationError({"private_key": "Paste the private key."})
         try:
             load_key(key, passphrase, certificate)
             public = public_line(key, passphrase)

@@ -123,7 +123,8 @@ def host_scan(request: Request, pk: int) -> HttpResponse:
     host = visible(request, Host, "jump__credential", pk=pk)
     found = hosts.scan(host)
     note(request, "host.scan", host, fingerprints=[key.fingerprint for key in found])
-    return done(request, f"{host} offered {len(found)} keys. Compare one with its console.", "host", pk)
+    keys = "1 key. Compare it" if len(found) == 1 else f"{len(found)} keys. Compare one"
+    return done(request, f"{host} offered {keys} with its console.", "host", pk)
 
 
 @roles(write=ADMINS)

@@ -10,7 +10,6 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.generic import DetailView
 
-from datastores.domain.errors import Refused
 from datastores.models import VirtualMachine
 from datastores.services import disks
 from datastores.services.placing import with_paths
@@ -95,8 +94,7 @@ def vm_disks(request: Request, pk: int) -> HttpResponse:
 @roles(write=OWNERS)
 def vm_delete(request: Request, pk: int) -> HttpResponse:
     vm = visible(request, VirtualMachine, pk=pk)
-    if vm.disks.exists():
-        raise Refused(f"{vm} still has {vm.disks.count()} disks. Delete them first.")
+    disks.require_no_disks(vm)
     if asked := ask_name(request, vm.name, "cloudstore forgets this machine."):
         return asked
     disks.delete_vm(vm, request.user, client_address(request))
