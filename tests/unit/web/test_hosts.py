@@ -71,7 +71,7 @@ def test_looking_at_the_form_makes_no_key(admin: User) -> None:
         ({"account": "-l"}, "is not an account name"),
         ({"port": 70000}, "less than or equal to 65535"),
         ({"how": "stored"}, "Choose the key."),
-        ({"how": "pasted"}, "cannot be read"),
+        ({"how": "pasted"}, "Paste the private key."),
         ({"how": "pasted", "private_key": "nonsense"}, "cannot be read"),
         ({"address": "10.9.9.9"}, "other has this address and port already"),
     ],

@@ -66,7 +66,7 @@ def test_an_image_of_somebody_else_is_no_choice(alice: User, bob: User) -> None:
 def test_a_machine_with_disks_stays(alice: User) -> None:
     disk = a_disk(an_image(alice))
     response = signed_in(alice).post(f"/vms/{disk.vm_id}/delete/", {"confirm_name": disk.vm.name}, follow=True)
-    assert "still has 1 disks" in text_of(response)
+    assert "still has 1 disk. Delete it first." in text_of(response)
     assert VirtualMachine.objects.exists()
 
 
