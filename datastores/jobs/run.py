@@ -66,10 +66,10 @@ def run_job(uuid: str) -> None:
 def waiting(uuid: str) -> Job | None:
     """Return the job if it waits for a worker; one that waits for others to end what they do does not.
 
-    Only one that was handed over before can be waiting for others when it is delivered.
+    Only one that was begun before can be waiting for others when it is delivered.
     """
     [job] = Job.objects.select_related(*WITH_TARGETS).filter(uuid=uuid, state=JobState.QUEUED)[:1] or [None]
-    return None if job and job.attempts > 1 and job.leases.filter(granted=False).exists() else job
+    return None if job and job.started_at and job.leases.filter(granted=False).exists() else job
 
 
 def attempt(job: Job, case: UseCase) -> bool:
