@@ -39,14 +39,14 @@ def test_a_refusal_of_a_partial_goes_to_the_messages(admin: User) -> None:
     response = signed_in(admin).post(f"/vms/{vm.pk}/delete/", headers={"HX-Request": "true"})
     assert response.status_code == 409
     assert response["HX-Retarget"] == "#messages"
-    assert "still has 1 disks" in text_of(response)
+    assert "still has 1 disk" in text_of(response)
     assert "<html" not in text_of(response)
 
 
 def test_a_refusal_for_a_program_is_json(admin: User) -> None:
     vm = a_disk(an_image(admin)).vm
     response = signed_in(admin).post(f"/vms/{vm.pk}/delete/", headers={"Accept": "application/json"})
-    assert (response.status_code, "still has 1 disks" in response.json()["error"]) == (409, True)
+    assert (response.status_code, "still has 1 disk" in response.json()["error"]) == (409, True)
 
 
 def test_pages_that_are_not_there_are_calm(admin: User) -> None:
