@@ -149,8 +149,8 @@ memory: a real network adds its round trips to us and to each peer alike. The pe
 run. *Ratio* says how many times better than the peer a figure is or, where there is no peer, than the goal; below 1 is
 worse. Nothing here is a test: a goal that is missed says so, and fails nothing.
 
-Where other tenants share the processors of the machine, times grow with what those do. So each table says how long a
-fixed loop ("a million squares") took just before it: 46 ms when this machine has its processors to itself.
+Where other tenants share the processors of the machine, times grow with what those do. So the newer tables say how
+long a fixed loop ("a million squares") took just before: about 46 ms when this machine has its processors to itself.
 """
 
 

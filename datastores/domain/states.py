@@ -38,6 +38,8 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
 
 ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.ERRORED, JobState.CANCELLED})
 WITH_WORKER = frozenset({JobState.PLANNING, JobState.RUNNING, JobState.UNDOING})
+UNDER_WAY = WITH_WORKER | {JobState.QUEUED}
+"""A worker has it, or will have it without anybody's doing."""
 
 
 class StepState(StrEnum):

@@ -8,13 +8,12 @@ from enum import StrEnum
 
 from datastores.domain.errors import BadInput, CommandFailed, Refused
 from datastores.domain.plan import Action, Change, Command, Output, read
-from datastores.domain.values import format_size
+from datastores.domain.values import SECTOR, format_size
 from datastores.domain.volumes import Format
 from datastores.hosts import qemu_img
 from datastores.hosts.copies import AS_SOURCE, PART, Ownership, check_part, renamed, scratch
 from datastores.hosts.inodes import Files, around, look, room_for, seen, the_file
 from datastores.hosts.parsing import canonical_path
-from datastores.hosts.sizes import SECTOR
 
 MIB = 1 << 20
 NOTHING_FOUND = 2  # blkid(8)

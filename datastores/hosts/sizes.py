@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Action, Change, Command, Output
-from datastores.domain.values import format_size
+from datastores.domain.values import SECTOR, format_size
 from datastores.domain.volumes import Format
 from datastores.hosts import qemu_img
 from datastores.hosts.inodes import Inode, look, seen, the_file
 from datastores.hosts.parsing import canonical_path
-
-SECTOR = 512
 
 
 @dataclass(frozen=True, slots=True)

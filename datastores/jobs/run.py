@@ -276,7 +276,7 @@ class Attempt:
         text = (
             f"{word} {elapsed(self.started)} after another worker had it"
             if self.job.resumed
-            else (f"{word} after {elapsed(self.started)}")
+            else f"{word} after {elapsed(self.started)}"
         )
         self.log.stop_ticker()
         self.log.add(EventKind.JOB, f"{text}: {message}" if message else text, level=END_LEVEL.get(word, Level.ERROR))

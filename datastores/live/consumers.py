@@ -15,7 +15,7 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.utils import timezone
 
-from datastores.domain.states import ENDED, WITH_WORKER
+from datastores.domain.states import ENDED, UNDER_WAY
 from datastores.domain.values import whole
 from datastores.jobs.view import job_summary
 from datastores.live.pages import LogPages, Shared, read_state
@@ -243,4 +243,4 @@ def ended_lately(user: Any) -> list[str]:
 
 def running(user: Any) -> int:
     """Return how many jobs that the person may see are under way."""
-    return Job.objects.visible_to(user).filter(state__in=[*(state.value for state in WITH_WORKER), "queued"]).count()
+    return Job.objects.visible_to(user).filter(state__in=UNDER_WAY).count()

@@ -11,10 +11,9 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 
-from datastores.domain.states import WITH_WORKER, HostState, JobState
+from datastores.domain.states import UNDER_WAY, HostState
 from datastores.models import Cluster, Datastore, Host, Image, Job, User, VirtualMachine
 
-UNDER_WAY = [JobState.QUEUED.value, *(state.value for state in WITH_WORKER)]
 TROUBLED = Q(state__in=[HostState.UNREACHABLE, HostState.QUARANTINED])
 
 

@@ -11,13 +11,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from datastores.domain.figures import percentile
-from datastores.domain.states import ENDED, HostState, JobState, ObjectState
+from datastores.domain.states import ENDED, UNDER_WAY, HostState, JobState, ObjectState
 from datastores.domain.values import format_size
 from datastores.jobs.view import DONE
 from datastores.models import Datastore, DatastoreHost, Host, Job, User
 from datastores.models.jobs import WAS_UNDONE
 from datastores.web import facts
-from datastores.web.context import TROUBLED, UNDER_WAY
+from datastores.web.context import TROUBLED
 from datastores.web.look import HOST_LOOK, NEARLY_FULL
 
 DAY = timedelta(hours=24)

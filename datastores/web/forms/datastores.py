@@ -106,8 +106,3 @@ class DatastoreForm(Form):
             "cluster": data["cluster"].pk if data["cluster"] else None,
             "options": self.options.options(),
         }
-
-
-def kind_cards() -> list[type[StorageDriver]]:
-    """Return the kinds of datastore there are, for choosing one."""
-    return list(DRIVERS.values())

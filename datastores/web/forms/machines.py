@@ -7,17 +7,13 @@ from typing import Any
 from django import forms
 
 from datastores.domain.states import ObjectState
-from datastores.models import Datastore, Image, User, VirtualMachine
+from datastores.models import Datastore, Image, User
 from datastores.web.forms.base import Form, NameField, RowField
 from datastores.web.forms.images import places
 
 
 class MachineForm(Form):
     name = NameField()
-
-
-class MachineStateForm(Form):
-    state = forms.ChoiceField(choices=VirtualMachine.State)
 
 
 class DiskForm(Form):
