@@ -73,7 +73,7 @@ def cancel(job: Job, user: User, address: str = "") -> None:
         if not started and job.move(JobState.QUEUED, JobState.AWAITING, to=JobState.CANCELLED):
             KINDS[job.kind].cancelled(job)
             record(job.kind, user=user, address=address, target=job.target_label, job=job, result=job.state)
-            for freed in leases.release(job):
+            for freed in leases.release([job]):
                 enqueue(freed)
         elif not queue_again(job, JobState.AWAITING, JobState.INTERRUPTED, undo_requested=True):
             job.refresh_from_db()

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 from channels.layers import get_channel_layer
@@ -48,6 +49,11 @@ def group_of(job_uuid: object) -> str:
 def ring_log(job: Job, seq: int) -> None:
     """There are log entries up to ``seq``."""
     ring(group_of(job.uuid), {"type": "job.events", "seq": seq})
+
+
+def ring_states(jobs: Iterable[Job]) -> None:
+    for job in jobs:
+        ring_state(job)
 
 
 def ring_state(job: Job) -> None:

@@ -7,7 +7,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from django.conf import settings
 from django.db import Error, close_old_connections
@@ -23,14 +23,15 @@ in_hand: set[int] = set()
 
 
 @contextlib.contextmanager
-def beating(job: Job, worker: str) -> Iterator[None]:
-    """Beat for the job meanwhile. One that was dropped, however that came, is soon found silent."""
+def beating(jobs: Iterable[Job], worker: str) -> Iterator[None]:
+    """Beat for the jobs meanwhile. One that was dropped, however that came, is soon found silent."""
     start(worker)
-    in_hand.add(job.pk)
+    keys = {job.pk for job in jobs}
+    in_hand.update(keys)
     try:
         yield
     finally:
-        in_hand.discard(job.pk)
+        in_hand.difference_update(keys)
 
 
 @functools.lru_cache(maxsize=1)

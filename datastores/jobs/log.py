@@ -7,7 +7,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -82,7 +82,7 @@ class JobLog:
     _unsure: list[Batch] = field(default_factory=list)
     """Given to the database, which has not said that it keeps them: the transaction failed, or is not over."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
-    _store: threading.Lock = field(default_factory=threading.Lock)
+    store: threading.Lock = field(default_factory=threading.Lock)
     _owner: threading.Thread = field(default_factory=threading.current_thread)
     _ticker: threading.Thread | None = None
     _closed: threading.Event = field(default_factory=threading.Event)
@@ -126,10 +126,14 @@ class JobLog:
         return f"{words}: {self.titles[index]}" if index < len(self.titles) else words
 
     def actions_started(self, index: int, first: int, actions: Sequence[Action], unit: str = "") -> None:
+        self.note_actions(index, first, actions, unit)
+        self.flush()
+
+    def note_actions(self, index: int, first: int, actions: Sequence[Action], unit: str = "") -> None:
+        """Add the actions to the journal; they may be carried out when the next flush is over."""
         for number, action in enumerate(actions, first):
             data = {"action": number, **codec.encode_action(action), "unit": unit}
             self.add(EventKind.ACTION_STARTED, describe(action), level=Level.COMMAND, step=index, data=data)
-        self.flush()
 
     def action_ended(self, index: int, number: int, output: Output | None, error: str = "") -> None:
         if error:
@@ -187,22 +191,7 @@ class JobLog:
 
         :raises TakenOver: nothing was stored. :raises django.db.Error: nothing was stored, as far as is known.
         """
-        with self._store:
-            self._settle()
-            batch = self._take()
-            if not batch.entries and not batch.steps:
-                return
-            self._unsure.append(batch)
-            try:
-                self._write(batch)
-            except BaseException:
-                self._count(batch)
-                raise
-            if not connection.in_atomic_block:
-                self._unsure.clear()
-            else:
-                transaction.on_commit(self._committed)
-        transaction.on_commit(lambda: doorbell.ring_log(self.job, self.seq))  # at once, when there is no transaction
+        flush_all([self])
 
     def _take(self) -> Batch:
         with self._lock:
@@ -210,24 +199,30 @@ class JobLog:
             self._entries, self._steps, self._characters = [], {}, 0
         return batch
 
-    def _count(self, batch: Batch) -> None:
+    def begin(self) -> Batch | None:
+        """Take what has to be stored now; None: there is nothing. ``store`` is held."""
+        self._settle()
+        batch = self._take()
+        if not batch.entries and not batch.steps:
+            return None
+        self._unsure.append(batch)
+        return batch
+
+    def end(self) -> None:
+        """The database has the batch, or will have it when the caller's transaction is committed."""
+        if not connection.in_atomic_block:
+            self._unsure.clear()
+        else:
+            transaction.on_commit(self._committed)
+
+    def count(self, batch: Batch) -> None:
         """Let the batch count as waiting again, once: the reader of a command waits while that is too much."""
         with self._lock:
             self._characters, batch.characters = self._characters + batch.characters, 0
 
-    def _write(self, batch: Batch) -> None:
-        events = [event for entry in batch.entries for event in self._number(entry)]
-        with transaction.atomic(savepoint=False):
-            mine = Job.objects.filter(pk=self.job.pk, worker=self.job.worker)
-            if not mine.update(worker=self.job.worker):  # an update, so that the row is ours until the commit
-                raise TakenOver(f"Another worker has {self.job} now.")
-            JobEvent.objects.bulk_create(events, batch_size=50)
-            for index, fields in batch.steps.items():
-                JobStep.objects.filter(job=self.job, index=index).update(**fields)
-
     def _committed(self) -> None:
         """The caller's transaction is."""
-        with self._store:
+        with self.store:
             self._unsure.clear()
 
     def _settle(self) -> None:
@@ -239,7 +234,7 @@ class JobLog:
                 newer, self._steps = self._steps, batch.steps
                 for index, fields in newer.items():
                     self._steps.setdefault(index, {}).update(fields)
-                self._count(batch)
+                self.count(batch)
                 self.seq, self.line = batch.seq, batch.line
         if not connection.in_atomic_block:
             self._unsure.clear()
@@ -258,6 +253,11 @@ class JobLog:
         self._closed.set()
         if self._ticker:
             self._ticker.join()
+
+    def events(self, batch: Batch) -> Iterator[JobEvent]:
+        """Number the entries of the batch, and yield what is stored of them."""
+        for entry in batch.entries:
+            yield from self._number(entry)
 
     def _number(self, entry: Entry) -> Iterator[JobEvent]:
         host = self.hosts[entry.step] if entry.step is not None and entry.step < len(self.hosts) else entry.host
@@ -299,6 +299,44 @@ class JobLog:
             connection.close()
             return False
         return True
+
+
+def flush_all(logs: Sequence[JobLog]) -> None:
+    """Store everything that was added to the logs, in one transaction; see ``JobLog.flush``."""
+    with contextlib.ExitStack() as locks:
+        for log in logs:
+            locks.enter_context(log.store)
+        batches = [(log, batch) for log in logs if (batch := log.begin())]
+        if not batches:
+            return
+        try:
+            _write(batches)
+        except BaseException:
+            for log, batch in batches:
+                log.count(batch)
+            raise
+        for log, _ in batches:
+            log.end()
+    transaction.on_commit(lambda: _ring(log for log, _ in batches))  # at once, when there is no transaction
+
+
+def _write(batches: Sequence[tuple[JobLog, Batch]]) -> None:
+    jobs = [log.job for log, _ in batches]
+    worker = jobs[0].worker
+    events = [event for log, batch in batches for event in log.events(batch)]
+    with transaction.atomic(savepoint=False):
+        mine = Job.objects.filter(pk__in=[job.pk for job in jobs], worker=worker)
+        if mine.update(worker=worker) != len(jobs):  # an update, so that the rows are ours until the commit
+            raise TakenOver(f"Another worker has {' or '.join(map(str, jobs))} now.")
+        JobEvent.objects.bulk_create(events, batch_size=50)
+        for log, batch in batches:
+            for index, fields in batch.steps.items():
+                JobStep.objects.filter(job=log.job, index=index).update(**fields)
+
+
+def _ring(logs: Iterable[JobLog]) -> None:
+    for log in logs:
+        doorbell.ring_log(log.job, log.seq)
 
 
 def has_long_line(text: str) -> bool:

@@ -16,7 +16,7 @@ from datastores.domain.states import JobState
 from datastores.jobs import doorbell
 from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.kinds import KINDS
-from datastores.jobs.submit import enqueue, queue, queue_again
+from datastores.jobs.submit import enqueue, queue_again, waiting_in
 from datastores.models import Job
 from datastores.models.jobs import AUTOMATIC_ATTEMPTS
 
@@ -65,16 +65,17 @@ def _resume(job: Job) -> bool:
 
 
 def _lost() -> int:
-    count = 0
+    """Hand over again what its queue does not know. What a worker took from it, and did not claim, is lost too."""
     waiting = Job.objects.filter(state=JobState.QUEUED, queued_at__lt=timezone.now() - UNHEARD)
+    by_queue: dict[str, list[Job]] = {}
     for job in waiting.exclude(leases__granted=False):
-        if not known_to_queue(job):
-            logger.warning("job %s was lost by the queue: handing it over again", job.uuid)
-            enqueue(job)
-            count += 1
+        by_queue.setdefault(KINDS[job.kind].queue_of(job), []).append(job)
+    count = 0
+    for name, jobs in by_queue.items():
+        known = waiting_in(name)
+        for job in jobs:
+            if str(job.uuid) not in known:
+                logger.warning("job %s was lost by the queue: handing it over again", job.uuid)
+                enqueue(job)
+                count += 1
     return count
-
-
-def known_to_queue(job: Job) -> bool:
-    """Tell whether the job waits in its queue. One that a worker took from it, and did not claim, is lost."""
-    return queue(KINDS[job.kind].queue_of(job)).get_job_position(f"{job.uuid}-{job.attempts}") is not None

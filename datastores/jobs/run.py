@@ -9,11 +9,12 @@ import secrets
 import socket
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from django.db import Error as DatabaseError
 from django.db import transaction
+from django.db.models.functions import Coalesce
 
 from datastores.domain.errors import Cancelled, CloudstoreError, CommandFailed, LostTouch, Unreachable
 from datastores.domain.plan import AnyStep, Plan
@@ -27,12 +28,12 @@ from datastores.jobs import codec, doorbell, heartbeat
 from datastores.jobs.connections import connector
 from datastores.jobs.journal import approval_of, check_same_steps, failure_of, journal_of, shown_title
 from datastores.jobs.kinds import KINDS
-from datastores.jobs.log import JobLog, TakenOver, elapsed
+from datastores.jobs.log import JobLog, TakenOver, elapsed, flush_all
 from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.submit import check_role, enqueue
 from datastores.models import Job, JobStep
-from datastores.models.audit import in_turn, record
-from datastores.models.jobs import UNDONE
+from datastores.models.audit import Deed, in_turn, record_all
+from datastores.models.jobs import UNDONE, move_all
 from datastores.services import leases
 from datastores.services.usecase import UseCase
 
@@ -42,7 +43,8 @@ GOES_ON = "This one goes on: it reads the hosts first, and attaches to what stil
 DECIDED_ON = "attempts", "undo_requested", "approved_at", "heartbeat_at"
 """What an attempt is chosen by, and what shows that another worker had the job since that was read."""
 END_LEVEL = {JobState.SUCCEEDED: Level.GOOD, UNDONE: Level.GOOD, JobState.CANCELLED: Level.WARNING}
-WITH_TARGETS = "user", "host", "datastore", "image__datastore", "snapshot", "vm", "disk__datastore"
+WITH_TARGETS = "user", "image__datastore", "disk__datastore"
+"""What a clone needs. To join every target takes Django longer than to look up one that is needed."""
 
 
 @functools.cache
@@ -52,9 +54,9 @@ def worker_name() -> str:
 
 
 def run_job(uuid: str) -> None:
-    """Entry point of the queues. Does nothing when the job is not waiting for a worker (any more)."""
+    """Do what the job is waiting for. Does nothing when it is not waiting for a worker (any more)."""
     while job := waiting(uuid):
-        with heartbeat.beating(job, worker_name()):
+        with heartbeat.beating([job], worker_name()):
             try:
                 if attempt(job, KINDS[job.kind]):
                     return
@@ -68,7 +70,8 @@ def waiting(uuid: str) -> Job | None:
 
     Only one that was begun before can be waiting for others when it is delivered.
     """
-    [job] = Job.objects.select_related(*WITH_TARGETS).filter(uuid=uuid, state=JobState.QUEUED)[:1] or [None]
+    waiting = Job.objects.select_related(*WITH_TARGETS).filter(uuid=uuid, state=JobState.QUEUED).order_by()
+    job = next(iter(waiting), None)
     return None if job and job.started_at and job.leases.filter(granted=False).exists() else job
 
 
@@ -91,25 +94,20 @@ class Attempt:
         self.job, self.case = job, case
         self.started = time.monotonic()
         self.state = JobState.RUNNING
+        self.is_begun = job.attempts > 1
+        """There may be steps and a journal."""
 
     def claim(self, state: JobState) -> bool:
         """Take the job. False: another worker was faster, or it waits for something else than it did."""
+        return claim_all([self], state)
+
+    def claimed(self, state: JobState, error: str) -> None:
+        """Begin the log. ``error``: what the job said before."""
         self.state = state
-        before = self.job.error
-        moved = self.job.move(
-            JobState.QUEUED,
-            to=state,
-            unchanged=DECIDED_ON,
-            worker=worker_name(),
-            error="",
-            **({} if self.job.started_at else {"started_at": self.job.queued_at}),
-        )
-        if moved:
-            self.log = JobLog(self.job, secrets=self._secrets())
-            if self.job.resumed and before:
-                self.log.add(EventKind.JOB, f"{before} {GOES_ON}", level=Level.WARNING)
-            doorbell.ring_state(self.job)
-        return moved
+        self.log = JobLog(self.job, secrets=self._secrets())
+        if self.job.resumed and error:
+            self.log.add(EventKind.JOB, f"{error} {GOES_ON}", level=Level.WARNING)
+        doorbell.ring_state(self.job)
 
     def make_plan(self) -> bool:
         """Read the hosts, store what would be done, and wait for a person."""
@@ -127,13 +125,26 @@ class Attempt:
         """Claim the job and do the work. False: it could not be claimed."""
         claimed = self.claim(state)
         if claimed:
-            self._guard(work)
+            self.guard(work)
         return claimed
+
+    def carry_on(self) -> None:
+        """Go on by itself with what was begun together with other jobs."""
+        self.is_begun = True
+        self.guard(self._carry_out)
+
+    def break_off(self, error: CloudstoreError) -> None:
+        """End as somebody who had this error."""
+
+        def fail() -> NoReturn:
+            raise error
+
+        self.guard(fail)
 
     # The three kinds of attempt
 
     def _make_plan(self) -> None:
-        plan = self._plan(self._journal())
+        plan = self.plan(self._journal())
         previews = preview(plan, connector(), self.log)
         refused = [found.refused for found in previews if found.refused]
         changes = sum(bool(found.change and found.change.actions) for found in previews)
@@ -152,13 +163,13 @@ class Attempt:
     def _carry_out(self) -> None:
         journal = self._journal()
         try:
-            plan = self._plan(journal)
+            plan = self.plan(journal)
         except CloudstoreError as error:
             if not journal.touched:
                 raise
             self._forsake(journal, error)
         if not journal.touched and not self.job.approved_at:
-            if self.job.attempts > 1:
+            if self.is_begun:
                 self.job.steps.all().delete()
             JobStep.objects.bulk_create(step_rows(self.job, plan))
         steps = steps_of(plan)
@@ -190,9 +201,9 @@ class Attempt:
     # What they have in common
 
     def _journal(self) -> Journal:
-        return journal_of(self.job) if self.job.attempts > 1 else Journal()
+        return journal_of(self.job) if self.is_begun else Journal()
 
-    def _plan(self, journal: Journal) -> Plan:
+    def plan(self, journal: Journal) -> Plan:
         """Return the plan; what is approved or begun must have the same steps still.
 
         :raises CloudstoreError: it cannot be done, or not by this person, or it is another plan now.
@@ -239,7 +250,7 @@ class Attempt:
 
     # How it ends
 
-    def _guard(self, work: Callable[[], None]) -> None:
+    def guard(self, work: Callable[[], None]) -> None:
         try:
             work()
         except Unreachable as error:
@@ -271,30 +282,67 @@ class Attempt:
         doorbell.ring_state(self.job)
 
     def _end(self, state: JobState, update_rows: Callable[[], None], message: str = "") -> None:
-        """Rows, log, state, leases and audit entry in one transaction: they agree, or the job is not ended."""
+        """End the job, unless reconcile gave it to somebody else: then that attempt writes the end."""
+        end_all({self: update_rows}, state, message)
+
+    def tell_end(self, state: JobState, message: str) -> None:
         word = self.job.word_in(state)
         text = (
             f"{word} {elapsed(self.started)} after another worker had it"
             if self.job.resumed
             else f"{word} after {elapsed(self.started)}"
         )
-        self.log.stop_ticker()
         self.log.add(EventKind.JOB, f"{text}: {message}" if message else text, level=END_LEVEL.get(word, Level.ERROR))
-        with in_turn():
-            if not self.job.move(self.state, to=state, unchanged=("worker",), error=message):
-                return  # reconcile gave it to somebody else: that attempt writes the end
-            update_rows()
-            self.log.flush()
-            waiting = leases.release(self.job)
-            for job in waiting:
-                enqueue(job)
-            record(self.job.kind, user=self.job.user, address=self.job.address, target=self.job.target_label,
-                   job=self.job, result=word, **({"error": message} if message else {}))  # fmt: skip
-        doorbell.ring_state(self.job)
 
     def _secrets(self) -> tuple[str, ...]:
         password = self.job.host.first_password if self.job.host else ""
         return (password,) if password else ()
+
+
+def claim_all(attempts: Sequence[Attempt], state: JobState) -> bool:
+    """Take the jobs, all of them or none. False: not all wait (any more) as they were read."""
+    jobs = [attempt.job for attempt in attempts]
+    errors = [job.error for job in jobs]
+    moved = move_all(
+        jobs,
+        JobState.QUEUED,
+        to=state,
+        unchanged=DECIDED_ON,
+        worker=worker_name(),
+        error="",
+        started_at=Coalesce("started_at", "queued_at"),
+    )
+    if moved:
+        for attempt, error in zip(attempts, errors, strict=True):
+            attempt.claimed(state, error)
+    return moved
+
+
+def end_all(endings: Mapping[Attempt, Callable[[], None]], state: JobState, message: str = "") -> bool:
+    """End jobs that are in one state; each comes with what updates its rows. False: not all were ours, so none is.
+
+    Rows, log, state, leases and audit entry in one transaction: they agree, or the job is not ended.
+    """
+    jobs = [attempt.job for attempt in endings]
+    for attempt in endings:
+        attempt.log.stop_ticker()
+    with in_turn():
+        [before] = {attempt.state for attempt in endings}
+        if not move_all(jobs, before, to=state, unchanged=("worker",), error=message):
+            return False
+        for attempt, update_rows in endings.items():
+            update_rows()
+            attempt.tell_end(state, message)
+        flush_all([attempt.log for attempt in endings])
+        for job in leases.release(jobs):
+            enqueue(job)
+        record_all(
+            Deed(action=job.kind, user=job.user, address=job.address, target=job.target_label, job=job,
+                 result=job.word_in(state), detail={"error": message} if message else {})
+            for job in jobs
+        )  # fmt: skip
+    doorbell.ring_states(jobs)
+    return True
 
 
 def told(error: Exception) -> str:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import django_rq
 from django.db import models, transaction
 from django.utils import timezone
 from rq import Queue
+from rq.job import Job as Entry
 
 from datastores.domain.errors import Refused
 from datastores.domain.states import JobState
 from datastores.jobs import doorbell
 from datastores.jobs.kinds import KINDS
 from datastores.models import Job, User
-from datastores.models.audit import in_turn, record
+from datastores.models.audit import Deed, in_turn, record_all
 from datastores.services import leases
 from datastores.services.usecase import UseCase
 
 SECRET = frozenset({"variables"})
 """Parameters that may hold secrets: the variables of a context CD."""
-RUN = "datastores.jobs.run.run_job"
+RUN = "datastores.jobs.together.run_jobs"
 
 
 def submit(
@@ -37,28 +38,50 @@ def submit(
 
     :raises CloudstoreError: refused; nothing was changed.
     """
+    return submit_all(kind, [targets], user=user, address=address, params=params)[0]
+
+
+def submit_all(
+    kind: str,
+    wanted: Iterable[Mapping[str, models.Model | None]],
+    *,
+    user: User | None,
+    address: str = "",
+    params: dict[str, Any] | None = None,
+) -> list[Job]:
+    """Ask for the same of several targets at once: for all of them or, when one is refused, for none.
+
+    :raises CloudstoreError: refused; nothing was changed.
+    """
     case = KINDS[kind]
     check_role(case, user)
     with in_turn():
-        job = Job(
-            kind=kind,
-            params=params or {},
-            user=user,
-            user_label=user.get_username() if user else "cloudstore",
-            address=address,
-            attempts=1,
-            **targets,
-        )
-        case.ask(job)
+        jobs = [
+            Job(
+                kind=kind,
+                params=dict(params or {}),
+                user=user,
+                user_label=user.get_username() if user else "cloudstore",
+                address=address,
+                attempts=1,
+                **targets,
+            )
+            for targets in wanted
+        ]
+        case.ask_all(jobs)
         if case.checks_plan:
-            case.plan(job)
-        job.save(force_insert=True)
-        granted = leases.acquire(job, case.resources(job))
-        record(kind, user=user, address=address, target=job.target_label, job=job, params=shown(job.params))
-        if granted:
-            on_commit_hand_over(job)
-        transaction.on_commit(lambda: doorbell.ring_state(job))
-    return job
+            for job in jobs:
+                case.plan(job)
+        Job.objects.bulk_create(jobs)
+        granted = leases.acquire_all([(job, case.resources(job)) for job in jobs])
+        record_all(
+            Deed(action=kind, user=user, address=address, target=job.target_label, job=job,
+                 detail={"params": shown(job.params)})
+            for job in jobs
+        )  # fmt: skip
+        on_commit_hand_over(granted)
+        transaction.on_commit(lambda: doorbell.ring_states(jobs))
+    return jobs
 
 
 def check_role(case: UseCase, user: User | None) -> None:
@@ -79,12 +102,12 @@ def enqueue(job: Job) -> None:
     """
     Job.objects.filter(pk=job.pk).update(queued_at=timezone.now(), attempts=models.F("attempts") + 1)
     job.refresh_from_db(fields=["attempts"])
-    on_commit_hand_over(job)
+    on_commit_hand_over([job])
 
 
-def on_commit_hand_over(job: Job) -> None:
-    # robust: the job is stored; a queue that is away now gets it from ``reconcile``
-    transaction.on_commit(lambda: hand_over(job), robust=True)
+def on_commit_hand_over(jobs: Sequence[Job]) -> None:
+    # robust: the jobs are stored; a queue that is away now gets them from ``reconcile``
+    transaction.on_commit(lambda: hand_over(jobs), robust=True)
 
 
 @functools.cache
@@ -93,11 +116,26 @@ def queue(name: str) -> Queue:
     return django_rq.get_queue(name)
 
 
-def hand_over(job: Job) -> None:
-    """Give the job's UUID to its queue."""
-    queue(KINDS[job.kind].queue_of(job)).enqueue(
-        RUN, str(job.uuid), job_id=f"{job.uuid}-{job.attempts}", job_timeout=-1, result_ttl=60, failure_ttl=3600
-    )
+def hand_over(jobs: Sequence[Job]) -> None:
+    """Give the jobs' UUIDs to their queues: what can be done together, to one worker at a time."""
+    packs: dict[tuple[str, str], list[Job]] = {}
+    for job in jobs:
+        case = KINDS[job.kind]
+        packs.setdefault((case.queue_of(job), case.pack(job) or str(job.uuid)), []).append(job)
+    for (name, _), pack in packs.items():
+        queue(name).enqueue(
+            RUN,
+            *(str(job.uuid) for job in pack),
+            job_id=f"{pack[0].uuid}-{pack[0].attempts}",
+            job_timeout=-1, result_ttl=60, failure_ttl=3600,
+        )  # fmt: skip
+
+
+def waiting_in(name: str) -> set[str]:
+    """Return the UUIDs of the jobs that wait in a queue."""
+    waiting = queue(name)
+    entries = Entry.fetch_many(waiting.job_ids, waiting.connection, serializer=waiting.serializer)
+    return {uuid for entry in entries if entry for uuid in entry.args}
 
 
 def queue_again(job: Job, *sources: JobState, unchanged: Iterable[str] = (), **values: Any) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection, models, transaction
@@ -89,35 +90,54 @@ def _take_turn() -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
 
 
-def record(
-    action: str,
-    *,
-    user: User | None,
-    address: str = "",
-    target: object = "",
-    job: Job | None = None,
-    result: str = "asked",
-    **detail: Any,
-) -> AuditEntry:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """What an entry is to say."""
+
+    action: str
+    user: User | None
+    address: str = ""
+    target: object = ""
+    job: Job | None = None
+    result: str = "asked"
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+def record(action: str, *, user: User | None, address: str = "", target: object = "", job: Job | None = None,
+           result: str = "asked", **detail: Any) -> AuditEntry:  # fmt: skip
     """Append an entry, in the caller's transaction, so that it stands or falls with the change."""
+    deed = Deed(action=action, user=user, address=address, target=target, job=job, result=result, detail=detail)
+    return record_all([deed])[0]
+
+
+def record_all(deeds: Iterable[Deed]) -> list[AuditEntry]:
+    """Append entries in this order, in the caller's transaction."""
     with transaction.atomic(savepoint=False):
         _take_turn()
-        last = AuditEntry.objects.order_by("-seq").values_list("seq", "seal").first() or (0, GENESIS)
-        entry = AuditEntry(
-            seq=last[0] + 1,
-            at=timezone.now(),
-            actor_id=user.pk if user else None,
-            actor_name=user.get_username() if user else "cloudstore",
-            address=address,
-            action=action,
-            target=str(target)[:300],
-            job_uuid=job.uuid if job else None,
-            result=result,
-            detail=json.loads(json.dumps(detail, default=str)),
-            previous=last[1],
-        )
-        entry.seal = entry.compute_seal()
-        entry.save(force_insert=True)
+        last, seal = AuditEntry.objects.order_by("-seq").values_list("seq", "seal").first() or (0, GENESIS)
+        entries = []
+        for seq, deed in enumerate(deeds, last + 1):
+            entry = _entry(deed, seq, seal)
+            seal = entry.seal
+            entries.append(entry)
+        return AuditEntry.objects.bulk_create(entries)
+
+
+def _entry(deed: Deed, seq: int, previous: str) -> AuditEntry:
+    entry = AuditEntry(
+        seq=seq,
+        at=timezone.now(),
+        actor_id=deed.user.pk if deed.user else None,
+        actor_name=deed.user.get_username() if deed.user else "cloudstore",
+        address=deed.address,
+        action=deed.action,
+        target=str(deed.target)[:300],
+        job_uuid=deed.job.uuid if deed.job else None,
+        result=deed.result,
+        detail=json.loads(json.dumps(deed.detail, default=str)),
+        previous=previous,
+    )
+    entry.seal = entry.compute_seal()
     return entry
 
 

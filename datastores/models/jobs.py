@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.db import models
+from django.db import models, transaction
 from django.urls import reverse
 from django.utils import timezone
 
@@ -122,26 +124,44 @@ class Job(models.Model):
 
         ``unchanged``: the fields on which the move was decided; the row must still hold what was read of them.
         """
-        illegal = [source for source in sources if to not in JOB_MOVES[source]]
-        if illegal:
-            raise ValueError(f"a job cannot go from {illegal[0]} to {to}")
-        now = timezone.now()
-        if to in ENDED:
-            values.setdefault("ended_at", now)
-        if to in WITH_WORKER:
-            values.setdefault("heartbeat_at", now)
-        values["state"] = to
-        as_read = {name: getattr(self, name) for name in unchanged}
-        moved = Job.objects.filter(pk=self.pk, state__in=sources, **as_read).update(**values) == 1
-        if moved:
-            for name, value in values.items():
-                if not hasattr(value, "resolve_expression"):
-                    setattr(self, name, value)
-        return moved
+        return move_all([self], *sources, to=to, unchanged=unchanged, **values)
 
     def objects_touched(self) -> list[str]:
         """Names such as "disk:17" of the objects whose rows on a page this job changes."""
         return [f"{name}:{value}" for name in TARGETS if (value := getattr(self, f"{name}_id"))]
+
+
+def move_all(
+    jobs: Sequence[Job], *sources: JobState, to: JobState, unchanged: Iterable[str] = (), **values: Any
+) -> bool:
+    """Change the state of all the jobs as :meth:`Job.move` does, or of none.
+
+    In one statement; for more than one job in a transaction of its own, so that none is moved without the others.
+    """
+    values = _values_of_move(sources, to, values)
+    as_read = models.Q()
+    for job in jobs:
+        as_read |= models.Q(pk=job.pk, **{name: getattr(job, name) for name in unchanged})
+    is_pack = len(jobs) > 1
+    with transaction.atomic() if is_pack else contextlib.nullcontext():
+        moved = Job.objects.filter(as_read, state__in=sources).update(**values) == len(jobs)
+        if is_pack and not moved:
+            transaction.set_rollback(True)
+    plain = {name: value for name, value in values.items() if moved and not hasattr(value, "resolve_expression")}
+    for job, name in itertools.product(jobs, plain):
+        setattr(job, name, plain[name])
+    return moved
+
+
+def _values_of_move(sources: Iterable[JobState], to: JobState, values: dict[str, Any]) -> dict[str, Any]:
+    """Return what is written when a job moves. Raises ValueError when there is no such way."""
+    illegal = [source for source in sources if to not in JOB_MOVES[source]]
+    if illegal:
+        raise ValueError(f"a job cannot go from {illegal[0]} to {to}")
+    now = timezone.now()
+    ended = {"ended_at": now} if to in ENDED else {}
+    heard = {"heartbeat_at": now} if to in WITH_WORKER else {}
+    return ended | heard | values | {"state": to}
 
 
 class JobStep(models.Model):

@@ -26,7 +26,11 @@ class Lease(models.Model):
                 fields=["resource"], condition=models.Q(exclusive=True), name="lease_one_exclusive_holder"
             ),
         ]
-        indexes = [models.Index(fields=["resource"], name="lease_resource")]
+        indexes = [
+            models.Index(fields=["resource"], name="lease_resource"),
+            # a thousand clones hold one image; that nobody waits for it is found without reading all of them
+            models.Index(fields=["resource"], name="lease_waiting", condition=models.Q(granted=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.resource} for job {self.job_id}"

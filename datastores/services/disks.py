@@ -6,6 +6,7 @@ time; any other is cloned (or copied where the kind cannot clone) and thrown awa
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, ClassVar
 
 from datastores.domain import values
@@ -16,7 +17,7 @@ from datastores.domain.volumes import Capability, Format
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.transfers import common_format, common_host, transfer
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
-from datastores.models.audit import in_turn, record
+from datastores.models.audit import Deed, in_turn, record, record_all
 from datastores.services import leases
 from datastores.services.changes import Change
 from datastores.services.dependants import LINKED, built_on, require_unneeded, users_of
@@ -26,12 +27,13 @@ from datastores.services.placing import (
     disk_volume,
     driver_of,
     image_volume,
+    look_up_hosts,
     preparing,
     require_ready,
     require_state,
 )
 from datastores.services.usecase import OWNERS, Results, UseCase
-from datastores.services.viewers import listed
+from datastores.services.viewers import MOST_NAMES, listed
 
 
 def create_vm(name: str, owner: User, address: str = "") -> VirtualMachine:
@@ -39,13 +41,30 @@ def create_vm(name: str, owner: User, address: str = "") -> VirtualMachine:
 
     :raises BadInput: the name is not acceptable, or the owner has a VM of this name.
     """
-    name = values.object_name(name)
+    return create_vms([name], owner, address)[0]
+
+
+def create_vms(names: Iterable[str], owner: User, address: str = "") -> list[VirtualMachine]:
+    """Make virtual machines without disks: all of them, or none.
+
+    :raises BadInput: a name is not acceptable, or the owner has a VM of this name.
+    """
+    vms = [VirtualMachine(name=values.object_name(name), owner=owner) for name in names]
     with in_turn():
-        if VirtualMachine.objects.filter(owner=owner, name=name).exists():
-            raise BadInput(f"There is a virtual machine {name} already.")
-        vm = VirtualMachine.objects.create(name=name, owner=owner)
-        record("vm.create", user=owner, address=address, target=vm, result="done")
-    return vm
+        require_free_vm_names([vm.name for vm in vms], owner)
+        VirtualMachine.objects.bulk_create(vms)
+        record_all(Deed(action="vm.create", user=owner, address=address, target=vm, result="done") for vm in vms)
+    return vms
+
+
+def require_free_vm_names(names: Collection[str], owner: User) -> None:
+    """Raise BadInput when the owner has a virtual machine of one of these names."""
+    taken = VirtualMachine.objects.filter(owner=owner, name__in=names).order_by("name").values_list("name", flat=True)
+    if first := list(taken[:MOST_NAMES]):
+        raise BadInput(
+            f"There is a virtual machine {first[0]} already." if len(names) == 1
+            else f"There are virtual machines with these names already: {', '.join(first)}."
+        )  # fmt: skip
 
 
 def require_no_disks(vm: VirtualMachine) -> None:
@@ -99,8 +118,15 @@ def travel_format(source: StorageDriver, format_: Format, target: StorageDriver)
     return common_format(source, target, format_)
 
 
-def free_number(vm: VirtualMachine) -> int:
-    taken = set(vm.disks.values_list("number", flat=True))
+def taken_numbers(vms: Iterable[int]) -> dict[int, set[int]]:
+    """Return the numbers of the disks of each VM."""
+    numbers: dict[int, set[int]] = {vm: set() for vm in vms}
+    for vm, number in Disk.objects.filter(vm__in=numbers).order_by().values_list("vm", "number"):
+        numbers[vm].add(number)
+    return numbers
+
+
+def first_free(taken: Collection[int]) -> int:
     return next(number for number in range(len(taken) + 1) if number not in taken)
 
 
@@ -123,24 +149,52 @@ class DiskCreate(UseCase):
     def queue_of(self, job: Job) -> str:
         return "transfer" if job.params.get("kind") == Disk.Kind.COPY else self.queue
 
+    def pack(self, job: Job) -> str:
+        return f"clones in datastore {job.datastore_id}" if job.params.get("kind") == Disk.Kind.CLONE else ""
+
+    def look_ahead(self, jobs: Sequence[Job]) -> None:
+        look_up_hosts(datastore for job in jobs for datastore in (job.disk.datastore, job.image.datastore))
+
     def ask(self, job: Job) -> None:
-        image, vm = job.image, VirtualMachine.objects.select_for_update().get(pk=job.vm_id)
+        self.ask_all([job])
+
+    def ask_all(self, jobs: Sequence[Job]) -> None:
+        vms = VirtualMachine.objects.select_for_update().in_bulk({job.vm.pk for job in jobs})
+        numbers = taken_numbers(vms)
+        ways: dict[tuple[int, int], tuple[str, str]] = {}
+        for job in jobs:
+            image, target = job.image, job.datastore or job.image.datastore
+            if (image.pk, target.pk) not in ways:
+                ways[image.pk, target.pk] = self._way(image, target, job.user)
+            elif image.persistent:
+                raise Refused(f"{image} is persistent: one VM at a time. Ask for one disk, or clone it first.")
+            kind, format_ = ways[image.pk, target.pk]
+            vm = vms[job.vm.pk]
+            job.disk = Disk(
+                vm=vm, number=first_free(numbers[vm.pk]), image=image, datastore=target, kind=kind, format=format_,
+                virtual_size=image.virtual_size,
+            )  # fmt: skip
+            numbers[vm.pk].add(job.disk.number)
+            job.datastore = target
+            job.params = job.params | {"kind": kind}
+            job.title = f"{'Link' if kind == Disk.Kind.LINK else 'Clone'} {image.name} to {job.disk}"
+            job.target_label = str(job.disk)
+        Disk.objects.bulk_create(job.disk for job in jobs)
+
+    def _way(self, image: Image, target: Datastore, viewer: User | None) -> tuple[str, str]:
+        """Return kind and format of a disk of the image, as things stand.
+
+        :raises CloudstoreError: there can be none.
+        """
         require_state(image, ObjectState.READY)
-        target = job.datastore or image.datastore
         require_ready(target)
         driver = driver_of(target)
-        source_driver = driver if target.pk == image.datastore_id else driver_of(image.datastore)
-        kind, format_ = self._how(image, source_driver, target, driver)
+        kind, format_ = self._how(
+            image, driver if target.pk == image.datastore_id else driver_of(image.datastore), target, driver
+        )
         if kind == Disk.Kind.LINK:
-            self._require_free(image, job.user)
-        job.disk = Disk.objects.create(
-            vm=vm, number=free_number(vm), image=image, datastore=target, kind=kind, format=format_,
-            virtual_size=image.virtual_size,
-        )  # fmt: skip
-        job.datastore = target
-        job.params = job.params | {"kind": kind}
-        job.title = f"{'Link' if kind == Disk.Kind.LINK else 'Clone'} {image.name} to {job.disk}"
-        job.target_label = str(job.disk)
+            self._require_free(image, viewer)
+        return kind, format_
 
     def _how(self, image: Image, source: StorageDriver, target: Datastore, driver: StorageDriver) -> tuple[str, str]:
         if image.persistent:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.apps import apps
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Model
+from django.db.models import Model, Q
 
 from datastores.domain.errors import Busy
 from datastores.models import Job, Lease, User
@@ -18,28 +18,52 @@ def acquire(job: Job, resources: dict[str, bool]) -> bool:
 
     :raises Busy: somebody changes one of the things, or waits to do so; the message says who.
     """
-    _lock_rows(resources)
-    others = list(Lease.objects.filter(resource__in=resources).exclude(job=job).values("pk", "resource", "exclusive"))
-    if holders := [other["pk"] for other in others if other["exclusive"]]:
-        raise Busy(_holder(Lease.objects.select_related("job").get(pk=holders[0]), job.user))
-    wanted = [resource for resource, exclusive in resources.items() if exclusive]
-    used = {other["resource"] for other in others} & set(wanted)
-    rows = [
-        Lease(job=job, resource=resource, exclusive=exclusive, granted=resource not in used)
-        for resource, exclusive in sorted(resources.items())
-    ]
+    return bool(acquire_all([(job, resources)]))
+
+
+def acquire_all(wanted: Sequence[tuple[Job, dict[str, bool]]]) -> list[Job]:
+    """Take the leases of jobs that come one after the other. Return those that need not wait for shared holders.
+
+    :raises Busy: as ``acquire``; then none has any.
+    """
+    _lock_rows({resource for _, resources in wanted for resource in resources})
+    rows: list[Lease] = []
+    free: list[Job] = []
+    changed, used = _held_by_others(wanted)
+    for job, resources in wanted:
+        if taken := next((changed[resource] for resource in resources if resource in changed), None):
+            raise Busy(_holder(taken, job.user))
+        exclusive = {resource for resource in resources if resources[resource]}
+        mine = [
+            Lease(job=job, resource=resource, exclusive=resource in exclusive, granted=resource not in exclusive & used)
+            for resource in sorted(resources)
+        ]
+        if not exclusive & used:
+            free.append(job)
+        changed |= {lease.resource: lease for lease in mine if lease.exclusive}
+        used |= resources.keys()
+        rows += mine
     try:
         with transaction.atomic():
             Lease.objects.bulk_create(rows)
     except IntegrityError as error:  # lost a race on a thing that has no row to lock
-        raise Busy(f"{', '.join(map(describe, wanted))}: another job changes one of these.") from error
-    return not used
+        raise Busy(f"{', '.join(map(describe, changed))}: another job changes one of these.") from error
+    return free
 
 
-def release(job: Job) -> list[Job]:
-    """Give up the job's leases; return the jobs that waited for them and may start now."""
-    held = Lease.objects.filter(job=job)
-    resources = list(held.values_list("resource", flat=True))
+def _held_by_others(wanted: Sequence[tuple[Job, dict[str, bool]]]) -> tuple[dict[str, Lease], set[str]]:
+    """Return what other jobs change, each with its lease, and what they use of that which these want to change."""
+    everything = {resource for _, resources in wanted for resource in resources}
+    to_change = {resource for _, resources in wanted for resource, exclusive in resources.items() if exclusive}
+    others = Lease.objects.filter(Q(exclusive=True) | Q(resource__in=to_change), resource__in=everything)
+    found = list(others.exclude(job__in=[job for job, _ in wanted]))
+    return {lease.resource: lease for lease in found if lease.exclusive}, {lease.resource for lease in found}
+
+
+def release(jobs: Iterable[Job]) -> list[Job]:
+    """Give up the leases of jobs; return the jobs that waited for them and may start now."""
+    held = Lease.objects.filter(job__in=jobs)
+    resources = set(held.values_list("resource", flat=True))
     held.delete()
     ready = []
     for lease in Lease.objects.filter(resource__in=resources, granted=False).select_related("job"):
@@ -66,9 +90,12 @@ def _lock_rows(resources: Iterable[str]) -> None:
     """
     if not connection.features.has_select_for_update:
         return
+    keys: dict[type[Model], list[str]] = {}
     for resource in sorted(resources):
         model, key = _row(resource)
-        list(model._default_manager.select_for_update().filter(pk=key).values_list("pk"))
+        keys.setdefault(model, []).append(key)
+    for model, some in keys.items():
+        list(model._default_manager.select_for_update().filter(pk__in=some).order_by("pk").values_list("pk"))
 
 
 def _row(resource: str) -> tuple[type[Model], str]:

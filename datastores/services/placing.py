@@ -25,9 +25,22 @@ def hosts_of(datastore: Datastore) -> list[Host]:
     return [member.host for member in datastore.in_order]
 
 
+def look_up_hosts(datastores: Iterable[Datastore]) -> None:
+    """Look up the hosts of all of them in one query."""
+    prefetch_related_objects(list(datastores), IN_ORDER)
+
+
+def host_names(datastore: Datastore) -> list[str]:
+    """Return what the hosts of a datastore are called, the storage host first."""
+    if hasattr(datastore, "in_order"):
+        return [host.name for host in hosts_of(datastore)]
+    members = DatastoreHost.objects.filter(datastore=datastore).order_by("position")
+    return list(members.values_list("host__name", flat=True))
+
+
 def driver_of(datastore: Datastore) -> StorageDriver:
     """Return the driver of a datastore, with its options checked."""
-    hosts = [host.name for host in hosts_of(datastore)]
+    hosts = host_names(datastore)
     return make_driver(datastore.kind, host=hosts[0], base=datastore.base, hosts=hosts, options=datastore.options)
 
 
@@ -79,6 +92,6 @@ def with_paths(disks: Iterable[Disk]) -> list[tuple[Disk, str]]:
     """Return each disk with its path; one driver for each datastore, and one query for the hosts of them all."""
     rows = list(disks)
     datastores = {disk.datastore_id: disk.datastore for disk in rows}
-    prefetch_related_objects(list(datastores.values()), IN_ORDER)
+    look_up_hosts(datastores.values())
     drivers = {key: driver_of(datastore) for key, datastore in datastores.items()}
     return [(disk, disk_volume(disk, drivers[disk.datastore_id]).path) for disk in rows]

@@ -42,6 +42,13 @@ class UseCase:
         """Return the name of the queue that the job waits in: "transfer" when it copies bytes."""
         return self.queue
 
+    def pack(self, job: Job) -> str:
+        """Return what jobs have in common that are done together when they were asked for at once; "": done alone."""
+        return ""
+
+    def look_ahead(self, jobs: Sequence[Job]) -> None:
+        """Look up at once what ``plan`` needs of each job of a pack."""
+
     def require_targets(self, job: Job) -> None:
         """Raise Refused when a row that the job is about is gone."""
         for name in self.targets:
@@ -54,6 +61,11 @@ class UseCase:
         :raises CloudstoreError: the request is refused; the caller's transaction is rolled back.
         """
         raise NotImplementedError
+
+    def ask_all(self, jobs: Sequence[Job]) -> None:
+        """Do what ``ask`` does for jobs that are asked for at once."""
+        for job in jobs:
+            self.ask(job)
 
     def again(self, job: Job) -> None:
         """Bring the rows of a failed or cancelled job back to where ``ask`` left them, for a retry.

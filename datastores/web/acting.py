@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -9,7 +10,7 @@ from django.db import models
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 
-from datastores.jobs.submit import submit
+from datastores.jobs.submit import submit, submit_all
 from datastores.models import Job
 from datastores.models.audit import record
 from datastores.web.access import Request, client_address, wants_json
@@ -23,6 +24,14 @@ def start(request: Request, kind: str, params: dict[str, Any] | None = None, **t
     :raises CloudstoreError: refused.
     """
     return submit(kind, user=request.user, address=client_address(request), params=params, **targets)
+
+
+def start_all(request: Request, kind: str, wanted: Iterable[Mapping[str, models.Model | None]]) -> list[Job]:
+    """Submit a job for each of the targets on behalf of the person: for all of them, or for none.
+
+    :raises CloudstoreError: refused.
+    """
+    return submit_all(kind, wanted, user=request.user, address=client_address(request))
 
 
 def started(request: Request, job: Job) -> HttpResponse:

@@ -54,7 +54,7 @@ def _no_redis(settings: Any) -> None:
 def enqueued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The UUIDs of the jobs that were handed to a queue, in order."""
     uuids: list[str] = []
-    monkeypatch.setattr(submit_module, "hand_over", lambda job: uuids.append(str(job.uuid)))
+    monkeypatch.setattr(submit_module, "hand_over", lambda jobs: uuids.extend(str(job.uuid) for job in jobs))
     return uuids
 
 

@@ -13,12 +13,12 @@ from django.urls import reverse
 
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
 from datastores.domain.values import whole
-from datastores.models import Datastore, Image, Job, VirtualMachine
+from datastores.models import Datastore, Image, Job
 from datastores.services import images
 from datastores.services.dependants import require_unneeded
-from datastores.services.disks import create_vm
+from datastores.services.disks import create_vms, require_free_vm_names
 from datastores.web.access import OWNERS, Request, client_address, roles, visible, wants_json
-from datastores.web.acting import ACCEPTED, ask_name, done, job_line, start, started
+from datastores.web.acting import ACCEPTED, ask_name, done, job_line, start, start_all, started
 from datastores.web.forms.base import attempt
 from datastores.web.forms.images import DisksForm, ImageNameForm, PlaceForm, RenameForm, ResizeForm, SnapshotForm
 from datastores.web.views.images import image_page, visible_image, what_is_lost
@@ -56,32 +56,19 @@ def make_machines(request: Request, image: Image, names: list[str], datastore: D
 
     :raises CloudstoreError: refused; the message says how many were asked for before that.
     """
-    if len(names) > 1:  # of a single name all this is found out on the way
-        refuse_many(request, image, names)
+    require_free_vm_names(names, request.user)  # before any of them is made
     jobs: list[Job] = []
     try:
         for batch in batches(names):
             with transaction.atomic():
-                jobs += [make_machine(request, image, name, datastore) for name in batch]
+                vms = create_vms(batch, request.user, client_address(request))
+                wanted = [{"image": image, "vm": vm, "datastore": datastore} for vm in vms]
+                jobs += start_all(request, "disk.create", wanted)
     except CloudstoreError as error:
-        if len(names) == 1:
+        if not jobs:
             raise
         raise Refused(f"{len(jobs)} of {len(names)} disks were asked for, then: {error}") from error
     return jobs
-
-
-def refuse_many(request: Request, image: Image, names: list[str]) -> None:
-    """Raise Refused or BadInput when some of the machines could not be made, before any of them is."""
-    if image.persistent:
-        raise Refused(f"{image} is persistent: one VM at a time can use it. Ask for one disk, or clone it first.")
-    taken = VirtualMachine.objects.filter(owner=request.user, name__in=names).values_list("name", flat=True)
-    if taken:
-        raise BadInput(f"There are virtual machines with these names already: {', '.join(sorted(taken)[:10])}.")
-
-
-def make_machine(request: Request, image: Image, name: str, datastore: Datastore | None) -> Job:
-    vm = create_vm(name, request.user, client_address(request))
-    return start(request, "disk.create", image=image, vm=vm, datastore=datastore)
 
 
 def batches(names: list[str]) -> Iterator[list[str]]:

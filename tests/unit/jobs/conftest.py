@@ -64,7 +64,7 @@ def _test_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
 def _alone(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     """No queue and no browsers: jobs wait in their rows, and doorbells are not heard."""
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-    monkeypatch.setattr(submit_module, "hand_over", lambda job: None)
+    monkeypatch.setattr(submit_module, "hand_over", lambda jobs: None)
     monkeypatch.setattr(run.heartbeat, "start", lambda worker: None)
 
 

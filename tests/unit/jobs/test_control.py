@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def handed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The jobs that were given to a queue."""
     jobs: list[int] = []
-    monkeypatch.setattr(submit_module, "hand_over", lambda job: jobs.append(job.pk))
+    monkeypatch.setattr(submit_module, "hand_over", lambda some: jobs.extend(job.pk for job in some))
     return jobs
 
 

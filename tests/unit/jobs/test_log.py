@@ -101,14 +101,14 @@ class TestAFlushThatFails:
     def test_a_commit_that_seemed_to_fail_stores_nothing_twice(
         self, job: Job, log: JobLog, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def write(log: JobLog, batch: object) -> None:
-            right(log, batch)
+        def write(batches: object) -> None:
+            right(batches)
             raise OperationalError("the connection was lost during the commit")
 
-        right = JobLog._write
+        right = log_module._write
         log.add(EventKind.JOB, "one")
         with monkeypatch.context() as patch, pytest.raises(OperationalError):
-            patch.setattr(JobLog, "_write", write)
+            patch.setattr(log_module, "_write", write)
             log.flush()
         log.add(EventKind.JOB, "two")
         log.flush()
@@ -178,7 +178,7 @@ class TestInATransactionOfTheCaller:
 
         right = leases.release
 
-        def once(job: Job) -> Any:
+        def once(jobs: object) -> Any:
             monkeypatch.setattr(leases, "release", right)
             raise OperationalError("database is locked")
 

@@ -97,9 +97,9 @@ def test_a_job_that_the_queue_lost_is_handed_over_again(
 ) -> None:
     job = ask()
     Job.objects.filter(pk=job.pk).update(queued_at=timezone.now() - timedelta(minutes=1))
-    monkeypatch.setattr(reconcile, "known_to_queue", lambda job: True)
+    monkeypatch.setattr(reconcile, "waiting_in", lambda name: {str(job.uuid)})
     assert reconcile.reconcile() == 0
-    monkeypatch.setattr(reconcile, "known_to_queue", lambda job: False)
+    monkeypatch.setattr(reconcile, "waiting_in", lambda name: set())
     assert reconcile.reconcile() == 1
 
 

@@ -51,7 +51,7 @@ def test_a_worker_that_lost_the_job_neither_ends_nor_undoes_it(
 def test_a_job_that_could_not_be_ended_is_not_kept_alive(
     ask: Ask, shell: FakeShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def locked(job: Job) -> NoReturn:
+    def locked(jobs: object) -> NoReturn:
         raise OperationalError("database is locked")
 
     job = ask()

@@ -33,7 +33,7 @@ def ended(job: Job, how: str = "succeeded", result: Any = ()) -> Job:
         getattr(case, how)(job)
         state = JobState.CANCELLED
     Job.objects.filter(pk=job.pk).update(state=state, started_at=job.queued_at, ended_at=job.queued_at)
-    leases.release(job)
+    leases.release([job])
     job.refresh_from_db()
     return job
 

@@ -47,5 +47,5 @@ def test_a_job_is_handed_to_the_queue_of_its_work(alice: User, monkeypatch: pyte
 
     monkeypatch.setattr(submit_module, "queue", Queue)
     image = an_image(alice, datastore=a_datastore(kind="shared"))
-    hand_over(submit("disk.create", user=alice, image=image, vm=a_vm(alice)))
+    hand_over([submit("disk.create", user=alice, image=image, vm=a_vm(alice))])
     assert names == ["transfer"]

@@ -1,0 +1,82 @@
+"""Steps of several jobs on one host: one round trip reads them all, one more carries them out and verifies.
+
+That is for the usual case, short commands that succeed: what is different is left to a ``Run`` of its own, which goes
+on from what the journal and the host say. Steps are known by their places in the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from datastores.domain.errors import CloudstoreError, LostTouch, Unreachable
+from datastores.domain.plan import AnyStep, Change, Command, Output, Shell
+from datastores.hosts.actions import is_short
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was read of a step, what it needs, and what the actions said by which it came to that."""
+
+    facts: Any
+    change: Change | None
+    outputs: tuple[Output, ...] = ()
+
+
+def look(shell: Shell, steps: Sequence[AnyStep]) -> dict[int, Found]:
+    """Return what was found of those steps that need nothing, or a row of short commands.
+
+    :raises CloudstoreError: the host could not be read.
+    """
+    places = range(len(steps))
+    found = dict(_found(steps, places, shell.run_many(_reads(steps, places))))
+    return {place: it for place, it in found.items() if it.change is None or is_plain(it.change)}
+
+
+def apply(shell: Shell, steps: Sequence[AnyStep], changes: Mapping[int, Change]) -> dict[int, Found]:
+    """Carry out changes that ``look`` found. Return those that are so now; what became of the others is not known.
+
+    :raises LostTouch: how far the commands got is unknown.
+    """
+    reads = _reads(steps, changes)
+    try:
+        outputs, said = shell.run_in_order(list(_commands(changes.values())), reads)
+    except Unreachable as error:
+        raise LostTouch(str(error)) from error
+    if len(said) < len(reads):  # a command failed, or all this was too much for one round trip
+        return {}
+    each = iter(outputs)
+    told = {place: tuple(next(each) for _ in change.actions) for place, change in changes.items()}
+    found = _found(steps, changes, said)
+    return {place: Found(it.facts, None, told[place]) for place, it in found if it.change is None}
+
+
+def is_plain(change: Change) -> bool:
+    """Tell whether the change is a row of short commands."""
+    return bool(change.actions) and all(map(is_short, change.actions))
+
+
+def _commands(changes: Iterable[Change]) -> Iterator[Command]:
+    for change in changes:
+        for action in change.actions:
+            if isinstance(action.do, Command):  # they all are: is_plain
+                yield action.do
+
+
+def _reads(steps: Sequence[AnyStep], places: Iterable[int]) -> list[Command]:
+    return [command for place in places for command in steps[place].reads()]
+
+
+def _found(steps: Sequence[AnyStep], places: Iterable[int], outputs: Sequence[Output]) -> Iterator[tuple[int, Found]]:
+    """Yield what was found of each step, unless it cannot be read, or is refused: its own Run finds that, and tells."""
+    said = iter(outputs)
+    for place in places:
+        step = steps[place]
+        mine = [next(said) for _ in step.reads()]
+        try:
+            facts = step.facts(mine)
+            found = Found(facts, step.plan(facts))
+        except CloudstoreError:
+            continue
+        yield place, found
