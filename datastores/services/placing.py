@@ -34,8 +34,7 @@ def host_names(datastore: Datastore) -> list[str]:
     """Return what the hosts of a datastore are called, the storage host first."""
     if hasattr(datastore, "in_order"):
         return [host.name for host in hosts_of(datastore)]
-    members = DatastoreHost.objects.filter(datastore=datastore).order_by("position")
-    return list(members.values_list("host__name", flat=True))
+    return list(datastore.members.order_by("position").values_list("host__name", flat=True))
 
 
 def driver_of(datastore: Datastore) -> StorageDriver:

@@ -181,3 +181,35 @@ def test_a_copy_whose_worker_was_killed_is_picked_up_and_its_output_is_whole(
     site.succeeded(job)
     assert_whole(output_of(site, job), least=400)
     site.discard(site.rows(Image).get(name="picked up"))
+
+
+PACK = 6
+"""Clones that are asked for at once, of which the third waits at the fault point."""
+
+
+def held_pack(site: Installation, golden: Image, base: str, fate: str) -> tuple[list[Job], Point]:
+    newest = site.vm(f"pack {FATES.index(fate)}").pk  # the others come next
+    point = hold(site, "cp", f"{base}/{newest + 3}/disk.0", fate)
+    site.ask(f"/images/{golden.pk}/disks/", count=PACK, vm_name=f"pack {FATES.index(fate)}")
+    point.wait()
+    jobs = list(site.rows(Job).filter(kind="disk.create", vm__pk__gt=newest).order_by("pk"))
+    assert len(jobs) == PACK and {job.attempts for job in jobs} == {1}
+    return jobs, point
+
+
+def test_when_its_worker_is_killed_in_a_pack_of_clones_each_of_them_is_resumed(
+    site: Installation, xfs: Datastore, golden: Image
+) -> None:
+    packs = [held_pack(site, golden, xfs.base, fate) for fate in ("never ran", "went on alone")]
+    jobs = [job for pack, _ in packs for job in pack]
+    assert {site.fresh(job).state for job in jobs} == {JobState.RUNNING}
+    site.kill_workers(*jobs)
+    packs[0][1].end_call()
+    packs[1][1].open()
+    for job in jobs:
+        ended = site.ended(job, seconds=PROMISED)
+        assert ended.state == JobState.SUCCEEDED, site.log(ended)
+        numbers = [event.seq for event in site.events(ended)]
+        assert numbers == list(range(1, len(numbers) + 1))
+    assert disagreements(site) == []
+    site.discard(*site.rows(VirtualMachine).filter(name__startswith="pack "))
