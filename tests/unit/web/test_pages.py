@@ -91,3 +91,18 @@ def test_every_icon_is_in_the_font() -> None:
         used |= set(re.findall(r"bi bi-([a-z0-9-]+[a-z0-9])(?=[\s\"])", text))
     used |= set(re.findall(r'link\("[^"]+", "([a-z0-9-]+)"', (ROOT / "datastores/web/context.py").read_text()))
     assert used - known == set()
+
+
+def imported(module: Path) -> set[Path]:
+    """Return the modules that this one imports, and what those do."""
+    direct = {
+        (module.parent / name).resolve() for name in re.findall(r'^import .* from "(.+)";$', module.read_text(), re.M)
+    }
+    return direct.union(*map(imported, direct))
+
+
+def test_the_page_of_a_job_loads_all_its_modules_at_once() -> None:
+    page = (ROOT / "datastores/templates/datastores/job.html").read_text()
+    named = re.findall(r"""rel="modulepreload" href="{% static '(.+?)' %}""", page)
+    assert {ROOT / "static" / name for name in named} == imported(ROOT / "static/js/job.js")
+    assert len(named) == len(set(named))
