@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from datastores.domain.errors import CommandFailed
+from datastores.domain.errors import BadInput, CommandFailed
 from datastores.domain.plan import Command, Detached, OnOutput, OnProgress, Output
 
 Argv: TypeAlias = tuple[str, ...]
@@ -23,7 +23,7 @@ class FakeShell:
 
     ``effects``: running that argv changes the answers, as a real host would after a writing command.
     ``run`` takes an unknown argv for a writing command that succeeds, unless ``strict``; ``run_many`` never
-    does, because an unanswered read would look like an empty host.
+    does, because an unanswered read would look like an empty host. Input is refused where a real shell refuses it.
     """
 
     def __init__(
@@ -53,12 +53,14 @@ class FakeShell:
         return self._answer(command, on_output, strict=self.strict)
 
     def run_many(self, commands: Sequence[Command]) -> list[Output]:
+        _check_input((), commands)
         self.round_trips += 1
         return [self._answer(command, None, strict=True) for command in commands]
 
     def run_in_order(
         self, commands: Sequence[Command], reads: Sequence[Command] = ()
     ) -> tuple[list[Output], list[Output]]:
+        _check_input(commands, reads)
         self.round_trips += 1
         outputs: list[Output] = []
         for command in commands:
@@ -100,3 +102,10 @@ class FakeShell:
         if on_output and answer.stdout:
             on_output(answer.stdout)
         return answer
+
+
+def _check_input(commands: Sequence[Command], reads: Sequence[Command]) -> None:
+    if any(command.stdin and (command.secret or "\0" in command.stdin) for command in commands):
+        raise BadInput("an input that cannot go into a script")
+    if any(command.stdin for command in reads):
+        raise BadInput("a read with input")

@@ -164,11 +164,15 @@ class Shell(Protocol):
     def run_in_order(
         self, commands: Sequence[Command], reads: Sequence[Command] = ()
     ) -> tuple[list[Output], list[Output]]:
-        """Run short commands without input in order, then reads, all in one round trip.
+        """Run short commands in order, then reads, all in one round trip.
 
-        It ends at the first command that fails. Return the outputs of the commands that ran, the last of which may
-        be that failure (exit status 124: its time was up), and those of the reads as far as they came: none after a
-        failure, and perhaps none although all went well. Raises Unreachable: unknown what was run.
+        Whoever lists the processes of the host may see the input of the commands meanwhile, so a secret is refused;
+        reads have no input. It ends at the first command that fails. Return the outputs of the commands that ran, the
+        last of which may be that failure (exit status 124: its time was up), and those of the reads as far as they
+        came: none after a failure, and perhaps none although all went well.
+
+        :raises Unreachable: unknown what was run.
+        :raises BadInput: an input cannot go with the others; nothing was run.
         """
 
     def run_detached(

@@ -9,11 +9,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from datastores.domain.errors import CloudstoreError, CommandFailed, LostTouch, Unreachable
-from datastores.domain.plan import Action, Command, Detached, OnOutput, Output, Shell, WriteFile
+from datastores.domain.plan import Action, Command, Detached, OnOutput, Output, Shell, WriteFile, encode
 from datastores.hosts.journal import Ledger, Recorder, Undoable
 
 SHORT_SECONDS = 60.0
 """A command that may take longer is run by itself, so that its output can be followed."""
+
+SMALL = 16 << 10
+"""Bytes of a file that goes with other commands, all of which have to fit into one command line."""
+
+OTHERS_READ = 0o004
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Executor:
         return found if len(found) == len(reads) else self.shell.run_many(reads)
 
     def _by_itself(self, index: int, number: int, action: Action) -> None:
-        """Carry out one action that may take long, has input, or is more than a command."""
+        """Carry out one action that may take long, or whose input is not for everybody on the host to see."""
         try:
             output = self._perform(index, number, action)
         except Unreachable as error:
@@ -66,8 +71,8 @@ class Executor:
         self.recorder.action_ended(index, number, output)
 
     def _in_order(self, index: int, first: int, actions: Sequence[Action], reads: Sequence[Command]) -> list[Output]:
-        """Run short commands, and then ``reads``, in one round trip. Return what the reads said, if they came."""
-        commands = [action.do for action in actions if isinstance(action.do, Command)]
+        """Carry out short actions, and then ``reads``, in one round trip. Return what the reads said, if they came."""
+        commands = [command for action in actions for command in short_commands(action)]
         try:
             outputs, found = self.shell.run_in_order(commands, reads)
         except Unreachable as error:
@@ -75,7 +80,7 @@ class Executor:
         except Exception:
             self.ledger.doubt(self._entries(index, first, actions))
             raise
-        ran = list(zip(actions, commands, outputs, strict=False))
+        ran = list(outcomes(actions, iter(outputs)))
         for number, (action, _, output) in enumerate(ran, first):
             self._keep(index, number, action, begun=not output.ok)
         for number, (_, command, output) in enumerate(ran, first):
@@ -143,8 +148,36 @@ def together(actions: Sequence[Action], number: int) -> Iterator[tuple[int, list
 
 
 def is_short(action: Action) -> bool:
-    """Tell whether the action is a command that can share a round trip with others."""
-    return isinstance(action.do, Command) and not action.do.stdin and action.do.timeout <= SHORT_SECONDS
+    """Tell whether the action can share a round trip with others."""
+    return bool(short_commands(action))
+
+
+def short_commands(action: Action) -> tuple[Command, ...]:
+    """Return the commands of an action that can share a round trip with others; none when it goes by itself."""
+    match action.do:
+        case Command(stdin="", timeout=seconds) as command if seconds <= SHORT_SECONDS:
+            return (command,)
+        case WriteFile() as file if may_be_seen(file):
+            return file.commands
+    return ()
+
+
+def may_be_seen(file: WriteFile) -> bool:
+    """Tell whether a small file may be in a script, which everybody on the host can see while it runs."""
+    content = encode(file.content)
+    return bool(int(file.mode, 8) & OTHERS_READ) and len(content) <= SMALL and "\0" not in content
+
+
+def outcomes(actions: Sequence[Action], said: Iterator[Output]) -> Iterator[tuple[Action, Command, Output]]:
+    """Yield each short action that was begun, with the last of its commands that ran, and what that one said.
+
+    ``said``: what ``Shell.run_in_order`` says for the commands of all of them, so a command that failed is the last.
+    """
+    for action in actions:
+        ran = list(zip(short_commands(action), said, strict=False))
+        if not ran:
+            return
+        yield action, *ran[-1]
 
 
 def digest(operation: Detached) -> str:

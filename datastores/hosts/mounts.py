@@ -97,7 +97,7 @@ class FstabLinePresent:
         access = (facts.entry.owner, facts.entry.group, facts.entry.mode) if facts.entry else ()
         write = WriteFile(FSTAB, fstab.render(table), before, *access)
         # systemd makes mount units of fstab, and mount(8) complains when they are older
-        reload = Command(("systemctl", "daemon-reload"), timeout=120)
+        reload = Command(("systemctl", "daemon-reload"))
         return Change(summary, (Action(write, write.undo), Action(reload, harmless=True)))
 
 

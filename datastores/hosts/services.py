@@ -12,6 +12,8 @@ from datastores.hosts.parsing import expect
 
 _UNIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9:_.@\\-]{0,200}\.(service|socket|target|timer|mount|path)\Z")
 PROPERTIES = ("LoadState", "ActiveState", "UnitFileState")
+START_SECONDS = 120
+"""systemd gives a unit 90 s to start or to stop, unless the unit says otherwise."""
 STARTED_AT_BOOT = frozenset({"enabled", "static", "indirect", "generated", "alias"})
 """systemctl(1), is-enabled: states in which a unit needs no enabling, or cannot be enabled by itself."""
 
@@ -76,9 +78,9 @@ class ServiceRunning:
         if facts.enabled not in STARTED_AT_BOOT:
             actions.append(Action(self._systemctl("enable"), self._systemctl("disable")))
         if not facts.runs:
-            actions.append(Action(self._systemctl("start"), self._systemctl("stop")))
+            actions.append(Action(self._systemctl("start", START_SECONDS), self._systemctl("stop", START_SECONDS)))
         verbs = " and ".join(action.do.argv[1] for action in actions if isinstance(action.do, Command))
         return Change(f"{verbs} {self.unit}", tuple(actions)) if actions else None
 
-    def _systemctl(self, verb: str) -> Command:
-        return Command(("systemctl", verb, "--", self.unit), timeout=120)
+    def _systemctl(self, verb: str, seconds: float = 60) -> Command:
+        return Command(("systemctl", verb, "--", self.unit), timeout=seconds)

@@ -12,12 +12,12 @@ from typing import Any
 
 from datastores.domain.errors import CloudstoreError, LostTouch, Unreachable
 from datastores.domain.plan import AnyStep, Change, Command, Output, Shell
-from datastores.hosts.actions import is_short
+from datastores.hosts.actions import is_short, outcomes, short_commands
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was read of a step, what it needs, and what the actions said by which it came to that."""
+    """What was read of a step, what it needs, and what each action said by which it came to that."""
 
     facts: Any
     change: Change | None
@@ -25,7 +25,7 @@ class Found:
 
 
 def look(shell: Shell, steps: Sequence[AnyStep]) -> dict[int, Found]:
-    """Return what was found of those steps that need nothing, or a row of short commands.
+    """Return what was found of those steps that need nothing, or a row of short actions.
 
     :raises CloudstoreError: the host could not be read.
     """
@@ -41,27 +41,24 @@ def apply(shell: Shell, steps: Sequence[AnyStep], changes: Mapping[int, Change])
     """
     reads = _reads(steps, changes)
     try:
-        outputs, said = shell.run_in_order(list(_commands(changes.values())), reads)
+        outputs, said = shell.run_in_order(_commands(changes.values()), reads)
     except Unreachable as error:
         raise LostTouch(str(error)) from error
     if len(said) < len(reads):  # a command failed, or all this was too much for one round trip
         return {}
     each = iter(outputs)
-    told = {place: tuple(next(each) for _ in change.actions) for place, change in changes.items()}
+    told = {place: tuple(last for *_, last in outcomes(it.actions, each)) for place, it in changes.items()}
     found = _found(steps, changes, said)
     return {place: Found(it.facts, None, told[place]) for place, it in found if it.change is None}
 
 
 def is_plain(change: Change) -> bool:
-    """Tell whether the change is a row of short commands."""
+    """Tell whether the change is a row of short actions."""
     return bool(change.actions) and all(map(is_short, change.actions))
 
 
-def _commands(changes: Iterable[Change]) -> Iterator[Command]:
-    for change in changes:
-        for action in change.actions:
-            if isinstance(action.do, Command):  # they all are: is_plain
-                yield action.do
+def _commands(changes: Iterable[Change]) -> list[Command]:
+    return [command for change in changes for action in change.actions for command in short_commands(action)]
 
 
 def _reads(steps: Sequence[AnyStep], places: Iterable[int]) -> list[Command]:

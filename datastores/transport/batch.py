@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import itertools
 import secrets
-import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from datastores.domain.errors import BadInput, CommandFailed
 from datastores.domain.plan import READ_DEADLINE, Command, Output
-from datastores.transport.quoting import ENVIRONMENT, KILL_AFTER, LONGEST, shell_line, with_deadline
+from datastores.transport.quoting import (
+    ENVIRONMENT,
+    KILL_AFTER,
+    LONGEST,
+    encode_input,
+    piped_line,
+    shell_line,
+    with_deadline,
+)
 from datastores.transport.stream import Said
 
 FIRST_TRY, PER_READ = 5.0, 0.05
@@ -27,19 +35,27 @@ ENDED = 124
 STAY = f"trap 'exit {ENDED}' TERM; "
 """The shell outlives the command that is ended with it, so that a command of which nothing is heard is gone."""
 
+ROOM = LONGEST - 1000
+"""Bytes of a command line that are left for commands."""
+
 MARK = "m=%s; n() { printf '%%s%%s.' $m $1; printf %%s $m >&2; }\n"
 
 
 class Batch:
     """Commands that go to the host as one line of shell, with one deadline for all.
 
-    The first ``needed`` commands have to succeed: none is run after one that fails. ``one_by_one``: each has its own
-    deadline. ``sudo``: what comes before those that want root.
+    The first ``needed`` commands have to succeed: none is run after one that fails. Only they may have input.
+    ``one_by_one``: each has its own deadline. ``sudo``: what comes before those that want root.
+
+    :raises BadInput: a command that only reads has input.
     """
 
     def __init__(
         self, commands: Sequence[Command], *, one_by_one: bool = False, sudo: tuple[str, ...] = (), needed: int = 0
     ) -> None:
+        for command in commands[needed:]:
+            if command.stdin:
+                raise BadInput(f"{command.argv[0]} has input; a command that only reads has none.")
         self.commands, self.needed = commands, needed
         long = not needed and any(command.timeout > READ_DEADLINE for command in commands)
         self.one_by_one = one_by_one or long
@@ -48,7 +64,10 @@ class Batch:
 
     @property
     def line(self) -> str:
-        """The command line: one script per run of commands with the same account."""
+        """The command line: one script per run of commands with the same account.
+
+        :raises BadInput: a command cannot be part of a script.
+        """
         places = itertools.groupby(
             range(len(self.commands)), key=lambda place: self.commands[place].root and bool(self._sudo)
         )
@@ -73,9 +92,10 @@ class Batch:
         lines = []
         for place in places:
             command = self.commands[place]
-            argv = with_deadline(command.argv, command.timeout) if self.one_by_one else command.argv
+            if self.one_by_one:
+                command = replace(command, argv=with_deadline(command.argv, command.timeout))
             after = f"s=$?; n $s; [ $s = 0 ] || exit {BROKE_OFF}" if place < self.needed else "n $?"
-            lines.append(f"{shell_line(argv)} </dev/null; {after}\n")
+            lines.append(f"{_line(command)}; {after}\n")
         shell = ("sh", "-c", (STAY if self.needed else "") + MARK % self.marker + "".join(lines))
         if self.one_by_one:
             return shell_line((*sudo, *shell))
@@ -116,21 +136,42 @@ class Batch:
 def portions(commands: Sequence[Command]) -> Iterator[list[Command]]:
     """Cut a long list so that each part fits into one command line.
 
-    :raises BadInput: a command has input, which reads have not.
+    :raises BadInput: a command cannot be part of a script.
     """
     portion: list[Command] = []
-    room = 0
+    room = ROOM
     for command in commands:
-        if command.stdin:
-            raise BadInput(f"{command.argv[0]} has input; commands with input run one at a time.")
-        # quoted twice: as a command in the script, and the script as an argument
-        size = len(shlex.quote(shell_line(command.argv)).encode("utf-8", "surrogateescape")) + 80
+        size = _size(command)
         if portion and size > room:
             yield portion
-            portion = []
-        if not portion:
-            room = LONGEST - 1000
+            portion, room = [], ROOM
         room -= size
         portion.append(command)
     if portion:
         yield portion
+
+
+def fit_together(commands: Sequence[Command]) -> bool:
+    """Tell whether all of them fit into one command line.
+
+    :raises BadInput: a command cannot be part of a script.
+    """
+    return sum(map(_size, commands)) <= ROOM
+
+
+def _size(command: Command) -> int:
+    # quoted twice: as a command in the script, and the script as an argument
+    return len(shell_line((_line(command),)).encode("utf-8", "surrogateescape")) + 80
+
+
+def _line(command: Command) -> str:
+    """Return a command as a script has it.
+
+    :raises BadInput: its input is secret, and whoever lists the processes of the host sees the script; or it cannot be
+        written in a script.
+    """
+    if not command.stdin:
+        return f"{shell_line(command.argv)} </dev/null"
+    if command.secret:
+        raise BadInput(f"The input of {command.argv[0]} is secret; it does not go into a script.")
+    return piped_line(command.argv, encode_input(command))

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Sequence
 
 from datastores.domain.errors import BadInput
+from datastores.domain.plan import Command
 
 LONGEST = 120_000
 """Bytes of one command line. Linux hands at most 128 KiB to a program as a single argument (MAX_ARG_STRLEN),
@@ -42,6 +43,30 @@ def shell_line(argv: Sequence[str]) -> str:
     """
     _check(argv)
     return shlex.join(argv)
+
+
+def piped_line(argv: Sequence[str], data: bytes) -> str:
+    """Return a line that gives ``argv`` exactly these bytes as its input. Its exit status is that of ``argv``.
+
+    :raises BadInput: as ``shell_line``; or the bytes hold a NUL.
+    """
+    line = shell_line(argv)
+    if b"\0" in data:
+        raise BadInput(f"The input of {argv[0]} contains a NUL character; no shell can hold that.")
+    text = shlex.quote(data.decode("utf-8", "surrogateescape"))
+    # A program that ends before it has read all of it says why; the broken pipe would only be noise beside that
+    return f"printf %s {text} 2>/dev/null | {line}"
+
+
+def encode_input(command: Command) -> bytes:
+    """Return the bytes that a command is to read.
+
+    :raises BadInput: its input is no bytes in latin-1.
+    """
+    try:
+        return command.stdin.encode("latin-1")
+    except UnicodeEncodeError:  # would hold the whole input, which may be secret
+        raise BadInput(f"The input of {command.argv[0]} is not bytes in latin-1.") from None
 
 
 def encode_line(line: str) -> bytes:

@@ -6,15 +6,16 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from datastores.domain.errors import AuthenticationFailed, BadInput, CommandFailed, TimedOut, Unreachable
+from datastores.domain.errors import AuthenticationFailed, CommandFailed, TimedOut, Unreachable
 from datastores.domain.plan import Command, Detached, OnOutput, OnProgress, Output
-from datastores.transport.batch import ENDED, Batch, portions
+from datastores.transport.batch import ENDED, Batch, fit_together, portions
 from datastores.transport.detached import Unit
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.quoting import (
     ENVIRONMENT,
     KILL_AFTER,
     STOPPED,
+    encode_input,
     encode_line,
     shell_line,
     with_deadline,
@@ -74,24 +75,26 @@ class SSHShell:
         :raises NotConnected: nothing was run; AuthenticationFailed when sudo refuses the account.
         :raises Unreachable: the connection was lost, or the host is silent.
         :raises CommandFailed: reading broke off.
+        :raises BadInput: one of them has input.
         """
         return [output for portion in portions(commands) for output in self._read(portion)]
 
     def run_in_order(
         self, commands: Sequence[Command], reads: Sequence[Command] = ()
     ) -> tuple[list[Output], list[Output]]:
-        """Run short commands without input in order, then reads, all in one round trip; see ``plan.Shell``.
+        """Run short commands in order, then reads, all in one round trip; see ``plan.Shell``.
 
         Together they get the time that all of them may take; a command that was ended then gives exit status 124.
-        What is too much for one command line is run one command at a time.
+        What is too much for one command line is run one command at a time, and the reads are left out.
 
         :raises NotConnected: nothing was run; AuthenticationFailed when sudo refuses the account.
         :raises Unreachable: the connection was lost, or the script was ended: unknown what was run.
+        :raises BadInput: the input of a command is secret, or holds a NUL, or a read has input; nothing was run.
         """
         together = [*commands, *reads]
-        if len(list(portions(together))) > 1:
-            return self._run_apart(commands), []
         batch = Batch(together, sudo=self._sudo, needed=len(commands))
+        if not fit_together(together):
+            return self._run_apart(commands), []
         said = self._run_batch(batch)
         try:
             outputs = batch.outputs(said, self.host)
@@ -125,7 +128,7 @@ class SSHShell:
 
     def _say(self, line: str, command: Command, patience: float, on_output: OnOutput | None = None) -> Said:
         """Run a command line that stands for ``command``."""
-        stdin = _as_bytes(command)
+        stdin = encode_input(command)
         with self._pool.channel(self.endpoint, encode_line(line), has_input=bool(stdin)) as channel:
             follower = Follower(channel, command.argv, host=self.host, patience=patience + GRACE, on_output=on_output)
             said = follower.follow(stdin)
@@ -171,13 +174,6 @@ class SSHShell:
         :raises Unreachable: the connection was lost, or systemd does not answer.
         """
         Unit(self, unit).remove()
-
-
-def _as_bytes(command: Command) -> bytes:
-    try:
-        return command.stdin.encode("latin-1")
-    except UnicodeEncodeError:  # would hold the whole input, which may be secret
-        raise BadInput(f"The input of {command.argv[0]} is not bytes in latin-1.") from None
 
 
 def _explained(outputs: Sequence[Output], commands: Sequence[Command], said: Said) -> list[Output]:

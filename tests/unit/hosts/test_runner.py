@@ -21,12 +21,13 @@ from datastores.domain.errors import (
     StalePlan,
     Unreachable,
 )
-from datastores.domain.plan import Action, AnyStep, Change, Command, Output, Stage
+from datastores.domain.plan import Action, AnyStep, Change, Command, Output, Stage, WriteFile, read
 from datastores.domain.states import StepState
 from datastores.hosts.journal import Journal, Undoable
 from datastores.hosts.previews import Preview, preview
 from datastores.hosts.runner import Run
 from datastores.hosts.stages import stages_of, steps_of
+from datastores.hosts.together import apply, look
 from datastores.hosts.undo import take_back
 from tests.fakes import FakeShell, said
 from tests.unit.flags import FlagCopied, FlagForGood, FlagGone, FlagSeen, FlagSet, flag_host, ran
@@ -316,6 +317,143 @@ def test_a_resumed_job_does_not_judge_again_what_came_before_a_destruction() -> 
     run, _ = run_of(FlagSet("h1", "copy"), FlagGone("h1", "original"), on={"h1": shell}, journal=journal)
     run.carry_out()
     assert ran(shell, "clear", "destroy") == []
+
+
+# Files
+
+
+RELOAD = Command(("systemctl", "daemon-reload"))
+
+
+@dataclass(frozen=True, slots=True)
+class FileIs:
+    """A file holds this text, and systemd has read it."""
+
+    host: str
+    path: str
+    mode: str = "0644"
+    content: str = "new"
+    title = "the file is new"
+
+    @property
+    def write(self) -> WriteFile:
+        return WriteFile(self.path, self.content, "old", mode=self.mode)
+
+    def reads(self) -> tuple[Command, ...]:
+        return (read("cat", self.path),)
+
+    def facts(self, outputs: Sequence[Output]) -> str:
+        return outputs[0].stdout
+
+    def plan(self, facts: str) -> Change | None:
+        actions = Action(self.write, self.write.undo), Action(RELOAD, harmless=True)
+        return Change(self.title, actions) if facts != self.content else None
+
+
+def file_host(*steps: FileIs, **flags: str) -> FakeShell:
+    """A host with files that really change when they are renamed."""
+    shell = flag_host(**flags)
+    for step in steps:
+        here = step.reads()[0].argv
+        shell.answers[here] = said("old")
+        shell.effects[step.write.commands[-1].argv] = {here: said(step.content)}
+        shell.effects[step.write.undo.argv] = {here: said("old")}
+    return shell
+
+
+def test_a_file_and_the_commands_and_reads_after_it_are_one_round_trip() -> None:
+    step = FileIs("h1", "/etc/f")
+    shell = file_host(step)
+    run, record = run_of(step, on={"h1": shell})
+    run.carry_out()
+    assert shell.round_trips == 2  # read; write, reload and verify
+    assert shell.commands[1:] == [*step.write.commands, RELOAD, *step.reads()]
+    assert record.journal == [("started", 0, 0), ("started", 0, 1), ("done", 0, 0), ("done", 0, 1)]
+
+
+@pytest.mark.parametrize("step", [FileIs("h1", "/etc/f", "0640"), FileIs("h1", "/etc/f", content="a\0b")])
+def test_a_file_that_may_not_be_in_a_script_is_written_by_itself(step: FileIs, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell, rows = file_host(step), []
+    right = shell.run_in_order
+
+    def seen(commands: Sequence[Command], reads: Sequence[Command] = ()) -> Any:
+        rows.extend(commands)
+        return right(commands, reads)
+
+    monkeypatch.setattr(shell, "run_in_order", seen)
+    run, record = run_of(step, on={"h1": shell})
+    run.carry_out()
+    assert rows == [RELOAD]
+    assert shell.commands[1:] == [*step.write.commands, RELOAD, *step.reads()]
+    assert shell.round_trips == 2 + len(step.write.commands)
+    assert record.journal == [("started", 0, 0), ("done", 0, 0), ("started", 0, 1), ("done", 0, 1)]
+
+
+@pytest.mark.parametrize("mode", ["0644", "0640"])
+@pytest.mark.parametrize("broken", [0, 1, 2, 3])
+def test_a_file_fails_with_the_first_of_its_commands_that_fails(mode: str, broken: int) -> None:
+    step = FileIs("h1", "/etc/f", mode)
+    shell, commands = file_host(step, a="off"), step.write.commands
+    shell.answers[commands[broken].argv] = said(exit_status=1, stderr="no space left on device")
+    run, record = run_of(FlagSet("h1", "a"), step, on={"h1": shell})
+    with pytest.raises(CommandFailed, match="no space left on device") as caught:
+        run.carry_out()
+    assert caught.value.argv == commands[broken].argv
+    written = [argv for argv in shell.ran if argv[0] in {"install", "dd", "cp", "mv"}]
+    assert written == [command.argv for command in commands[: broken + 1]]
+    assert RELOAD.argv not in shell.ran
+    assert ran(shell, "clear") == [("clear", "a")], "what came before it is undone, and the file is not"
+    assert ("failed", 1, 0) in record.journal
+    assert {kind for kind, *action in record.journal if action == [1, 1]} <= {"started"}
+
+
+def test_a_file_that_was_written_is_undone_when_what_comes_after_it_fails() -> None:
+    step = FileIs("h1", "/etc/f")
+    shell = file_host(step)
+    shell.answers[RELOAD.argv] = said(exit_status=1, stderr="bus is gone")
+    run, record = run_of(step, on={"h1": shell})
+    with pytest.raises(CommandFailed, match="bus is gone"):
+        run.carry_out()
+    assert shell.ran[-1] == step.write.undo.argv
+    assert record.journal[2:] == [("done", 0, 0), ("failed", 0, 1)]
+    assert shell.answers[step.reads()[0].argv] == said("old")
+
+
+def test_a_scratch_file_that_was_begun_is_undone() -> None:
+    class Scratch(FileIs):
+        def plan(self, facts: str) -> Change | None:
+            return Change(self.title, (Action(self.write, self.write.undo, scratch=True),))
+
+    step = Scratch("h1", "/etc/f")
+    shell = file_host(step)
+    shell.answers[step.write.commands[1].argv] = said(exit_status=1, stderr="no space left on device")
+    run, record = run_of(step, on={"h1": shell})
+    with pytest.raises(CommandFailed):
+        run.carry_out()
+    assert record.undone == [(0, "")]
+
+
+def test_a_connection_that_is_lost_while_a_file_is_written_undoes_nothing() -> None:
+    step = FileIs("h1", "/etc/f")
+    shell = file_host(step)
+    shell.answers[step.write.commands[1].argv] = Unreachable("h1 went away")
+    run, record = run_of(step, on={"h1": shell})
+    with pytest.raises(LostTouch):
+        run.carry_out()
+    assert record.journal == [("started", 0, 0), ("started", 0, 1)]
+    assert step.write.undo.argv not in shell.ran
+
+
+def test_files_of_several_jobs_are_written_together() -> None:
+    steps = [FileIs("h1", "/etc/f"), FlagSet("h1", "a"), FileIs("h1", "/etc/g")]
+    shell = file_host(steps[0], steps[2], a="off")  # type: ignore[arg-type]
+    shell.answers[RELOAD.argv] = said("reloaded")
+    needed = {place: found.change for place, found in look(shell, steps).items() if found.change}
+    found = apply(shell, steps, needed)
+    assert shell.round_trips == 2
+    assert {place: [one.stdout for one in it.outputs] for place, it in found.items()} == {
+        0: ["", "reloaded"], 1: [""], 2: ["", "reloaded"]
+    }  # fmt: skip
 
 
 # Taking back

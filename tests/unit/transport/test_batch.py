@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from datastores.domain.errors import BadInput, CommandFailed
 from datastores.domain.plan import Command, Output, read
 from datastores.transport import batch as module
-from datastores.transport.batch import Batch, portions
+from datastores.transport.batch import Batch, fit_together, portions
 from datastores.transport.quoting import LONGEST, encode_line
 from datastores.transport.stream import Said
 
@@ -119,6 +119,41 @@ def test_nothing_to_read_is_no_round_trip() -> None:
     assert not list(portions([]))
 
 
+EVERY_BYTE = bytes(range(1, 256)).decode("latin-1")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("text", [EVERY_BYTE, EVERY_BYTE[::-1], "-n %s\\n$(id)`id`", "\n\n", "'\"'\\"])
+def test_a_needed_command_gets_its_input_byte_for_byte(shell: str, text: str) -> None:
+    batch = Batch([Command(("cat",), stdin=text), Command(("cat",)), read("cat")], needed=2)
+    assert [one.raw for one in batch.outputs(said(batch, shell), "h1")] == [text.encode("latin-1"), b"", b""]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_needed_command_that_leaves_its_input_fails_with_its_own_words(shell: str) -> None:
+    fails = Command(("sh", "-c", "exec <&-; echo why >&2; exit 3"), stdin="x" * 60_000)
+    batch = Batch([fails, Command(("echo", "never"))], needed=2)
+    assert batch.outputs(said(batch, shell), "h1") == [Output(3, stderr="why\n")]
+
+
 def test_input_is_not_for_reads() -> None:
-    with pytest.raises(BadInput, match="one at a time"):
-        list(portions([Command(("cat",), stdin="x")]))
+    with pytest.raises(BadInput, match="only reads"):
+        Batch([Command(("true",)), Command(("cat",), stdin="x")], needed=1)
+
+
+def test_a_secret_does_not_come_into_a_script() -> None:
+    row = [Command(("dd", "of=/x"), stdin="password", secret=True)]
+    for build in (lambda: Batch(row, needed=1).line, lambda: fit_together(row), lambda: list(portions(row))):
+        with pytest.raises(BadInput, match="dd is secret") as caught:
+            build()
+        assert "password" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["x", "'", "\\", "\xff", "\n"])
+def test_what_fits_together_is_a_line_that_a_host_takes(text: str) -> None:
+    def row(count: int) -> list[Command]:
+        return [Command(("cat",), stdin=text * count), read("cat")]
+
+    fitting = max(count for count in range(1000, LONGEST, 1000) if fit_together(row(count)))
+    assert len(encode_line(Batch(row(fitting), sudo=("sudo", "-n", "--"), needed=1).line)) <= LONGEST
+    assert not fit_together(row(LONGEST))

@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datastores.domain.errors import BadInput
-from datastores.transport.quoting import LONGEST, encode_line, shell_line, with_deadline
+from datastores.domain.plan import Command
+from datastores.transport.quoting import LONGEST, encode_input, encode_line, piped_line, shell_line, with_deadline
 
 HOSTILE = (
     ";id", "$(id)", "`id`", "a\nb", "a'b", 'a"b', "'\"'\"'", "\\", "\\'; id; '\\", "-rf", "--", "*", "~", "!!", "#x",
     "", " ", "a b", "\t", "$HOME", "${IFS}", "|id", "&id", ">x", "<x", "\r", "é", "\udcff", "{a,b}", "%s", "=x",
+    "%%d\\n", "\\0101\\c", "-n", "\n", "a\n\n", "'" * 40, "\udc80\udcfe",
 )  # fmt: skip
 
 
@@ -53,3 +55,38 @@ def test_a_line_that_the_host_could_not_take_is_refused() -> None:
 def test_a_command_without_end_is_refused(seconds: float) -> None:
     with pytest.raises(BadInput, match="time for cp"):
         with_deadline(("cp",), seconds)
+
+
+def piped(data: bytes) -> bytes:
+    line = encode_line(piped_line(("cat",), data))
+    return subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=True).stdout
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary().map(lambda data: data.replace(b"\0", b"")))
+def test_any_input_without_nul_arrives_as_it_is(data: bytes) -> None:
+    assert piped(data) == data
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_hostile_input_arrives_as_it_is(word: str) -> None:
+    data = word.encode("utf-8", "surrogateescape")
+    assert piped(data) == data
+
+
+def test_the_status_of_a_line_with_input_is_that_of_the_command() -> None:
+    line = encode_line(piped_line(("sh", "-c", "exec <&-; echo why >&2; exit 3"), b"x" * 100_000))
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (3, b"why\n")
+
+
+def test_input_with_a_nul_is_refused() -> None:
+    with pytest.raises(BadInput, match="NUL"):
+        piped_line(("cat",), b"a\0b")
+
+
+def test_input_that_is_no_bytes_is_refused_and_not_told() -> None:
+    with pytest.raises(BadInput) as caught:
+        encode_input(Command(("cat",), stdin="password €"))
+    assert "password" not in str(caught.value)
+    assert caught.value.__suppress_context__

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from datastores.domain.errors import AuthenticationFailed, NotConnected, TimedOut, Unreachable
-from datastores.domain.plan import Command, Output, read
+from datastores.domain.errors import AuthenticationFailed, BadInput, NotConnected, TimedOut, Unreachable
+from datastores.domain.plan import Command, Output, WriteFile, read
 from datastores.transport import batch, quoting
 from datastores.transport.pool import Pool
 from datastores.transport.shell import SSHShell
@@ -138,6 +138,109 @@ def test_a_row_that_is_too_long_for_one_line_is_run_one_at_a_time(server: Server
     slow = [Command(("sh", "-c", "sleep 30", word), timeout=0.3) for word in words]
     done, found = shell.run_in_order(slow)
     assert ([output.exit_status for output in done], found) == ([124], [])
+
+
+# ---- files in a row
+
+
+FILES = {
+    "quotes": "it's \"quoted\" '\"'\"' \\'; id; '",
+    "shell": "$(id) `id` ${HOME} $? !! # ~ * {a,b} ; id & id | id > x < x",
+    "percent": "100%% %s %d %n\\n\\0101\\c\\",
+    "newlines at the end": "a\r\nb\n\n\n",
+    "no newline at the end": "a\nb",
+    "only a newline": "\n",
+    "leading dashes": "-n -e --\n--help",
+    "end of a here-document": "EOF\n}\n",
+    "not utf-8": "caf\udce9 \udc80\udc81\udcff\udcfe",
+    "utf-8": "é € 𝄞 \ufeff",
+    "every character": "".join(map(chr, range(1, 256))),
+    "nothing": "",
+}
+
+
+def a_file(path: Path, content: str, before: str | None = None, mode: str = "0644") -> WriteFile:
+    here = path.parent.stat()  # the account of these tests need not be root
+    return WriteFile(str(path), content, before, str(here.st_uid), str(here.st_gid), mode)
+
+
+@pytest.mark.parametrize("content", FILES.values(), ids=FILES.keys())
+def test_a_file_arrives_byte_for_byte_in_one_round_trip(
+    server: Server, shell: SSHShell, tmp_path: Path, content: str
+) -> None:
+    shell.run_many([read("true")])
+    before, path = len(server.lines), tmp_path / "file"
+    done, found = shell.run_in_order(a_file(path, content).commands, [read("cat", str(path))])
+    assert done == [Output(0)] * 3
+    assert found[0].raw == path.read_bytes() == content.encode("utf-8", "surrogateescape")
+    assert len(server.lines) == before + 1
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_replaced_file_is_kept_beside_the_new_one(shell: SSHShell, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    shell.run_in_order([*a_file(path, "new", "old").commands, Command(("true",))])
+    assert (path.read_text(), Path(f"{path}.cloudstore~").read_text()) == ("new", "old")
+
+
+def test_a_file_of_root_goes_through_sudo(with_sudo: SSHShell, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    who = read("sh", "-c", "echo ${AS-ops}")
+    done, found = with_sudo.run_in_order(a_file(path, "it's\n").commands, [read("cat", str(path)), who])
+    assert [output.exit_status for output in done] == [0, 0, 0]
+    assert [output.stdout for output in found] == ["it's\n", "ops\n"]
+
+
+def test_a_file_that_does_not_fit_on_the_disk_is_not_put_in_place(
+    make_server: ServerFactory, pool: Pool, tmp_path: Path
+) -> None:
+    (tmp_path / "dd").write_text("#!/bin/sh\nexec /bin/dd of=/dev/full status=none\n")
+    (tmp_path / "dd").chmod(0o755)
+    shell = pool.shell(make_server(env={"PATH": f"{tmp_path}:/usr/bin:/bin"}).endpoint())
+    path = tmp_path / "file"
+    path.write_text("old")
+    done, found = shell.run_in_order(a_file(path, "new", "old").commands, [read("cat", str(path))])
+    assert [output.exit_status for output in done] == [0, 1]
+    assert "No space left on device" in done[1].stderr
+    assert not found
+    assert path.read_text() == "old"
+    assert not Path(f"{path}.cloudstore~").exists()
+
+
+@pytest.mark.parametrize("reads", [[], [read("true")]])
+def test_a_file_that_is_too_much_for_one_line_is_written_with_input(
+    server: Server, shell: SSHShell, tmp_path: Path, reads: list[Command]
+) -> None:
+    path, content = tmp_path / "file", "'" * 16384
+    done, found = shell.run_in_order(a_file(path, content).commands, reads)
+    assert (done, found) == ([Output(0)] * 3, [])
+    assert path.read_text() == content
+    done, _ = shell.run_in_order([Command(("cat",), stdin="x" * 200_000)], reads)
+    assert done[0].stdout == "x" * 200_000
+    assert max(map(len, server.lines)) < 1000
+
+
+@pytest.mark.parametrize("size", [8, 200_000])
+def test_a_secret_among_commands_is_refused_before_anything_is_run(
+    server: Server, shell: SSHShell, tmp_path: Path, size: int
+) -> None:
+    made = tmp_path / "made"
+    secret = Command(("cat",), stdin="p4ssword" * (size // 8), secret=True)
+    with pytest.raises(BadInput, match="cat is secret"):
+        shell.run_in_order([Command(("touch", str(made))), secret])
+    assert not made.exists()
+    assert not any(b"p4ssword" in line for line in server.lines)
+    assert shell.run(secret).stdout == secret.stdin
+
+
+def test_reads_have_no_input(shell: SSHShell, tmp_path: Path) -> None:
+    made, asks = tmp_path / "made", Command(("cat",), stdin="x")
+    with pytest.raises(BadInput, match="cat has input"):
+        shell.run_many([asks])
+    with pytest.raises(BadInput, match="cat has input"):
+        shell.run_in_order([Command(("touch", str(made)))], [asks])
+    assert not made.exists()
 
 
 # ---- root

@@ -57,6 +57,13 @@ def test_a_command_runs_in_a_shell_that_waits(server: Server, shell: SSHShell) -
     assert asked(server) == before
 
 
+def test_one_that_waits_gives_a_row_its_input_byte_for_byte(server: Server, shell: SSHShell) -> None:
+    before, content = asked(server), bytes(range(1, 256)) * 64 + b"'\\\n}\n"
+    done, found = shell.run_in_order([Command(("cat",), stdin=content.decode("latin-1"))], [read("echo", "on")])
+    assert [output.raw for output in (*done, *found)] == [content, b"on\n"]
+    assert asked(server) == before
+
+
 def test_each_serves_once_and_is_replaced(server: Server, shell: SSHShell) -> None:
     for number in range(1, 4):
         assert shell.run(Command(("sh", "-c", "echo ${kept-fresh}; kept=stale"))).stdout == "fresh\n"
