@@ -7,11 +7,12 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError
 from django.forms.models import ModelChoiceIterator
 from django.http import HttpResponse
 
 from datastores.domain import values
-from datastores.domain.errors import BadInput, CloudstoreError
+from datastores.domain.errors import BadInput, CloudstoreError, Refused
 from datastores.web.access import Request, wants_json
 
 DJANGO_EMPTY = "---------"
@@ -146,7 +147,7 @@ def attempt(
         return show()
     if form.is_valid():
         try:
-            return act(form.cleaned_data)
+            return without_twins(lambda: act(form.cleaned_data))
         except CloudstoreError as error:
             if wants_json(request):
                 raise
@@ -154,3 +155,19 @@ def attempt(
     elif wants_json(request):
         raise BadInput(" ".join(str(message) for messages in form.errors.values() for message in messages))
     return show()
+
+
+def without_twins(act: Callable[[], HttpResponse]) -> HttpResponse:
+    """Act; two people who ask for the same at the same moment both pass the checks, and the database takes one.
+
+    :raises Refused: the other one was first.
+    """
+    try:
+        return act()
+    except IntegrityError as error:
+        if "unique" not in str(error).lower():  # SQLite: "UNIQUE constraint failed", PostgreSQL: "unique constraint"
+            raise
+        raise Refused(
+            "Somebody else has just made the same, or something of the same name. Nothing was changed; "
+            "look at what is there, then try again."
+        ) from error

@@ -9,8 +9,9 @@ import pytest
 from django.conf import settings as django_settings
 
 from datastores.jobs.view import JOB_LOOK, STEP_LOOK
-from datastores.models import User
+from datastores.models import Cluster, User
 from datastores.web import look
+from datastores.web.forms.hosts import ClusterForm
 from tests.unit.conftest import (
     a_disk,
     an_image,
@@ -32,6 +33,21 @@ def test_a_refusal_returns_to_where_the_button_was(admin: User) -> None:
     assert client.post(f"/vms/{vm.pk}/delete/", headers={"Referer": back}).url == back
     for referrer in ("https://evil.example/", "javascript:alert(1)", ""):
         assert client.post(f"/vms/{vm.pk}/delete/", headers={"Referer": referrer}).url == f"/vms/{vm.pk}/"
+
+
+def test_who_makes_the_same_as_somebody_else_at_the_same_moment_is_told(
+    admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = ClusterForm.save
+
+    def late(form: ClusterForm) -> Cluster:
+        Cluster.objects.create(name=form.cleaned_data["name"])
+        return right(form)
+
+    monkeypatch.setattr(ClusterForm, "save", late)
+    response = signed_in(admin).post("/clusters/new/", {"name": "paris", "description": "typed"})
+    assert "Somebody else has just made the same" in text_of(response)
+    assert "typed" in response.content.decode()
 
 
 def test_a_refusal_of_a_partial_goes_to_the_messages(admin: User) -> None:
