@@ -21,6 +21,7 @@ from datastores.hosts.stages import Numbered
 
 READ_AHEAD = 64
 """Steps of a lane that are read in one round trip."""
+LOST = "the connection was lost: outcome unknown"
 
 
 @dataclass(slots=True)
@@ -49,7 +50,7 @@ class Lane:
             try:
                 self._satisfy(position, index, step)
             except Unreachable:
-                recorder.step(index, StepState.UNKNOWN, "the connection was lost: outcome unknown")
+                recorder.step(index, StepState.UNKNOWN, LOST)
                 raise
             except CloudstoreError as error:
                 recorder.step(index, StepState.FAILED, str(error))

@@ -7,12 +7,15 @@ on from what the journal and the host say. Steps are known by their places in th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from datastores.domain.errors import CloudstoreError, LostTouch, Unreachable
 from datastores.domain.plan import AnyStep, Change, Command, Output, Shell
 from datastores.hosts.actions import is_short, outcomes, short_commands
+
+MOMENT = 2.0
+"""Seconds that a short command usually needs at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,13 @@ def is_plain(change: Change) -> bool:
 
 
 def _commands(changes: Iterable[Change]) -> list[Command]:
-    return [command for change in changes for action in change.actions for command in short_commands(action)]
+    """Return the commands of all changes. Together they get little more time than the longest may take.
+
+    One that hangs keeps the others waiting; alone it gets all of its time.
+    """
+    commands = [command for change in changes for action in change.actions for command in short_commands(action)]
+    share = max(command.timeout for command in commands) / len(commands) + MOMENT
+    return [replace(command, timeout=share) for command in commands]
 
 
 def _reads(steps: Sequence[AnyStep], places: Iterable[int]) -> list[Command]:

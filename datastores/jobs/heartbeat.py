@@ -7,6 +7,7 @@ import functools
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from django.conf import settings
@@ -18,20 +19,27 @@ from datastores.models import Job
 logger = logging.getLogger(__name__)
 BEAT_SECONDS = settings.PATIENCE_SECONDS / 3.5
 """Three beats may be missed, and a bit."""
-in_hand: set[int] = set()
-"""Keys of the jobs that this process works on."""
+in_hand: Counter[int] = Counter()
+"""Keys of the jobs that this process works on, with how many of its threads do."""
+
+counting = threading.Lock()
 
 
 @contextlib.contextmanager
 def beating(jobs: Iterable[Job], worker: str) -> Iterator[None]:
     """Beat for the jobs meanwhile. One that was dropped, however that came, is soon found silent."""
     start(worker)
-    keys = {job.pk for job in jobs}
-    in_hand.update(keys)
+    keys = [job.pk for job in jobs]
+    with counting:
+        in_hand.update(keys)
     try:
         yield
     finally:
-        in_hand.difference_update(keys)
+        with counting:
+            in_hand.subtract(keys)
+            for key in keys:
+                if not in_hand[key]:
+                    del in_hand[key]
 
 
 @functools.lru_cache(maxsize=1)
@@ -47,6 +55,7 @@ def _beat(worker: str) -> None:
         time.sleep(BEAT_SECONDS)
         close_old_connections()
         try:
-            Job.objects.filter(pk__in=tuple(in_hand), worker=worker).update(heartbeat_at=timezone.now())
+            for key in tuple(in_hand):  # row by row: who locks several waits for others who do
+                Job.objects.filter(pk=key, worker=worker).update(heartbeat_at=timezone.now())
         except Error:  # the next beat comes; only a long silence counts
             logger.warning("heartbeat", exc_info=True)

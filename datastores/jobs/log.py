@@ -220,6 +220,12 @@ class JobLog:
         with self._lock:
             self._characters, batch.characters = self._characters + batch.characters, 0
 
+    def forget(self) -> None:
+        """Drop what was added and is not stored: the attempt tells it anew."""
+        with self.store:
+            self._settle()
+            self._take()
+
     def _committed(self) -> None:
         """The caller's transaction is."""
         with self.store:
@@ -302,7 +308,10 @@ class JobLog:
 
 
 def flush_all(logs: Sequence[JobLog]) -> None:
-    """Store everything that was added to the logs, in one transaction; see ``JobLog.flush``."""
+    """Store everything that was added to the logs, in one transaction; see ``JobLog.flush``.
+
+    In a transaction of the caller's their tickers have to be stopped: those wait for the database with the lock held.
+    """
     with contextlib.ExitStack() as locks:
         for log in logs:
             locks.enter_context(log.store)

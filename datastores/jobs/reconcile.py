@@ -65,17 +65,18 @@ def _resume(job: Job) -> bool:
 
 
 def _lost() -> int:
-    """Hand over again what its queue does not know. What a worker took from it, and did not claim, is lost too."""
+    """Hand over again what its queue does not know. What a worker took from it, and did not claim, is lost too.
+
+    The queues are read first: what is taken from them meanwhile is not taken for lost.
+    """
     waiting = Job.objects.filter(state=JobState.QUEUED, queued_at__lt=timezone.now() - UNHEARD)
-    by_queue: dict[str, list[Job]] = {}
-    for job in waiting.exclude(leases__granted=False):
-        by_queue.setdefault(KINDS[job.kind].queue_of(job), []).append(job)
+    waiting = waiting.exclude(leases__granted=False)
+    if not waiting.exists():
+        return 0
+    known = {name: waiting_in(name) for name in settings.QUEUES}
     count = 0
-    for name, jobs in by_queue.items():
-        known = waiting_in(name)
-        for job in jobs:
-            if str(job.uuid) not in known:
-                logger.warning("job %s was lost by the queue: handing it over again", job.uuid)
-                enqueue(job)
-                count += 1
+    for job in waiting.order_by("pk"):
+        if str(job.uuid) not in known[KINDS[job.kind].queue_of(job)] and enqueue(job):
+            logger.warning("job %s was lost by the queue: it is handed over again", job.uuid)
+            count += 1
     return count

@@ -44,7 +44,7 @@ DECIDED_ON = "attempts", "undo_requested", "approved_at", "heartbeat_at"
 """What an attempt is chosen by, and what shows that another worker had the job since that was read."""
 END_LEVEL = {JobState.SUCCEEDED: Level.GOOD, UNDONE: Level.GOOD, JobState.CANCELLED: Level.WARNING}
 WITH_TARGETS = "user", "image__datastore", "disk__datastore"
-"""What a clone needs. To join every target takes Django longer than to look up one that is needed."""
+"""What is looked up along with a job. To join every target takes Django longer than to look up one that is needed."""
 
 
 @functools.cache
@@ -68,11 +68,12 @@ def run_job(uuid: str) -> None:
 def waiting(uuid: str) -> Job | None:
     """Return the job if it waits for a worker; one that waits for others to end what they do does not.
 
-    Only one that was begun before can be waiting for others when it is delivered.
+    Only one that was queued before can be waiting for others when it is delivered: at first it is handed over when it
+    has its leases.
     """
     waiting = Job.objects.select_related(*WITH_TARGETS).filter(uuid=uuid, state=JobState.QUEUED).order_by()
     job = next(iter(waiting), None)
-    return None if job and job.started_at and job.leases.filter(granted=False).exists() else job
+    return None if job and job.attempts > 1 and job.leases.filter(granted=False).exists() else job
 
 
 def attempt(job: Job, case: UseCase) -> bool:
@@ -127,6 +128,13 @@ class Attempt:
         if claimed:
             self.guard(work)
         return claimed
+
+    def is_ours(self) -> bool:
+        """Tell whether the job is still this worker's, and learn whether a person wants it to stop."""
+        row = Job.objects.filter(pk=self.job.pk, worker=self.job.worker, state=self.state)
+        found = row.values_list("cancel_requested_at", flat=True)[:1]
+        self.job.cancel_requested_at = found[0] if found else None
+        return bool(found)
 
     def carry_on(self) -> None:
         """Go on by itself with what was begun together with other jobs."""

@@ -23,7 +23,9 @@ from datastores.services.usecase import UseCase
 
 SECRET = frozenset({"variables"})
 """Parameters that may hold secrets: the variables of a context CD."""
-RUN = "datastores.jobs.together.run_jobs"
+PACK = 20
+"""Jobs that are done together: as many as one worker may keep from the others for a moment."""
+RUN = "datastores.jobs.packs.run_jobs"
 
 
 def submit(
@@ -95,14 +97,17 @@ def shown(params: dict[str, Any]) -> dict[str, Any]:
     return {name: "(secret)" if name in SECRET else value for name, value in params.items()}
 
 
-def enqueue(job: Job) -> None:
-    """Hand the job to a worker when the transaction is committed.
+def enqueue(job: Job) -> bool:
+    """Hand the job to a worker when the transaction is committed. False: it does not wait any more as it was read.
 
     The row is the truth: what Redis loses, ``reconcile`` hands over again.
     """
-    Job.objects.filter(pk=job.pk).update(queued_at=timezone.now(), attempts=models.F("attempts") + 1)
-    job.refresh_from_db(fields=["attempts"])
-    on_commit_hand_over([job])
+    as_read = Job.objects.filter(pk=job.pk, state=JobState.QUEUED, attempts=job.attempts)
+    queued = bool(as_read.update(queued_at=timezone.now(), attempts=job.attempts + 1))
+    if queued:
+        job.attempts += 1
+        on_commit_hand_over([job])
+    return queued
 
 
 def on_commit_hand_over(jobs: Sequence[Job]) -> None:
@@ -116,19 +121,27 @@ def queue(name: str) -> Queue:
     return django_rq.get_queue(name)
 
 
-def hand_over(jobs: Sequence[Job]) -> None:
+def hand_over(jobs: Iterable[Job]) -> None:
     """Give the jobs' UUIDs to their queues: what can be done together, to one worker at a time."""
-    packs: dict[tuple[str, str], list[Job]] = {}
+    packs: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
-        case = KINDS[job.kind]
-        packs.setdefault((case.queue_of(job), case.pack(job) or str(job.uuid)), []).append(job)
-    for (name, _), pack in packs.items():
-        queue(name).enqueue(
-            RUN,
-            *(str(job.uuid) for job in pack),
-            job_id=f"{pack[0].uuid}-{pack[0].attempts}",
-            job_timeout=-1, result_ttl=60, failure_ttl=3600,
-        )  # fmt: skip
+        packs.setdefault(goes_with(job), []).append(job)
+    for (name, *_), members in packs.items():
+        for first in range(0, len(members), PACK):
+            pack = members[first : first + PACK]
+            queue(name).enqueue(
+                RUN,
+                *(str(job.uuid) for job in pack),
+                job_id=f"{pack[0].uuid}-{pack[0].attempts}",
+                job_timeout=-1, result_ttl=60, failure_ttl=3600,
+            )  # fmt: skip
+
+
+def goes_with(job: Job) -> tuple[str, ...]:
+    """Return the name of the job's queue, and what it has in common with those that are done together with it."""
+    case = KINDS[job.kind]
+    shared = "" if case.needs_approval else case.pack(job)
+    return case.queue_of(job), job.kind, shared or str(job.uuid)
 
 
 def waiting_in(name: str) -> set[str]:
@@ -144,10 +157,12 @@ def queue_again(job: Job, *sources: JobState, unchanged: Iterable[str] = (), **v
     One that waits for others to end what they do with its things is handed over when they have.
     """
     with transaction.atomic():
-        fresh = {"ended_at": None, "resumed": 0}
+        fresh = {"ended_at": None, "resumed": 0, "queued_at": timezone.now(), "attempts": models.F("attempts") + 1}
         moved = job.move(*sources, to=JobState.QUEUED, unchanged=unchanged, **(fresh | values))
+        if moved:
+            job.refresh_from_db(fields=["attempts"])
         if moved and not job.leases.filter(granted=False).exists():
-            enqueue(job)
+            on_commit_hand_over([job])
     if moved:
         doorbell.ring_state(job)
     return moved

@@ -47,11 +47,14 @@ def create_vm(name: str, owner: User, address: str = "") -> VirtualMachine:
 def create_vms(names: Iterable[str], owner: User, address: str = "") -> list[VirtualMachine]:
     """Make virtual machines without disks: all of them, or none.
 
-    :raises BadInput: a name is not acceptable, or the owner has a VM of this name.
+    :raises BadInput: a name is not acceptable, or given twice, or the owner has a VM of this name.
     """
     vms = [VirtualMachine(name=values.object_name(name), owner=owner) for name in names]
+    wanted = {vm.name for vm in vms}
+    if len(wanted) < len(vms):
+        raise BadInput("Two of the virtual machines would have the same name.")
     with in_turn():
-        require_free_vm_names([vm.name for vm in vms], owner)
+        require_free_vm_names(wanted, owner)
         VirtualMachine.objects.bulk_create(vms)
         record_all(Deed(action="vm.create", user=owner, address=address, target=vm, result="done") for vm in vms)
     return vms

@@ -10,7 +10,7 @@ from django.db.models import Model, Q
 
 from datastores.domain.errors import Busy
 from datastores.models import Job, Lease, User
-from datastores.services.viewers import Viewer, job_in_words
+from datastores.services.viewers import MOST_NAMES, Viewer, job_in_words
 
 
 def acquire(job: Job, resources: dict[str, bool]) -> bool:
@@ -47,7 +47,8 @@ def acquire_all(wanted: Sequence[tuple[Job, dict[str, bool]]]) -> list[Job]:
         with transaction.atomic():
             Lease.objects.bulk_create(rows)
     except IntegrityError as error:  # lost a race on a thing that has no row to lock
-        raise Busy(f"{', '.join(map(describe, changed))}: another job changes one of these.") from error
+        things = ", ".join(map(describe, list(changed)[:MOST_NAMES]))
+        raise Busy(f"{things}: another job changes one of these.") from error
     return free
 
 

@@ -19,9 +19,10 @@ OWNERS = CLOUD_STAFF | {User.Role.TENANT}
 class UseCase:
     """One kind of job. Instances hold no state: everything is in the job and its rows.
 
-    The order of calls: ``ask``, ``plan`` (unless ``checks_plan`` is off) and ``resources`` when it is submitted,
-    ``plan`` in the worker (again after a crash, so it must give the same steps), then one of ``succeeded``, ``failed``
-    and ``cancelled``, each in the transaction that ends the job; ``undone`` after an operator took a finished job back.
+    The order of calls: ``ask`` (by way of ``ask_all``), ``plan`` (unless ``checks_plan`` is off) and ``resources`` when
+    it is submitted, ``look_ahead`` in the worker of a pack, ``plan`` in the worker (again after a crash, so it must
+    give the same steps), then one of ``succeeded``, ``failed`` and ``cancelled``, each in the transaction that ends the
+    job; ``undone`` after an operator took a finished job back.
     """
 
     kind: ClassVar[str]
@@ -43,7 +44,10 @@ class UseCase:
         return self.queue
 
     def pack(self, job: Job) -> str:
-        """Return what jobs have in common that are done together when they were asked for at once; "": done alone."""
+        """Return what jobs have in common that are done together when they were asked for at once; "": done alone.
+
+        Only jobs whose plan is one step on the same host gain by it. What needs approval is always done alone.
+        """
         return ""
 
     def look_ahead(self, jobs: Sequence[Job]) -> None:

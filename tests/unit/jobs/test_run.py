@@ -238,3 +238,13 @@ def test_a_secret_never_reaches_the_log(ask: Ask, shell: FakeShell, operator: Us
     work(job)
     text = "\n".join(event.text for event in job.events.filter(kind=EventKind.OUTPUT))
     assert text == "the password is (secret)"
+
+
+def test_a_job_that_waits_for_others_is_not_run_by_an_old_delivery(ask: Ask, shell: FakeShell, operator: User) -> None:
+    job = ask()
+    control.cancel(job, operator)
+    ask(exclusive=False)
+    job.refresh_from_db()
+    control.retry(job, operator)
+    assert work(job).state == JobState.QUEUED
+    assert ran(shell, "set") == []

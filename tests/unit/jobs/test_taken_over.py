@@ -60,7 +60,7 @@ def test_a_job_that_could_not_be_ended_is_not_kept_alive(
         work(job)
     job.refresh_from_db()
     assert job.state == JobState.RUNNING
-    assert heartbeat.in_hand == set(), "no beat comes for it, so it is soon found silent"
+    assert not heartbeat.in_hand, "no beat comes for it, so it is soon found silent"
 
 
 def test_a_plan_that_was_made_too_late_replaces_no_other(

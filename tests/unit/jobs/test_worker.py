@@ -79,7 +79,7 @@ def test_a_worker_whose_connection_was_dropped_does_the_next_job(
 ) -> None:
     jobs = [ask(exclusive=False) for _ in range(3)]
     pids: list[int] = []
-    flush = run.JobLog.flush
+    flush = run.flush_all
 
     def drop() -> None:
         in_a_thread(lambda: terminate(pids[-1]))
@@ -88,9 +88,9 @@ def test_a_worker_whose_connection_was_dropped_does_the_next_job(
         connection.ensure_connection()
         pids.append(connection.connection.info.backend_pid)
 
-    def dropped_before(log: run.JobLog) -> None:
+    def dropped_before(logs: Any) -> None:
         drop()
-        flush(log)
+        flush(logs)
 
     def work() -> None:
         perform(jobs[0])
@@ -100,7 +100,7 @@ def test_a_worker_whose_connection_was_dropped_does_the_next_job(
             perform(jobs[1])
         else:
             with monkeypatch.context() as patch:
-                patch.setattr(run.JobLog, "flush", dropped_before)
+                patch.setattr(run, "flush_all", dropped_before)
                 perform(jobs[1])
         perform(jobs[2])
         note_pid()

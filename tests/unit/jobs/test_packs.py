@@ -11,11 +11,11 @@ from django.db import OperationalError
 from datastores.domain.errors import NotConnected, Refused, Unreachable
 from datastores.domain.plan import Command, Output, Plan, Stage
 from datastores.domain.states import EventKind, JobState, StepState
-from datastores.jobs import control, heartbeat, kinds, reconcile, run, together
+from datastores.jobs import control, heartbeat, kinds, packs, reconcile, run
 from datastores.jobs import submit as submit_module
 from datastores.jobs.journal import journal_of
 from datastores.jobs.submit import submit_all
-from datastores.models import AuditEntry, Cluster, Job, JobEvent, Lease, User
+from datastores.models import AuditEntry, Cluster, Job, JobEvent, JobStep, Lease, User
 from datastores.models.audit import verify
 from datastores.services.usecase import Results, UseCase
 from tests.fakes import FakeShell, said
@@ -65,7 +65,7 @@ def _test_kind(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch) -> FakeShell:
     fake = flag_host(**dict.fromkeys(NAMES, "off"))
-    for module in (together, run):
+    for module in (packs, run):
         monkeypatch.setattr(module, "connector", lambda: lambda name: fake)
     return fake
 
@@ -82,7 +82,7 @@ def jobs(clusters: list[Cluster], operator: User) -> list[Job]:
 
 def work(jobs: Sequence[Job]) -> list[str]:
     """Do what a worker does with a pack; return how each job ended."""
-    together.run_jobs(*(str(job.uuid) for job in jobs))
+    packs.run_jobs(*(str(job.uuid) for job in jobs))
     return [Job.objects.get(pk=job.pk).state for job in jobs]
 
 
@@ -99,6 +99,18 @@ def whole(job: Job) -> bool:
     return list(job.events.values_list("seq", flat=True)) == list(range(1, job.events.count() + 1))
 
 
+def during(monkeypatch: pytest.MonkeyPatch, method: str, happens: Callable[[], object]) -> None:
+    """Let something happen while the host is asked, the first time."""
+    right = getattr(FakeShell, method)
+
+    def slow(shell: FakeShell, *arguments: Any) -> Any:
+        monkeypatch.setattr(FakeShell, method, right)
+        happens()
+        return right(shell, *arguments)
+
+    monkeypatch.setattr(FakeShell, method, slow)
+
+
 class TestWhenAllGoesWell:
     def test_it_takes_one_round_trip_to_read_and_one_to_do_and_verify(self, jobs: list[Job], shell: FakeShell) -> None:
         assert work(jobs) == [JobState.SUCCEEDED] * 3
@@ -113,7 +125,7 @@ class TestWhenAllGoesWell:
         assert not Lease.objects.exists()
         assert [results(job) for job in jobs] == [["asked", "succeeded"]] * 3
         assert verify() == (6, [])
-        assert heartbeat.in_hand == set()
+        assert not heartbeat.in_hand
 
     def test_each_has_the_log_of_a_job_that_was_alone(self, jobs: list[Job], shell: FakeShell, operator: User) -> None:
         work(jobs)
@@ -190,13 +202,13 @@ class TestWhenOneIsDifferent:
     def test_one_that_another_worker_took_first_is_left_to_it(
         self, jobs: list[Job], shell: FakeShell, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        right = together.claim_all
+        right = packs.claim_all
 
         def late(*arguments: Any) -> bool:
             Job.objects.filter(pk=jobs[0].pk).update(state=JobState.RUNNING, worker="another:1:00")
             return right(*arguments)
 
-        monkeypatch.setattr(together, "claim_all", late)
+        monkeypatch.setattr(packs, "claim_all", late)
         assert work(jobs) == [JobState.RUNNING, JobState.SUCCEEDED, JobState.SUCCEEDED]
         assert ran(shell, "set") == [("set", "b"), ("set", "c")]
 
@@ -227,6 +239,72 @@ class TestWhenOneIsDifferent:
         assert work(jobs) == [JobState.RUNNING, JobState.SUCCEEDED, JobState.SUCCEEDED]
         assert notes() == ["", "on", "on"]
 
+    def test_one_that_a_person_stops_while_the_host_is_read_is_not_done(
+        self, jobs: list[Job], shell: FakeShell, operator: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        during(monkeypatch, "run_many", lambda: control.cancel(Job.objects.get(pk=jobs[0].pk), operator))
+        assert work(jobs) == [JobState.CANCELLED, JobState.SUCCEEDED, JobState.SUCCEEDED]
+        assert ran(shell, "set") == [("set", "b"), ("set", "c")]
+
+    def test_one_that_a_person_stops_while_others_go_alone_is_taken_back(
+        self, jobs: list[Job], shell: FakeShell, operator: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        during(monkeypatch, "run_in_order", lambda: control.cancel(Job.objects.get(pk=jobs[0].pk), operator))
+        shell.answers["set", "c"] = said(exit_status=1, stderr="no space left on device")
+        assert work(jobs) == [JobState.CANCELLED, JobState.SUCCEEDED, JobState.FAILED]
+        assert ("clear", "a") in shell.ran
+
+    def test_the_steps_of_the_worker_that_has_it_now_are_left_alone(
+        self, jobs: list[Job], shell: FakeShell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def take_over() -> None:
+            Job.objects.filter(pk=jobs[0].pk).update(worker="another:1:00")
+            jobs[0].steps.all().delete()
+            JobStep.objects.create(job=jobs[0], index=0, host="h1", title="of the other", state=StepState.RUNNING)
+
+        during(monkeypatch, "run_many", take_over)
+        work(jobs)
+        assert jobs[0].steps.get().title == "of the other"
+
+    def test_what_was_not_stored_is_not_told_twice(
+        self, jobs: list[Job], shell: FakeShell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        right = packs.journal
+
+        def late(changes: Any) -> None:
+            Job.objects.filter(pk=jobs[0].pk).update(worker="another:1:00")
+            right(changes)
+
+        monkeypatch.setattr(packs, "journal", late)
+        assert work(jobs) == [JobState.RUNNING, JobState.SUCCEEDED, JobState.SUCCEEDED]
+        assert jobs[1].events.filter(kind=EventKind.ACTION_STARTED).count() == 1
+        assert ran(shell, "set") == [("set", "b"), ("set", "c")]
+
+    def test_one_whose_end_fails_holds_up_no_other(
+        self, jobs: list[Job], shell: FakeShell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        right = FlagUp.failed
+
+        def failed(case: FlagUp, job: Job, error: str) -> None:
+            if job.pk == jobs[0].pk:
+                raise ValueError("a defect")
+            right(case, job, error)
+
+        monkeypatch.setattr(FlagUp, "failed", failed)
+        shell.answers |= {("get", "a"): said("broken"), ("get", "b"): said("broken")}
+        assert work(jobs) == [JobState.RUNNING, JobState.FAILED, JobState.SUCCEEDED]
+        assert not heartbeat.in_hand, "no beat comes for the first, so it is soon found silent"
+
+    def test_one_on_another_host_is_done_there(self, jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+        hosts = {"h1": flag_host("h1", a="off", b="off"), "h2": flag_host("h2", c="off")}
+        hosts["h1"].answers["get", "a"] = NotConnected("h1 does not answer")
+        monkeypatch.setattr(FlagUp, "plan", lambda case, job: (
+            Stage("flag", (FlagSet("h2" if job.cluster.name == "c" else "h1", job.cluster.name),)),
+        ))  # fmt: skip
+        for module in (packs, run):
+            monkeypatch.setattr(module, "connector", lambda: hosts.__getitem__)
+        assert work(jobs) == [JobState.FAILED, JobState.FAILED, JobState.SUCCEEDED]
+
 
 class TestWhenTheHostIsAway:
     def test_all_fail_and_it_is_asked_once(self, jobs: list[Job], shell: FakeShell) -> None:
@@ -236,11 +314,15 @@ class TestWhenTheHostIsAway:
         assert {job.error for job in Job.objects.all()} == {"h1 does not answer"}
         assert not Lease.objects.exists()
 
-    def test_all_are_interrupted_when_nobody_knows_what_was_done(self, jobs: list[Job], shell: FakeShell) -> None:
+    def test_those_that_were_begun_are_interrupted_when_nobody_knows_what_was_done(
+        self, jobs: list[Job], shell: FakeShell
+    ) -> None:
         shell.answers["set", "b"] = Unreachable("h1 does not answer")
-        assert work(jobs) == [JobState.INTERRUPTED] * 3
-        assert all(journal_of(job).unknown for job in jobs)
-        assert Lease.objects.count() == 3
+        shell.answers["get", "c"] = said("on")
+        assert work(jobs) == [JobState.INTERRUPTED, JobState.INTERRUPTED, JobState.SUCCEEDED]
+        assert all(journal_of(job).unknown for job in jobs[:2])
+        assert [job.steps.get().state for job in jobs[:2]] == [StepState.UNKNOWN] * 2
+        assert Lease.objects.count() == 2
 
     def test_they_go_on_from_what_the_host_says(self, jobs: list[Job], shell: FakeShell, operator: User) -> None:
         shell.answers["set", "b"] = Unreachable("h1 does not answer")
@@ -255,7 +337,7 @@ class TestWhenTheHostIsAway:
 
 
 class TestWhenTheDatabaseIsAway:
-    @pytest.mark.parametrize("place", ["claim_all", "end_all"])
+    @pytest.mark.parametrize("place", ["claim_all", "flush_all"])
     def test_they_are_done_one_by_one(
         self, jobs: list[Job], shell: FakeShell, monkeypatch: pytest.MonkeyPatch, place: str
     ) -> None:
@@ -264,11 +346,36 @@ class TestWhenTheDatabaseIsAway:
                 return False
             raise OperationalError("database is locked")
 
-        monkeypatch.setattr(together, place, locked)
+        monkeypatch.setattr(packs, place, locked)
         assert work(jobs) == [JobState.SUCCEEDED] * 3
         assert sorted(ran(shell, "set")) == [("set", name) for name in NAMES], "nothing is done twice"
         assert all(whole(job) for job in jobs)
         assert [job.steps.count() for job in jobs] == [1] * 3
+
+    def test_so_are_those_of_which_nothing_could_be_looked_up(
+        self, jobs: list[Job], shell: FakeShell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def away(*_: object) -> None:
+            raise OperationalError("server closed the connection")
+
+        monkeypatch.setattr(FlagUp, "look_ahead", away)
+        assert work(jobs) == [JobState.SUCCEEDED] * 3
+
+    def test_an_end_that_could_not_be_stored_is_told_once(
+        self, jobs: list[Job], shell: FakeShell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        right = run.record_all
+
+        def once(deeds: Any) -> None:
+            monkeypatch.setattr(run, "record_all", right)
+            raise OperationalError("database is locked")
+
+        monkeypatch.setattr(run, "record_all", once)
+        assert work(jobs) == [JobState.SUCCEEDED] * 3
+        for job in jobs:
+            assert sum(event.text.startswith("succeeded after") for event in job.events.all()) == 1
+            assert whole(job)
+        assert sorted(ran(shell, "set")) == [("set", name) for name in NAMES]
 
 
 class TestAsking:
@@ -299,6 +406,41 @@ class TestAsking:
         monkeypatch.setattr(FlagUp, "pack", lambda self, job: "")
         hand_over(jobs)
         assert entries[1:] == [(str(job.uuid),) for job in jobs]
+
+    def test_a_great_many_are_several_entries(
+        self, operator: User, monkeypatch: pytest.MonkeyPatch, hand_over: Callable[[Sequence[Job]], None]
+    ) -> None:
+        sizes: list[int] = []
+
+        class Queue:
+            def __init__(self, name: str) -> None:
+                pass
+
+            def enqueue(self, function: str, *uuids: str, **options: object) -> None:
+                sizes.append(len(uuids))
+
+        monkeypatch.setattr(submit_module, "queue", Queue)
+        hand_over([Job(kind=FlagUp.kind, user=operator) for _ in range(submit_module.PACK + 1)])
+        assert sizes == [submit_module.PACK, 1]
+
+    def test_what_needs_approval_is_not_done_before(
+        self, jobs: list[Job], shell: FakeShell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(FlagUp, "needs_approval", True)
+        assert work(jobs) == [JobState.AWAITING] * 3
+        assert ran(shell, "set") == []
+
+    def test_what_is_taken_from_the_queue_while_lost_ones_are_looked_for_is_not_lost(
+        self, jobs: list[Job], shell: FakeShell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Job.objects.update(queued_at=jobs[0].queued_at - 10 * reconcile.UNHEARD)
+
+        def taken_then(name: str) -> set[str]:
+            work(jobs)
+            return set()
+
+        monkeypatch.setattr(reconcile, "waiting_in", taken_then)
+        assert reconcile.reconcile() == 0
 
     def test_what_waits_in_a_pack_is_not_lost(self, jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
         Job.objects.update(queued_at=jobs[0].queued_at - 10 * reconcile.UNHEARD)
