@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.db import connection
 from xdist.scheduler import LoadScopeScheduling
@@ -15,6 +16,8 @@ from tests.lab.fixtures import debian11, debian13, host_factory, lab
 
 # Playwright keeps an event loop in the main thread; tests beside it use the database all the same.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+hypothesis.settings.register_profile("untimed", deadline=None)  # no test here says anything about time
+hypothesis.settings.load_profile("untimed")
 
 __all__ = ["debian11", "debian13", "host_factory", "lab"]
 

@@ -42,8 +42,11 @@ def settled(page: Page) -> list[int]:
     """``visible`` once nothing is on its way."""
     page.wait_for_timeout(220)
     expect(page.locator(".log-sheet .wait")).to_have_count(0)
-    page.wait_for_timeout(50)
-    return visible(page)
+    before: list[int] = []
+    while before != (now := visible(page)):
+        before = now
+        page.wait_for_timeout(50)
+    return now
 
 
 def count(page: Page) -> Locator:

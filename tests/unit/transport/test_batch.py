@@ -52,7 +52,7 @@ def test_each_command_gets_its_own_output_and_status(shell: str, one_by_one: boo
     assert outputs(commands, shell=shell, one_by_one=one_by_one)[1].stderr == "err\n"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.binary(max_size=40), st.integers(0, 255)), min_size=1, max_size=5), st.booleans())
 def test_any_bytes_come_back_as_they_are(said: list[tuple[bytes, int]], one_by_one: bool) -> None:
     def command(data: bytes, status: int) -> Command:

@@ -28,7 +28,7 @@ def test_hostile_words_arrive_as_they_are() -> None:
     assert received(HOSTILE) == [word.encode("utf-8", "surrogateescape") for word in HOSTILE]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"])), min_size=1))
 def test_any_word_arrives_as_it_is(words: list[str]) -> None:
     assert received(tuple(words)) == [word.encode() for word in words]
@@ -62,7 +62,7 @@ def piped(data: bytes) -> bytes:
     return subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=True).stdout
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary().map(lambda data: data.replace(b"\0", b"")))
 def test_any_input_without_nul_arrives_as_it_is(data: bytes) -> None:
     assert piped(data) == data
