@@ -10,7 +10,9 @@ two do not do. It runs in a process that is there already, as workers are; Ansib
 anew, as people use them. *Cold* is the first run, without a connection; *warm* the second one, with nothing to change:
 our pool and Ansible's ControlPersist keep their connections, pyinfra has no such thing.
 
-Ansible: 50 forks, pipelining, ControlPersist, no facts gathered. pyinfra: all hosts in parallel.
+Ansible: 50 forks, pipelining, ControlPersist, no facts gathered. pyinfra: all hosts in parallel. *Bare* is one shell
+script of the same eight commands for each host, over cold connections of our pool, all hosts side by side: the least
+that it can take here. Most of that is systemd, which reads its units anew twice, for fstab and for the service.
 """
 
 from __future__ import annotations
@@ -53,10 +55,10 @@ class Farm:
     endpoints: dict[str, Endpoint]
     pool: Pool
 
-    def everywhere(self, script: str) -> list[str]:
+    def everywhere(self, script: str, pool: Pool | None = None, at_once: int = TOGETHER) -> list[str]:
         """Run a script on every host; return what each printed."""
-        with ThreadPoolExecutor(TOGETHER) as threads:
-            shells = [self.pool.shell(endpoint) for endpoint in self.endpoints.values()]
+        with ThreadPoolExecutor(at_once) as threads:
+            shells = [(pool or self.pool).shell(endpoint) for endpoint in self.endpoints.values()]
             return list(threads.map(lambda shell: run_in(shell, "sh", "-c", script), shells))
 
     def check(self, who: str) -> None:
@@ -85,15 +87,19 @@ def measure(site: Site) -> list[Figure]:
     with hosts(count) as lab, Pool() as pool, tempfile.TemporaryDirectory() as directory:
         farm = Farm(lab, {host.name: endpoint(lab, host) for host in lab.hosts()}, pool)
         farm.everywhere(tasks.PREPARE)
-        made = {"ours": Times(), "Ansible": Times(), "pyinfra": Times()}
+        made = {"ours": Times(), "bare": Times(), "Ansible": Times(), "pyinfra": Times()}
         for _ in range(rounds):
             ours(farm, made["ours"])
+            bare(farm, made["bare"])
             beside(farm, "Ansible", AnsibleRole(Ansible(lab.hosts(), Path(directory), forks=HOSTS)), made["Ansible"])
             beside(farm, "pyinfra", Pyinfra(lab, Path(directory)), made["pyinfra"])
     return list(figures(made, count, rounds))
 
 
 def figures(made: dict[str, Times], count: int, rounds: int) -> Iterator[Figure]:
+    least = made["bare"].median(COLD)
+    yield Figure(name=f"{count} hosts {COLD}, beside bare", value=made["ours"].median(COLD), unit="s", peer=least,
+                 against="bare")  # fmt: skip
     for what, goal in GOALS.items():
         mine, ansible = made["ours"].median(what), made["Ansible"].median(what)
         remark = f"median of {rounds}; pyinfra takes {made['pyinfra'].median(what):.2f} s"
@@ -140,6 +146,13 @@ def steps_of(job: Job) -> set[str]:
 
 
 # The others
+
+
+def bare(farm: Farm, times: Times) -> None:
+    farm.everywhere(tasks.RESET)
+    with Pool() as pool:
+        times.cold.append(timed(lambda: farm.everywhere(tasks.BARE, pool, HOSTS)))
+    farm.check("the bare script")
 
 
 @dataclass(frozen=True, slots=True)

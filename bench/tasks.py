@@ -36,6 +36,16 @@ cp /root/fstab.before /etc/fstab
 cp /root/settings.before {SETTINGS}
 systemctl daemon-reload
 """
+BARE = f"""set -e
+groupadd -g {ID} {GROUP}
+useradd -M -u {ID} -g {GROUP} -d {HOME} -s /bin/bash {ACCOUNT}
+install -d -m 0750 -o {ACCOUNT} -g {GROUP} {HOME}
+echo '{SOURCE} {TARGET} nfs4 {OPTIONS} 0 0' >> /etc/fstab
+systemctl daemon-reload
+sed -i 's/^Domain = .*/Domain = {DOMAIN}/' {SETTINGS}
+systemctl enable --quiet {UNIT}
+systemctl start {UNIT}
+"""
 LOOK = f"""
 getent group {GROUP}
 getent passwd {ACCOUNT}

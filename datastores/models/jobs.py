@@ -70,7 +70,7 @@ class Job(models.Model):
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     undo_requested = models.BooleanField(default=False)
     attempts = models.PositiveSmallIntegerField(default=0)
-    """How often it was handed to a worker, for whatever reason."""
+    """How often it was queued, for whatever reason."""
     resumed = models.PositiveSmallIntegerField(default=0)
     """How often it was resumed by itself since a person asked for it last."""
     worker = models.CharField(max_length=100, blank=True)
