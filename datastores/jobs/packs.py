@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from datastores.domain.errors import CloudstoreError, LostTouch
-from datastores.domain.plan import AnyStep, Change, Plan
+from datastores.domain.plan import AnyStep, Change, Plan, Shell
 from datastores.domain.states import JobState, StepState
 from datastores.hosts.journal import Journal
 from datastores.hosts.lanes import LOST
@@ -123,26 +123,35 @@ class Pack:
         members = of_one_host(self.attempts)
         if not members:
             return
-        host, steps = members[0].step.host, [member.step for member in members]
-        started = time.monotonic()
         try:
-            shell = connector()(host)
-            found = look(shell, steps)
-        except CloudstoreError as error:
+            shell = connector()(members[0].step.host)
+            found = self._look(shell, members)
+        except CloudstoreError as error:  # the host's, and so that of all
             self.broken = {member.attempt: error for member in members}
             return
+        if changes := {place: it.change for place, it in found.items() if it.change}:
+            found |= self._apply(shell, members, changes)
+        self._end({members[place]: it for place, it in found.items() if it.change is None})
+
+    def _look(self, shell: Shell, members: Sequence[Member]) -> dict[int, Found]:
+        """Return what was found, by their places, of those that nobody has stopped or taken over."""
+        started = time.monotonic()
+        found = look(shell, [member.step for member in members])
         seconds = time.monotonic() - started
         going_on = still_running(members, cancel_requested_at=None)
         found = {place: it for place, it in found.items() if members[place] in going_on}
         for place in found:
-            members[place].attempt.log.facts(host, len(steps), seconds)
-        if changes := {place: it.change for place, it in found.items() if it.change}:
-            journal({members[place]: change for place, change in changes.items()})
-            try:
-                found |= apply(shell, steps, changes)
-            except LostTouch as error:
-                self.broken = {members[place].attempt: error for place in changes}
-        self._end({members[place]: it for place, it in found.items() if it.change is None})
+            members[place].attempt.log.facts(shell.host, len(members), seconds)
+        return found
+
+    def _apply(self, shell: Shell, members: Sequence[Member], changes: Mapping[int, Change]) -> dict[int, Found]:
+        """Return those that are so now."""
+        journal({members[place]: change for place, change in changes.items()})
+        try:
+            return apply(shell, [member.step for member in members], changes)
+        except LostTouch as error:
+            self.broken = {members[place].attempt: error for place in changes}
+            return {}
 
     def _end(self, done: Mapping[Member, Found]) -> None:
         """End those that are so, without one that another worker has taken over meanwhile."""
