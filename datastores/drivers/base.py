@@ -112,6 +112,13 @@ class StorageDriver(ABC):
     def activate(self, host: str) -> Steps:
         """Make sure that ``host`` can use the datastore; what has to be mounted is mounted by other steps before."""
 
+    def guard(self, host: str) -> Steps:
+        """Return what has to hold on ``host`` before anything is written to the datastore there; () for nothing.
+
+        A clone needs no guard: where the datastore is not mounted, its source is not there.
+        """
+        return ()
+
     def same_directory(self, token: str) -> Plan:
         """Return the stages that show that every host sees the same bytes at the base path; () when none has to.
 

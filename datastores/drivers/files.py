@@ -102,6 +102,8 @@ class FileDriver(StorageDriver):
     # Reading
 
     def capacity(self, shell: Shell) -> Capacity:
+        for step in self.guard(self.host):
+            step.plan(step.facts(shell.run_many(step.reads())))
         ask = capacity.ask_room(self.base)
         found = capacity.rooms(ask, shell.run(ask)).get(self.base)
         if found is None:
@@ -127,11 +129,17 @@ class FileDriver(StorageDriver):
     # Steps
 
     def activate(self, host: str) -> Steps:
+        """The storage host's directory is made, but only on what must be mounted."""
         wanted = self._mount_point(host)
         ready = BaseReady(host, self.base, wanted)
-        if wanted or host != self.host:
+        if wanted == self.base or host != self.host:
             return (ready,)
-        return DirectoryPresent(host, self.base, self.options.owner, self.options.group, "0755"), ready
+        mounted = (BaseReady(host, wanted, wanted),) if wanted else ()
+        return *mounted, DirectoryPresent(host, self.base, self.options.owner, self.options.group, "0755"), ready
+
+    def guard(self, host: str) -> Steps:
+        wanted = self._mount_point(host)
+        return (BaseReady(host, self.base, wanted),) if wanted else ()
 
     def deactivate(self, host: str) -> Steps:
         """Nothing: unmounting is up to whoever mounted it."""
@@ -140,17 +148,20 @@ class FileDriver(StorageDriver):
     def create(self, volume: Volume, filesystem: Filesystem = Filesystem.NONE) -> Steps:
         self.check_inside(volume)
         what = (volume.path, volume.format, volume.virtual_size, filesystem)
-        return (DataBlockExists(self.host, *what, self.ownership, self.makes_directory(volume)),)
+        block = DataBlockExists(self.host, *what, self.ownership, self.makes_directory(volume))
+        return *self.guard(self.host), block
 
     def context(self, path: str, variables: tuple[Variable, ...], files: tuple[ContextFile, ...] = ()) -> Steps:
         """Make the context CD of a VM, at a disk path of this datastore."""
         volume = Volume(path, Format.ISO)
         self.check_inside(volume)
-        return (ContextIsoExists(self.host, path, variables, files, self.ownership, self.makes_directory(volume)),)
+        cd = ContextIsoExists(self.host, path, variables, files, self.ownership, self.makes_directory(volume))
+        return *self.guard(self.host), cd
 
     def import_file(self, source: str, volume: Volume) -> Steps:
         self.check_inside(volume)
-        return (FileCopied(self.host, source, volume.path, self.ownership, self.makes_directory(volume)),)
+        copied = FileCopied(self.host, source, volume.path, self.ownership, self.makes_directory(volume))
+        return *self.guard(self.host), copied
 
     def checksum(self, volume: Volume) -> Steps:
         return (self._checksum(volume),)
@@ -166,7 +177,8 @@ class FileDriver(StorageDriver):
     def copy(self, source: Volume, target: Volume) -> Steps:
         self.check_inside(target)
         made = self.makes_directory(target)
-        return self.export(self.host, source, target, ownership=self.ownership, with_directory=made)
+        copied = self.export(self.host, source, target, ownership=self.ownership, with_directory=made)
+        return *self.guard(self.host), *copied
 
     def link(self, volume: Volume, disk_path: str) -> Steps:
         return (DiskLinked(self.host, disk_path, volume.path),)

@@ -42,5 +42,6 @@ def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     if copy.format not in target.imports or volume.format not in source.exports:
         raise Unsupported(f"{target.label} datastores take no {copy.format} images from {source.label} datastores.")
     target.check_inside(copy)
-    made = target.makes_directory(copy)
-    return source.export(common_host(source, target), volume, copy, ownership=target.ownership, with_directory=made)
+    made, host = target.makes_directory(copy), common_host(source, target)
+    copied = source.export(host, volume, copy, ownership=target.ownership, with_directory=made)
+    return *target.guard(host), *copied

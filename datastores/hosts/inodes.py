@@ -126,7 +126,8 @@ def room_for(host: str, files: Files, target: str, *, with_directory: bool) -> t
     """Return what makes the directory of ``target``: nothing, when it is there already.
 
     Without ``with_directory`` it has to be there: it is the datastore, and a datastore that is missing is one that
-    is not mounted. A new directory is like the one above it, which is never made.
+    is not mounted. A new directory is like the one above it, which is never made: also when what is mounted there goes
+    meanwhile, since it is made from within.
 
     :raises Refused: there is no place for the target.
     """
@@ -142,7 +143,8 @@ def room_for(host: str, files: Files, target: str, *, with_directory: bool) -> t
             "If it is a datastore, see whether it is mounted."
         )
     like = files[above]
-    make = ("install", "-d", "-o", like.owner, "-g", like.group, "-m", like.permissions, "--", parent)
+    access = ("-o", like.owner, "-g", like.group, "-m", like.permissions)
+    make = ("env", "-C", above, "install", "-d", *access, "--", posixpath.basename(parent))
     remove = ("rmdir", "--ignore-fail-on-non-empty", "--", parent)
     return (Action(Command(make), undo=Command(remove), scratch=True),)
 

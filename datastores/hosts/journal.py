@@ -48,6 +48,11 @@ class Journal:
         return any(entry.host == host for entry in (*self.done, *self.unknown))
 
     @property
+    def can_be_undone(self) -> bool:
+        """Tell whether everything that was done, as far as anybody misses it, has an undo."""
+        return all(entry.harmless or (entry.undo and not entry.final) for entry in self.done)
+
+    @property
     def settled_before(self) -> int:
         """Steps below this number are past: something was destroyed after them, so they must not be judged again."""
         return max((entry.index for entry in (*self.done, *self.unknown) if entry.final), default=0)

@@ -138,7 +138,7 @@ class Pack:
         started = time.monotonic()
         found = look(shell, [member.step for member in members])
         seconds = time.monotonic() - started
-        going_on = still_running(members, cancel_requested_at=None)
+        going_on = still_running(members)
         found = {place: it for place, it in found.items() if members[place] in going_on}
         for place in found:
             members[place].attempt.log.facts(shell.host, len(members), seconds)
@@ -154,7 +154,7 @@ class Pack:
             return {}
 
     def _end(self, done: Mapping[Member, Found]) -> None:
-        """End those that are so, without one that another worker has taken over meanwhile."""
+        """End those that are so, without one that was stopped or taken over meanwhile."""
         mine = still_running(done)
         for member in mine:
             member.tell(done[member])
@@ -181,10 +181,10 @@ def member_of(attempt: Attempt) -> Member | None:
     return Member(attempt, plan, steps[0]) if len(steps) == 1 else None
 
 
-def still_running(members: Iterable[Member], **more: object) -> list[Member]:
-    """Return those whose jobs are still this worker's; ``more``: what their rows must hold besides."""
+def still_running(members: Iterable[Member]) -> list[Member]:
+    """Return those whose jobs are still this worker's, and which nobody has asked to stop."""
     by_key = {member.attempt.job.pk: member for member in members}
-    mine = Job.objects.filter(pk__in=by_key, state=JobState.RUNNING, worker=worker_name(), **more)
+    mine = Job.objects.filter(pk__in=by_key, state=JobState.RUNNING, worker=worker_name(), cancel_requested_at=None)
     return [by_key[key] for key in mine.order_by("pk").values_list("pk", flat=True)]
 
 

@@ -17,10 +17,11 @@ from queue import SimpleQueue
 
 from django.conf import settings
 from django.db import close_old_connections
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from datastores.domain.errors import CloudstoreError, Unreachable
-from datastores.domain.plan import Shell
+from datastores.domain.plan import Command, Shell
 from datastores.domain.states import HostState, JobState, ObjectState, StepState
 from datastores.drivers.base import StorageDriver
 from datastores.jobs.background import Background
@@ -56,7 +57,14 @@ def measure_datastores() -> int:
         except CloudstoreError as error:
             for datastore, _ in lane:
                 found.put((datastore, error))
-    return sum(remember(*found.get()) for lane in lanes.values() for _ in lane)
+    measured, silent = 0, set()
+    for _ in range(sum(map(len, lanes.values()))):
+        datastore, result = found.get()
+        measured += remember(datastore, result)
+        if isinstance(result, Unreachable):
+            silent.add(driver_of(datastore).host)
+    ask_to_read(Host.objects.filter(name__in=silent, state=HostState.READY))
+    return measured
 
 
 Measured = tuple[Datastore, Measure | Exception]
@@ -111,8 +119,45 @@ def remember(datastore: Datastore, found: Measure | Exception) -> bool:
 
 def read_hosts() -> int:
     """Read the facts of every host that has been onboarded, also of those that did not answer last time."""
+    return ask_to_read(Host.objects.filter(state__in=[HostState.READY, HostState.UNREACHABLE]))
+
+
+def find_again() -> int:
+    """Read the hosts that did not answer last time, as soon as they do; return how many do.
+
+    Until then no job is taken for them. A few at a time: each that is still away takes as long as a connection may.
+    """
+    lost = list(Host.objects.filter(state=HostState.UNREACHABLE, maintenance=False).order_by("?")[:MEASURED_AT_ONCE])
+    found: SimpleQueue[tuple[Host, Exception | None]] = SimpleQueue()
+    connect = connector()
+    for host in lost:
+        try:
+            measurers().give(partial(knock, host, connect(host.name), found))
+        except CloudstoreError as error:
+            found.put((host, error))
+    answers = [found.get() for _ in lost]
+    for host, error in answers:
+        if isinstance(error, CloudstoreError):
+            quarantine_after(error)
+        elif error:
+            logger.error("a defect in knocking at %s", host, exc_info=error)
+    return ask_to_read(Host.objects.filter(pk__in=[host.pk for host, error in answers if not error]))
+
+
+def knock(host: Host, shell: Shell, found: SimpleQueue[tuple[Host, Exception | None]]) -> None:
+    """Find out whether the host answers. Knows no database."""
+    try:
+        shell.run(Command(("true",), root=False, timeout=10))
+    except Exception as error:  # told by who waits for it
+        found.put((host, error))
+    else:
+        found.put((host, None))
+
+
+def ask_to_read(hosts: QuerySet[Host]) -> int:
+    """Ask for a job for each host that has been onboarded, unless there is one; return how many were asked for."""
     asked = 0
-    for host in Host.objects.filter(state__in=[HostState.READY, HostState.UNREACHABLE]).exclude(facts_at=None):
+    for host in hosts.exclude(facts_at=None):
         if Job.objects.filter(host=host, kind="host.read", ended_at=None).exists():
             continue
         try:
@@ -142,6 +187,7 @@ def forget_reads() -> int:
 DUTIES: tuple[tuple[Callable[[], int], float], ...] = (
     (reconcile, 1.5 * BEAT_SECONDS),
     (measure_datastores, settings.MONITOR_SECONDS),
+    (find_again, settings.MONITOR_SECONDS),
     (read_hosts, 15 * settings.MONITOR_SECONDS),
     (forget_reads, 3600.0),
 )

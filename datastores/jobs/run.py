@@ -16,7 +16,7 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 from django.db.models.functions import Coalesce
 
-from datastores.domain.errors import Cancelled, CloudstoreError, CommandFailed, LostTouch, Unreachable
+from datastores.domain.errors import Cancelled, CloudstoreError, CommandFailed, LostTouch, NotTakenBack, Unreachable
 from datastores.domain.plan import AnyStep, Plan
 from datastores.domain.states import EventKind, JobState, Level, StepState
 from datastores.hosts.journal import Journal
@@ -192,9 +192,15 @@ class Attempt:
             giving_up=self._give_up,
         )
         run.carry_out()
-        self._end(JobState.SUCCEEDED, lambda: self.case.succeeded(
-            self.job, [(step, run.facts[index]) for index, step in enumerate(steps) if index in run.facts]
-        ))  # fmt: skip
+        results = [(step, run.facts[index]) for index, step in enumerate(steps) if index in run.facts]
+
+        def succeed() -> bool:
+            return self._end(JobState.SUCCEEDED, lambda: self.case.succeeded(self.job, results))
+
+        if not succeed() and self.is_ours():
+            self.log.flush()  # the journal is to hold what was done
+            self._stopped_at_last(journal_of(self.job))
+            succeed()
 
     def _take_back(self) -> None:
         """Undo, and end as an operator asked, or as the attempt that gave up and lost its host would have ended."""
@@ -236,6 +242,20 @@ class Attempt:
             self.log.flush()
         except DatabaseError as error:
             raise LostTouch(f"The database did not store that the job is being taken back: {error}") from error
+
+    def _stopped_at_last(self, journal: Journal) -> None:
+        """Take everything back, if that can be done: a person asked for it when it had just been done.
+
+        :raises Cancelled: it is. :raises NotTakenBack: not all of it is.
+        """
+        if not journal.can_be_undone:
+            self.log.add(EventKind.JOB, "It was to be cancelled when all was done, which cannot be undone.")
+            return
+        reason = Cancelled("cancelled when all was done.")
+        self._give_up(reason)
+        if self._undo(journal):
+            raise reason
+        raise NotTakenBack(f"{reason} {LEFT}")
 
     def _forsake(self, journal: Journal, error: CloudstoreError) -> NoReturn:
         """Take back what earlier attempts did, because it cannot be carried on; then raise the error."""
@@ -289,9 +309,9 @@ class Attempt:
         self.job.move(self.state, to=JobState.INTERRUPTED, unchanged=("worker",), error=message)
         doorbell.ring_state(self.job)
 
-    def _end(self, state: JobState, update_rows: Callable[[], None], message: str = "") -> None:
-        """End the job, unless reconcile gave it to somebody else: then that attempt writes the end."""
-        end_all({self: update_rows}, state, message)
+    def _end(self, state: JobState, update_rows: Callable[[], None], message: str = "") -> bool:
+        """End the job, unless reconcile gave it to somebody else: then that attempt writes the end. See ``end_all``."""
+        return end_all({self: update_rows}, state, message)
 
     def tell_end(self, state: JobState, message: str) -> None:
         word = self.job.word_in(state)
@@ -329,14 +349,16 @@ def claim_all(attempts: Sequence[Attempt], state: JobState) -> bool:
 def end_all(endings: Mapping[Attempt, Callable[[], None]], state: JobState, message: str = "") -> bool:
     """End jobs that are in one state; each comes with what updates its rows. False: not all were ours, so none is.
 
-    Rows, log, state, leases and audit entry in one transaction: they agree, or the job is not ended.
+    One that a person asked to stop, a moment ago, does not succeed any more: that counts as not ours, too. Rows, log,
+    state, leases and audit entry in one transaction: they agree, or the job is not ended.
     """
     jobs = [attempt.job for attempt in endings]
     for attempt in endings:
         attempt.log.stop_ticker()
     with in_turn():
         [before] = {attempt.state for attempt in endings}
-        if not move_all(jobs, before, to=state, unchanged=("worker",), error=message):
+        decided_on = ("worker", "cancel_requested_at") if state is JobState.SUCCEEDED else ("worker",)
+        if not move_all(jobs, before, to=state, unchanged=decided_on, error=message):
             return False
         for attempt, update_rows in endings.items():
             update_rows()

@@ -51,7 +51,7 @@ def hold(site: Installation, tool: str, word: str, fate: str) -> Point:
 def held_clones(site: Installation, golden: Image, base: str) -> Iterator[Round]:
     for number, (tool, fate) in enumerate(pairs(("install", "cp"), FATES)):
         vm = site.vm(f"killed-{number}")
-        word = f"{base}/{vm.pk}" if tool == "install" else f"{base}/{vm.pk}/disk.0"
+        word = str(vm.pk) if tool == "install" else f"{base}/{vm.pk}/disk.0"  # the directory is made from within
         point = hold(site, tool, word, fate)
         yield Round(site.ask(f"/images/{golden.pk}/disks/", count=1, vm=vm.pk), point, fate)
 

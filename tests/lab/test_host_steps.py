@@ -21,6 +21,7 @@ from datastores.hosts.files import DirectoryPresent, FileAbsent
 from datastores.hosts.journal import Journal, Undoable
 from datastores.hosts.mounts import FstabLinePresent, MountPresent
 from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.reflinks import ReflinkExists
 from datastores.hosts.runner import Run
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.settings_files import SettingsAre
@@ -136,6 +137,22 @@ def test_files_and_links_are_deleted(shell: Shell) -> None:
     assert "a file of 8 B is lost" in change.summary
     assert [done.undo for done in apply(shell, FileAbsent(name, "/srv/images/1", "/srv/images"))] == [None]
     assert plan(shell, FileAbsent(name, "/srv/images/1", "/srv/images")) is None
+
+
+def test_what_is_unmounted_meanwhile_is_not_made_anew(shell: Shell) -> None:
+    run(shell, "install", "-d", "/srv/ds")
+    run(shell, "install", "/dev/null", "/srv/ds/a.raw")
+    step = ReflinkExists(shell.host, "/srv/ds/a.raw", "/srv/ds/7/disk.0", with_directory=True)
+    change = plan(shell, step)
+    assert change
+    run(shell, "mv", "/srv/ds", "/srv/gone")
+    make = change.actions[0].do
+    assert isinstance(make, Command)
+    assert not shell.run(make).ok
+    assert run(shell, "ls", "/srv").split().count("ds") == 0
+    run(shell, "mv", "/srv/gone", "/srv/ds")
+    assert shell.run(make).ok and shell.run(make).ok, "two disks of one machine may be made at once"
+    assert run(shell, "stat", "-c", "%F", "/srv/ds/7") == "directory\n"
 
 
 def test_settings(shell: Shell) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from datastores.domain.errors import BadInput, Unsupported
+from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import Output
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.files import FileDriver
 from datastores.drivers.registry import DRIVERS, driver_class, make_driver
+from datastores.drivers.transfers import transfer
 from datastores.hosts import capacity
 from datastores.hosts.blocks import DataBlockExists, Filesystem
 from datastores.hosts.checksums import ChecksumKnown
@@ -232,3 +234,40 @@ def test_the_base_path_and_the_hosts_are_checked() -> None:
         make_driver("shared", host="h1", base=BASE, hosts=("h2",))
     with pytest.raises(BadInput, match="no kind of datastore called 'zip'; there are shared"):
         driver_class("zip")
+
+
+GUARD = BaseReady("h1", BASE, "/srv")
+guarded = {"mounted": "everywhere", "mount_point": "/srv"}
+
+
+@every
+def test_where_something_must_be_mounted_nothing_is_written_without_it(kind: str) -> None:
+    store, plain = driver(kind, **guarded), driver(kind)
+    target = Volume(f"{BASE}/{UUID}.raw", Format.RAW, 25 << 30)
+    written = (
+        store.create(target),
+        store.context(f"{BASE}/7/disk.1", ()),
+        store.import_file("/var/tmp/golden.raw", target),
+        store.copy(RAW, target),
+        transfer(plain, RAW, store, target),
+    )
+    assert {steps[0] for steps in written} == {GUARD}
+    assert GUARD not in plain.create(target)
+
+
+@every
+def test_the_directory_of_a_datastore_is_made_on_what_must_be_mounted(kind: str) -> None:
+    mounted, made, ready, *_ = driver(kind, **guarded).activate("h1")
+    assert mounted == BaseReady("h1", "/srv", "/srv")
+    assert isinstance(made, DirectoryPresent)
+    assert ready == GUARD
+
+
+@every
+def test_a_datastore_that_is_not_mounted_is_not_measured(kind: str) -> None:
+    stat, findmnt = GUARD.reads()
+    root = {"target": "/", "source": "/dev/sda1", "fstype": "ext4", "options": "rw", "size": 1, "used": 0, "avail": 1}
+    there = "41ed/0/0/512/27:2/1/oneadmin/cloud/755/1700000000.123456789/" + BASE + "\0"
+    shell = FakeShell("h1", {stat.argv: said(there), findmnt.argv: said(json.dumps({"filesystems": [root]}))})
+    with pytest.raises(Refused, match="Nothing is mounted at /srv on h1"):
+        driver(kind, **guarded).capacity(shell)

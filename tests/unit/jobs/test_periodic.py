@@ -158,6 +158,15 @@ class TestMeasuring:
         assert set(Datastore.objects.filter(error__endswith="h1 does not answer")) == set(lost)
         assert storage.asked.count("h1") == 1
 
+    def test_a_host_that_does_not_answer_is_read_so_that_its_state_is_known(
+        self, storage: Storage, admin: User
+    ) -> None:
+        h1 = a_known_host("h1")
+        a_datastore(hosts=[h1])
+        a_datastore(hosts=[a_known_host("h2")])
+        periodic.measure_datastores()
+        assert [job.host for job in Job.objects.filter(kind="host.read")] == [h1]
+
     @pytest.mark.parametrize("fields", [{"maintenance": True}, {"state": HostState.UNREACHABLE}])
     def test_one_that_may_not_be_spoken_to_is_not_asked(self, storage: Storage, fields: dict[str, Any]) -> None:
         a_datastore(hosts=[a_host("h1", **fields), a_host("h2")])
@@ -197,13 +206,31 @@ def test_a_storage_host_that_does_not_answer_keeps_no_other_cold(monkeypatch: py
     assert sorted(warmed) == ["h1", "h2"] and set(used) == {"a-dead", "h1", "h2"}
 
 
+def a_known_host(name: str = "h1", **fields: Any) -> Host:
+    """A host that was onboarded."""
+    host = a_host(name, facts_at=timezone.now(), **fields)
+    HostKey.objects.create(host=host, line="ssh-ed25519 AAAA", fingerprint="SHA256:x", pinned_at=timezone.now())
+    return host
+
+
 class TestReadingHosts:
     @pytest.fixture
     def host(self, admin: User) -> Host:
-        """A host that may be spoken to."""
-        host = a_host(facts_at=timezone.now())
-        HostKey.objects.create(host=host, line="ssh-ed25519 AAAA", fingerprint="SHA256:x", pinned_at=timezone.now())
-        return host
+        return a_known_host()
+
+    def test_one_that_did_not_answer_is_read_as_soon_as_it_does(
+        self, admin: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lost = {name: a_known_host(name, state=HostState.UNREACHABLE) for name in ("back", "away")}
+        a_known_host("well")
+        a_known_host("mended", state=HostState.UNREACHABLE, maintenance=True)
+
+        def connect(name: str) -> FakeShell:
+            return FakeShell(name, {("true",): Unreachable(f"{name} does not answer")} if name == "away" else {})
+
+        monkeypatch.setattr(periodic, "connector", lambda: connect)
+        assert periodic.find_again() == 1
+        assert [job.host for job in Job.objects.all()] == [lost["back"]]
 
     def test_one_that_is_being_read_is_not_asked_again(self, host: Host) -> None:
         assert periodic.read_hosts() == 1

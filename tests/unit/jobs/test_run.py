@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.utils import timezone
 
 from datastores.domain.errors import Busy, HostKeyChanged, Refused, Unreachable
+from datastores.domain.plan import Stage
 from datastores.domain.states import EventKind, HostState, JobState, Level, StepState
-from datastores.jobs import control
+from datastores.jobs import control, run
 from datastores.jobs.journal import journal_of
 from datastores.models import AuditEntry, Cluster, Credential, Host, Job, Lease, User
 from datastores.transport.hostkeys import fingerprint
 from tests.fakes import FakeShell, said
-from tests.unit.flags import ran
+from tests.unit.flags import FlagGone, ran
 from tests.unit.jobs.conftest import Ask, work
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -248,3 +251,47 @@ def test_a_job_that_waits_for_others_is_not_run_by_an_old_delivery(ask: Ask, she
     control.retry(job, operator)
     assert work(job).state == JobState.QUEUED
     assert ran(shell, "set") == []
+
+
+def cancelled_at_last(monkeypatch: pytest.MonkeyPatch, job: Job) -> None:
+    """Let the job's person ask to stop it when all is done, just before that is stored."""
+    right = run.end_all
+
+    def late(endings: Any, state: JobState, message: str = "") -> bool:
+        monkeypatch.setattr(run, "end_all", right)
+        control.cancel(Job.objects.get(pk=job.pk), job.user)
+        return right(endings, state, message)
+
+    monkeypatch.setattr(run, "end_all", late)
+
+
+def test_a_job_that_is_cancelled_when_all_was_done_is_taken_back(
+    ask: Ask, shell: FakeShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ask()
+    cancelled_at_last(monkeypatch, job)
+    assert work(job).state == JobState.CANCELLED
+    assert ran(shell, "clear") == [("clear", "b"), ("clear", "a")]
+    assert Cluster.objects.get().description == "cancelled"
+    assert not any(event.text.startswith("succeeded") for event in job.events.all())
+
+
+def test_what_cannot_be_taken_back_of_such_a_job_stays_in_view(
+    ask: Ask, shell: FakeShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.answers["clear", "a"] = said(exit_status=1, stderr="device is busy")
+    job = ask()
+    cancelled_at_last(monkeypatch, job)
+    assert work(job).state == JobState.FAILED
+    assert "Not all that the job had done could be taken back" in job.error
+
+
+def test_a_job_that_has_destroyed_something_is_done_although_it_was_cancelled_at_last(
+    ask: Ask, shell: FakeShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.unit.jobs.conftest.FlagsUp.plan", lambda *_: (Stage("flag", (FlagGone("h1", "a"),)),))
+    shell.effects["sweep", "a"] = {("get", "a"): said("gone")}
+    job = ask()
+    cancelled_at_last(monkeypatch, job)
+    assert work(job).state == JobState.SUCCEEDED, job.error
+    assert any("cannot be undone" in event.text for event in job.events.all())
