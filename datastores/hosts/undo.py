@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TypeAlias
 
 from datastores.domain.errors import CloudstoreError, LostTouch, Unreachable
-from datastores.domain.plan import Action, AnyStep, Connect
+from datastores.domain.plan import Action, AnyStep, Command, Connect, Output
 from datastores.hosts.journal import Journal, Recorder, Undoable
 from datastores.hosts.previews import read
 from datastores.hosts.stages import side_by_side
@@ -16,6 +16,8 @@ from datastores.hosts.stages import side_by_side
 Steps: TypeAlias = Callable[[], Sequence[AnyStep]]
 """Gives the steps of the plan, by their numbers; asked only when a host has to be read. Raises CloudstoreError when
 there are none to judge by."""
+REMOVES = "rm", "rmdir"
+NOT_THERE = ": No such file or directory"
 
 
 def take_back(journal: Journal, steps: Steps, stages: Sequence[int], connect: Connect, recorder: Recorder) -> bool:
@@ -115,7 +117,7 @@ class _TakingBack:
             reason = str(error)
         else:
             reason = (output.stderr or output.stdout).strip() or f"exit status {output.exit_status}"
-            reason = "" if output.ok else reason
+            reason = "" if output.ok or had_nothing_to_remove(entry.undo, output) else reason
         if reason and not self._is_absent(entry):
             self._left(entry, reason)
         else:
@@ -152,6 +154,20 @@ class _TakingBack:
 
         if errors := side_by_side(lane, lanes):
             raise next((error for error in errors if isinstance(error, LostTouch)), errors[0])
+
+
+def had_nothing_to_remove(command: Command, output: Output) -> bool:
+    """Tell whether the command only complains that what it should remove is not there.
+
+    Not by its exit status: that is the same when one of many names could not be removed.
+    """
+    program = command.argv[0]
+    complaints = output.stderr.strip().splitlines()
+    return (
+        program in REMOVES
+        and bool(complaints)
+        and all(line.startswith(f"{program}: ") and line.endswith(NOT_THERE) for line in complaints)
+    )
 
 
 def _place(entry: Undoable) -> tuple[int, int]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.utils import timezone
 
 from datastores.domain.errors import Refused
-from datastores.domain.states import EventKind, JobState
+from datastores.domain.states import EventKind, JobState, Level
 from datastores.jobs import doorbell
 from datastores.jobs.kinds import KINDS
+from datastores.jobs.log import JobLog
 from datastores.jobs.submit import check_role, enqueue, queue_again
 from datastores.models import Job, User
 from datastores.models.audit import in_turn, record
@@ -72,6 +73,7 @@ def cancel(job: Job, user: User, address: str = "") -> None:
             Job.objects.filter(pk=job.pk, state=JobState.QUEUED).update(undo_requested=True)
         if not started and job.move(JobState.QUEUED, JobState.AWAITING, to=JobState.CANCELLED):
             KINDS[job.kind].cancelled(job)
+            tell_cancelled(job, user)
             record(job.kind, user=user, address=address, target=job.target_label, job=job, result=job.state)
             for freed in leases.release([job]):
                 enqueue(freed)
@@ -80,6 +82,15 @@ def cancel(job: Job, user: User, address: str = "") -> None:
             if job.ended:
                 raise Refused(f"This job has ended already: {job.state}.")
     doorbell.ring_state(job)
+
+
+def tell_cancelled(job: Job, user: User) -> None:
+    """Let the log of a job that no worker will take any more say why it ends here."""
+    job.refresh_from_db(fields=["worker"])  # a worker may have planned it since it was read
+    log = JobLog(job)
+    log.go_on()
+    log.add(EventKind.JOB, f"cancelled by {user.get_username()} while it waited; nothing was done", level=Level.WARNING)
+    log.flush()
 
 
 def job_was_started(job: Job) -> bool:

@@ -88,8 +88,11 @@ class JobLog:
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        if self.job.attempts <= 1:
-            return  # nobody has written anything yet
+        if self.job.attempts > 1:  # a first attempt finds nothing
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Number what is added now after what is stored."""
         last = JobEvent.objects.filter(job=self.job).order_by("-seq").values("seq", "first_line", "lines").first()
         if last:
             self.seq, self.line = last["seq"], last["first_line"] + last["lines"]

@@ -5,12 +5,18 @@
  *   <span class="conn" data-feed-state role="status"></span>                         shown while the connection is lost
  *   <tr data-live="disk:17" hx-get="…" hx-trigger="live" hx-swap="outerHTML">        refreshed when disk:17 changed
  *   <div data-live="disk:17 datastore:3" …>                                          several, divided by blanks
- *   <div class="toasts" data-toasts role="status" aria-live="polite"></div>
+ *   <div class="toasts" data-toasts data-jobs-url="/jobs/" role="status" aria-live="polite"></div>
  */
 import { Socket } from "./socket.js";
 
-const TONES = ["ok", "warn", "bad", "run", "idle"];
+const TONES = ["ok", "idle", "run", "warn", "bad"]; // what matters least first: it makes room for the others
 const GATHER = 300;
+const MOST = 3; // notes that tell of one job each
+const STAYS = 8000;
+const SINGLE = ".note:not([data-more])";
+const COUNTING = ".note[data-more]";
+const told = new WeakMap(); // the message of each note that tells of one job
+const leaving = new WeakMap(); // the timer of each note that leaves by itself
 const stale = new Set();
 let gathering = 0;
 
@@ -44,22 +50,86 @@ function element(tag, className, ...children) {
   return made;
 }
 
-function toast({ title, url, state, tone, icon }) {
-  const place = document.querySelector("[data-toasts]");
-  const target = new URL(url, location.href);
-  if (!place || target.origin !== location.origin || target.pathname === location.pathname) return;
-  const kind = TONES.includes(tone) ? tone : "idle";
-  const link = element("a", "strong", title);
-  link.href = target.href;
+function dismissal(note) {
   const close = element("button", "icon-btn", element("i", "bi bi-x-lg"));
   close.type = "button";
   close.setAttribute("aria-label", "Dismiss");
-  const note = element("div", `note ${kind}`, element("i", `bi bi-${icon}`), element("div", "w", link, ` ${state}`), close);
   close.addEventListener("click", () => note.remove());
-  place.append(note);
-  // What went well may leave by itself; what did not stays until it was seen.
-  if (kind === "ok") setTimeout(() => note.remove(), 8000);
-  while (place.children.length > 4) place.firstElementChild.remove();
+  return close;
+}
+
+function noteOf(tone, icon, ...words) {
+  const note = element("div", `note ${tone}`, element("i", `bi bi-${icon}`), element("div", "w", ...words));
+  note.append(dismissal(note));
+  return note;
+}
+
+function linkTo(href, text = "") {
+  const link = element("a", "strong", text);
+  link.href = href;
+  return link;
+}
+
+// What went well may leave by itself; what did not stays until it was seen.
+function leaveLater(note, tone) {
+  if (tone !== "ok") return;
+  clearTimeout(leaving.get(note));
+  leaving.set(note, setTimeout(() => note.remove(), STAYS));
+}
+
+// A note takes the place of a milder one, which is counted from then on. False: there is none.
+function makeRoom(place, tone) {
+  if (place.querySelectorAll(SINGLE).length < MOST) return true;
+  for (const milder of TONES.slice(0, TONES.indexOf(tone))) {
+    const note = place.querySelector(`.${milder}${SINGLE}`);
+    if (note) {
+      note.remove();
+      countMore(place, milder, told.get(note));
+      return true;
+    }
+  }
+  return false;
+}
+
+function countMore(place, tone, message) {
+  let note = place.querySelector(`.${tone}${COUNTING}`);
+  if (!note) {
+    note = noteOf(tone, message.icon, "and ");
+    note.dataset.more = "";
+    place.append(note);
+  }
+  const link = countOf(place, note.querySelector(".w"), tone, message.state);
+  const jobs = Number(link.dataset.jobs) + 1;
+  link.dataset.jobs = jobs;
+  link.textContent = `${jobs} more ${jobs === 1 ? "job" : "jobs"} ${message.state}`;
+  leaveLater(note, tone);
+}
+
+// A tone has more than one state: jobs fail, and they have errors. Each is counted, and found, by itself.
+function countOf(place, words, tone, state) {
+  const links = [...words.querySelectorAll("a")];
+  const known = links.find((link) => link.dataset.state === state);
+  if (known) return known;
+  const found = tone === "bad" ? `?state=${encodeURIComponent(state)}` : "";
+  const link = linkTo(`${place.dataset.jobsUrl}${found}`);
+  Object.assign(link.dataset, { state, jobs: 0 });
+  words.append(...(links.length ? [", ", link] : [link]));
+  return link;
+}
+
+function toast(message) {
+  const place = document.querySelector("[data-toasts]");
+  const target = new URL(message.url, location.href);
+  if (!place || target.origin !== location.origin || target.pathname === location.pathname) return;
+  const tone = TONES.includes(message.tone) ? message.tone : "idle";
+  if (!makeRoom(place, tone)) {
+    countMore(place, tone, message);
+    return;
+  }
+  const note = noteOf(tone, message.icon, linkTo(target.href, message.title), ` ${message.state}`);
+  told.set(note, message);
+  place.insertBefore(note, place.querySelector(COUNTING));
+  leaveLater(note, tone);
 }
 
 function job(message) {

@@ -84,6 +84,21 @@ def test_nothing_sticks_out_on_a_phone(strict_page: Page, pages: LogServer, addr
     strict_page.screenshot(path=tmp_path / "phone.png", full_page=True)
 
 
+@pytest.mark.parametrize("height", [900, 200], ids=["whole", "with a scroll bar"])
+def test_a_big_number_stays_inside_its_entry(strict_page: Page, pages: LogServer, height: int) -> None:
+    strict_page.set_viewport_size({"width": 1440, "height": height})
+    visit(strict_page, pages, "pages/gallery.html")
+    entry = strict_page.locator(".side a", has_text="Virtual machines")
+    outside = entry.evaluate("""(entry) => {
+      entry.classList.add("on");
+      const number = entry.querySelector(".n");
+      number.textContent = "12,345";
+      return number.getBoundingClientRect().right - (entry.getBoundingClientRect().right - 8); }""")
+    assert outside <= 0.5
+    label = entry.locator("span").first
+    assert label.evaluate("(label) => label.scrollWidth <= label.clientWidth"), "the words are not cut"
+
+
 @pytest.mark.parametrize("address", PAGES)
 def test_the_focus_is_always_seen(strict_page: Page, pages: LogServer, address: str) -> None:
     visit(strict_page, pages, address)

@@ -188,6 +188,74 @@ def test_my_finished_jobs_are_told(gallery: Page, pages: LogServer) -> None:
     expect(toasts).to_have_count(0)
 
 
+@pytest.fixture
+def told(strict_page: Page, pages: LogServer) -> Page:
+    """A page whose clock is the test's, with room for three notes."""
+    pages.reset(JobLog())
+    strict_page.clock.install()
+    strict_page.goto(f"{pages.url}/pages/gallery.html")
+    expect(strict_page.locator("[data-feed-state]")).to_have_attribute("data-state", "live")
+    return strict_page
+
+
+def end_jobs(pages: LogServer, count: int, **changes: object) -> None:
+    for _ in range(count):
+        pages.call(pages.send(job_message(**changes)))
+
+
+FAILED = {"state": "failed", "tone": "bad", "icon": "x-lg"}
+SINGLE, COUNTING = "[data-toasts] .note:not([data-more])", "[data-toasts] .note[data-more]"
+
+
+def test_many_jobs_that_end_are_counted_in_one_note(told: Page, pages: LogServer) -> None:
+    end_jobs(pages, 300)
+    counting = told.locator(COUNTING)
+    expect(counting).to_contain_text("and 297 more jobs succeeded")
+    expect(counting).to_have_count(1)
+    expect(told.locator(SINGLE)).to_have_count(3)
+    assert counting.locator("a").get_attribute("href") == "/jobs/"
+    told.clock.run_for(6_000)
+    end_jobs(pages, 1)
+    expect(counting).to_contain_text("and 298 more jobs succeeded")
+    told.clock.run_for(6_000)
+    expect(told.locator(SINGLE)).to_have_count(0)
+    expect(counting).to_have_count(1)
+    told.clock.run_for(3_000)
+    expect(counting).to_have_count(0)
+
+
+def test_a_failure_stays_whatever_goes_well_after_it(told: Page, pages: LogServer) -> None:
+    end_jobs(pages, 1, title="Copy one", **FAILED)
+    end_jobs(pages, 40)
+    expect(told.locator(COUNTING)).to_contain_text("and 38 more jobs succeeded")
+    told.clock.run_for(60_000)
+    expect(told.locator("[data-toasts] .note")).to_have_count(1)
+    expect(told.locator("[data-toasts] .note")).to_contain_text("Copy one failed")
+
+
+def test_a_failure_takes_the_place_of_what_went_well(told: Page, pages: LogServer) -> None:
+    end_jobs(pages, 3)
+    end_jobs(pages, 1, title="Copy one", **FAILED)
+    expect(told.locator(f"{SINGLE}.bad")).to_contain_text("Copy one failed")
+    expect(told.locator(f"{SINGLE}.ok")).to_have_count(2)
+    expect(told.locator(COUNTING)).to_contain_text("and 1 more job succeeded")
+
+
+def test_failures_that_do_not_fit_are_counted_until_they_are_dismissed(told: Page, pages: LogServer) -> None:
+    end_jobs(pages, 15, **FAILED)
+    end_jobs(pages, 2, **FAILED | {"state": "errored"})
+    end_jobs(pages, 5)
+    told.clock.run_for(60_000)
+    counting = told.locator(COUNTING)
+    expect(counting).to_have_count(1)
+    expect(counting).to_contain_text("and 12 more jobs failed, 2 more jobs errored")
+    links = [link.get_attribute("href") for link in counting.locator("a").all()]
+    assert links == ["/jobs/?state=failed", "/jobs/?state=errored"]
+    counting.get_by_role("button", name="Dismiss").click()
+    expect(counting).to_have_count(0)
+    expect(told.locator(SINGLE)).to_have_count(3)
+
+
 def test_after_a_gap_what_is_in_sight_is_read_again(gallery: Page, pages: LogServer) -> None:
     gallery.locator('[data-live="disk:17"]').scroll_into_view_if_needed()
     pages.call(pages.drop())

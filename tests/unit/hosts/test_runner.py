@@ -173,6 +173,30 @@ def test_an_undo_that_fails_is_told_and_the_others_go_on() -> None:
     assert record.undone == [(1, "busy"), (0, "")]
 
 
+BUSY = "rmdir: failed to remove '/y': Device or resource busy"
+NO_X, NO_Y = (f"rmdir: failed to remove '{path}': No such file or directory" for path in ("/x", "/y"))
+
+
+@pytest.mark.parametrize(
+    ("command", "says", "left"),
+    [
+        ("rmdir -- /x", NO_X, ""),
+        ("rm -r -- /x", "rm: cannot remove '/x': No such file or directory\n", ""),
+        ("rmdir -- /x /y", f"{NO_X}\n{NO_Y}", ""),
+        ("rmdir -- /x /y", f"{NO_X}\n{BUSY}", f"{NO_X}\n{BUSY}"),
+        ("rmdir -- /x", "sh: rmdir: No such file or directory", "sh: rmdir: No such file or directory"),
+        ("clear /x", "clear: /x: No such file or directory", "clear: /x: No such file or directory"),
+        ("rmdir -- /x", "", "exit status 1"),
+    ],
+)
+def test_what_should_be_removed_and_is_not_there_is_undone(command: str, says: str, left: str) -> None:
+    undo = Command(tuple(command.split()))
+    shell = flag_host(a="on")
+    shell.answers[undo.argv] = said(exit_status=1, stderr=says)
+    complete, undone = taken_back(Journal(done=(Undoable(0, 0, "h1", undo),)), shell, FlagSet("h1", "a"))
+    assert (complete, undone) == (not left, [(0, left)])
+
+
 def test_a_refused_step_stops_the_plan_before_it_touches_anything() -> None:
     shell = flag_host(a="broken")
     run, record = run_of(FlagSet("h1", "a"), on={"h1": shell})

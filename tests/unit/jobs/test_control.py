@@ -12,7 +12,7 @@ from datastores.jobs.kinds import KINDS
 from datastores.jobs.periodic import read_hosts
 from datastores.jobs.submit import submit
 from datastores.jobs.view import job_frame
-from datastores.models import Cluster, Host, HostKey, Job, Lease, User
+from datastores.models import Cluster, Host, HostKey, Job, JobEvent, Lease, User
 from datastores.services.hosts import remember_facts
 from tests.fakes import FakeShell, said
 from tests.unit.conftest import a_host
@@ -97,6 +97,47 @@ def test_cancelling_before_the_new_plan_is_made_takes_back_what_was_done(
     control.cancel(planned_again, operator)
     assert work(planned_again).state == JobState.CANCELLED
     assert ran(shell, "clear") == [("clear", "a")]
+
+
+# Nothing was done yet
+
+
+def log_of(job: Job) -> list[tuple[int, str]]:
+    return list(JobEvent.objects.filter(job=job).order_by("seq").values_list("first_line", "text"))
+
+
+CANCELLED = "cancelled by olga while it waited; nothing was done"
+
+
+def test_the_log_of_a_job_that_was_cancelled_in_the_queue_says_by_whom(ask: Ask, operator: User) -> None:
+    job = ask()
+    control.cancel(job, operator)
+    assert (job.state, log_of(job)) == (JobState.CANCELLED, [(1, CANCELLED)])
+
+
+def test_the_log_of_a_plan_that_was_discarded_goes_on_after_the_planning(
+    ask: Ask, shell: FakeShell, operator: User
+) -> None:
+    read = ask("test.approved")
+    planned = log_of(work(Job.objects.get(pk=read.pk)))
+    assert planned
+    control.cancel(read, operator)  # as who looked before a worker had it
+    assert log_of(read) == [*planned, (len(planned) + 1, CANCELLED)]
+
+
+def test_the_log_of_a_job_that_was_cancelled_before_it_was_tried_again_goes_on(
+    ask: Ask, shell: FakeShell, operator: User
+) -> None:
+    shell.answers["get", "a"] = said("broken")
+    job = work(ask())
+    before = log_of(job)
+    control.retry(job, operator)
+    control.cancel(job, operator)
+    assert job.state == JobState.CANCELLED
+    assert log_of(job) == [*before, (len(before) + 1, CANCELLED)]
+    shell.answers["get", "a"] = said("off")
+    control.retry(job, operator)
+    assert work(job).state == JobState.SUCCEEDED
 
 
 # The plan that was seen

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
+from django.template.loader import render_to_string
 
 from datastores.jobs.view import JOB_LOOK, STEP_LOOK
 from datastores.models import Cluster, User
 from datastores.web import look
+from datastores.web.context import Link
 from datastores.web.forms.hosts import ClusterForm
 from tests.unit.conftest import (
     a_disk,
@@ -122,3 +124,13 @@ def test_the_page_of_a_job_loads_all_its_modules_at_once() -> None:
     named = re.findall(r"""rel="modulepreload" href="{% static '(.+?)' %}""", page)
     assert {ROOT / "static" / name for name in named} == imported(ROOT / "static/js/job.js")
     assert len(named) == len(set(named))
+
+
+def test_big_numbers_of_the_navigation_are_grouped() -> None:
+    links = [
+        Link("Virtual machines", "pc-display", "/vms/", here=True, count=12345),
+        Link("Jobs", "x", "/jobs/", here=False),
+    ]
+    side = render_to_string("datastores/_side.html", {"navigation": [("Storage", links)]})
+    assert '<span class="n">12,345</span>' in side
+    assert side.count('class="n"') == 1

@@ -49,6 +49,18 @@ def test_after_ten_wrong_passwords_a_clear_text(alice: User, client: Client, set
     assert "900 seconds" in text_of(response)
 
 
+def test_wrong_passwords_before_a_right_one_do_not_count(alice: User, client: Client, settings: Any) -> None:
+    settings.AXES_ENABLED = True
+    alice.set_password("a long password")
+    alice.save()
+    wrong, right = ({"username": "alice", "password": password} for password in ("wrong", "a long password"))
+    for _ in range(2):
+        for _ in range(django_settings.AXES_FAILURE_LIMIT - 1):
+            assert client.post("/login/", wrong).status_code == 200
+        assert client.post("/login/", right).status_code == 302
+        client.post("/logout/")
+
+
 @pytest.mark.parametrize(
     ("page", "back"),
     [
