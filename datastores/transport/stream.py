@@ -18,9 +18,9 @@ PIECE = 65536
 """Bytes per read. Larger windows or reads make paramiko slower: its buffers are quadratic in what they hold."""
 POLL = 0.1
 FEED_POLL = 0.005
-SETTLED = 2.0
+SETTLED = 5.0
 """Seconds of silence after which a command that has ended is taken as complete, though something it started
-still holds its output open."""
+still holds its output open. A busy host says that it has ended well before it sends the last of the output."""
 PARTIAL = 1.0
 """Seconds after which an unfinished line is passed on as it is."""
 LINE_MAX = 8192
@@ -117,6 +117,7 @@ class Follower:
         self._channel, self._argv, self._host, self._patience = channel, argv, host, patience
         self._stdout, self._stderr = Kept(on_output), Kept(on_output)
         self._began = self._spoke = time.monotonic()
+        self._ended = 0.0
 
     def follow(self, stdin: bytes = b"") -> Said:
         """Feed ``stdin`` and return what the command said.
@@ -193,10 +194,13 @@ class Follower:
         for kept in (self._stdout, self._stderr):
             if kept.lines:
                 kept.lines.idle()
-        silence = time.monotonic() - self._spoke
-        if silence > self._patience:
+        now = time.monotonic()
+        if now - self._spoke > self._patience:
             raise self._silent()
-        return silence > SETTLED and self._channel.exit_status >= 0
+        if self._channel.exit_status < 0:
+            return False
+        self._ended = self._ended or now
+        return now - max(self._spoke, self._ended) > SETTLED
 
     def _lost(self) -> Unreachable:
         return Unreachable(

@@ -6,6 +6,8 @@ import logging
 import threading
 import time
 import tracemalloc
+from collections.abc import Callable
+from typing import IO
 
 import pytest
 
@@ -20,6 +22,7 @@ from datastores.domain.plan import Command, Output, encode, read
 from datastores.transport import stream
 from datastores.transport.pool import Pool
 from datastores.transport.shell import SSHShell
+from tests.unit.transport import server as servers
 from tests.unit.transport.server import Server
 from tests.unit.transport.test_quoting import HOSTILE
 
@@ -117,6 +120,17 @@ def test_a_command_that_leaves_something_behind_is_not_waited_for(
     started = time.monotonic()
     assert shell.run(sh("sleep 20 & echo started")).stdout == "started\n"
     assert time.monotonic() - started < 10
+
+
+def test_output_that_comes_after_the_exit_status_is_not_lost(shell: SSHShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(source: IO[bytes], send: Callable[[bytes], object]) -> None:
+        data = source.read()
+        time.sleep(0.4)
+        send(data)
+
+    monkeypatch.setattr(servers, "_pump", late)
+    monkeypatch.setattr(stream, "SETTLED", 1.0)
+    assert shell.run(sh("sleep 1.2; echo at last")).stdout == "at last\n"
 
 
 def test_a_command_that_closes_its_output_is_waited_for(shell: SSHShell) -> None:
