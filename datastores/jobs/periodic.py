@@ -57,14 +57,7 @@ def measure_datastores() -> int:
         except CloudstoreError as error:
             for datastore, _ in lane:
                 found.put((datastore, error))
-    measured, silent = 0, set()
-    for _ in range(sum(map(len, lanes.values()))):
-        datastore, result = found.get()
-        measured += remember(datastore, result)
-        if isinstance(result, Unreachable):
-            silent.add(driver_of(datastore).host)
-    ask_to_read(Host.objects.filter(name__in=silent, state=HostState.READY))
-    return measured
+    return sum(remember(*found.get()) for lane in lanes.values() for _ in lane)
 
 
 Measured = tuple[Datastore, Measure | Exception]

@@ -9,6 +9,7 @@ import pytest
 
 from datastores.domain.states import HostState
 from datastores.models import AuditEntry, Datastore, Host, Image
+from tests.faults.agreement import inside
 from tests.faults.installation import Installation
 from tests.lab.host import Host as Machine
 
@@ -86,7 +87,7 @@ def test_a_changed_host_key_refuses_the_job_and_shuts_the_host_off_until_the_new
     site: Installation, stranger: Machine
 ) -> None:
     host = site.onboard("h3")
-    stranger.run(["systemd-run", "--collect", "--quiet", "sh", "-c", NEW_KEY], check=True)
+    inside(stranger, "sh", "-c", NEW_KEY)
     site.lab.up(3)
     job = site.failed(site.ask(f"/hosts/{host.pk}/read/"))
     assert "is pinned. Nothing was sent to it." in job.error

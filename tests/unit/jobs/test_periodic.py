@@ -158,15 +158,6 @@ class TestMeasuring:
         assert set(Datastore.objects.filter(error__endswith="h1 does not answer")) == set(lost)
         assert storage.asked.count("h1") == 1
 
-    def test_a_host_that_does_not_answer_is_read_so_that_its_state_is_known(
-        self, storage: Storage, admin: User
-    ) -> None:
-        h1 = a_known_host("h1")
-        a_datastore(hosts=[h1])
-        a_datastore(hosts=[a_known_host("h2")])
-        periodic.measure_datastores()
-        assert [job.host for job in Job.objects.filter(kind="host.read")] == [h1]
-
     @pytest.mark.parametrize("fields", [{"maintenance": True}, {"state": HostState.UNREACHABLE}])
     def test_one_that_may_not_be_spoken_to_is_not_asked(self, storage: Storage, fields: dict[str, Any]) -> None:
         a_datastore(hosts=[a_host("h1", **fields), a_host("h2")])
