@@ -243,6 +243,8 @@ export class LogWindow {
       j: () => this.#step(1),
       k: () => this.#step(-1),
     };
+    // A browser that glides there would end short of it: the bar stands for more than it is long.
+    if (this.#view.contains(event.target)) Object.assign(keys, { Home: keys.g, End: keys.G });
     if (!keys[event.key]) return;
     event.preventDefault();
     keys[event.key]();

@@ -96,6 +96,10 @@ def test_keys_go_to_both_ends(strict_page: Page, pages: LogServer, million: JobL
     strict_page.locator("[data-log-window]").focus()
     strict_page.keyboard.press("End")
     assert settled(strict_page)[-1] == MILLION
+    strict_page.keyboard.press("Home")
+    assert settled(strict_page)[0] == 1
+    strict_page.keyboard.press("End")
+    assert settled(strict_page)[-1] == MILLION
     strict_page.keyboard.press("PageUp")
     assert settled(strict_page)[-1] < MILLION
 
