@@ -1,4 +1,4 @@
-"""A thousand clones asked for at once, and a colleague who looks at lists meanwhile.
+"""A thousand clones asked for at once, and two colleagues who look at lists meanwhile.
 
 One POST asks for the disks of 1,000 new virtual machines, on XFS. The rate counts from that POST until the last disk is
 READY. None may be lost: every disk is READY in the database and a file on the host, and the audit trail is whole.

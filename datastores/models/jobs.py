@@ -139,7 +139,7 @@ def move_all(
     In one statement; for more than one job in a transaction of its own, so that none is moved without the others.
     """
     values = _values_of_move(sources, to, values)
-    as_read = models.Q()
+    as_read = models.Q(pk__in=[])  # an empty condition would be true of every job
     for job in jobs:
         as_read |= models.Q(pk=job.pk, **{name: getattr(job, name) for name in unchanged})
     is_pack = len(jobs) > 1

@@ -17,6 +17,7 @@ from datastores.jobs.journal import journal_of
 from datastores.jobs.submit import submit_all
 from datastores.models import AuditEntry, Cluster, Job, JobEvent, JobStep, Lease, User
 from datastores.models.audit import verify
+from datastores.models.jobs import move_all
 from datastores.services.usecase import Results, UseCase
 from tests.fakes import FakeShell, said
 from tests.unit.flags import FlagSet, flag_host, ran
@@ -166,6 +167,11 @@ class TestWhenAllGoesWell:
         monkeypatch.setattr(FakeShell, "run_in_order", looked)
         work(jobs)
         assert stored == [3]
+
+
+def test_to_move_no_job_moves_none(jobs: list[Job]) -> None:
+    assert move_all([], JobState.QUEUED, to=JobState.CANCELLED)
+    assert set(Job.objects.values_list("state", flat=True)) == {JobState.QUEUED}
 
 
 class TestWhenOneIsDifferent:
