@@ -34,7 +34,7 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import EventKind, StepState
 from datastores.hosts.runner import Run
 from datastores.jobs.log import JobLog
-from datastores.jobs.run import step_rows
+from datastores.jobs.steps import step_rows
 from datastores.models import Job, JobEvent, JobStep
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.pool import Pool

@@ -1,4 +1,4 @@
-"""A worker's side of a log, as ``jobs/run.py`` has it: a remote command's output through transport and JobLog."""
+"""A worker's side of a log, as ``jobs/attempts.py`` has it: a remote command's output through transport and JobLog."""
 
 from __future__ import annotations
 

@@ -34,6 +34,15 @@ def common_format(source: StorageDriver, target: StorageDriver, format: Format) 
     return disks[0]
 
 
+def travel_format(source: StorageDriver, format: Format, target: StorageDriver) -> Format:
+    """Return the format in which an image gets from one datastore to the other.
+
+    :raises Unsupported: no host sees both, or they have no format in common.
+    """
+    common_host(source, target)
+    return common_format(source, target, format)
+
+
 def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy: Volume) -> Steps:
     """Return the steps that make ``copy`` in ``target`` a full, independent copy of ``volume`` in ``source``.
 

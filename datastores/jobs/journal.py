@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from django.db.models import Sum
 
-from datastores.domain.errors import StalePlan
-from datastores.domain.plan import AnyStep, Change
 from datastores.domain.states import EventKind
 from datastores.hosts.journal import Journal, Undoable
 from datastores.jobs import codec
@@ -67,35 +64,3 @@ def lines_after(job: Job, step: int, seq: int) -> int:
     """Return how many lines of output of a step came after an entry of the log."""
     output = JobEvent.objects.filter(job=job, kind=EventKind.OUTPUT, step=step, seq__gt=seq)
     return output.aggregate(lines=Sum("lines", default=0))["lines"]
-
-
-def check_same_steps(job: Job, steps: Sequence[AnyStep]) -> None:
-    """Check that these are the steps of the job's rows: approvals and the journal go by their numbers.
-
-    :raises StalePlan: the plan has other steps now.
-    """
-    rows = list(job.steps.order_by("index").values_list("host", "title"))
-    if [(step.host, shown_title(step)) for step in steps] != rows:
-        raise StalePlan(
-            "The plan has other steps now than when it was approved or begun, so it was not carried on. "
-            "Try again to have it planned anew; if that is refused too, ask for it in a new job."
-        )
-
-
-def shown_title(step: AnyStep) -> str:
-    """Return the title of a step as its row holds it."""
-    return step.title[:1500]
-
-
-def approval_of(job: Job) -> Callable[[int, Change], bool]:
-    """Return a function that tells whether a change is the one that was approved for the step with that number.
-
-    Cleaning up what the job itself made on the way needs no approval, and could not be shown before.
-    """
-    approved = list(job.steps.order_by("index").values_list("change", flat=True))
-
-    def approves(index: int, change: Change) -> bool:
-        cleaning = all(action.scratch and action.harmless for action in change.actions)
-        return cleaning or codec.encode_change(change) == approved[index]
-
-    return approves

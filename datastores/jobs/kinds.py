@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datastores.services.datastores import DatastoreCreate, DatastoreDelete
-from datastores.services.disks import DiskCreate, DiskDelete, DiskMove, DiskSaveAs, ImageMove
+from datastores.services.disks import DiskCreate, DiskDelete, DiskMove, DiskSaveAs
 from datastores.services.hosts import HostOnboard, HostRead
 from datastores.services.image_changes import ImageChecksum, ImageDelete, ImageResize
+from datastores.services.image_moves import ImageMove
 from datastores.services.images import ContextImage, ImageBlock, ImageClone, ImageRegister
 from datastores.services.snapshots import SnapshotDelete, SnapshotRevert, SnapshotTake
 from datastores.services.usecase import UseCase

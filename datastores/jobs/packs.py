@@ -21,10 +21,13 @@ from datastores.hosts.lanes import LOST
 from datastores.hosts.stages import steps_of
 from datastores.hosts.together import Found, apply, look
 from datastores.jobs import heartbeat
+from datastores.jobs.attempts import Attempt, claim_all, worker_name
 from datastores.jobs.connections import connector
+from datastores.jobs.ends import end_all
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.log import TakenOver, flush_all
-from datastores.jobs.run import WITH_TARGETS, Attempt, claim_all, end_all, run_job, step_rows, worker_name
+from datastores.jobs.run import WITH_TARGETS, run_job
+from datastores.jobs.steps import step_rows
 from datastores.models import Job, JobStep
 
 logger = logging.getLogger(__name__)
@@ -158,9 +161,9 @@ class Pack:
         mine = still_running(done)
         for member in mine:
             member.tell(done[member])
-        endings = {member.attempt: partial(member.succeeded, done[member]) for member in mine}
-        if endings and end_all(endings, JobState.SUCCEEDED):
-            self.ended = set(endings)
+        endings = [member.attempt.ending(partial(member.succeeded, done[member])) for member in mine]
+        if endings and end_all(endings, JobState.RUNNING, JobState.SUCCEEDED):
+            self.ended = {member.attempt for member in mine}
 
 
 def of_one_host(attempts: Iterable[Attempt]) -> list[Member]:

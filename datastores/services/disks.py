@@ -9,20 +9,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, ClassVar
 
-from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Capability, Format
 from datastores.drivers.base import StorageDriver
-from datastores.drivers.transfers import common_format, common_host, transfer
+from datastores.drivers.transfers import transfer, travel_format
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
-from datastores.models.audit import Deed, in_turn, record, record_all
-from datastores.services import leases
 from datastores.services.changes import Change
 from datastores.services.dependants import LINKED, built_on, require_unneeded, users_of
-from datastores.services.image_changes import ImageChange
-from datastores.services.images import ImageMaker, new_image, require_free_name
+from datastores.services.images import ImageMaker, new_image
 from datastores.services.placing import (
     disk_volume,
     driver_of,
@@ -33,92 +29,7 @@ from datastores.services.placing import (
     require_state,
 )
 from datastores.services.usecase import OWNERS, Results, UseCase
-from datastores.services.viewers import MOST_NAMES, listed
-
-
-def create_vm(name: str, owner: User, address: str = "") -> VirtualMachine:
-    """Make a virtual machine without disks.
-
-    :raises BadInput: the name is not acceptable, or the owner has a VM of this name.
-    """
-    return create_vms([name], owner, address)[0]
-
-
-def create_vms(names: Iterable[str], owner: User, address: str = "") -> list[VirtualMachine]:
-    """Make virtual machines without disks: all of them, or none.
-
-    :raises BadInput: a name is not acceptable, or given twice, or the owner has a VM of this name.
-    """
-    vms = [VirtualMachine(name=values.object_name(name), owner=owner) for name in names]
-    wanted = {vm.name for vm in vms}
-    if len(wanted) < len(vms):
-        raise BadInput("Two of the virtual machines would have the same name.")
-    with in_turn():
-        require_free_vm_names(wanted, owner)
-        VirtualMachine.objects.bulk_create(vms)
-        record_all(Deed(action="vm.create", user=owner, address=address, target=vm, result="done") for vm in vms)
-    return vms
-
-
-def require_free_vm_names(names: Collection[str], owner: User) -> None:
-    """Raise BadInput when the owner has a virtual machine of one of these names."""
-    taken = VirtualMachine.objects.filter(owner=owner, name__in=names).order_by("name").values_list("name", flat=True)
-    if first := list(taken[:MOST_NAMES]):
-        raise BadInput(
-            f"There is a virtual machine {first[0]} already." if len(names) == 1
-            else f"There are virtual machines with these names already: {', '.join(first)}."
-        )  # fmt: skip
-
-
-def require_no_disks(vm: VirtualMachine) -> None:
-    if count := vm.disks.count():
-        what = "1 disk. Delete it" if count == 1 else f"{count} disks. Delete them"
-        raise Refused(f"{vm.name} still has {what} first.")
-
-
-def delete_vm(vm: VirtualMachine, user: User, address: str = "") -> None:
-    """Forget a virtual machine that has no disks any more."""
-    with in_turn():
-        require_no_disks(vm)
-        record("vm.delete", user=user, address=address, target=vm, result="done")
-        vm.delete()
-
-
-def set_vm_state(vm: VirtualMachine, state: str, user: User, address: str = "") -> None:
-    """Note what the VM does: its disks are saved only after a clean shutdown ("off").
-
-    :raises Refused: it is gone.
-    :raises Busy: it would run while a job works on one of its disks; the message says which.
-    """
-    if state not in VirtualMachine.State.values:
-        raise BadInput(f"{state!r} is not a state of a virtual machine.")
-    with in_turn():
-        before = VirtualMachine.objects.filter(pk=vm.pk).values_list("state", flat=True).first()
-        if before is None:
-            raise Refused(f"{vm.name} is gone.")
-        if state == VirtualMachine.State.RUNNING:
-            leases.require_unheld(bytes_of(vm), user)
-        if state != VirtualMachine.State.OFF:  # it writes to them, or has done so
-            Image.objects.filter(pk__in=vm.disks.filter(LINKED).values("image")).update(sha256="")
-        VirtualMachine.objects.filter(pk=vm.pk).update(state=state)
-        record("vm.state", user=user, address=address, target=vm, result="done", before=before, after=state)
-
-
-def bytes_of(vm: VirtualMachine) -> list[str]:
-    """Return the resources that the VM writes to while it runs: its disks, and the images that some of them are."""
-    disks = vm.disks.values_list("pk", "kind", "image")
-    return [f"disk:{disk}" for disk, _, _ in disks] + [
-        f"image:{image}" for _, kind, image in disks if kind == Disk.Kind.LINK
-    ]
-
-
-def travel_format(source: StorageDriver, format_: Format, target: StorageDriver) -> Format:
-    """Return the format in which a volume gets from one datastore to the other.
-
-    :raises Unsupported: no host sees both, or they have no format in common.
-    """
-    common_host(source, target)
-    return common_format(source, target, format_)
+from datastores.services.viewers import listed
 
 
 def taken_numbers(vms: Iterable[int]) -> dict[int, set[int]]:
@@ -396,55 +307,3 @@ class DiskSaveAs(ImageMaker):
 
     def succeeded(self, job: Job, results: Results) -> None:
         self.made(job)
-
-
-class ImageMove(ImageChange):
-    """Move an image to another datastore."""
-
-    kind = "image.move"
-    label = "Move image"
-    queue = "transfer"
-    targets = ("image", "datastore")
-
-    def check(self, job: Job) -> None:
-        image, target = job.image, job.datastore
-        require_ready(target)
-        if target.pk == image.datastore_id:
-            raise BadInput(f"The image is in {target.name} already.")
-        if target.type == Datastore.Type.SYSTEM:
-            raise Refused(f"{target.name} is a system datastore: it holds VM disks, not images.")
-        require_unneeded(image, job.user, "moved")
-        if names := list(image.snapshots.values_list("name", flat=True)[:10]):
-            raise Refused(f"{image.name} cannot be moved with its snapshots ({', '.join(names)}). Delete them first.")
-        require_free_name(target, image.name, job.user, image=image)
-        format_ = travel_format(driver_of(image.datastore), Format(image.format), driver_of(target))
-        job.params = job.params | {"from": image.datastore_id, "from_format": image.format, "format": format_}
-
-    def ask(self, job: Job) -> None:
-        super().ask(job)
-        job.title = f"Move image {job.image.name} to {job.datastore.name}"
-        job.target_label = f"{job.datastore.name}/{job.image.name}"
-
-    def resources(self, job: Job) -> dict[str, bool]:
-        return super().resources(job) | {f"datastore:{job.datastore_id}": False}
-
-    def plan(self, job: Job) -> Plan:
-        source = driver_of(Datastore.objects.get(pk=job.params["from"]))
-        driver = driver_of(job.datastore)
-        image = job.image
-        old = Image(uuid=image.uuid, format=job.params["from_format"], virtual_size=image.virtual_size,
-                    real_size=image.real_size)  # fmt: skip
-        new = Image(uuid=image.uuid, format=job.params["format"], virtual_size=image.virtual_size)
-        here, there = image_volume(old, source), image_volume(new, driver)
-        return (
-            Stage("copy", transfer(source, here, driver, there)),
-            *preparing(driver, there),
-            Stage("remove the old one", source.delete_image(here)),
-        )
-
-    def succeeded(self, job: Job, results: Results) -> None:
-        super().succeeded(job, results)
-        changed = {"datastore": job.datastore, "format": job.params["format"], "parent": None}
-        if job.params["format"] != job.params["from_format"]:
-            changed["sha256"] = ""
-        Image.objects.filter(pk=job.image_id).update(**changed)

@@ -16,7 +16,7 @@ from datastores.domain.values import whole
 from datastores.models import Datastore, Image, Job
 from datastores.services import images
 from datastores.services.dependants import require_unneeded
-from datastores.services.disks import create_vms, require_free_vm_names
+from datastores.services.vms import create_vms, require_free_vm_names
 from datastores.web.access import OWNERS, Request, client_address, roles, visible, wants_json
 from datastores.web.acting import ACCEPTED, ask_name, done, job_line, start, start_all, started
 from datastores.web.forms.base import attempt

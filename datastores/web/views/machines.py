@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.generic import DetailView
 
 from datastores.models import VirtualMachine
-from datastores.services import disks
+from datastores.services import vms
 from datastores.services.placing import with_paths
 from datastores.web.access import EVERYBODY, OWNERS, Request, client_address, roles, visible
 from datastores.web.acting import ask_name, done, start, started
@@ -66,7 +66,7 @@ def vm_new(request: Request) -> HttpResponse:
     form = MachineForm(request.POST or None)
 
     def act(data: dict[str, Any]) -> HttpResponse:
-        vm = disks.create_vm(data["name"], request.user, client_address(request))
+        vm = vms.create_vm(data["name"], request.user, client_address(request))
         return redirect("vm", vm.pk)
 
     return attempt(request, form, act, lambda: render(request, "datastores/vm_form.html", {"form": form}))
@@ -76,7 +76,7 @@ def vm_new(request: Request) -> HttpResponse:
 def vm_state(request: Request, pk: int) -> HttpResponse:
     vm = visible(request, VirtualMachine, pk=pk)
     state = request.POST.get("state", "")
-    disks.set_vm_state(vm, state, request.user, client_address(request))
+    vms.set_vm_state(vm, state, request.user, client_address(request))
     return done(request, f"It is noted that {vm} is {state}.", "vm", pk)
 
 
@@ -94,8 +94,8 @@ def vm_disks(request: Request, pk: int) -> HttpResponse:
 @roles(write=OWNERS)
 def vm_delete(request: Request, pk: int) -> HttpResponse:
     vm = visible(request, VirtualMachine, pk=pk)
-    disks.require_no_disks(vm)
+    vms.require_no_disks(vm)
     if asked := ask_name(request, vm.name, "cloudstore forgets this machine."):
         return asked
-    disks.delete_vm(vm, request.user, client_address(request))
+    vms.delete_vm(vm, request.user, client_address(request))
     return done(request, f"{vm} is deleted.", "vm-list")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from datastores.domain.plan import Plan, Stage
-from datastores.jobs import kinds, run
+from datastores.jobs import attempts, kinds, run
 from datastores.jobs import submit as submit_module
 from datastores.jobs.submit import submit
 from datastores.models import Cluster, Job, User
@@ -82,7 +82,7 @@ def operator(db: None) -> User:
 def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeShell]:
     """The host on which jobs of this test work."""
     fake = flag_host(a="off", b="off")
-    monkeypatch.setattr(run, "connector", lambda: lambda name: fake)
+    monkeypatch.setattr(attempts, "connector", lambda: lambda name: fake)
     return fake
 
 

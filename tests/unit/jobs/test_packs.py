@@ -11,7 +11,7 @@ from django.db import OperationalError
 from datastores.domain.errors import NotConnected, Refused, Unreachable
 from datastores.domain.plan import Command, Output, Plan, Stage
 from datastores.domain.states import EventKind, JobState, StepState
-from datastores.jobs import control, heartbeat, kinds, packs, reconcile, run
+from datastores.jobs import attempts, control, ends, heartbeat, kinds, packs, reconcile
 from datastores.jobs import submit as submit_module
 from datastores.jobs.journal import journal_of
 from datastores.jobs.submit import submit_all
@@ -66,7 +66,7 @@ def _test_kind(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch) -> FakeShell:
     fake = flag_host(**dict.fromkeys(NAMES, "off"))
-    for module in (packs, run):
+    for module in (packs, attempts):
         monkeypatch.setattr(module, "connector", lambda: lambda name: fake)
     return fake
 
@@ -307,7 +307,7 @@ class TestWhenOneIsDifferent:
         monkeypatch.setattr(FlagUp, "plan", lambda case, job: (
             Stage("flag", (FlagSet("h2" if job.cluster.name == "c" else "h1", job.cluster.name),)),
         ))  # fmt: skip
-        for module in (packs, run):
+        for module in (packs, attempts):
             monkeypatch.setattr(module, "connector", lambda: hosts.__getitem__)
         assert work(jobs) == [JobState.FAILED, JobState.FAILED, JobState.SUCCEEDED]
 
@@ -370,13 +370,13 @@ class TestWhenTheDatabaseIsAway:
     def test_an_end_that_could_not_be_stored_is_told_once(
         self, jobs: list[Job], shell: FakeShell, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        right = run.record_all
+        right = ends.record_all
 
         def once(deeds: Any) -> None:
-            monkeypatch.setattr(run, "record_all", right)
+            monkeypatch.setattr(ends, "record_all", right)
             raise OperationalError("database is locked")
 
-        monkeypatch.setattr(run, "record_all", once)
+        monkeypatch.setattr(ends, "record_all", once)
         assert work(jobs) == [JobState.SUCCEEDED] * 3
         for job in jobs:
             assert sum(event.text.startswith("succeeded after") for event in job.events.all()) == 1

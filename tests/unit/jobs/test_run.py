@@ -10,7 +10,7 @@ from django.utils import timezone
 from datastores.domain.errors import Busy, HostKeyChanged, Refused, Unreachable
 from datastores.domain.plan import Stage
 from datastores.domain.states import EventKind, HostState, JobState, Level, StepState
-from datastores.jobs import control, run
+from datastores.jobs import attempts, control
 from datastores.jobs.journal import journal_of
 from datastores.models import AuditEntry, Cluster, Credential, Host, Job, Lease, User
 from datastores.transport.hostkeys import fingerprint
@@ -170,13 +170,13 @@ def test_a_running_job_that_is_cancelled_undoes_what_it_did(
     ask: Ask, shell: FakeShell, operator: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = ask()
-    monkeypatch.setattr("datastores.jobs.run.CANCEL_SECONDS", 0)
+    monkeypatch.setattr("datastores.jobs.attempts.CANCEL_SECONDS", 0)
     answers = iter([False, True, True, True])
 
     def asked(job: Job) -> object:
         return lambda: next(answers)
 
-    monkeypatch.setattr("datastores.jobs.run.cancel_check", asked)
+    monkeypatch.setattr("datastores.jobs.attempts.cancel_check", asked)
     assert work(job).state == JobState.CANCELLED
     assert ran(shell, "clear") == [("clear", "a")]
 
@@ -255,14 +255,14 @@ def test_a_job_that_waits_for_others_is_not_run_by_an_old_delivery(ask: Ask, she
 
 def cancelled_at_last(monkeypatch: pytest.MonkeyPatch, job: Job) -> None:
     """Let the job's person ask to stop it when all is done, just before that is stored."""
-    right = run.end_all
+    right = attempts.end_all
 
-    def late(endings: Any, state: JobState, message: str = "") -> bool:
-        monkeypatch.setattr(run, "end_all", right)
+    def late(endings: Any, before: JobState, state: JobState, message: str = "") -> bool:
+        monkeypatch.setattr(attempts, "end_all", right)
         control.cancel(Job.objects.get(pk=job.pk), job.user)
-        return right(endings, state, message)
+        return right(endings, before, state, message)
 
-    monkeypatch.setattr(run, "end_all", late)
+    monkeypatch.setattr(attempts, "end_all", late)
 
 
 def test_a_job_that_is_cancelled_when_all_was_done_is_taken_back(

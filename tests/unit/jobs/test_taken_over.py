@@ -9,7 +9,7 @@ from django.db import OperationalError
 
 from datastores.domain.errors import LostTouch
 from datastores.domain.states import JobState
-from datastores.jobs import control, heartbeat, run
+from datastores.jobs import attempts, control, heartbeat, run
 from datastores.jobs.journal import journal_of
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.log import JobLog, TakenOver
@@ -42,7 +42,7 @@ def test_a_worker_that_lost_the_job_neither_ends_nor_undoes_it(
         Job.objects.filter(pk=job.pk).update(worker="another:1:00")
         return lambda: False
 
-    monkeypatch.setattr(run, "cancel_check", lost)
+    monkeypatch.setattr(attempts, "cancel_check", lost)
     assert work(job).state == JobState.RUNNING
     assert ran(shell, "clear") == []
     assert Lease.objects.filter(job=job).exists()

@@ -11,7 +11,7 @@ from django.db import connection
 from rq import SimpleWorker
 
 from datastores.domain.states import JobState
-from datastores.jobs import run, worker
+from datastores.jobs import ends, run, worker
 from datastores.models import Job
 from tests.fakes import FakeShell
 from tests.unit.jobs.conftest import Ask
@@ -79,7 +79,7 @@ def test_a_worker_whose_connection_was_dropped_does_the_next_job(
 ) -> None:
     jobs = [ask(exclusive=False) for _ in range(3)]
     pids: list[int] = []
-    flush = run.flush_all
+    flush = ends.flush_all
 
     def drop() -> None:
         in_a_thread(lambda: terminate(pids[-1]))
@@ -100,7 +100,7 @@ def test_a_worker_whose_connection_was_dropped_does_the_next_job(
             perform(jobs[1])
         else:
             with monkeypatch.context() as patch:
-                patch.setattr(run, "flush_all", dropped_before)
+                patch.setattr(ends, "flush_all", dropped_before)
                 perform(jobs[1])
         perform(jobs[2])
         note_pid()

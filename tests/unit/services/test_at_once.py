@@ -9,7 +9,7 @@ from datastores.jobs.submit import submit_all
 from datastores.models import AuditEntry, Disk, Image, Job, Lease, User, VirtualMachine
 from datastores.models.audit import verify
 from datastores.services import leases
-from datastores.services.disks import create_vms
+from datastores.services.vms import create_vms
 from tests.unit.conftest import a_datastore, a_vm, an_image
 
 pytestmark = pytest.mark.django_db

@@ -11,8 +11,8 @@ from datastores.domain.volumes import Capacity
 from datastores.hosts.filesystems import BaseFacts, BaseReady
 from datastores.hosts.probes import ProbeGone, ProbePresent, ProbeVisible
 from datastores.jobs.codec import encode_change
-from datastores.jobs.journal import approval_of
 from datastores.jobs.kinds import KINDS
+from datastores.jobs.steps import approval_of
 from datastores.jobs.submit import submit
 from datastores.models import Datastore, Job, User
 from datastores.services.datastores import remember_capacity, remember_unmeasured

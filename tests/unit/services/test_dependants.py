@@ -15,8 +15,8 @@ from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
 from datastores.services.dependants import built_on, dependants, require_unneeded
-from datastores.services.disks import set_vm_state
 from datastores.services.images import set_persistent
+from datastores.services.vms import set_vm_state
 from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, a_vm, an_image
 from tests.unit.services.conftest import done
 

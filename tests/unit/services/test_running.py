@@ -10,7 +10,7 @@ from datastores.domain.errors import Busy, Refused
 from datastores.jobs import control
 from datastores.jobs.submit import submit
 from datastores.models import AuditEntry, Datastore, Disk, Image, Job, User, VirtualMachine
-from datastores.services.disks import set_vm_state
+from datastores.services.vms import set_vm_state
 from tests.unit.conftest import a_datastore, a_disk, a_host, a_vm, an_image
 from tests.unit.services.conftest import done, ended
 

@@ -12,8 +12,8 @@ from datastores.domain.states import ObjectState
 from datastores.jobs import control
 from datastores.jobs.submit import submit
 from datastores.models import Disk, Host, Image, User, VirtualMachine
-from datastores.services import disks
-from datastores.services.disks import create_vm, delete_vm
+from datastores.services import vms
+from datastores.services.vms import create_vm, delete_vm
 from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, a_vm, an_image
 from tests.unit.services.conftest import done, ended
 
@@ -133,7 +133,7 @@ def test_a_machine_that_got_a_disk_meanwhile_is_not_forgotten(alice: User) -> No
 
 
 def test_a_name_that_another_machine_got_meanwhile(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    turn = disks.in_turn
+    turn = vms.in_turn
 
     @contextlib.contextmanager
     def after_somebody_else() -> Iterator[None]:
@@ -141,6 +141,6 @@ def test_a_name_that_another_machine_got_meanwhile(alice: User, monkeypatch: pyt
             a_vm(alice, "web")
             yield
 
-    monkeypatch.setattr(disks, "in_turn", after_somebody_else)
+    monkeypatch.setattr(vms, "in_turn", after_somebody_else)
     with pytest.raises(BadInput, match="is a virtual machine web already"):
         create_vm("web", alice)

@@ -1,0 +1,320 @@
+"""An attempt at a job: claim it, carry its plan out, and leave rows and hosts agreeing."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import secrets
+import socket
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from django.db import Error as DatabaseError
+from django.db import transaction
+from django.db.models.functions import Coalesce
+
+from datastores.domain.errors import Cancelled, CloudstoreError, LostTouch, NotTakenBack, Unreachable
+from datastores.domain.plan import AnyStep, Plan
+from datastores.domain.states import EventKind, JobState, Level
+from datastores.hosts.journal import Journal
+from datastores.hosts.previews import preview
+from datastores.hosts.runner import LEFT, TAKEN_BACK, Run
+from datastores.hosts.stages import steps_of
+from datastores.hosts.undo import take_back
+from datastores.jobs import doorbell
+from datastores.jobs.connections import connector
+from datastores.jobs.ends import Ending, end_all, told
+from datastores.jobs.journal import failure_of, journal_of
+from datastores.jobs.log import JobLog, TakenOver
+from datastores.jobs.quarantine import quarantine_after
+from datastores.jobs.steps import approval_of, check_same_steps, shown_title, step_rows
+from datastores.jobs.submit import check_role
+from datastores.models import Job, JobStep
+from datastores.models.jobs import move_all
+from datastores.services.usecase import UseCase
+
+logger = logging.getLogger(__name__)
+CANCEL_SECONDS = 0.3
+GOES_ON = "This one goes on: it reads the hosts first, and attaches to what still runs there."
+DECIDED_ON = "attempts", "undo_requested", "approved_at", "heartbeat_at"
+"""What an attempt is chosen by, and what shows that another worker had the job since that was read."""
+
+
+@functools.cache
+def worker_name() -> str:
+    """Return this process's name. Process ids come again, in containers soon: a dead worker must not seem alive."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+class Attempt:
+    """One attempt at one job by this worker."""
+
+    def __init__(self, job: Job, case: UseCase) -> None:
+        self.job, self.case = job, case
+        self.started = time.monotonic()
+        self.state = JobState.RUNNING
+        self.is_begun = job.attempts > 1
+        """There may be steps and a journal."""
+
+    def claim(self, state: JobState) -> bool:
+        """Take the job. False: another worker was faster, or it waits for something else than it did."""
+        return claim_all([self], state)
+
+    def claimed(self, state: JobState, error: str) -> None:
+        """Begin the log. ``error``: what the job said before."""
+        self.state = state
+        self.log = JobLog(self.job, secrets=self._secrets())
+        if self.job.resumed and error:
+            self.log.add(EventKind.JOB, f"{error} {GOES_ON}", level=Level.WARNING)
+        doorbell.ring_state(self.job)
+
+    def make_plan(self) -> bool:
+        """Read the hosts, store what would be done, and wait for a person."""
+        return self._attempted(JobState.PLANNING, self._make_plan)
+
+    def carry_out(self) -> bool:
+        """Apply the plan."""
+        return self._attempted(JobState.RUNNING, self._carry_out)
+
+    def take_back(self) -> bool:
+        """Undo what earlier attempts did."""
+        return self._attempted(JobState.UNDOING, self._take_back)
+
+    def _attempted(self, state: JobState, work: Callable[[], None]) -> bool:
+        """Claim the job and do the work. False: it could not be claimed."""
+        claimed = self.claim(state)
+        if claimed:
+            self.guard(work)
+        return claimed
+
+    def is_ours(self) -> bool:
+        """Tell whether the job is still this worker's, and learn whether a person wants it to stop."""
+        row = Job.objects.filter(pk=self.job.pk, worker=self.job.worker, state=self.state)
+        found = row.values_list("cancel_requested_at", flat=True)[:1]
+        self.job.cancel_requested_at = found[0] if found else None
+        return bool(found)
+
+    def carry_on(self) -> None:
+        """Go on by itself with what was begun together with other jobs."""
+        self.is_begun = True
+        self.guard(self._carry_out)
+
+    def break_off(self, error: CloudstoreError) -> None:
+        """End as somebody who had this error."""
+
+        def fail() -> NoReturn:
+            raise error
+
+        self.guard(fail)
+
+    # The three kinds of attempt
+
+    def _make_plan(self) -> None:
+        plan = self.plan(self._journal())
+        previews = preview(plan, connector(), self.log)
+        refused = [found.refused for found in previews if found.refused]
+        changes = sum(bool(found.change and found.change.actions) for found in previews)
+        self.log.add(EventKind.JOB, f"planned: {changes} changes, {len(refused)} refused")
+        self.log.rest()
+        with transaction.atomic():
+            self.job.steps.all().delete()
+            JobStep.objects.bulk_create(step_rows(self.job, plan, previews))
+            if not self.job.move(JobState.PLANNING, to=JobState.AWAITING, unchanged=("worker",)):
+                raise TakenOver(f"Another worker has {self.job} now.")
+            self.job.refresh_from_db(fields=["cancel_requested_at"])
+            if self.job.cancel_requested_at:
+                raise Cancelled("cancelled while it was planned")  # the move is rolled back
+        doorbell.ring_state(self.job)
+
+    def _carry_out(self) -> None:
+        journal = self._journal()
+        try:
+            plan = self.plan(journal)
+        except CloudstoreError as error:
+            if not journal.touched:
+                raise
+            self._forsake(journal, error)
+        if not journal.touched and not self.job.approved_at:
+            if self.is_begun:
+                self.job.steps.all().delete()
+            JobStep.objects.bulk_create(step_rows(self.job, plan))
+        steps = steps_of(plan)
+        run = Run(
+            plan,
+            connector(),
+            self.log,
+            unit=f"cloudstore-{self.job.uuid.hex[:12]}",
+            **({"approves": approval_of(self.job)} if self.job.approved_at else {}),
+            journal=journal,
+            cancelled=cancel_check(self.job),
+            giving_up=self._give_up,
+        )
+        run.carry_out()
+        results = [(step, run.facts[index]) for index, step in enumerate(steps) if index in run.facts]
+
+        def succeed() -> bool:
+            return self._end(JobState.SUCCEEDED, lambda: self.case.succeeded(self.job, results))
+
+        if not succeed() and self.is_ours():
+            self.log.flush()  # the journal is to hold what was done
+            self._stopped_at_last(journal_of(self.job))
+            succeed()
+
+    def _take_back(self) -> None:
+        """Undo, and end as an operator asked, or as the attempt that gave up and lost its host would have ended."""
+        failure = failure_of(self.job)
+        complete = self._undo(journal_of(self.job))
+        if complete and not failure:
+            self._end(JobState.CANCELLED, lambda: self.case.undone(self.job), "taken back")
+        else:
+            error = f"{failure} {TAKEN_BACK if complete else LEFT}".lstrip()
+            self._end(JobState.FAILED, lambda: self.case.failed(self.job, error), error)
+
+    # What they have in common
+
+    def _journal(self) -> Journal:
+        return journal_of(self.job) if self.is_begun else Journal()
+
+    def plan(self, journal: Journal) -> Plan:
+        """Return the plan; what is approved or begun must have the same steps still.
+
+        :raises CloudstoreError: it cannot be done, or not by this person, or it is another plan now.
+        """
+        check_role(self.case, self.job.user)
+        plan = self.case.plan(self.job)
+        if journal.touched or self.job.approved_at:
+            check_same_steps(self.job, steps_of(plan))
+        self.log.hosts = [step.host for step in steps_of(plan)]
+        self.log.titles = [shown_title(step) for step in steps_of(plan)]
+        return plan
+
+    def _give_up(self, reason: Exception) -> None:
+        """Store that what was done is being taken back: from now on no attempt goes forward.
+
+        :raises LostTouch: it could not be stored, so nothing may be taken back yet.
+        """
+        data = {"failed": "" if isinstance(reason, Cancelled) else self.log.clean(told(reason))}
+        try:
+            Job.objects.filter(pk=self.job.pk, worker=self.job.worker).update(undo_requested=True)
+            self.log.add(EventKind.JOB, f"taking back what was done: {reason}", level=Level.WARNING, data=data)
+            self.log.flush()
+        except DatabaseError as error:
+            raise LostTouch(f"The database did not store that the job is being taken back: {error}") from error
+
+    def _stopped_at_last(self, journal: Journal) -> None:
+        """Take everything back, if that can be done: a person asked for it when it had just been done.
+
+        :raises Cancelled: it is. :raises NotTakenBack: not all of it is.
+        """
+        if not journal.can_be_undone:
+            self.log.add(EventKind.JOB, "It was to be cancelled when all was done, which cannot be undone.")
+            return
+        reason = Cancelled("cancelled when all was done.")
+        self._give_up(reason)
+        if self._undo(journal):
+            raise reason
+        raise NotTakenBack(f"{reason} {LEFT}")
+
+    def _forsake(self, journal: Journal, error: CloudstoreError) -> NoReturn:
+        """Take back what earlier attempts did, because it cannot be carried on; then raise the error."""
+        self._give_up(error)
+        error.add_note(TAKEN_BACK if self._undo(journal) else LEFT)
+        raise error
+
+    def _undo(self, journal: Journal) -> bool:
+        """Take back what the journal holds; see ``hosts.undo``."""
+        self.log.hosts = list(self.job.steps.values_list("host", flat=True))
+        self.log.titles = list(self.job.steps.values_list("title", flat=True))
+        stages = list(self.job.steps.values_list("stage", flat=True))
+        return take_back(journal, self._steps_begun, stages, connector(), self.log)
+
+    def _steps_begun(self) -> list[AnyStep]:
+        """Return the steps by which the hosts can be judged. Raises StalePlan when the plan has others now."""
+        steps = steps_of(self.case.plan(self.job))
+        check_same_steps(self.job, steps)
+        return steps
+
+    # How it ends
+
+    def guard(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Unreachable as error:
+            quarantine_after(error)
+            if isinstance(error, LostTouch) or self.state is JobState.UNDOING:
+                self._interrupted(str(error))
+            else:
+                self._failed(error)
+        except Cancelled as error:
+            self._end(JobState.CANCELLED, lambda: self.case.cancelled(self.job), self.log.clean(told(error)))
+        except CloudstoreError as error:
+            self._failed(error)
+        except Exception as error:
+            logger.exception("job %s", self.job.uuid)
+            message = self.log.clean(told(error))
+            self.log.add(EventKind.JOB, traceback.format_exc(), level=Level.ERROR)
+            self._end(JobState.ERRORED, lambda: self.case.failed(self.job, message), message)
+
+    def _failed(self, error: CloudstoreError) -> None:
+        message = self.log.clean(told(error))
+        note = self.case.unreachable if isinstance(error, Unreachable) else self.case.failed
+        self._end(JobState.FAILED, lambda: note(self.job, message), message)
+
+    def _interrupted(self, message: str) -> None:
+        message = self.log.clean(message)
+        self.log.add(EventKind.JOB, f"interrupted: {message}", level=Level.WARNING)
+        self.log.rest()
+        self.job.move(self.state, to=JobState.INTERRUPTED, unchanged=("worker",), error=message)
+        doorbell.ring_state(self.job)
+
+    def ending(self, update_rows: Callable[[], None]) -> Ending:
+        return Ending(self.job, self.log, self.started, update_rows)
+
+    def _end(self, state: JobState, update_rows: Callable[[], None], message: str = "") -> bool:
+        """End the job, unless reconcile gave it to somebody else: then that attempt writes the end. See ``end_all``."""
+        return end_all([self.ending(update_rows)], self.state, state, message)
+
+    def _secrets(self) -> tuple[str, ...]:
+        password = self.job.host.first_password if self.job.host else ""
+        return (password,) if password else ()
+
+
+def claim_all(attempts: Sequence[Attempt], state: JobState) -> bool:
+    """Take the jobs, all of them or none. False: not all wait (any more) as they were read."""
+    jobs = [attempt.job for attempt in attempts]
+    errors = [job.error for job in jobs]
+    moved = move_all(
+        jobs,
+        JobState.QUEUED,
+        to=state,
+        unchanged=DECIDED_ON,
+        worker=worker_name(),
+        error="",
+        started_at=Coalesce("started_at", "queued_at"),
+    )
+    if moved:
+        for attempt, error in zip(attempts, errors, strict=True):
+            attempt.claimed(state, error)
+    return moved
+
+
+def cancel_check(job: Job) -> Callable[[], bool]:
+    """Return a function that tells whether a person asked to stop; it asks the database now and then.
+
+    It raises TakenOver when another worker has the job.
+    """
+    state = {"at": time.monotonic(), "asked": job.cancel_requested_at is not None}
+
+    def asked() -> bool:
+        if not state["asked"] and time.monotonic() - state["at"] > CANCEL_SECONDS:
+            state["at"] = time.monotonic()
+            worker, requested_at = Job.objects.values_list("worker", "cancel_requested_at").get(pk=job.pk)
+            if worker != job.worker:
+                raise TakenOver(f"{worker} has this job now.")
+            state["asked"] = requested_at is not None
+        return bool(state["asked"])
+
+    return asked

@@ -1,0 +1,74 @@
+"""How a job ends: rows, log, state, leases and audit entry together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from datastores.domain.errors import CloudstoreError, CommandFailed
+from datastores.domain.states import EventKind, JobState, Level
+from datastores.jobs import doorbell
+from datastores.jobs.log import JobLog, elapsed, flush_all
+from datastores.jobs.submit import enqueue
+from datastores.models import Job
+from datastores.models.audit import Deed, in_turn, record_all
+from datastores.models.jobs import UNDONE, move_all
+from datastores.services import leases
+
+END_LEVEL = {JobState.SUCCEEDED: Level.GOOD, UNDONE: Level.GOOD, JobState.CANCELLED: Level.WARNING}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A job that this worker has, and what updates its rows in the transaction that ends it."""
+
+    job: Job
+    log: JobLog
+    started: float
+    """``time.monotonic()`` of the attempt."""
+    update_rows: Callable[[], None]
+
+    def tell(self, state: JobState, message: str) -> None:
+        """Say in the log how it ended, and after how long."""
+        word = self.job.word_in(state)
+        text = (
+            f"{word} {elapsed(self.started)} after another worker had it"
+            if self.job.resumed
+            else f"{word} after {elapsed(self.started)}"
+        )
+        self.log.add(EventKind.JOB, f"{text}: {message}" if message else text, level=END_LEVEL.get(word, Level.ERROR))
+
+
+def end_all(endings: Sequence[Ending], before: JobState, state: JobState, message: str = "") -> bool:
+    """End jobs that are in the state ``before``. False: not all were ours, so none is ended.
+
+    One that a person asked to stop, a moment ago, does not succeed any more: that counts as not ours, too. Rows, log,
+    state, leases and audit entry in one transaction: they agree, or the job is not ended.
+    """
+    jobs = [ending.job for ending in endings]
+    for ending in endings:
+        ending.log.stop_ticker()
+    decided_on = ("worker", "cancel_requested_at") if state is JobState.SUCCEEDED else ("worker",)
+    with in_turn():
+        if not move_all(jobs, before, to=state, unchanged=decided_on, error=message):
+            return False
+        for ending in endings:
+            ending.update_rows()
+            ending.tell(state, message)
+        flush_all([ending.log for ending in endings])
+        for job in leases.release(jobs):
+            enqueue(job)
+        record_all(
+            Deed(action=job.kind, user=job.user, address=job.address, target=job.target_label, job=job,
+                 result=job.word_in(state), detail={"error": message} if message else {})
+            for job in jobs
+        )  # fmt: skip
+    doorbell.ring_states(jobs)
+    return True
+
+
+def told(error: Exception) -> str:
+    """Return what the operator has to know: what happened, what was left, what to do."""
+    defect = [] if isinstance(error, CloudstoreError) else [f"A defect in cloudstore: {type(error).__name__}:"]
+    advice = ["Remove the cause, then try again."] * isinstance(error, CommandFailed)
+    return " ".join([*defect, str(error), *getattr(error, "__notes__", []), *advice])

@@ -1,0 +1,58 @@
+"""The rows of a job's steps: what was shown to a person, and is compared with what shall be carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from datastores.domain.errors import StalePlan
+from datastores.domain.plan import AnyStep, Change, Plan
+from datastores.domain.states import StepState
+from datastores.hosts.previews import Preview
+from datastores.jobs import codec
+from datastores.models import Job, JobStep
+
+
+def step_rows(job: Job, plan: Plan, previews: list[Preview] | None = None) -> list[JobStep]:
+    """Return unsaved rows for the steps of a plan."""
+    steps = [(number, stage.title, step) for number, stage in enumerate(plan) for step in stage.steps]
+    found = previews or [Preview()] * len(steps)
+    return [
+        JobStep(
+            job=job, index=index, stage=number, stage_title=title, host=step.host, title=shown_title(step),
+            change=codec.encode_change(found[index].change), refused=found[index].refused,
+            state=StepState.WAITING,
+        )
+        for index, (number, title, step) in enumerate(steps)
+    ]  # fmt: skip
+
+
+def check_same_steps(job: Job, steps: Sequence[AnyStep]) -> None:
+    """Check that these are the steps of the job's rows: approvals and the journal go by their numbers.
+
+    :raises StalePlan: the plan has other steps now.
+    """
+    rows = list(job.steps.order_by("index").values_list("host", "title"))
+    if [(step.host, shown_title(step)) for step in steps] != rows:
+        raise StalePlan(
+            "The plan has other steps now than when it was approved or begun, so it was not carried on. "
+            "Try again to have it planned anew; if that is refused too, ask for it in a new job."
+        )
+
+
+def shown_title(step: AnyStep) -> str:
+    """Return the title of a step as its row holds it."""
+    return step.title[:1500]
+
+
+def approval_of(job: Job) -> Callable[[int, Change], bool]:
+    """Return a function that tells whether a change is the one that was approved for the step with that number.
+
+    Cleaning up what the job itself made on the way needs no approval, and could not be shown before.
+    """
+    approved = list(job.steps.order_by("index").values_list("change", flat=True))
+
+    def approves(index: int, change: Change) -> bool:
+        cleaning = all(action.scratch and action.harmless for action in change.actions)
+        return cleaning or codec.encode_change(change) == approved[index]
+
+    return approves

@@ -1,0 +1,66 @@
+"""Images on their way from one datastore to another."""
+
+from __future__ import annotations
+
+from datastores.domain.errors import BadInput, Refused
+from datastores.domain.plan import Plan, Stage
+from datastores.domain.volumes import Format
+from datastores.drivers.transfers import transfer, travel_format
+from datastores.models import Datastore, Image, Job
+from datastores.services.dependants import require_unneeded
+from datastores.services.image_changes import ImageChange
+from datastores.services.images import require_free_name
+from datastores.services.placing import driver_of, image_volume, preparing, require_ready
+from datastores.services.usecase import Results
+
+
+class ImageMove(ImageChange):
+    """Move an image to another datastore."""
+
+    kind = "image.move"
+    label = "Move image"
+    queue = "transfer"
+    targets = ("image", "datastore")
+
+    def check(self, job: Job) -> None:
+        image, target = job.image, job.datastore
+        require_ready(target)
+        if target.pk == image.datastore_id:
+            raise BadInput(f"The image is in {target.name} already.")
+        if target.type == Datastore.Type.SYSTEM:
+            raise Refused(f"{target.name} is a system datastore: it holds VM disks, not images.")
+        require_unneeded(image, job.user, "moved")
+        if names := list(image.snapshots.values_list("name", flat=True)[:10]):
+            raise Refused(f"{image.name} cannot be moved with its snapshots ({', '.join(names)}). Delete them first.")
+        require_free_name(target, image.name, job.user, image=image)
+        format_ = travel_format(driver_of(image.datastore), Format(image.format), driver_of(target))
+        job.params = job.params | {"from": image.datastore_id, "from_format": image.format, "format": format_}
+
+    def ask(self, job: Job) -> None:
+        super().ask(job)
+        job.title = f"Move image {job.image.name} to {job.datastore.name}"
+        job.target_label = f"{job.datastore.name}/{job.image.name}"
+
+    def resources(self, job: Job) -> dict[str, bool]:
+        return super().resources(job) | {f"datastore:{job.datastore_id}": False}
+
+    def plan(self, job: Job) -> Plan:
+        source = driver_of(Datastore.objects.get(pk=job.params["from"]))
+        driver = driver_of(job.datastore)
+        image = job.image
+        old = Image(uuid=image.uuid, format=job.params["from_format"], virtual_size=image.virtual_size,
+                    real_size=image.real_size)  # fmt: skip
+        new = Image(uuid=image.uuid, format=job.params["format"], virtual_size=image.virtual_size)
+        here, there = image_volume(old, source), image_volume(new, driver)
+        return (
+            Stage("copy", transfer(source, here, driver, there)),
+            *preparing(driver, there),
+            Stage("remove the old one", source.delete_image(here)),
+        )
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        super().succeeded(job, results)
+        changed = {"datastore": job.datastore, "format": job.params["format"], "parent": None}
+        if job.params["format"] != job.params["from_format"]:
+            changed["sha256"] = ""
+        Image.objects.filter(pk=job.image_id).update(**changed)
