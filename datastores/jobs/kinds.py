@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datastores.services.datastore_hosts import DatastoreHosts
 from datastores.services.datastores import DatastoreCreate, DatastoreDelete
 from datastores.services.disks import DiskCreate, DiskDelete, DiskMove, DiskSaveAs
 from datastores.services.hosts import HostOnboard, HostRead
@@ -12,8 +13,8 @@ from datastores.services.snapshots import SnapshotDelete, SnapshotRevert, Snapsh
 from datastores.services.usecase import UseCase
 
 _CASES: tuple[type[UseCase], ...] = (
-    HostOnboard, HostRead, DatastoreCreate, DatastoreDelete, ImageRegister, ImageBlock, ContextImage, ImageClone,
-    ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake, SnapshotRevert, SnapshotDelete,
+    HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreDelete, ImageRegister, ImageBlock, ContextImage,
+    ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake, SnapshotRevert, SnapshotDelete,
     DiskCreate, DiskSaveAs, DiskMove, DiskDelete,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

@@ -15,6 +15,7 @@ class Cluster(models.Model):
 
     name = models.CharField(max_length=128, unique=True)
     description = models.CharField(max_length=500, blank=True)
+    version = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = VisibleQuerySet.as_manager()

@@ -45,6 +45,7 @@ class Datastore(models.Model):
     measured_at = models.DateTimeField(null=True, blank=True)
     owner = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+    version = models.PositiveIntegerField(default=0)
     in_order: list[DatastoreHost]
     """Its members, once ``services.placing.hosts_of`` has looked them up."""
 

@@ -16,7 +16,8 @@ from datastores.domain.volumes import Capacity, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady
-from datastores.models import Cluster, Datastore, DatastoreHost, Host, Image, Job, User
+from datastores.models import Cluster, Datastore, DatastoreHost, Image, Job, User
+from datastores.services.datastore_hosts import require_own_directory, usable_hosts
 from datastores.services.placing import driver_of, image_volume
 from datastores.services.usecase import Results, UseCase
 
@@ -48,8 +49,10 @@ class DatastoreCreate(UseCase):
         base = values.base_path(params["base"])
         if Datastore.objects.filter(name=name).exists():
             raise BadInput(f"There is a datastore {name} already.")
-        hosts = self._hosts(params["hosts"])
-        self._check_overlap(base, hosts)
+        if not params["hosts"]:
+            raise BadInput("Choose at least one host.")
+        hosts = usable_hosts(params["hosts"])
+        require_own_directory(base, hosts)
         job.datastore = Datastore.objects.create(
             name=name, kind=params["kind"], type=params["type"], base=base, options=params.get("options") or {},
             source_directories=[values.source_directory(path) for path in params.get("source_directories") or []],
@@ -61,26 +64,6 @@ class DatastoreCreate(UseCase):
         driver_of(job.datastore)  # checks the options
         job.title = f"Create datastore {name}"
         job.target_label = name
-
-    def _hosts(self, keys: list[int]) -> list[Host]:
-        if not keys:
-            raise BadInput("Choose at least one host.")
-        found = Host.objects.select_for_update().in_bulk(keys)
-        hosts = [found[key] for key in dict.fromkeys(keys) if key in found]
-        if len(hosts) != len(keys):
-            raise BadInput("One of the hosts does not exist, or is named twice.")
-        unusable = [
-            f"{host.name} ({'maintenance' if host.maintenance else host.state})" for host in hosts if not host.usable
-        ]
-        if unusable:
-            raise Refused(f"These hosts cannot be used now: {', '.join(unusable)}.")
-        return hosts
-
-    def _check_overlap(self, base: str, hosts: list[Host]) -> None:
-        """Two datastores must not share files: refuse a base inside or around another one on the same host."""
-        for other in Datastore.objects.filter(hosts__in=hosts).distinct():
-            if values.is_below(base, other.base) or values.is_below(other.base, base):
-                raise Refused(f"{base} overlaps {other.base} of the datastore {other.name}.")
 
     def check_undo(self, job: Job) -> None:
         require_empty(job.datastore)

@@ -12,6 +12,9 @@ from datastores.domain.errors import Busy
 from datastores.models import Job, Lease, User
 from datastores.services.viewers import MOST_NAMES, Viewer, job_in_words
 
+BEHIND = {"vm": "VirtualMachine", "hosts of datastore": "Datastore"}
+"""The model whose row stands behind a resource that has another name."""
+
 
 def acquire(job: Job, resources: dict[str, bool]) -> bool:
     """Take the leases in the caller's transaction. Return False when the job has to wait for shared holders.
@@ -102,7 +105,7 @@ def _lock_rows(resources: Iterable[str]) -> None:
 def _row(resource: str) -> tuple[type[Model], str]:
     """Return the model and key behind "image:3"."""
     name, _, key = resource.partition(":")
-    return apps.get_model("datastores", {"vm": "VirtualMachine"}.get(name, name)), key
+    return apps.get_model("datastores", BEHIND.get(name, name)), key
 
 
 def describe(resource: str) -> str:

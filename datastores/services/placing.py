@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.db.models import Prefetch, prefetch_related_objects
 
@@ -39,7 +39,11 @@ def host_names(datastore: Datastore) -> list[str]:
 
 def driver_of(datastore: Datastore) -> StorageDriver:
     """Return the driver of a datastore, with its options checked."""
-    hosts = host_names(datastore)
+    return driver_on(datastore, host_names(datastore))
+
+
+def driver_on(datastore: Datastore, hosts: Sequence[str]) -> StorageDriver:
+    """Return the driver of a datastore as it would be on these hosts, the storage host first."""
     return make_driver(datastore.kind, host=hosts[0], base=datastore.base, hosts=hosts, options=datastore.options)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from datastores.domain.errors import Refused
-from datastores.models import Host, Image
+from datastores.models import Cluster, Datastore, Host, Image
 
 
-def change_row(row: Image | Host, version: int, **changes: Any) -> None:
+def change_row(row: Cluster | Datastore | Host | Image, version: int, **changes: Any) -> None:
     """Write these columns, and no others, only if nobody else changed the row since the person saw it.
 
     :raises Refused: somebody did, or deleted it.

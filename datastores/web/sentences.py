@@ -15,6 +15,7 @@ DONE = {
     "cluster.create": "made the cluster {target}",
     "cluster.change": "changed the cluster {target}",
     "cluster.delete": "deleted the cluster {target}",
+    "datastore.change": "changed the datastore {target}",
     "credential.create": "stored the key {target}",
     "credential.delete": "deleted the key {target}",
     "image.rename": "renamed the image {before} to {after}",

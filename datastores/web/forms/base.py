@@ -13,6 +13,7 @@ from django.http import HttpResponse
 
 from datastores.domain import values
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
+from datastores.services.rows import change_row
 from datastores.web.access import Request, wants_json
 
 DJANGO_EMPTY = "---------"
@@ -38,10 +39,47 @@ class Form(forms.Form):
             if name in self.fields:
                 attributes = self.fields[name].widget.attrs
                 attributes["class"] = f"{attributes.get('class', '')} is-invalid"
+        for hidden in self.hidden_fields():  # nobody would see it there
+            for error in hidden.errors:
+                self.add_error(None, error)
 
 
 class ModelForm(Form, forms.ModelForm):
     """The same over a row; uniqueness is checked by Django."""
+
+
+class ChangeForm(ModelForm):
+    """A form over a row that several people may change.
+
+    It stores its own fields only, and those only if nobody else changed the row since this person saw it: the row was
+    looked up before it was this request's turn.
+    """
+
+    version = forms.IntegerField(
+        widget=forms.HiddenInput,
+        error_messages={"required": "The version is missing. Look at it again, then repeat your change."},
+    )
+    """As the person saw it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.fields["version"].initial = self.instance.version
+        else:
+            del self.fields["version"]
+
+    def save(self, commit: bool = True) -> Any:
+        """Store what was changed, or the row when it is new. Belongs into the transaction of the audit entry.
+
+        :raises Refused: somebody else changed it since the person saw it.
+        """
+        row = self.instance
+        if row.pk:
+            fields = self._meta.fields
+            change_row(row, self.cleaned_data["version"], **{name: getattr(row, name) for name in fields})
+        else:
+            row.save()
+        return row
 
 
 def dress(field: forms.Field) -> None:

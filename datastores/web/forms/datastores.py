@@ -7,13 +7,14 @@ from enum import StrEnum
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 
 from datastores.domain import values
 from datastores.domain.states import HostState
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Cluster, Datastore, Host
-from datastores.web.forms.base import CheckedField, Form, LinesField, NameField, dress
+from datastores.web.forms.base import ChangeForm, CheckedField, Form, LinesField, NameField, dress
 
 TYPES = (
     (Datastore.Type.IMAGE, "Images: masters from which VM disks are made"),
@@ -60,6 +61,18 @@ class OptionsForm(Form):
         return {name: value for name, value in given.items() if value != self.defaults[name]}
 
 
+def usable_hosts() -> QuerySet[Host]:
+    return Host.objects.filter(state=HostState.READY, maintenance=False).order_by("name")
+
+
+def sources_field() -> LinesField:
+    return LinesField(
+        values.source_directory, required=False, label="Source directories",
+        help_text="Directories on the storage host from which images may be registered, one a line. "
+        "Empty: those of the installation.",
+    )  # fmt: skip
+
+
 class DatastoreForm(Form):
     kind = forms.ChoiceField(choices=())
     name = NameField()
@@ -76,18 +89,13 @@ class DatastoreForm(Form):
         help_text="Hypervisors that use it at the same path.",
     )  # fmt: skip
     cluster = forms.ModelChoiceField(Cluster.objects.all(), required=False)
-    source_directories = LinesField(
-        values.absolute_path, required=False, label="Source directories",
-        help_text="Directories on the storage host from which images may be registered, one a line. "
-        "Empty: those of the installation.",
-    )  # fmt: skip
+    source_directories = sources_field()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["kind"].choices = [(kind, driver.label) for kind, driver in DRIVERS.items()]  # type: ignore[attr-defined]
-        usable = Host.objects.filter(state=HostState.READY, maintenance=False).order_by("name")
         for name in ("storage_host", "other_hosts"):
-            self.fields[name].queryset = usable  # type: ignore[attr-defined]
+            self.fields[name].queryset = usable_hosts()  # type: ignore[attr-defined]
         self.driver = DRIVERS.get(self["kind"].value() or "") or next(iter(DRIVERS.values()))
         self.options = OptionsForm(self.driver, data=self.data if self.is_bound else None)
 
@@ -106,3 +114,39 @@ class DatastoreForm(Form):
             "cluster": data["cluster"].pk if data["cluster"] else None,
             "options": self.options.options(),
         }
+
+
+class DatastoreChangeForm(ChangeForm):
+    """What may be changed of a datastore without touching a host."""
+
+    name = NameField()
+    source_directories = sources_field()
+
+    class Meta:
+        model = Datastore
+        fields = ("name", "cluster", "source_directories")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["source_directories"] = "\n".join(self.instance.source_directories)
+
+
+class DatastoreHostsForm(Form):
+    """The hosts beside the storage host. ``shown``: those that there were when the person saw the form."""
+
+    hosts = forms.ModelMultipleChoiceField(
+        Host.objects.none(), required=False, widget=forms.CheckboxSelectMultiple, label="Other hosts",
+        help_text="Only hosts that are ready can be added. Any can be taken out, also one that does not answer.",
+    )  # fmt: skip
+    shown = forms.ModelMultipleChoiceField(Host.objects.all(), required=False, widget=forms.MultipleHiddenInput)
+
+    def __init__(self, storage: Host, others: list[Host], *args: Any, **kwargs: Any) -> None:
+        now = [host.pk for host in others]
+        super().__init__(*args, initial={"hosts": now, "shown": now}, **kwargs)
+        offered = usable_hosts() | Host.objects.filter(pk__in=now)
+        self.fields["hosts"].queryset = offered.exclude(pk=storage.pk).order_by("name")  # type: ignore[attr-defined]
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters of the job."""
+        wanted, shown = ({host.pk for host in self.cleaned_data[name]} for name in ("hosts", "shown"))
+        return {"add": sorted(wanted - shown), "remove": sorted(shown - wanted)}

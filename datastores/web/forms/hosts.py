@@ -12,7 +12,7 @@ from datastores.domain.errors import BadInput
 from datastores.models import Cluster, Credential, Host
 from datastores.services import hosts
 from datastores.transport.keys import load_key, public_line
-from datastores.web.forms.base import CheckedField, Form, ModelForm, NameField
+from datastores.web.forms.base import ChangeForm, CheckedField, Form, NameField
 
 OWN, STORED, PASTED, AGENT = "own", "stored", "pasted", "agent"
 HOW = (
@@ -79,7 +79,7 @@ class CredentialForm(KeyFields):
         return Credential.objects.create(**self.cleaned_data)
 
 
-class ClusterForm(ModelForm):
+class ClusterForm(ChangeForm):
     name = NameField()
 
     class Meta:
@@ -87,28 +87,12 @@ class ClusterForm(ModelForm):
         fields = ("name", "description")
 
 
-class HostPlaceForm(ModelForm):
-    """What an operator may change of a host: nothing about how it is reached.
-
-    It stores its own fields only. The row was looked up before it was this request's turn, and others write to it.
-    """
-
-    version = forms.IntegerField(
-        widget=forms.HiddenInput,
-        error_messages={"required": "The version of the host is missing. Look at it again, then repeat your change."},
-    )
-    """As the person saw it."""
+class HostPlaceForm(ChangeForm):
+    """What an operator may change of a host: nothing about how it is reached."""
 
     class Meta:
         model = Host
         fields = ("cluster",)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance.pk:
-            self.fields["version"].initial = self.instance.version
-        else:
-            del self.fields["version"]
 
     def save(self, commit: bool = True) -> Host:
         """Store what was changed, or the host with its key when it is new.

@@ -13,11 +13,12 @@ from django.views.generic import DetailView
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Datastore, Disk, Host, Image
+from datastores.models.audit import in_turn
 from datastores.services.placing import hosts_of
 from datastores.web.access import ADMINS, READERS, Request, roles, visible
-from datastores.web.acting import ask_name, start, started
+from datastores.web.acting import ask_name, done, note, start, started
 from datastores.web.forms.base import attempt
-from datastores.web.forms.datastores import DatastoreForm, OptionsForm
+from datastores.web.forms.datastores import DatastoreChangeForm, DatastoreForm, DatastoreHostsForm, OptionsForm
 from datastores.web.lists import Column, Filter, Rows
 
 COLUMNS = (
@@ -107,6 +108,48 @@ def datastore_options(request: Request) -> HttpResponse:
     return render(
         request, "datastores/_datastore_options.html", {"options": OptionsForm(driver), "driver": words(driver)}
     )
+
+
+@roles(read=ADMINS, write=ADMINS)
+def datastore_edit(request: Request, pk: int) -> HttpResponse:
+    """Change what is known of a datastore here; nothing is done on its hosts."""
+    datastore = visible(request, Datastore, pk=pk)
+    before, name = kept(datastore), datastore.name
+    form = DatastoreChangeForm(request.POST or None, instance=datastore)
+
+    def act(_: object) -> HttpResponse:
+        with in_turn():
+            saved = form.save()
+            note(request, "datastore.change", saved, before=before, after=kept(saved))
+        return done(request, f"{saved} is saved.", "datastore", saved.pk)
+
+    page = {"form": form, "object": datastore, "name": name, "title": f"Edit {name}", "button": "Save",
+            "about": "Nothing is changed on a host. Its kind and its path stay what they are."}  # fmt: skip
+    return attempt(request, form, act, lambda: render(request, "datastores/datastore_change.html", page))
+
+
+def kept(datastore: Datastore) -> dict[str, str]:
+    return {
+        "name": datastore.name,
+        "cluster": str(datastore.cluster or ""),
+        "source directories": ", ".join(datastore.source_directories),
+    }
+
+
+@roles(read=ADMINS, write=ADMINS)
+def datastore_hosts(request: Request, pk: int) -> HttpResponse:
+    datastore = visible(request, Datastore, pk=pk)
+    storage, *others = hosts_of(datastore)
+    form = DatastoreHostsForm(storage, others, request.POST or None)
+
+    def act(_: object) -> HttpResponse:
+        return started(request, start(request, "datastore.hosts", form.params(), datastore=datastore))
+
+    page = {"form": form, "object": datastore, "name": datastore.name, "title": f"Hosts of {datastore}",
+            "button": "Show the plan",
+            "about": f"{storage} stays its storage host. The plan shows what is checked and done on each added host; "
+                     "nothing changes before you apply it."}  # fmt: skip
+    return attempt(request, form, act, lambda: render(request, "datastores/datastore_change.html", page))
 
 
 @roles(write=ADMINS)

@@ -42,6 +42,8 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "datastore-new": (ADMINS, ADMINS),
     "datastore-options": (ADMINS, NOBODY),
     "datastore": (READERS, NOBODY),
+    "datastore-edit": (ADMINS, ADMINS),
+    "datastore-hosts": (ADMINS, ADMINS),
     "datastore-delete": (NOBODY, ADMINS),
     "image-list": (EVERYBODY, NOBODY),
     "image-register": (OWNERS, OWNERS),

@@ -10,7 +10,7 @@ import pytest
 from django import forms
 
 from datastores.drivers.registry import DRIVERS, make_driver
-from datastores.models import Datastore, Job, User
+from datastores.models import AuditEntry, Cluster, Datastore, DatastoreHost, Host, Job, User
 from datastores.web.forms.datastores import OptionsForm, option_field
 from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, an_image, signed_in, text_of
 
@@ -149,3 +149,79 @@ def test_deleting_is_planned_first(admin: User) -> None:
     datastore.images.all().delete()
     client.post(url, {"confirm_name": "gold"})
     assert Job.objects.get().kind == "datastore.delete"
+
+
+class TestChanging:
+    """What is known of a datastore here, and which hosts use it."""
+
+    @pytest.fixture
+    def datastore(self) -> Datastore:
+        return a_datastore("gold", kind="shared", hosts=[a_host("nas"), a_host("kvm1")])
+
+    def sent(self, datastore: Datastore, **fields: Any) -> dict[str, Any]:
+        return {"name": datastore.name, "source_directories": "", "version": datastore.version} | fields
+
+    def test_its_name_and_cluster_and_where_images_come_from(self, admin: User, datastore: Datastore) -> None:
+        cluster = Cluster.objects.create(name="east")
+        sent = self.sent(datastore, name="silver", cluster=cluster.pk, source_directories="/srv/a\n/srv/b")
+        signed_in(admin).post(f"/datastores/{datastore.pk}/edit/", sent)
+        datastore.refresh_from_db()
+        assert (datastore.name, datastore.cluster) == ("silver", cluster)
+        assert datastore.source_directories == ["/srv/a", "/srv/b"]
+        entry = AuditEntry.objects.get(action="datastore.change")
+        assert entry.detail["before"]["name"] == "gold"
+        assert entry.detail["after"]["source directories"] == "/srv/a, /srv/b"
+
+    @pytest.mark.parametrize(
+        ("fields", "words"),
+        [
+            ({"name": "taken"}, "already exists"),
+            ({"name": "a\nb"}, "name"),
+            ({"source_directories": "/etc"}, "belongs to the system"),
+            ({"version": 7}, "changed by somebody else meanwhile"),
+            ({"version": ""}, "version is missing"),
+        ],
+    )
+    def test_what_is_wrong_is_said_and_nothing_is_stored(
+        self, admin: User, datastore: Datastore, fields: dict[str, Any], words: str
+    ) -> None:
+        a_datastore("taken")
+        sent = self.sent(datastore, **({"name": "silver"} | fields))
+        assert words in text_of(signed_in(admin).post(f"/datastores/{datastore.pk}/edit/", sent))
+        datastore.refresh_from_db()
+        assert (datastore.name, datastore.source_directories) == ("gold", [])
+
+    def test_two_people_do_not_overwrite_each_other(self, admin: User, datastore: Datastore) -> None:
+        client, url = signed_in(admin), f"/datastores/{datastore.pk}/edit/"
+        client.post(url, self.sent(datastore, name="first"))
+        assert "changed by somebody else" in text_of(client.post(url, self.sent(datastore, name="second")))
+        assert Datastore.objects.get().name == "first"
+
+    def test_hosts_are_added_and_taken_out_by_a_plan(self, admin: User, datastore: Datastore) -> None:
+        kvm1, kvm2 = Host.objects.get(name="kvm1"), a_host("kvm2")
+        sent = {"hosts": [kvm2.pk], "shown": [kvm1.pk]}
+        response = signed_in(admin).post(f"/datastores/{datastore.pk}/hosts/", sent)
+        job = Job.objects.get()
+        assert response.url == f"/jobs/{job.uuid}/"
+        assert job.params == {"add": [kvm2.pk], "remove": [kvm1.pk]}
+
+    def test_what_somebody_else_changed_meanwhile_is_not_undone(self, admin: User, datastore: Datastore) -> None:
+        kvm1, kvm2, kvm3 = Host.objects.get(name="kvm1"), a_host("kvm2"), a_host("kvm3")
+        DatastoreHost.objects.create(datastore=datastore, host=kvm2, position=2)
+        signed_in(admin).post(f"/datastores/{datastore.pk}/hosts/", {"hosts": [kvm1.pk, kvm3.pk], "shown": [kvm1.pk]})
+        assert Job.objects.get().params == {"add": [kvm3.pk], "remove": []}
+
+    def test_a_host_that_does_not_answer_can_only_be_taken_out(self, admin: User, datastore: Datastore) -> None:
+        Host.objects.filter(name="kvm1").update(state="unreachable")
+        a_host("away", state="unreachable")
+        page = text_of(signed_in(admin).get(f"/datastores/{datastore.pk}/hosts/"))
+        assert "kvm1" in page
+        assert "away" not in page
+
+
+def test_two_people_do_not_overwrite_each_others_cluster(admin: User) -> None:
+    cluster, client = Cluster.objects.create(name="east"), signed_in(admin)
+    url = f"/clusters/{cluster.pk}/edit/"
+    client.post(url, {"name": "east", "description": "first", "version": 0})
+    assert "changed by somebody else" in text_of(client.post(url, {"name": "east", "description": "b", "version": 0}))
+    assert Cluster.objects.get().description == "first"

@@ -412,7 +412,7 @@ def test_a_cluster_is_made_changed_and_deleted(operator: User) -> None:
     client = signed_in(operator)
     client.post("/clusters/new/", {"name": "lab"})
     cluster = Cluster.objects.get()
-    client.post(f"/clusters/{cluster.pk}/edit/", {"name": "lab", "description": "three hosts"})
+    client.post(f"/clusters/{cluster.pk}/edit/", {"name": "lab", "description": "three hosts", "version": 0})
     assert AuditEntry.objects.get(action="cluster.change").detail["after"]["description"] == "three hosts"
     assert "already exists" in text_of(client.post("/clusters/new/", {"name": "lab"}))
     client.post(f"/clusters/{cluster.pk}/delete/", {"confirm_name": "lab"})

@@ -1,0 +1,128 @@
+"""Which hosts use a datastore: chosen when it is made, and changed later while it is in use."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from django.db.models import Max, Q
+
+from datastores.domain import values
+from datastores.domain.errors import BadInput, Refused
+from datastores.domain.plan import Plan, Stage
+from datastores.drivers.base import StorageDriver
+from datastores.models import Datastore, DatastoreHost, Disk, Host, Job, User
+from datastores.services.placing import driver_of, driver_on, hosts_of, require_ready
+from datastores.services.usecase import Results, UseCase
+from datastores.services.viewers import listed
+
+
+def usable_hosts(keys: Collection[int]) -> list[Host]:
+    """Return hosts that can be used now, in this order, and lock their rows.
+
+    :raises BadInput: one does not exist, or is named twice. :raises Refused: one cannot be used now.
+    """
+    found = Host.objects.select_for_update().in_bulk(keys)
+    hosts = [found[key] for key in dict.fromkeys(keys) if key in found]
+    if len(hosts) != len(keys):
+        raise BadInput("One of the hosts does not exist, or is named twice.")
+    unusable = [
+        f"{host.name} ({'maintenance' if host.maintenance else host.state})" for host in hosts if not host.usable
+    ]
+    if unusable:
+        raise Refused(f"These hosts cannot be used now: {', '.join(unusable)}.")
+    return hosts
+
+
+def require_own_directory(base: str, hosts: Iterable[Host], datastore: Datastore | None = None) -> None:
+    """Refuse a base inside or around that of another datastore on the same host: two must not share files."""
+    for other in Datastore.objects.filter(hosts__in=hosts).exclude(pk=datastore and datastore.pk).distinct():
+        if values.is_below(base, other.base) or values.is_below(other.base, base):
+            raise Refused(f"{base} overlaps {other.base} of the datastore {other.name}.")
+
+
+def require_links_lead(datastore: Datastore, after: StorageDriver) -> None:
+    """Refuse a change after which a VM's disk would be a link that leads nowhere on a host of its datastore.
+
+    ``after``: the datastore as it would be.
+    """
+    linked = Disk.objects.filter(kind=Disk.Kind.LINK).exclude(image=None)
+    pairs = linked.filter(Q(datastore=datastore) ^ Q(image__datastore=datastore))
+    for disks, images in set(pairs.order_by().values_list("datastore", "image__datastore")):
+        other = Datastore.objects.get(pk=images if disks == datastore.pk else disks)
+        here, there = (after, driver_of(other)) if disks == datastore.pk else (driver_of(other), after)
+        if blind := [host for host in here.seen_from if host not in there.seen_from]:
+            raise Refused(
+                f"Disks in {datastore if disks == datastore.pk else other} are links to persistent images in "
+                f"{other if disks == datastore.pk else datastore}, which would lead nowhere on {listed(blind)}. "
+                "Both datastores have to be used by the same hosts as long as there are such disks."
+            )
+
+
+class DatastoreHosts(UseCase):
+    """Let more hosts use a datastore, or fewer, while it is in use; after a look at the plan.
+
+    The storage host stays: the bytes are there. params: add, remove (ids).
+    """
+
+    kind = "datastore.hosts"
+    label = "Change hosts of datastore"
+    queue = "provision"
+    needs_approval = True
+    roles = frozenset({User.Role.ADMIN})
+    targets = ("datastore",)
+
+    def ask(self, job: Job) -> None:
+        self._check(job)
+        job.title = f"Change the hosts of datastore {job.datastore.name}"
+        job.target_label = job.datastore.name
+
+    def again(self, job: Job) -> None:
+        self._check(job)
+
+    def _check(self, job: Job) -> None:
+        """Raise CloudstoreError unless the hosts can be changed in this way now."""
+        datastore, add, remove = job.datastore, job.params["add"], job.params["remove"]
+        require_ready(datastore)
+        storage, *others = hosts_of(datastore)
+        now = {host.pk for host in others}
+        if not add and not remove:
+            raise BadInput("These are its hosts already.")
+        if storage.pk in {*add, *remove}:
+            raise BadInput(f"{storage.name} is the storage host of {datastore.name}: the bytes are there.")
+        if now & set(add) or set(remove) - now:
+            raise Refused(f"The hosts of {datastore.name} were changed meanwhile. Look at them again.")
+        require_own_directory(datastore.base, usable_hosts(add), datastore)
+        names = dict(Host.objects.filter(pk__in={*now, *add} - set(remove)).values_list("pk", "name"))
+        require_links_lead(datastore, driver_on(datastore, [storage.name, *names.values()]))
+
+    def resources(self, job: Job) -> dict[str, bool]:
+        """The datastore is only used: it serves its hosts meanwhile, also as long as the plan waits for a person."""
+        hosts = {f"host:{key}": False for key in (*job.params["add"], *job.params["remove"])}
+        return {f"hosts of datastore:{job.datastore_id}": True, f"datastore:{job.datastore_id}": False, **hosts}
+
+    def plan(self, job: Job) -> Plan:
+        driver = driver_of(job.datastore)
+        added, removed = names_of(job.params["add"]), names_of(job.params["remove"])
+        stages = []
+        if added:
+            fresh = driver_on(job.datastore, [driver.host, *added])
+            stages.append(Stage("hosts", tuple(step for host in added for step in fresh.activate(host))))
+            stages += fresh.same_directory(job.uuid.hex)
+        if gone := tuple(step for host in removed for step in driver.deactivate(host)):
+            stages.append(Stage("hosts that do not use it any more", gone))
+        return tuple(stages)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        members = DatastoreHost.objects.filter(datastore=job.datastore_id)
+        members.filter(host__in=job.params["remove"]).delete()
+        last = members.aggregate(last=Max("position"))["last"]
+        DatastoreHost.objects.bulk_create(
+            DatastoreHost(datastore_id=job.datastore_id, host_id=host, position=position)
+            for position, host in enumerate(job.params["add"], last + 1)
+        )
+
+
+def names_of(keys: Collection[int]) -> list[str]:
+    """Return the names of hosts, in this order."""
+    names = dict(Host.objects.filter(pk__in=keys).values_list("pk", "name"))
+    return [names[key] for key in keys]
