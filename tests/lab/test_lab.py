@@ -263,7 +263,8 @@ def test_down_can_keep_the_files(other: Lab) -> None:
 
 
 def test_an_interrupted_up_leaves_nothing_behind(other: Lab) -> None:
-    tool = subprocess.Popen(["python3", "tests/lab/lab.py", "up", "8", "--name", "other", "--subnet", "10.77.9.0/24"])
+    up = ["python3", "tests/lab/lab.py", "up", "8", "--name", "other", "--subnet", "10.77.9.0/24"]
+    tool = subprocess.Popen(["env", "--default-signal=INT", *up])  # tests in the background inherit that it is ignored
     wait_until((other.site.cgroup / "h4").exists, seconds=20, otherwise="no host starts")
     tool.send_signal(signal.SIGINT)
     assert tool.wait(timeout=30) == 130
