@@ -8,14 +8,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 
-from paramiko import Channel
-
 from datastores.domain.errors import CloudstoreError, NotConnected
 from datastores.transport.connection import Connection, connect
 from datastores.transport.dial import JumpLost
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.shell import SSHShell
-from datastores.transport.spares import Refiller, SessionRefused, Stale
+from datastores.transport.spares import Refiller, Session, SessionRefused, Stale
 from datastores.transport.stream import LOST
 
 LAG = 0.02
@@ -52,18 +50,23 @@ class Pool:
         return SSHShell(self, endpoint)
 
     @contextlib.contextmanager
-    def channel(self, endpoint: Endpoint, line: bytes, *, has_input: bool = False) -> Iterator[Channel]:
-        """Start a command line on a warm or new connection and give its channel.
+    def session(
+        self, endpoint: Endpoint, line: bytes, *, has_input: bool = False, only_reads: bool = False
+    ) -> Iterator[Session]:
+        """Start a command line on a warm or new connection. One that ``only_reads`` may be started twice.
 
         :raises NotConnected: nothing was run.
         :raises Unreachable: the connection was lost while the command was being started.
         """
-        connection, channel = self._execute(endpoint, line, has_input)
+        connection, session = self._execute(endpoint, line, has_input, only_reads)
         try:
-            yield channel
+            yield session
         finally:
-            with contextlib.suppress(*LOST):  # then it is closed already
-                channel.close()
+            if session.lasts:
+                connection.spares.keep(session.channel, self._refiller.count)
+            else:
+                with contextlib.suppress(*LOST):  # then it is closed already
+                    session.channel.close()
             self._release(connection)
 
     def connection(self, endpoint: Endpoint) -> Connection:
@@ -102,14 +105,16 @@ class Pool:
 
     # ---- finding a connection
 
-    def _execute(self, endpoint: Endpoint, line: bytes, has_input: bool) -> tuple[Connection, Channel]:
+    def _execute(
+        self, endpoint: Endpoint, line: bytes, has_input: bool, only_reads: bool
+    ) -> tuple[Connection, Session]:
         deadline = time.monotonic() + self.timeout
         stale = 0
         while True:
             connection = self._acquire(endpoint)
             try:
-                waiting = None if has_input else connection.spares.run(line)
-                return connection, waiting or connection.execute(line)
+                waiting = None if has_input else connection.spares.run(line, only_reads=only_reads)
+                return connection, waiting or Session(connection.execute(line))
             except SessionRefused:
                 connection.spares.give()
                 self._lower_limit(connection)

@@ -88,6 +88,12 @@ def whole(line: bytes) -> bytes:
     return b"{ " + line + b"\n}\n"
 
 
+def marked(line: bytes, mark: bytes) -> bytes:
+    """Return ``whole(line)`` for a shell that goes on: after it both outputs get the mark, the first its status too."""
+    end = b"s=$?; printf '%%s%%s.' %s $s; printf %%s %s >&2" % (mark, mark)
+    return whole(b"( " + line + b"\n) </dev/null\n" + end)
+
+
 def _check(argv: Sequence[str]) -> None:
     if not argv or not argv[0]:
         raise BadInput("A command needs the name of a program.")

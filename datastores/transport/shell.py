@@ -115,23 +115,35 @@ class SSHShell:
 
     def _read(self, commands: list[Command]) -> list[Output]:
         batch = Batch(commands, sudo=self._sudo)
-        said = self._run_batch(batch)
+        said = self._run_batch(batch, only_reads=True)
         if not batch.one_by_one and said.was_stopped(batch.patience):
             batch = Batch(commands, one_by_one=True, sudo=self._sudo)
-            said = self._run_batch(batch)
+            said = self._run_batch(batch, only_reads=True)
         outputs = batch.outputs(said, self.host)
         return _explained(outputs, commands, said) if batch.one_by_one else outputs
 
-    def _run_batch(self, batch: Batch) -> Said:
+    def _run_batch(self, batch: Batch, *, only_reads: bool = False) -> Said:
         root = any(command.root for command in batch.commands)
-        return self._say(batch.line, Command(("sh",), root=root), batch.patience)
+        return self._say(batch.line, Command(("sh",), root=root), batch.patience, only_reads=only_reads)
 
-    def _say(self, line: str, command: Command, patience: float, on_output: OnOutput | None = None) -> Said:
+    def _say(
+        self,
+        line: str,
+        command: Command,
+        patience: float,
+        on_output: OnOutput | None = None,
+        *,
+        only_reads: bool = False,
+    ) -> Said:
         """Run a command line that stands for ``command``."""
-        stdin = encode_input(command)
-        with self._pool.channel(self.endpoint, encode_line(line), has_input=bool(stdin)) as channel:
-            follower = Follower(channel, command.argv, host=self.host, patience=patience + GRACE, on_output=on_output)
+        stdin, ask = encode_input(command), encode_line(line)
+        with self._pool.session(self.endpoint, ask, has_input=bool(stdin), only_reads=only_reads) as session:
+            follower = Follower(
+                session.channel, command.argv, host=self.host, patience=patience + GRACE, on_output=on_output,
+                mark=session.mark,
+            )  # fmt: skip
             said = follower.follow(stdin)
+            session.lasts = follower.came_to_mark and said.status == 0
         if self._sudo and command.root and said.status:
             self._check_sudo(said.stderr.decode("utf-8", "replace"))
         return said

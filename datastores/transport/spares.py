@@ -1,22 +1,26 @@
 """Shells that have started before they are needed.
 
 On a warm connection a short command mostly waits for the host to fork a session and a login shell. So a connection
-keeps a few shells that have done so and wait for a script; each runs one, with its exit status, and is gone.
+keeps a few shells that have done so and wait for a script. Each runs one, with its exit status, and is gone; one that
+only read waits again. What changes something may leave a process behind that holds the outputs open, and whose words
+would be taken for those of the next script.
 """
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Protocol
 
 from paramiko import Channel
 
 from datastores.domain.errors import NotConnected, Unreachable
-from datastores.transport.quoting import whole
+from datastores.transport.quoting import marked, whole
 from datastores.transport.stream import LOST
 
 SHELL = b"exec sh"
@@ -29,6 +33,19 @@ class SessionRefused(Exception):
 
 class Stale(NotConnected):
     """The connection turned out to be dead before anything was sent on it."""
+
+
+@dataclass(slots=True)
+class Session:
+    """A command line that runs on a channel.
+
+    ``mark``: what ends both of its outputs, when the shell goes on after it; b"": the end of the channel does.
+    ``lasts``: whoever took the outputs has seen that the shell can run another.
+    """
+
+    channel: Channel
+    mark: bytes = b""
+    lasts: bool = False
 
 
 class Spares:
@@ -55,10 +72,19 @@ class Spares:
         with contextlib.suppress(IndexError):
             _end(self._waiting.popleft())
 
-    def run(self, line: bytes) -> Channel | None:
+    def keep(self, channel: Channel, most: int) -> None:
+        """Let a shell that has run its script wait again, unless so many do."""
+        if len(self._waiting) < most:
+            self._waiting.append(channel)
+        else:
+            _end(channel)
+
+    def run(self, line: bytes, *, only_reads: bool = False) -> Session | None:
         """Let one of them run a command line that gets no input. None: none is there, and nothing was run.
 
-        :raises Stale: the connection is dead; nothing was run.
+        What only reads is sent along with the question whether the shell is there; it may have run then.
+
+        :raises Stale: the connection is dead; nothing was run but what reads.
         """
         while True:
             try:
@@ -66,15 +92,19 @@ class Spares:
             except IndexError:
                 return None
             with contextlib.suppress(*LOST):  # it ended before it had all of the line, which it then does not run
-                if self._answers(channel):
+                if only_reads:
+                    mark = secrets.token_hex(16).encode()
+                    if self._answers(channel, marked(line, mark)):
+                        return Session(channel, mark)
+                elif self._answers(channel):
                     channel.sendall(whole(line))
-                    return channel
+                    return Session(channel)
             _end(channel)
 
-    def _answers(self, channel: Channel) -> bool:
+    def _answers(self, channel: Channel, script: bytes = b"") -> bool:
         """Is it there, and the host? It may have died while nobody looked: then what is sent is lost."""
         channel.settimeout(self._timeout)
-        channel.sendall(PING)
+        channel.sendall(PING + script)
         try:
             return channel.recv(len(PONG)) == PONG
         except TimeoutError as error:

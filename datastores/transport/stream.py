@@ -28,6 +28,7 @@ TAIL = 65536
 """Bytes that are kept of an output which was passed on already."""
 LOST = (EOFError, OSError, SSHException)
 """What paramiko raises when the connection breaks."""
+LONGEST_STATUS = len(b"255.")
 LIMIT = 64 << 20
 """Bytes that are kept of an output which was not."""
 
@@ -108,13 +109,16 @@ class Follower:
 
     While ``on_output`` is busy nothing is read, so that the SSH window makes the host wait: at most 2 MiB are
     under way. ``patience``: seconds of silence that are not believable any more, because the host should have
-    ended the command.
+    ended the command. ``mark``: what ends both outputs of a command whose shell goes on (``quoting.marked``).
     """
 
     def __init__(
-        self, channel: Channel, argv: tuple[str, ...], *, host: str, patience: float, on_output: OnOutput | None = None
-    ) -> None:
+        self, channel: Channel, argv: tuple[str, ...], *, host: str, patience: float,
+        on_output: OnOutput | None = None, mark: bytes = b"",
+    ) -> None:  # fmt: skip
         self._channel, self._argv, self._host, self._patience = channel, argv, host, patience
+        self._mark = mark
+        self.came_to_mark = False
         self._stdout, self._stderr = Kept(on_output), Kept(on_output)
         self._began = self._spoke = time.monotonic()
         self._ended = 0.0
@@ -125,7 +129,10 @@ class Follower:
         :raises Unreachable: the connection was lost, or the host is silent for too long.
         :raises CommandFailed: it said too much to be kept.
         """
-        if not stdin:
+        if self._mark:
+            if said := self._to_mark():
+                return said
+        elif not stdin:
             self._end_input()
         if self._listen(memoryview(stdin)):
             while piece := self._receive(self._channel.recv_stderr):
@@ -155,6 +162,31 @@ class Follower:
                 self._take(self._stdout, piece)
             while channel.recv_stderr_ready():
                 self._take(self._stderr, self._receive(channel.recv_stderr))
+
+    def _to_mark(self) -> Said | None:
+        """Take output up to the mark. None: the shell has ended before it."""
+        channel, stdout, stderr = self._channel, self._stdout, self._stderr
+        channel.settimeout(POLL)
+        while (place := self._marked(stdout.data)) < 0 or not stderr.data.endswith(self._mark):
+            receive, kept = (channel.recv, stdout) if place < 0 else (channel.recv_stderr, stderr)
+            try:
+                piece = self._receive(receive)
+            except TimeoutError:
+                self._check_silence()
+            else:
+                if not piece:
+                    return None
+                self._take(kept, piece)
+            while channel.recv_stderr_ready():
+                self._take(stderr, self._receive(channel.recv_stderr))
+        self.came_to_mark = True
+        said = bytes(stdout.data[:place]), bytes(stderr.data[: -len(self._mark)])
+        status = int(stdout.data[place + len(self._mark) : -1])
+        return Said(status, *said, time.monotonic() - self._began)
+
+    def _marked(self, data: bytearray) -> int:
+        """Return where the mark begins with which the output ends, and the status; -1: it does not."""
+        return data.rfind(self._mark, -len(self._mark) - LONGEST_STATUS) if data.endswith(b".") else -1
 
     def _receive(self, receive: Callable[[int], bytes]) -> bytes:
         try:
@@ -194,13 +226,16 @@ class Follower:
         for kept in (self._stdout, self._stderr):
             if kept.lines:
                 kept.lines.idle()
-        now = time.monotonic()
-        if now - self._spoke > self._patience:
-            raise self._silent()
+        self._check_silence()
         if self._channel.exit_status < 0:
             return False
+        now = time.monotonic()
         self._ended = self._ended or now
         return now - max(self._spoke, self._ended) > SETTLED
+
+    def _check_silence(self) -> None:
+        if time.monotonic() - self._spoke > self._patience:
+            raise self._silent()
 
     def _lost(self) -> Unreachable:
         return Unreachable(
