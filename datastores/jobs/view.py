@@ -130,8 +130,8 @@ def page_of(events: QuerySet[JobEvent], most_lines: int | None = None) -> Iterat
             return
 
 
-def job_summary(job: Job, *, running: int, mine: bool, ended: bool) -> dict[str, Any]:
-    """Return one piece of news for the feed."""
+def job_summary(job: Job) -> dict[str, Any]:
+    """Return one piece of news for the feed, the same for everybody."""
     tone, icon = JOB_LOOK[job.word]
     return {
         "type": "job",
@@ -142,8 +142,6 @@ def job_summary(job: Job, *, running: int, mine: bool, ended: bool) -> dict[str,
         "tone": tone,
         "icon": icon,
         "error": job.error,
-        "ended": ended,
-        "mine": mine,
-        "running": running,
+        "ended": job.ended,
         "objects": job.objects_touched(),
     }

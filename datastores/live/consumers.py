@@ -7,17 +7,13 @@ import contextlib
 import json
 import logging
 from collections.abc import Coroutine
-from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.utils import timezone
 
-from datastores.domain.states import ENDED, UNDER_WAY
 from datastores.domain.values import whole
-from datastores.jobs.view import job_summary
 from datastores.live.pages import LogPages, Shared, read_state
 from datastores.models import Job, User
 
@@ -27,9 +23,6 @@ BROKEN = 1011
 """Something failed here; the browser comes back by itself, and asks for what it has not got."""
 PERMISSION_SECONDS = 4
 STATE_SECONDS = 0.25
-REPLAYED = timedelta(seconds=45)
-"""Longer than two heartbeats of a browser."""
-MOST_REPLAYED = 50
 log_pages = LogPages()
 job_states = Shared(read_state, apart=STATE_SECONDS)
 
@@ -178,69 +171,3 @@ class JobConsumer(Consumer):
         changed = [(text, step) for text, step in steps if self.seen.get(step["index"]) != text]
         self.seen.update({step["index"]: text for text, step in changed})
         return [step for _, step in changed]
-
-
-class FeedConsumer(Consumer):
-    """Small news of all jobs that the person may see: "disk:17 is another one now"."""
-
-    async def opened(self) -> None:
-        """A page may have been made just before a job ended, and the socket after that."""
-        self.told: set[str] = set()
-        await self.channel_layer.group_add("feed", self.channel_name)
-        await self._catch_up()
-
-    async def disconnect(self, code: int) -> None:
-        await self.channel_layer.group_discard("feed", self.channel_name)
-
-    async def feed_job(self, message: dict[str, Any]) -> None:
-        """A worker rang."""
-        await self._tell(message["uuid"])
-
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """The browser's heartbeat makes up for a lost bell."""
-        await self._catch_up()
-        await self.send_frame({"type": "pong"})
-
-    async def _catch_up(self) -> None:
-        """Tell how many jobs run, and of those that ended lately, unless that was told."""
-        await self.send_frame({"type": "count", "running": await self._running()})
-        lately = await self._ended_lately()
-        for uuid in lately:
-            if uuid not in self.told:
-                await self._tell(uuid, replay=True)
-        self.told.intersection_update(lately)
-
-    async def _tell(self, uuid: str, **more: Any) -> None:
-        frame = await self._summary(uuid)
-        if frame:
-            if frame["ended"]:
-                self.told.add(uuid)
-            await self.send_frame({**frame, **more})
-
-    @database_sync_to_async
-    def _running(self) -> int:
-        return running(self.user)
-
-    @database_sync_to_async
-    def _ended_lately(self) -> list[str]:
-        return ended_lately(self.user)
-
-    @database_sync_to_async
-    def _summary(self, uuid: str) -> dict[str, Any] | None:
-        visible = Job.objects.visible_to(self.user)
-        job = visible.filter(uuid=uuid).first()
-        if job is None:
-            return None
-        return job_summary(job, running=running(self.user), mine=job.user_id == self.user.pk, ended=job.state in ENDED)
-
-
-def ended_lately(user: Any) -> list[str]:
-    """Return the UUIDs of the jobs that ended a moment ago, of those that the person may see."""
-    since = timezone.now() - REPLAYED
-    ended = Job.objects.visible_to(user).filter(ended_at__gte=since).order_by("-ended_at")
-    return [str(uuid) for uuid in ended.values_list("uuid", flat=True)[:MOST_REPLAYED]]
-
-
-def running(user: Any) -> int:
-    """Return how many jobs that the person may see are under way."""
-    return Job.objects.visible_to(user).filter(state__in=UNDER_WAY).count()

@@ -133,7 +133,6 @@ function toast(message) {
 }
 
 function job(message) {
-  count(message.running);
   for (const name of [...message.objects, `job:${message.uuid}`]) {
     refreshSoon(document.querySelectorAll(`[data-live~="${CSS.escape(name)}"]`));
   }

@@ -34,7 +34,6 @@ def job_message(**changes: object) -> dict[str, object]:
         "icon": "check2",
         "ended": True,
         "mine": True,
-        "running": 1,
         "objects": ["disk:17"],
     }
     return message | changes
@@ -165,11 +164,13 @@ def test_the_feed_counts_and_refreshes_rows(gallery: Page, pages: LogServer) -> 
     asked: list[str] = []
     gallery.on("request", lambda request: asked.append(request.url) if "row.html" in request.url else None)
     for running in (3, 2, 1):
-        pages.call(pages.send(job_message(running=running, ended=False)))
+        pages.call(pages.send(job_message(ended=False)))
+        pages.call(pages.send({"type": "count", "running": running}))
     expect(gallery.locator("[data-running]")).to_have_text("1 job running")
     expect(row).to_contain_text("3 GiB")
     assert len(asked) == 1, "a burst of messages is one reading"
-    pages.call(pages.send(job_message(running=0, ended=False, objects=["disk:1"])))
+    pages.call(pages.send(job_message(ended=False, objects=["disk:1"])))
+    pages.call(pages.send({"type": "count", "running": 0}))
     expect(gallery.locator("[data-running].none")).to_have_text("no jobs running")
     gallery.wait_for_timeout(500)
     assert len(asked) == 1, "somebody else's row is left alone"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -10,22 +11,39 @@ from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 from django.contrib.sessions.backends.db import SessionStore
 
+from datastores.live import consumers, feed
+from datastores.live.pages import Shared
 from datastores.live.routing import websocket_urlpatterns
 from datastores.models import User
 
-Open = Callable[[str], WebsocketCommunicator]
+Open = Callable[..., WebsocketCommunicator]
+
+
+async def received(socket: WebsocketCommunicator, kind: str) -> Any:
+    """Return the next frame of a kind."""
+    while (frame := await socket.receive_json_from(timeout=5))["type"] != kind:
+        pass
+    return frame
+
+
+@pytest.fixture(autouse=True)
+def _own_readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shared in a process belongs to its one loop; each test has a loop of its own."""
+    for module, name in ((consumers, "job_states"), (feed, "news"), (feed, "counts")):
+        shared = getattr(module, name)
+        monkeypatch.setattr(module, name, Shared(shared._read, apart=shared._apart))
 
 
 @pytest.fixture
 async def open_socket(admin: User) -> AsyncIterator[Open]:
-    """A function that makes a socket of the admin's browser."""
+    """A function that makes a socket of somebody's browser, of the admin's unless told."""
     session = SessionStore()
     await sync_to_async(session.create)()
     made: list[WebsocketCommunicator] = []
 
-    def opened(path: str) -> WebsocketCommunicator:
+    def opened(path: str, user: User = admin) -> WebsocketCommunicator:
         socket = WebsocketCommunicator(URLRouter(websocket_urlpatterns), path)
-        socket.scope |= {"user": admin, "session": session}
+        socket.scope |= {"user": user, "session": session}
         made.append(socket)
         return socket
 

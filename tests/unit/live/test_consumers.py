@@ -20,7 +20,7 @@ from datastores.live import pages as pages_module
 from datastores.live.pages import LogPages, Shared
 from datastores.models import Job, User
 from tests.unit.conftest import a_job, a_step, write_log
-from tests.unit.live.conftest import Open
+from tests.unit.live.conftest import Open, received
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,13 +42,6 @@ def job(admin: User) -> Job:
 
 async def fail(*_: object) -> Any:
     raise OperationalError("database is locked")
-
-
-async def received(socket: WebsocketCommunicator, kind: str) -> Any:
-    """Return the next frame of a kind."""
-    while (frame := await socket.receive_json_from(timeout=5))["type"] != kind:
-        pass
-    return frame
 
 
 async def close_code(socket: WebsocketCommunicator) -> int:
@@ -234,12 +227,3 @@ async def test_nonsense_for_a_place_in_the_log_is_its_beginning(job: Job, open_s
     socket = open_socket(f"/ws/jobs/{job.uuid}/?after={quote(after)}")
     assert (await socket.connect())[0]
     assert (await received(socket, "events"))["seq"] == 2
-
-
-async def test_a_page_hears_at_once_how_many_jobs_run(job: Job, open_socket: Open) -> None:
-    socket = open_socket("/ws/feed/")
-    await socket.connect()
-    assert (await received(socket, "count"))["running"] == 1
-    await Job.objects.filter(pk=job.pk).aupdate(state="interrupted")
-    await socket.send_to(text_data='{"type":"ping"}')
-    assert (await received(socket, "count"))["running"] == 0
