@@ -2,7 +2,7 @@
 
 One POST asks for the disks of 1,000 new virtual machines, on XFS. The rate counts from that POST until the last disk is
 READY. None may be lost: every disk is READY in the database and a file on the host, and the audit trail is whole.
-Meanwhile two others reload the lists of jobs and of virtual machines, each twice a second.
+Meanwhile two others reload the lists of jobs and of virtual machines, each five times a second at most.
 
 The peer is the least that one connection can do: the same commands over one of the product's own warm SSH connections,
 eight side by side, without rows, plan, journal, verification and log.
@@ -31,7 +31,7 @@ from tests.lab.lab import Lab
 
 BASE = PLACES["xfs"]
 LISTS = ("/jobs/", "/vms/")
-PAUSE = 0.5
+PAUSE = 0.2
 PATIENCE = 300.0
 SESSIONS = 8
 """Commands at once on one connection, as many as the product runs."""
