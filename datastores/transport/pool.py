@@ -14,7 +14,6 @@ from datastores.transport.dial import JumpLost
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.shell import SSHShell
 from datastores.transport.spares import Refiller, Session, SessionRefused, Stale
-from datastores.transport.stream import LOST
 
 LAG = 0.02
 """Seconds for which a host may still count a session that has ended."""
@@ -62,11 +61,7 @@ class Pool:
         try:
             yield session
         finally:
-            if session.lasts:
-                connection.spares.keep(session.channel, self._refiller.count)
-            else:
-                with contextlib.suppress(*LOST):  # then it is closed already
-                    session.channel.close()
+            connection.spares.end(session, self._refiller.count)
             self._release(connection)
 
     def connection(self, endpoint: Endpoint) -> Connection:

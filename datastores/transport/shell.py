@@ -115,10 +115,10 @@ class SSHShell:
 
     def _read(self, commands: list[Command]) -> list[Output]:
         batch = Batch(commands, sudo=self._sudo)
-        said = self._run_batch(batch, only_reads=True)
+        said = self._run_batch(batch, only_reads=not batch.one_by_one)
         if not batch.one_by_one and said.was_stopped(batch.patience):
             batch = Batch(commands, one_by_one=True, sudo=self._sudo)
-            said = self._run_batch(batch, only_reads=True)
+            said = self._run_batch(batch)
         outputs = batch.outputs(said, self.host)
         return _explained(outputs, commands, said) if batch.one_by_one else outputs
 

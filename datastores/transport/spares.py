@@ -57,11 +57,13 @@ class Spares:
     def __init__(self, start: Callable[[bytes], Channel], timeout: float) -> None:
         self._start, self._timeout = start, timeout
         self._waiting: deque[Channel] = deque()
+        self._reading: set[Channel] = set()
+        """Those that will wait again."""
         self._refused = False
 
     def fill(self, count: int) -> None:
-        """Start shells until ``count`` wait. A host that has too few sessions for that is not asked again."""
-        while len(self._waiting) < count and not self._refused:
+        """Start shells until ``count`` wait, or will. A host that has too few sessions for that is not asked again."""
+        while len(self._waiting) + len(self._reading) < count and not self._refused:
             try:
                 self._waiting.append(self._start(SHELL))
             except SessionRefused:
@@ -72,12 +74,13 @@ class Spares:
         with contextlib.suppress(IndexError):
             _end(self._waiting.popleft())
 
-    def keep(self, channel: Channel, most: int) -> None:
-        """Let a shell that has run its script wait again, unless so many do."""
-        if len(self._waiting) < most:
-            self._waiting.append(channel)
+    def end(self, session: Session, most: int) -> None:
+        """End what runs in a session, or let its shell wait again, unless ``most`` do."""
+        if session.lasts and len(self._waiting) < most:
+            self._waiting.append(session.channel)
         else:
-            _end(channel)
+            _end(session.channel)
+        self._reading.discard(session.channel)
 
     def run(self, line: bytes, *, only_reads: bool = False) -> Session | None:
         """Let one of them run a command line that gets no input. None: none is there, and nothing was run.
@@ -91,15 +94,23 @@ class Spares:
                 channel = self._waiting.popleft()
             except IndexError:
                 return None
+            if only_reads:
+                self._reading.add(channel)
             with contextlib.suppress(*LOST):  # it ended before it had all of the line, which it then does not run
-                if only_reads:
-                    mark = secrets.token_hex(16).encode()
-                    if self._answers(channel, marked(line, mark)):
-                        return Session(channel, mark)
-                elif self._answers(channel):
-                    channel.sendall(whole(line))
-                    return Session(channel)
+                if session := self._begin(channel, line, only_reads):
+                    return session
+            self._reading.discard(channel)
             _end(channel)
+
+    def _begin(self, channel: Channel, line: bytes, only_reads: bool) -> Session | None:
+        """Give a shell its script. None: it is gone."""
+        if only_reads:
+            mark = secrets.token_hex(16).encode()
+            return Session(channel, mark) if self._answers(channel, marked(line, mark)) else None
+        if not self._answers(channel):
+            return None
+        channel.sendall(whole(line))
+        return Session(channel)
 
     def _answers(self, channel: Channel, script: bytes = b"") -> bool:
         """Is it there, and the host? It may have died while nobody looked: then what is sent is lost."""

@@ -1,4 +1,4 @@
-"""Shells that wait: used once each, never half, and never missed."""
+"""Shells that wait: used once each unless they only read, never half, and never missed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastores.domain.errors import TimedOut, Unreachable
+from datastores.domain.errors import CommandFailed, TimedOut, Unreachable
 from datastores.domain.plan import Command, read
 from datastores.transport.pool import Pool
-from datastores.transport.quoting import shell_line, whole
+from datastores.transport.quoting import marked, shell_line, whole
 from datastores.transport.shell import SSHShell
 from datastores.transport.spares import SHELL
 from tests.unit.transport.conftest import ServerFactory
@@ -68,6 +68,69 @@ def test_each_serves_once_and_is_replaced(server: Server, shell: SSHShell) -> No
     for number in range(1, 4):
         assert shell.run(Command(("sh", "-c", "echo ${kept-fresh}; kept=stale"))).stdout == "fresh\n"
         waiting(server, 2 + number)
+
+
+class TestAShellThatOnlyRead:
+    """It waits again, and no script sees anything of the one before."""
+
+    def test_serves_many_times(self, server: Server, shell: SSHShell) -> None:
+        for number in range(20):
+            assert shell.run_many([read("echo", str(number))])[0].stdout == f"{number}\n"
+        assert server.lines.count(SHELL) == 2
+        assert asked(server) == 2, "the probe of the login shell, and the command before"
+
+    def test_keeps_nothing(self, shell: SSHShell) -> None:
+        odd = read("sh", "-c", "cd /; kept=1; printf 'no newline'; echo word >&2")
+        assert shell.run_many([odd])[0].raw == b"no newline"
+        [there] = shell.run_many([read("sh", "-c", "echo ${kept-fresh}; pwd")])
+        assert (there.stdout.splitlines()[0], there.stderr) == ("fresh", "")
+        assert there.stdout.splitlines()[1] != "/"
+
+    def test_gives_back_all_of_both_outputs(self, server: Server, shell: SSHShell) -> None:
+        flood = read(
+            "sh", "-c", "head -c 5000000 /dev/zero >&2; head -c 5000000 /dev/zero; head -c 3000000 /dev/zero >&2"
+        )
+        output = shell.run_many([flood])[0]
+        assert (len(output.raw), len(output.stderr)) == (5_000_000, 8_000_000)
+        assert server.lines.count(SHELL) == 2
+
+    def test_has_no_input_that_a_command_could_take(self, shell: SSHShell) -> None:
+        for _ in range(3):
+            assert shell.run_many([read("cat")])[0].raw == b""
+
+    def test_is_given_up_when_its_time_was_over(self, server: Server, shell: SSHShell) -> None:
+        hangs = read("sleep", "20", timeout=0.3)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("datastores.transport.batch.FIRST_TRY", 0.3)
+            assert shell.run_many([hangs])[0].exit_status == 124
+        waiting(server, 4)
+
+    def test_that_is_killed_loses_only_its_own_reading(self, server: Server, shell: SSHShell) -> None:
+        with pytest.raises((Unreachable, CommandFailed)), ThreadPoolExecutor(1) as thread:
+            running = thread.submit(shell.run_many, [read("sleep", "3")])
+            time.sleep(0.3)
+            for process in server.processes[1:]:
+                process.kill()
+            running.result()
+        assert shell.run_many([read("echo", "hello")])[0].stdout == "hello\n"
+
+    def test_serves_many_at_once(self, server: Server, shell: SSHShell) -> None:
+        def ask(number: int) -> str:
+            return shell.run_many([read("echo", str(number))])[0].stdout
+
+        with ThreadPoolExecutor(12) as threads:
+            assert list(threads.map(ask, range(200))) == [f"{number}\n" for number in range(200)]
+
+    @given(
+        words=st.lists(st.binary(max_size=300).filter(lambda word: b"\0" not in word), min_size=1, max_size=4),
+        name=st.sampled_from(SHELLS),
+    )
+    def test_any_bytes_come_before_the_mark(self, words: list[bytes], name: str) -> None:
+        line = shell_line(("printf", "%s", *(word.decode("latin-1") for word in words))).encode("latin-1")
+        done = subprocess.run([name], input=marked(line, b"MARK") + marked(b"exit 3", b"NEXT"), capture_output=True,
+                              check=True)  # fmt: skip
+        assert done.stdout == b"".join(words) + b"MARK0.NEXT3."
+        assert done.stderr == b"MARKNEXT"
 
 
 def test_one_that_is_gone_is_not_missed(server: Server, shell: SSHShell, tmp_path: Path) -> None:
