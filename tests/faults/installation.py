@@ -155,16 +155,19 @@ class Installation:
         self.succeeded(self.ask(f"/hosts/{host.pk}/onboard/"))
         return self.fresh(host)
 
-    def ask_for_datastore(self, name: str, base: str, *, kind: str = "xfs", host: str = "h1") -> Job:
+    def ask_for_datastore(self, name: str, base: str, *, kind: str = "xfs", host: str = "h1", **options: str) -> Job:
         storage = self.rows(Host).get(name=host)
-        return self.ask("/datastores/new/", kind=kind, name=name, type="image", base=base, storage_host=storage.pk)
+        chosen = {f"options-{kind}-{option}": value for option, value in options.items()}
+        return self.ask(
+            "/datastores/new/", kind=kind, name=name, type="image", base=base, storage_host=storage.pk, **chosen
+        )
 
-    def new_datastore(self, name: str, base: str, *, kind: str = "xfs", host: str = "h1") -> Job:
+    def new_datastore(self, name: str, base: str, **how: str) -> Job:
         """Ask for a datastore, and return the job when its plan waits for approval."""
-        return self.in_state(self.ask_for_datastore(name, base, kind=kind, host=host), JobState.AWAITING)
+        return self.in_state(self.ask_for_datastore(name, base, **how), JobState.AWAITING)
 
-    def datastore(self, name: str, base: str, *, kind: str = "xfs", host: str = "h1") -> Datastore:
-        job = self.new_datastore(name, base, kind=kind, host=host)
+    def datastore(self, name: str, base: str, **how: str) -> Datastore:
+        job = self.new_datastore(name, base, **how)
         self.ask(f"/jobs/{job.uuid}/approve/")
         self.succeeded(job)
         return self.rows(Datastore).get(name=name)
