@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from datastores.domain.errors import Unsupported
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
@@ -34,23 +36,35 @@ def common_format(source: StorageDriver, target: StorageDriver, format: Format) 
     return disks[0]
 
 
-def travel_format(source: StorageDriver, format: Format, target: StorageDriver) -> Format:
-    """Return the format in which an image gets from one datastore to the other.
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How an image gets from one datastore to the other: over this host, in this format.
+
+    Settled once for a transfer: the datastores may be given other hosts while it is under way.
+    """
+
+    host: str
+    format: Format
+
+
+def way(source: StorageDriver, format: Format, target: StorageDriver) -> Way:
+    """Return how an image of this format gets from one datastore to the other.
 
     :raises Unsupported: no host sees both, or they have no format in common.
     """
-    common_host(source, target)
-    return common_format(source, target, format)
+    return Way(common_host(source, target), common_format(source, target, format))
 
 
-def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy: Volume) -> Steps:
+def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy: Volume, host: str) -> Steps:
     """Return the steps that make ``copy`` in ``target`` a full, independent copy of ``volume`` in ``source``.
+
+    ``host``: sees both.
 
     :raises Unsupported: the two have no host or no format in common, or ``copy`` has a format the target refuses.
     """
     if copy.format not in target.imports or volume.format not in source.exports:
         raise Unsupported(f"{target.label} datastores take no {copy.format} images from {source.label} datastores.")
     target.check_inside(copy)
-    made, host = target.makes_directory(copy), common_host(source, target)
+    made = target.makes_directory(copy)
     copied = source.export(host, volume, copy, ownership=target.ownership, with_directory=made)
     return *target.guard(host), *copied

@@ -1,7 +1,7 @@
 """Small news of all jobs, for every page that is open: "disk:17 is another one now", "3 jobs run".
 
-A thousand jobs ring three times each, and a hundred browsers hear it. So each bell is one read for all of them, and
-the number of running jobs is counted a few times a second at most.
+A thousand jobs ring three times each, and a hundred browsers hear it. So those who ask of the same job at the same
+moment share a read, and the number of running jobs is counted a few times a second at most.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class FeedConsumer(Consumer):
     async def _catch_up(self) -> None:
         """Tell how many jobs run, and of those that ended lately, unless that was told."""
         await self._send_count()
-        lately = await ended_lately(self.user)
+        lately = await database_sync_to_async(ended_lately)(self.user)
         for uuid in lately:
             if uuid not in self.told:
                 await self._tell(uuid, replay=True)
@@ -91,7 +91,6 @@ def count_running(owner: int | None) -> int:
     return (running if owner is None else running.filter(user=owner)).count()
 
 
-@database_sync_to_async
 def ended_lately(user: User) -> list[str]:
     """Return the UUIDs of the jobs that ended a moment ago, of those that the person may see."""
     since = timezone.now() - REPLAYED

@@ -47,6 +47,12 @@ class Credential(models.Model):
         return self.name
 
 
+class HostQuerySet(VisibleQuerySet):
+    def usable(self) -> HostQuerySet:
+        """Those that may take part in a job, as ``Host.usable`` tells of one."""
+        return self.filter(state=HostState.READY, maintenance=False)
+
+
 class Host(models.Model):
     """A machine that cloudstore reaches over SSH."""
 
@@ -70,7 +76,7 @@ class Host(models.Model):
     version = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    objects = VisibleQuerySet.as_manager()
+    objects = HostQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]

@@ -16,12 +16,17 @@ from datastores.services.usecase import Results, UseCase
 from datastores.services.viewers import listed
 
 
+def lock_hosts(keys: Collection[int]) -> None:
+    """Lock the rows of hosts until the caller's transaction is over, so that nobody takes one out of use meanwhile."""
+    list(Host.objects.select_for_update().filter(pk__in=keys).order_by("pk").values_list("pk"))
+
+
 def usable_hosts(keys: Collection[int]) -> list[Host]:
-    """Return hosts that can be used now, in this order, and lock their rows.
+    """Return hosts that can be used now, in this order.
 
     :raises BadInput: one does not exist, or is named twice. :raises Refused: one cannot be used now.
     """
-    found = Host.objects.select_for_update().in_bulk(keys)
+    found = Host.objects.defer("facts").in_bulk(keys)
     hosts = [found[key] for key in dict.fromkeys(keys) if key in found]
     if len(hosts) != len(keys):
         raise BadInput("One of the hosts does not exist, or is named twice.")
@@ -61,7 +66,10 @@ def require_links_lead(datastore: Datastore, after: StorageDriver) -> None:
 class DatastoreHosts(UseCase):
     """Let more hosts use a datastore, or fewer, while it is in use; after a look at the plan.
 
-    The storage host stays: the bytes are there. params: add, remove (ids).
+    The storage host stays: the bytes are there. params: add, remove (ids); their names are kept as added, removed.
+
+    The datastore serves its hosts meanwhile, also as long as the plan waits for a person. So what may be is checked in
+    every plan, and in the turn in which the change comes true.
     """
 
     kind = "datastore.hosts"
@@ -72,37 +80,45 @@ class DatastoreHosts(UseCase):
     targets = ("datastore",)
 
     def ask(self, job: Job) -> None:
+        add, remove = job.params["add"], job.params["remove"]
+        if not add and not remove:
+            raise BadInput("These are its hosts already.")
+        lock_hosts(add)
         self._check(job)
-        job.title = f"Change the hosts of datastore {job.datastore.name}"
+        job.params = job.params | {"added": names_of(add), "removed": names_of(remove)}
+        job.title = f"Datastore {job.datastore.name}: {self._words(job)}"[:300]
         job.target_label = job.datastore.name
 
+    def _words(self, job: Job) -> str:
+        words = [("add", job.params["added"]), ("take out", job.params["removed"])]
+        return ", ".join(f"{verb} {listed(hosts)}" for verb, hosts in words if hosts)
+
     def again(self, job: Job) -> None:
+        lock_hosts(job.params["add"])
         self._check(job)
 
     def _check(self, job: Job) -> None:
         """Raise CloudstoreError unless the hosts can be changed in this way now."""
-        datastore, add, remove = job.datastore, job.params["add"], job.params["remove"]
+        datastore, add, remove = Datastore.objects.get(pk=job.datastore_id), job.params["add"], job.params["remove"]
         require_ready(datastore)
         storage, *others = hosts_of(datastore)
         now = {host.pk for host in others}
-        if not add and not remove:
-            raise BadInput("These are its hosts already.")
         if storage.pk in {*add, *remove}:
             raise BadInput(f"{storage.name} is the storage host of {datastore.name}: the bytes are there.")
         if now & set(add) or set(remove) - now:
             raise Refused(f"The hosts of {datastore.name} were changed meanwhile. Look at them again.")
         require_own_directory(datastore.base, usable_hosts(add), datastore)
-        names = dict(Host.objects.filter(pk__in={*now, *add} - set(remove)).values_list("pk", "name"))
-        require_links_lead(datastore, driver_on(datastore, [storage.name, *names.values()]))
+        names = names_of(sorted({*now, *add} - set(remove)))
+        require_links_lead(datastore, driver_on(datastore, [storage.name, *names]))
 
     def resources(self, job: Job) -> dict[str, bool]:
-        """The datastore is only used: it serves its hosts meanwhile, also as long as the plan waits for a person."""
         hosts = {f"host:{key}": False for key in (*job.params["add"], *job.params["remove"])}
         return {f"hosts of datastore:{job.datastore_id}": True, f"datastore:{job.datastore_id}": False, **hosts}
 
     def plan(self, job: Job) -> Plan:
+        self._check(job)
         driver = driver_of(job.datastore)
-        added, removed = names_of(job.params["add"]), names_of(job.params["remove"])
+        added, removed = job.params["added"], job.params["removed"]
         stages = []
         if added:
             fresh = driver_on(job.datastore, [driver.host, *added])
@@ -113,6 +129,7 @@ class DatastoreHosts(UseCase):
         return tuple(stages)
 
     def succeeded(self, job: Job, results: Results) -> None:
+        self._check(job)
         members = DatastoreHost.objects.filter(datastore=job.datastore_id)
         members.filter(host__in=job.params["remove"]).delete()
         last = members.aggregate(last=Max("position"))["last"]
@@ -125,4 +142,4 @@ class DatastoreHosts(UseCase):
 def names_of(keys: Collection[int]) -> list[str]:
     """Return the names of hosts, in this order."""
     names = dict(Host.objects.filter(pk__in=keys).values_list("pk", "name"))
-    return [names[key] for key in keys]
+    return [names[key] for key in keys if key in names]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -17,7 +16,8 @@ from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady
 from datastores.models import Cluster, Datastore, DatastoreHost, Image, Job, User
-from datastores.services.datastore_hosts import require_own_directory, usable_hosts
+from datastores.models.audit import in_turn
+from datastores.services.datastore_hosts import lock_hosts, require_own_directory, usable_hosts
 from datastores.services.placing import driver_of, image_volume
 from datastores.services.usecase import Results, UseCase
 
@@ -51,6 +51,7 @@ class DatastoreCreate(UseCase):
             raise BadInput(f"There is a datastore {name} already.")
         if not params["hosts"]:
             raise BadInput("Choose at least one host.")
+        lock_hosts(params["hosts"])
         hosts = usable_hosts(params["hosts"])
         require_own_directory(base, hosts)
         job.datastore = Datastore.objects.create(
@@ -183,7 +184,7 @@ def measure(driver: StorageDriver, shell: Shell) -> Measure:
 def remember_measure(datastore: Datastore, found: Measure) -> None:
     driver = driver_of(datastore)
     sizes = {volume.path: volume for volume in found.volumes}
-    with transaction.atomic():
+    with in_turn():  # people change an image first, then the datastore; this would wait for them, and they for this
         remember_capacity(datastore, found.capacity)
         for image in datastore.images.filter(state=ObjectState.READY):
             volume = sizes.get(image_volume(image, driver).path)

@@ -14,7 +14,7 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Capability, Format
 from datastores.drivers.base import StorageDriver
-from datastores.drivers.transfers import transfer, travel_format
+from datastores.drivers.transfers import transfer, way
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
 from datastores.services.changes import Change
 from datastores.services.dependants import LINKED, built_on, require_unneeded, users_of
@@ -22,11 +22,13 @@ from datastores.services.images import ImageMaker, new_image
 from datastores.services.placing import (
     disk_volume,
     driver_of,
+    host_on_the_way,
     image_volume,
     look_up_hosts,
     preparing,
     require_ready,
     require_state,
+    way_between,
 )
 from datastores.services.usecase import OWNERS, Results, UseCase
 from datastores.services.viewers import listed
@@ -75,42 +77,42 @@ class DiskCreate(UseCase):
     def ask_all(self, jobs: Sequence[Job]) -> None:
         vms = VirtualMachine.objects.select_for_update().in_bulk({job.vm.pk for job in jobs})
         numbers = taken_numbers(vms)
-        ways: dict[tuple[int, int], tuple[str, str]] = {}
+        ways: dict[tuple[int, int], dict[str, str]] = {}
         for job in jobs:
             image, target = job.image, job.datastore or job.image.datastore
             if (image.pk, target.pk) not in ways:
                 ways[image.pk, target.pk] = self._way(image, target, job.user)
             elif image.persistent:
                 raise Refused(f"{image} is persistent: one VM at a time. Ask for one disk, or clone it first.")
-            kind, format_ = ways[image.pk, target.pk]
+            found = ways[image.pk, target.pk]
             vm = vms[job.vm.pk]
             job.disk = Disk(
-                vm=vm, number=first_free(numbers[vm.pk]), image=image, datastore=target, kind=kind, format=format_,
-                virtual_size=image.virtual_size,
+                vm=vm, number=first_free(numbers[vm.pk]), image=image, datastore=target, kind=found["kind"],
+                format=found["format"], virtual_size=image.virtual_size,
             )  # fmt: skip
             numbers[vm.pk].add(job.disk.number)
             job.datastore = target
-            job.params = job.params | {"kind": kind}
-            job.title = f"{'Link' if kind == Disk.Kind.LINK else 'Clone'} {image.name} to {job.disk}"
+            job.params = job.params | found
+            job.title = f"{'Link' if found['kind'] == Disk.Kind.LINK else 'Clone'} {image.name} to {job.disk}"
             job.target_label = str(job.disk)
         Disk.objects.bulk_create(job.disk for job in jobs)
 
-    def _way(self, image: Image, target: Datastore, viewer: User | None) -> tuple[str, str]:
-        """Return kind and format of a disk of the image, as things stand.
+    def _way(self, image: Image, target: Datastore, viewer: User | None) -> dict[str, str]:
+        """Return kind and format of a disk of the image, as things stand, and the host that carries a copy.
 
         :raises CloudstoreError: there can be none.
         """
         require_state(image, ObjectState.READY)
         require_ready(target)
         driver = driver_of(target)
-        kind, format_ = self._how(
+        found = self._how(
             image, driver if target.pk == image.datastore_id else driver_of(image.datastore), target, driver
         )
-        if kind == Disk.Kind.LINK:
+        if found["kind"] == Disk.Kind.LINK:
             self._require_free(image, viewer)
-        return kind, format_
+        return found
 
-    def _how(self, image: Image, source: StorageDriver, target: Datastore, driver: StorageDriver) -> tuple[str, str]:
+    def _how(self, image: Image, source: StorageDriver, target: Datastore, driver: StorageDriver) -> dict[str, str]:
         if image.persistent:
             if blind := [host for host in driver.seen_from if host not in source.seen_from]:
                 raise Refused(
@@ -118,11 +120,12 @@ class DiskCreate(UseCase):
                     f"{listed(blind)}: {image.datastore.name} is not seen there, only {target.name} is. Put the disk "
                     f"into {image.datastore.name}."
                 )
-            return Disk.Kind.LINK, image.format
+            return {"kind": Disk.Kind.LINK, "format": image.format}
         format_ = Format(image.format)
         if target.pk == image.datastore_id and Capability.CLONE in driver.capabilities(format_):
-            return Disk.Kind.CLONE, driver.clone_format(format_)
-        return Disk.Kind.COPY, travel_format(source, format_, driver)
+            return {"kind": Disk.Kind.CLONE, "format": driver.clone_format(format_)}
+        found = way(source, format_, driver)
+        return {"kind": Disk.Kind.COPY, "format": found.format, "host": found.host}
 
     def _require_free(self, image: Image, viewer: User | None) -> None:
         """Raise Refused when a VM must not write to the image: another one does, or something is built on it."""
@@ -135,6 +138,9 @@ class DiskCreate(UseCase):
         require_state(job.image, ObjectState.READY)
         if job.disk.kind == Disk.Kind.LINK:
             require_unneeded(job.image, job.user, "written to by a VM", built_on(job.image, job.user))
+        if job.disk.kind == Disk.Kind.COPY:
+            job.params = job.params | way_between(job.image.datastore, job.image.format, job.disk.datastore)
+            job.save(update_fields=["params"])
         Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.PENDING, error="")
 
     def resources(self, job: Job) -> dict[str, bool]:
@@ -142,7 +148,7 @@ class DiskCreate(UseCase):
             f"disk:{job.disk_id}": True,
             f"image:{job.image_id}": job.disk.kind == Disk.Kind.LINK,
             f"datastore:{job.datastore_id}": False,
-        }
+        } | (host_on_the_way(job) if job.disk.kind == Disk.Kind.COPY else {})
 
     def plan(self, job: Job) -> Plan:
         image, disk = job.image, job.disk
@@ -154,7 +160,7 @@ class DiskCreate(UseCase):
         elif disk.kind == Disk.Kind.CLONE:
             steps = driver.clone(volume, made)
         else:
-            steps = transfer(source, volume, driver, made)
+            steps = transfer(source, volume, driver, made, job.params["host"])
         return (Stage("disk", steps),)
 
     def succeeded(self, job: Job, results: Results) -> None:
@@ -227,15 +233,15 @@ class DiskMove(DiskChange):
         if target.pk == disk.datastore_id:
             raise BadInput(f"The disk is in {target.name} already.")
         require_ready(target)
-        format_ = travel_format(driver_of(disk.datastore), Format(disk.format), driver_of(target))
-        job.params = job.params | {"from": disk.datastore_id, "from_format": disk.format, "format": format_}
+        found = way_between(disk.datastore, disk.format, target)
+        job.params = job.params | {"from": disk.datastore_id, "from_format": disk.format} | found
 
     def ask(self, job: Job) -> None:
         super().ask(job)
         job.title = f"Move {job.disk} to {job.datastore.name}"
 
     def resources(self, job: Job) -> dict[str, bool]:
-        return super().resources(job) | {f"datastore:{job.datastore_id}": False}
+        return super().resources(job) | {f"datastore:{job.datastore_id}": False} | host_on_the_way(job)
 
     def plan(self, job: Job) -> Plan:
         disk, target = job.disk, job.datastore
@@ -245,7 +251,10 @@ class DiskMove(DiskChange):
                    virtual_size=disk.virtual_size)  # fmt: skip
         source, driver = driver_of(old.datastore), driver_of(target)
         return (
-            Stage("copy", transfer(source, disk_volume(old, source), driver, disk_volume(new, driver))),
+            Stage(
+                "copy",
+                transfer(source, disk_volume(old, source), driver, disk_volume(new, driver), job.params["host"]),
+            ),
             Stage("remove the old one", source.delete(disk_volume(old, source))),
         )
 
@@ -268,10 +277,10 @@ class DiskSaveAs(ImageMaker):
         disk: Any = job.disk
         self._require_at_rest(disk)
         target = job.datastore or disk.datastore
-        format_ = travel_format(driver_of(disk.datastore), Format(disk.format), driver_of(target))
+        self._find_way(job, target)
         image = new_image(
             job, target, type=disk.image.type if disk.image else Image.Type.OS, source=f"saved from {disk}",
-            format=format_, virtual_size=disk.virtual_size,
+            format=job.params["format"], virtual_size=disk.virtual_size,
         )  # fmt: skip
         job.vm = disk.vm
         job.datastore = target
@@ -279,7 +288,17 @@ class DiskSaveAs(ImageMaker):
 
     def again(self, job: Job) -> None:
         self._require_at_rest(job.disk)
+        self._find_way(job, job.image.datastore)
+        job.save(update_fields=["params"])
         super().again(job)
+
+    def _find_way(self, job: Job, target: Datastore) -> None:
+        job.params = job.params | way_between(self._source(job.disk), job.disk.format, target)
+
+    def _source(self, disk: Any) -> Datastore:
+        """Return where the bytes are: those of a link are its persistent image's."""
+        found: Datastore = disk.image.datastore if disk.kind == Disk.Kind.LINK else disk.datastore
+        return found
 
     def _require_at_rest(self, disk: Any) -> None:
         require_state(disk, ObjectState.READY)
@@ -294,16 +313,16 @@ class DiskSaveAs(ImageMaker):
         used = {f"disk:{job.disk_id}": False}
         if job.disk.kind == Disk.Kind.LINK:
             used[f"image:{job.disk.image_id}"] = False
-        return super().resources(job) | used
+        return super().resources(job) | used | host_on_the_way(job)
 
     def plan(self, job: Job) -> Plan:
         disk = job.disk
-        linked = disk.kind == Disk.Kind.LINK  # then its bytes are those of the persistent image
-        source = driver_of(disk.image.datastore if linked else disk.datastore)
+        source = driver_of(self._source(disk))
+        linked = disk.kind == Disk.Kind.LINK
         volume = image_volume(disk.image, source) if linked else disk_volume(disk, source)
         driver = driver_of(job.image.datastore)
         made = image_volume(job.image, driver)
-        return Stage("save", transfer(source, volume, driver, made)), *preparing(driver, made)
+        return Stage("save", transfer(source, volume, driver, made, job.params["host"])), *preparing(driver, made)
 
     def succeeded(self, job: Job, results: Results) -> None:
         self.made(job)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
-from datastores.domain.volumes import Format
-from datastores.drivers.transfers import transfer, travel_format
+from datastores.drivers.transfers import transfer
 from datastores.models import Datastore, Image, Job
 from datastores.services.dependants import require_unneeded
 from datastores.services.image_changes import ImageChange
 from datastores.services.images import require_free_name
-from datastores.services.placing import driver_of, image_volume, preparing, require_ready
+from datastores.services.placing import (
+    driver_of,
+    host_on_the_way,
+    image_volume,
+    preparing,
+    require_ready,
+    way_between,
+)
 from datastores.services.usecase import Results
 
 
@@ -33,8 +39,8 @@ class ImageMove(ImageChange):
         if names := list(image.snapshots.values_list("name", flat=True)[:10]):
             raise Refused(f"{image.name} cannot be moved with its snapshots ({', '.join(names)}). Delete them first.")
         require_free_name(target, image.name, job.user, image=image)
-        format_ = travel_format(driver_of(image.datastore), Format(image.format), driver_of(target))
-        job.params = job.params | {"from": image.datastore_id, "from_format": image.format, "format": format_}
+        found = way_between(image.datastore, image.format, target)
+        job.params = job.params | {"from": image.datastore_id, "from_format": image.format} | found
 
     def ask(self, job: Job) -> None:
         super().ask(job)
@@ -42,7 +48,7 @@ class ImageMove(ImageChange):
         job.target_label = f"{job.datastore.name}/{job.image.name}"
 
     def resources(self, job: Job) -> dict[str, bool]:
-        return super().resources(job) | {f"datastore:{job.datastore_id}": False}
+        return super().resources(job) | {f"datastore:{job.datastore_id}": False} | host_on_the_way(job)
 
     def plan(self, job: Job) -> Plan:
         source = driver_of(Datastore.objects.get(pk=job.params["from"]))
@@ -53,7 +59,7 @@ class ImageMove(ImageChange):
         new = Image(uuid=image.uuid, format=job.params["format"], virtual_size=image.virtual_size)
         here, there = image_volume(old, source), image_volume(new, driver)
         return (
-            Stage("copy", transfer(source, here, driver, there)),
+            Stage("copy", transfer(source, here, driver, there, job.params["host"])),
             *preparing(driver, there),
             Stage("remove the old one", source.delete_image(here)),
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import F
+
 from datastores.domain.errors import Refused
 from datastores.models import Cluster, Datastore, Host, Image
 
@@ -14,5 +16,5 @@ def change_row(row: Cluster | Datastore | Host | Image, version: int, **changes:
     :raises Refused: somebody did, or deleted it.
     """
     found = type(row)._default_manager.filter(pk=row.pk, version=version)
-    if not found.update(version=version + 1, **changes):
+    if not found.update(version=F("version") + 1, **changes):
         raise Refused(f"{row} was changed by somebody else meanwhile. Look at it again, then repeat your change.")

@@ -61,7 +61,7 @@ class Pool:
         try:
             yield session
         finally:
-            connection.spares.end(session, self._refiller.count)
+            connection.spares.end(session)
             self._release(connection)
 
     def connection(self, endpoint: Endpoint) -> Connection:

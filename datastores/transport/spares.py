@@ -24,7 +24,8 @@ from datastores.transport.quoting import marked, whole
 from datastores.transport.stream import LOST
 
 SHELL = b"exec sh"
-PING, PONG = b"echo\n", b"\n"
+THREADS = 4
+"""That start shells, of a process: one host that has fallen silent holds up no other."""
 
 
 class SessionRefused(Exception):
@@ -32,7 +33,7 @@ class SessionRefused(Exception):
 
 
 class Stale(NotConnected):
-    """The connection turned out to be dead before anything was sent on it."""
+    """The connection turned out to be dead before anything that changes something was sent on it."""
 
 
 @dataclass(slots=True)
@@ -59,28 +60,44 @@ class Spares:
         self._waiting: deque[Channel] = deque()
         self._reading: set[Channel] = set()
         """Those that will wait again."""
+        self._starting = 0
         self._refused = False
+        self._lock = threading.Lock()
+        """Held while the three above are changed or counted, never while the host is waited for."""
 
     def fill(self, count: int) -> None:
         """Start shells until ``count`` wait, or will. A host that has too few sessions for that is not asked again."""
-        while len(self._waiting) + len(self._reading) < count and not self._refused:
+        while self._lacks_one(count):
+            fresh = []
             try:
-                self._waiting.append(self._start(SHELL))
+                fresh.append(self._start(SHELL))
             except SessionRefused:
                 self._refused = True
+            finally:
+                with self._lock:
+                    self._starting -= 1
+                    self._waiting.extend(fresh)
+
+    def _lacks_one(self, count: int) -> bool:
+        """Tell whether another is to be started; then it is counted in."""
+        with self._lock:
+            lacks = len(self._waiting) + len(self._reading) + self._starting < count and not self._refused
+            self._starting += lacks
+        return lacks
 
     def give(self) -> None:
         """End one, so that the host has a session to spare."""
-        with contextlib.suppress(IndexError):
-            _end(self._waiting.popleft())
+        if channel := self._take(only_reads=False):
+            _end(channel)
 
-    def end(self, session: Session, most: int) -> None:
-        """End what runs in a session, or let its shell wait again, unless ``most`` do."""
-        if session.lasts and len(self._waiting) < most:
-            self._waiting.append(session.channel)
-        else:
+    def end(self, session: Session) -> None:
+        """End what runs in a session, or let its shell wait again."""
+        with self._lock:
+            self._reading.discard(session.channel)
+            if session.lasts:
+                self._waiting.append(session.channel)
+        if not session.lasts:
             _end(session.channel)
-        self._reading.discard(session.channel)
 
     def run(self, line: bytes, *, only_reads: bool = False) -> Session | None:
         """Let one of them run a command line that gets no input. None: none is there, and nothing was run.
@@ -89,18 +106,19 @@ class Spares:
 
         :raises Stale: the connection is dead; nothing was run but what reads.
         """
-        while True:
-            try:
-                channel = self._waiting.popleft()
-            except IndexError:
-                return None
-            if only_reads:
-                self._reading.add(channel)
+        while channel := self._take(only_reads=only_reads):
             with contextlib.suppress(*LOST):  # it ended before it had all of the line, which it then does not run
                 if session := self._begin(channel, line, only_reads):
                     return session
-            self._reading.discard(channel)
-            _end(channel)
+            self.end(Session(channel))
+        return None
+
+    def _take(self, *, only_reads: bool) -> Channel | None:
+        with self._lock:
+            channel = self._waiting.popleft() if self._waiting else None
+            if channel and only_reads:
+                self._reading.add(channel)
+        return channel
 
     def _begin(self, channel: Channel, line: bytes, only_reads: bool) -> Session | None:
         """Give a shell its script. None: it is gone."""
@@ -113,13 +131,25 @@ class Spares:
         return Session(channel)
 
     def _answers(self, channel: Channel, script: bytes = b"") -> bool:
-        """Is it there, and the host? It may have died while nobody looked: then what is sent is lost."""
+        """Is it there, and the host? It may have died while nobody looked: then what is sent is lost.
+
+        A shell from which anything else is heard is not used: something that it left behind would speak into ours.
+        """
+        word = secrets.token_hex(8).encode()
         channel.settimeout(self._timeout)
-        channel.sendall(PING + script)
+        channel.sendall(b"echo %s; echo %s >&2\n" % (word, word) + script)
         try:
-            return channel.recv(len(PONG)) == PONG
+            return all(_hear(receive, word + b"\n") for receive in (channel.recv, channel.recv_stderr))
         except TimeoutError as error:
-            raise Stale("The host has fallen silent; nothing was run.") from error
+            raise Stale("The host has fallen silent; nothing was changed.") from error
+
+
+def _hear(receive: Callable[[int], bytes], wanted: bytes) -> bool:
+    """Tell whether exactly this comes next."""
+    heard = b""
+    while len(heard) < len(wanted) and (piece := receive(len(wanted) - len(heard))):
+        heard += piece
+    return heard == wanted
 
 
 def _end(channel: Channel) -> None:
@@ -132,20 +162,21 @@ class Refillable(Protocol):
 
 
 class Refiller:
-    """A thread that starts shells for the connections that have used theirs, beside what runs."""
+    """Threads that start shells for the connections that have used theirs, beside what runs."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self._asked: SimpleQueue[Refillable | None] = SimpleQueue()
-        if count:
-            threading.Thread(target=self._work, name="ssh-spares", daemon=True).start()
+        for number in range(THREADS if count else 0):
+            threading.Thread(target=self._work, name=f"ssh-spares-{number}", daemon=True).start()
 
     def refill(self, connection: Refillable) -> None:
         if self.count:
             self._asked.put(connection)
 
     def end(self) -> None:
-        self._asked.put(None)
+        for _ in range(THREADS):
+            self._asked.put(None)
 
     def _work(self) -> None:
         while connection := self._asked.get():

@@ -12,7 +12,7 @@ from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.files import FileDriver
 from datastores.drivers.registry import DRIVERS, make_driver
-from datastores.drivers.transfers import transfer
+from datastores.drivers.transfers import common_host, transfer
 from datastores.hosts import probes
 from datastores.hosts.blocks import DataBlockExists, Filesystem
 from datastores.hosts.contexts import ContextIsoExists, Variable
@@ -103,7 +103,8 @@ def test_an_image_moves_between_all_kinds(hosts: Hosts) -> None:
             [("qcow2", Format.QCOW2), ("btrfs", Format.QCOW2), ("xfs", Format.RAW), ("shared", Format.RAW)]
         ):
             copy = Volume(f"{bases[target]}/{number}.{format}", format)
-            hosts.run(transfer(stores[kind], volume, stores[target], copy))
+            host = common_host(stores[kind], stores[target])
+            hosts.run(transfer(stores[kind], volume, stores[target], copy, host))
             kind, volume = target, copy
         assert same(hosts, source, volume.path)
     finally:

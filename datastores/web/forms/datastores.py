@@ -7,10 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from django import forms
-from django.db.models import QuerySet
 
 from datastores.domain import values
-from datastores.domain.states import HostState
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Cluster, Datastore, Host
@@ -61,10 +59,6 @@ class OptionsForm(Form):
         return {name: value for name, value in given.items() if value != self.defaults[name]}
 
 
-def usable_hosts() -> QuerySet[Host]:
-    return Host.objects.filter(state=HostState.READY, maintenance=False).order_by("name")
-
-
 def sources_field() -> LinesField:
     return LinesField(
         values.source_directory, required=False, label="Source directories",
@@ -95,7 +89,7 @@ class DatastoreForm(Form):
         super().__init__(*args, **kwargs)
         self.fields["kind"].choices = [(kind, driver.label) for kind, driver in DRIVERS.items()]  # type: ignore[attr-defined]
         for name in ("storage_host", "other_hosts"):
-            self.fields[name].queryset = usable_hosts()  # type: ignore[attr-defined]
+            self.fields[name].queryset = Host.objects.usable().order_by("name")  # type: ignore[attr-defined]
         self.driver = DRIVERS.get(self["kind"].value() or "") or next(iter(DRIVERS.values()))
         self.options = OptionsForm(self.driver, data=self.data if self.is_bound else None)
 
@@ -143,7 +137,7 @@ class DatastoreHostsForm(Form):
     def __init__(self, storage: Host, others: list[Host], *args: Any, **kwargs: Any) -> None:
         now = [host.pk for host in others]
         super().__init__(*args, initial={"hosts": now, "shown": now}, **kwargs)
-        offered = usable_hosts() | Host.objects.filter(pk__in=now)
+        offered = Host.objects.usable() | Host.objects.filter(pk__in=now)
         self.fields["hosts"].queryset = offered.exclude(pk=storage.pk).order_by("name")  # type: ignore[attr-defined]
 
     def params(self) -> dict[str, Any]:

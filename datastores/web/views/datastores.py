@@ -118,10 +118,12 @@ def datastore_edit(request: Request, pk: int) -> HttpResponse:
     form = DatastoreChangeForm(request.POST or None, instance=datastore)
 
     def act(_: object) -> HttpResponse:
+        if kept(datastore) == before:
+            return done(request, f"{name} is as it was.", "datastore", pk)
         with in_turn():
             saved = form.save()
             note(request, "datastore.change", saved, before=before, after=kept(saved))
-        return done(request, f"{saved} is saved.", "datastore", saved.pk)
+        return done(request, f"{saved} is saved.", "datastore", pk)
 
     page = {"form": form, "object": datastore, "name": name, "title": f"Edit {name}", "button": "Save",
             "about": "Nothing is changed on a host. Its kind and its path stay what they are."}  # fmt: skip

@@ -249,7 +249,7 @@ def test_where_something_must_be_mounted_nothing_is_written_without_it(kind: str
         store.context(f"{BASE}/7/disk.1", ()),
         store.import_file("/var/tmp/golden.raw", target),
         store.copy(RAW, target),
-        transfer(plain, RAW, store, target),
+        transfer(plain, RAW, store, target, store.host),
     )
     assert {steps[0] for steps in written} == {GUARD}
     assert GUARD not in plain.create(target)

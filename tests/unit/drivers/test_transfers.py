@@ -61,15 +61,15 @@ def test_the_same_format_is_copied_and_another_converted() -> None:
     source = Volume("/srv/nfs/a.qcow2", Format.QCOW2)
     same = Volume("/srv/btrfs/b.qcow2", Format.QCOW2)
     other = Volume("/srv/btrfs/b.raw", Format.RAW)
-    assert transfer(SHARED, source, local, same) == (FileCopied("h1", source.path, same.path, ONE),)
+    assert transfer(SHARED, source, local, same, "h1") == (FileCopied("h1", source.path, same.path, ONE),)
     converted = FileConverted("h1", source.path, "qcow2", other.path, Format.RAW, ONE)
-    assert transfer(SHARED, source, local, other) == (converted,)
+    assert transfer(SHARED, source, local, other, "h1") == (converted,)
 
 
 def test_an_overlay_arrives_as_a_whole_image() -> None:
     overlays = store("qcow2", "nas", "h1", base="/srv/q")
     disk, image = Volume("/srv/q/7/disk.0", Format.QCOW2), Volume("/srv/nfs/c.qcow2", Format.QCOW2)
-    (step,) = transfer(overlays, disk, SHARED, image)
+    (step,) = transfer(overlays, disk, SHARED, image, "nas")
     assert step == FileConverted("nas", disk.path, "qcow2", image.path, Format.QCOW2, ONE)
 
 
@@ -77,7 +77,7 @@ def test_the_copy_lies_in_the_target_and_has_a_format_that_it_takes() -> None:
     local = store("btrfs", "h1", base="/srv/btrfs")
     source = Volume("/srv/nfs/a.qcow2", Format.QCOW2)
     with pytest.raises(Refused, match="does not lie in the datastore"):
-        transfer(SHARED, source, local, Volume("/srv/nfs/b.qcow2", Format.QCOW2))
+        transfer(SHARED, source, local, Volume("/srv/nfs/b.qcow2", Format.QCOW2), "h1")
     raw_only = RawOnly("nas", "/srv/raw", ("nas", "h1"), SHARED.options)
     with pytest.raises(Unsupported, match="take no qcow2 images"):
-        transfer(SHARED, source, raw_only, Volume("/srv/raw/b.qcow2", Format.QCOW2))
+        transfer(SHARED, source, raw_only, Volume("/srv/raw/b.qcow2", Format.QCOW2), "nas")

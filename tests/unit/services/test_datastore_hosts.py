@@ -10,8 +10,9 @@ from datastores.hosts.probes import ProbeGone, ProbePresent, ProbeVisible
 from datastores.jobs import control
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
-from datastores.models import Datastore, Disk, Host, Job, Lease, User
+from datastores.models import AuditEntry, Datastore, Disk, Host, Job, Lease, User
 from datastores.services.hosts import require_unneeded
+from datastores.services.placing import hosts_of
 from tests.unit.conftest import a_datastore, a_disk, a_host, a_vm, an_image
 from tests.unit.services.conftest import ended
 
@@ -64,6 +65,13 @@ def test_a_plan_that_is_not_wanted_any_more_leaves_the_hosts(
     ended(change(admin, gold, remove=[hosts["kvm1"]]), "cancelled")
     assert names(gold) == ["nas", "kvm1", "kvm2"]
     assert Datastore.objects.get().state == "ready"
+
+
+def test_the_hosts_are_named_wherever_the_job_is_told_of(admin: User, gold: Datastore, hosts: dict[str, Host]) -> None:
+    job = change(admin, gold, add=[hosts["kvm3"]], remove=[hosts["kvm1"]])
+    assert job.title == "Datastore gold: add kvm3, take out kvm1"
+    asked = AuditEntry.objects.get(action="datastore.hosts").detail["params"]
+    assert (asked["added"], asked["removed"]) == (["kvm3"], ["kvm1"])
 
 
 def test_a_host_that_is_gone_for_good_is_taken_out_and_can_be_deleted(
@@ -119,7 +127,9 @@ class TestMeanwhile:
         job = change(admin, gold, add=[hosts["kvm3"]])
         waits = submit("datastore.delete", user=admin, datastore=gold)
         assert Lease.objects.filter(job=waits, granted=False).exists()
-        ended(job)
+        with pytest.raises(Refused, match="gold is deleting"):
+            KINDS[job.kind].plan(job)
+        ended(job, "failed")
         assert not Lease.objects.filter(granted=False).exists()
 
     def test_it_is_tried_again_only_if_it_still_can_be(
@@ -129,6 +139,83 @@ class TestMeanwhile:
         ended(change(admin, gold, add=[hosts["kvm3"]]))
         with pytest.raises(Refused, match="changed meanwhile"):
             control.retry(job, admin)
+
+
+class TestWhatCameFirst:
+    """The plan waits for a person, and what it was made for may have changed when it is carried out."""
+
+    def test_two_datastores_do_not_come_to_share_files_on_a_host(self, admin: User, hosts: dict[str, Host]) -> None:
+        above = a_datastore("above", kind="shared", base="/srv", hosts=[hosts["nas"]])
+        below = a_datastore("below", kind="shared", base="/srv/b", hosts=[a_host("nas2")])
+        first, second = (change(admin, datastore, add=[hosts["kvm3"]]) for datastore in (above, below))
+        ended(first)
+        with pytest.raises(Refused, match="/srv/b overlaps /srv of the datastore above"):
+            KINDS[second.kind].plan(second)
+        with pytest.raises(Refused, match="overlaps"):
+            ended(second)
+
+    def test_nor_do_an_old_and_a_new_one(self, admin: User, hosts: dict[str, Host]) -> None:
+        job = change(admin, a_datastore("above", kind="shared", base="/srv", hosts=[hosts["nas"]]), add=[hosts["kvm3"]])
+        params = {"name": "new", "kind": "shared", "type": "image", "base": "/srv/c", "hosts": [hosts["kvm3"].pk]}
+        submit("datastore.create", user=admin, params=params)
+        with pytest.raises(Refused, match="overlaps /srv/c of the datastore new"):
+            ended(job)
+
+    def test_who_looked_before_somebody_else_was_faster_is_told(
+        self, admin: User, gold: Datastore, hosts: dict[str, Host], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stale = Datastore.objects.get(pk=gold.pk)
+        hosts_of(stale)
+        ended(change(admin, gold, add=[hosts["kvm3"]]))
+        with pytest.raises(Refused, match="changed meanwhile"):
+            change(admin, stale, add=[hosts["kvm3"]])
+
+
+class TestATransfer:
+    """It goes over a host that sees both datastores, and stays on that one."""
+
+    @pytest.fixture
+    def move(self, admin: User, hosts: dict[str, Host]) -> Job:
+        """A move over kvm2, the only host of both datastores."""
+        source = a_datastore(
+            "from", kind="shared", base="/srv/from", hosts=[hosts["nas"], hosts["kvm1"], hosts["kvm2"]]
+        )
+        target = a_datastore("to", kind="shared", base="/srv/to", hosts=[a_host("nas2"), hosts["kvm2"]])
+        return submit("image.move", user=admin, image=an_image(admin, datastore=source), datastore=target)
+
+    def test_goes_on_over_its_host_when_another_could_carry_it_too(
+        self, admin: User, move: Job, hosts: dict[str, Host]
+    ) -> None:
+        before = KINDS[move.kind].plan(move)
+        ended(change(admin, Datastore.objects.get(name="to"), add=[hosts["kvm1"]]))
+        assert KINDS[move.kind].plan(Job.objects.get(pk=move.pk)) == before
+
+    def test_goes_on_over_its_host_when_that_is_taken_out_and_keeps_it(
+        self, admin: User, move: Job, hosts: dict[str, Host]
+    ) -> None:
+        before = KINDS[move.kind].plan(move)
+        for name in ("from", "to"):
+            ended(change(admin, Datastore.objects.get(name=name), remove=[hosts["kvm2"]]))
+        assert KINDS[move.kind].plan(Job.objects.get(pk=move.pk)) == before
+        with pytest.raises(Refused, match="cannot be deleted now"):
+            require_unneeded(hosts["kvm2"])
+
+    def test_goes_over_another_when_it_is_tried_again(self, admin: User, move: Job, hosts: dict[str, Host]) -> None:
+        ended(move, "failed")
+        ended(change(admin, Datastore.objects.get(name="to"), add=[hosts["kvm1"]]))
+        ended(change(admin, Datastore.objects.get(name="from"), remove=[hosts["kvm2"]]))
+        control.retry(Job.objects.get(pk=move.pk), admin)
+        assert Job.objects.get(pk=move.pk).params["host"] == "kvm1"
+
+    @pytest.mark.parametrize("kind", ["disk.create", "disk.save", "disk.move"])
+    def test_of_each_kind_holds_its_host(self, admin: User, hosts: dict[str, Host], kind: str) -> None:
+        source = a_datastore("from", kind="shared", base="/srv/from", hosts=[hosts["nas"], hosts["kvm1"]])
+        target = a_datastore("to", kind="shared", base="/srv/to", hosts=[a_host("nas2"), hosts["kvm1"]])
+        image = an_image(admin, datastore=source)
+        targets = {"disk.create": {"image": image, "vm": a_vm(admin)}}.get(kind) or {"disk": a_disk(image)}
+        job = submit(kind, user=admin, params={"name": "saved"}, datastore=target, **targets)
+        assert job.leases.filter(resource=f"host:{hosts['kvm1'].pk}", exclusive=False).exists()
+        assert {step.host for stage in KINDS[kind].plan(job)[:1] for step in stage.steps} == {"kvm1"}
 
 
 class TestLinks:
@@ -151,6 +238,25 @@ class TestLinks:
             change(admin, gold, remove=[hosts["kvm1"]])
         ended(change(admin, linked, remove=[hosts["kvm1"]]))
         ended(change(admin, gold, remove=[hosts["kvm1"]]))
+
+    def test_also_when_the_link_was_made_while_the_plan_waited(
+        self, admin: User, gold: Datastore, linked: Datastore, hosts: dict[str, Host]
+    ) -> None:
+        Disk.objects.all().delete()
+        job = change(admin, gold, remove=[hosts["kvm1"]])
+        image = an_image(admin, datastore=gold, persistent=True)
+        submit("disk.create", user=admin, image=image, vm=a_vm(admin), datastore=linked)
+        with pytest.raises(Refused, match="nowhere on kvm1"):
+            ended(job)
+
+    def test_also_when_both_datastores_are_changed_at_once(
+        self, admin: User, gold: Datastore, linked: Datastore, hosts: dict[str, Host]
+    ) -> None:
+        ended(change(admin, gold, add=[hosts["kvm3"]]))
+        more, fewer = change(admin, linked, add=[hosts["kvm3"]]), change(admin, gold, remove=[hosts["kvm3"]])
+        ended(more)
+        with pytest.raises(Refused, match="nowhere on kvm3"):
+            ended(fewer)
 
     def test_the_disks_come_to_no_host_without_the_images(
         self, admin: User, gold: Datastore, linked: Datastore, hosts: dict[str, Host]

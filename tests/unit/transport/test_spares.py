@@ -98,6 +98,26 @@ class TestAShellThatOnlyRead:
         for _ in range(3):
             assert shell.run_many([read("cat")])[0].raw == b""
 
+    @pytest.mark.parametrize("noise", ["echo NOISE >&2", "echo NOISE", "echo; echo NOISE"])
+    def test_is_not_used_again_when_something_speaks_that_it_left_behind(
+        self, server: Server, shell: SSHShell, noise: str
+    ) -> None:
+        assert shell.run_many([read("sh", "-c", f"(sleep 0.3; {noise}) & echo a")])[0].stdout == "a\n"
+        time.sleep(0.6)
+        for _ in range(4):
+            there = shell.run_many([read("sh", "-c", "echo b; exit 1")])[0]
+            assert (there.raw, there.stderr, there.exit_status) == (b"b\n", "", 1)
+
+    def test_is_one_of_few_however_many_ask(self, server: Server, shell: SSHShell) -> None:
+        def ask(number: int) -> object:
+            return shell.run_many([read("echo", str(number))]) if number % 2 else shell.run(Command(("true",)))
+
+        with ThreadPoolExecutor(16) as threads:
+            list(threads.map(ask, range(200)))
+        time.sleep(0.5)
+        waiting_now = [process for process in server.processes if process.poll() is None]
+        assert len(waiting_now) <= 2 * server.connections
+
     def test_is_given_up_when_its_time_was_over(self, server: Server, shell: SSHShell) -> None:
         hangs = read("sleep", "20", timeout=0.3)
         with pytest.MonkeyPatch.context() as patch:

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from datastores.domain.states import HostState, JobState
-from datastores.live.consumers import ended_lately
+from datastores.live.feed import ended_lately
 from datastores.models import Datastore, User
 from datastores.web import figures
 from datastores.web.figures import clone_seconds, concerns, job_counts, percentile, space
