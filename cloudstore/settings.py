@@ -172,6 +172,7 @@ LOGGING = {
         "paramiko": {"level": "CRITICAL"},  # what goes wrong is raised, and told by whoever asked
         "rq": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},  # a refusal is an answer, not trouble of ours
         "django.channels.server": {"level": "WARNING"},
     },
 }

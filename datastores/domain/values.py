@@ -152,7 +152,7 @@ def parse_size(value: str) -> int:
     number, unit, _ = match.groups()
     size = int(float(number) * 1024 ** " KMGTP".index(unit.upper() or " "))
     if not 0 < size < 1 << 60:
-        raise BadInput("The size is out of range.")
+        raise BadInput("The size is out of range: it must be more than nothing, and less than 1 EiB.")
     return size
 
 

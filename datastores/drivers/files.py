@@ -132,9 +132,9 @@ class FileDriver(StorageDriver):
         """The storage host's directory is made, but only on what must be mounted."""
         wanted = self._mount_point(host)
         ready = BaseReady(host, self.base, wanted)
+        mounted = (BaseReady(host, wanted, wanted),) if wanted not in {"", self.base} else ()
         if wanted == self.base or host != self.host:
-            return (ready,)
-        mounted = (BaseReady(host, wanted, wanted),) if wanted else ()
+            return *mounted, ready
         return *mounted, DirectoryPresent(host, self.base, self.options.owner, self.options.group, "0755"), ready
 
     def guard(self, host: str) -> Steps:

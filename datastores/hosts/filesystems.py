@@ -25,7 +25,7 @@ exec "$1" "$(findmnt --noheadings --output TARGET --target "$path")"
 """
 """Run a program that wants a mount point, for a path below it that need not exist yet."""
 
-MOUNT_IT = "Mount it there, then try again."
+MOUNT_IT = "Mount it there, then try again; or name the mount point among the options, when it lies above."
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,9 @@ class Attempt:
         previews = preview(plan, connector(), self.log)
         refused = [found.refused for found in previews if found.refused]
         changes = sum(bool(found.change and found.change.actions) for found in previews)
-        self.log.add(EventKind.JOB, f"planned: {changes} changes, {len(refused)} refused")
+        self.log.add(
+            EventKind.JOB, f"planned: {changes} {'change' if changes == 1 else 'changes'}, {len(refused)} refused"
+        )
         self.log.rest()
         with transaction.atomic():
             self.job.steps.all().delete()
@@ -260,8 +262,14 @@ class Attempt:
 
     def _failed(self, error: CloudstoreError) -> None:
         message = self.log.clean(told(error))
+        if self.is_ours() and self.job.cancel_requested_at and not self._left_something(error):
+            self._end(JobState.CANCELLED, lambda: self.case.cancelled(self.job), f"it was to stop, and {message}")
+            return
         note = self.case.unreachable if isinstance(error, Unreachable) else self.case.failed
         self._end(JobState.FAILED, lambda: note(self.job, message), message)
+
+    def _left_something(self, error: CloudstoreError) -> bool:
+        return isinstance(error, NotTakenBack) or LEFT in getattr(error, "__notes__", ())
 
     def _interrupted(self, message: str) -> None:
         message = self.log.clean(message)

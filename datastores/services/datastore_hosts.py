@@ -113,7 +113,7 @@ class DatastoreHosts(UseCase):
 
     def resources(self, job: Job) -> dict[str, bool]:
         hosts = {f"host:{key}": False for key in (*job.params["add"], *job.params["remove"])}
-        return {f"hosts of datastore:{job.datastore_id}": True, f"datastore:{job.datastore_id}": False, **hosts}
+        return {f"host list of datastore:{job.datastore_id}": True, f"datastore:{job.datastore_id}": False, **hosts}
 
     def plan(self, job: Job) -> Plan:
         self._check(job)

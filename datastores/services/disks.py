@@ -32,6 +32,7 @@ from datastores.services.placing import (
 )
 from datastores.services.usecase import OWNERS, Results, UseCase
 from datastores.services.viewers import listed
+from datastores.services.vms import forget_unused
 
 
 def taken_numbers(vms: Iterable[int]) -> dict[int, set[int]]:
@@ -173,6 +174,8 @@ class DiskCreate(UseCase):
 
     def cancelled(self, job: Job) -> None:
         Disk.objects.filter(pk=job.disk_id).delete()
+        if job.params.get("with_vm") and job.vm:
+            forget_unused(job.vm, job.user, job.address)
 
     def destroyed_by_undo(self, job: Job) -> str:
         return "" if job.disk.kind == Disk.Kind.LINK else str(job.disk)

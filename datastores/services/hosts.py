@@ -86,7 +86,9 @@ def require_idle(host: Host, done: str) -> None:
 def require_unneeded(host: Host) -> None:
     """Raise Refused when something would break without the host."""
     if used := [datastore.name for datastore in host.datastores.all()]:
-        raise Refused(f"{host} belongs to the datastores {', '.join(used[:10])}. Delete them, or take it out, first.")
+        raise Refused(
+            f"{host} belongs to the datastores {', '.join(used[:10])}. Delete them or take it out of them first."
+        )
     if through := [other.name for other in host.reached_through_me.all()]:
         raise Refused(f"{host} is the jump host of {', '.join(through[:10])}. Change that first.")
     require_idle(host, "deleted")

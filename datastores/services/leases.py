@@ -12,7 +12,7 @@ from datastores.domain.errors import Busy
 from datastores.models import Job, Lease, User
 from datastores.services.viewers import MOST_NAMES, Viewer, job_in_words
 
-BEHIND = {"vm": "VirtualMachine", "hosts of datastore": "Datastore"}
+BEHIND = {"vm": "VirtualMachine", "host list of datastore": "Datastore"}
 """The model whose row stands behind a resource that has another name."""
 
 
@@ -114,6 +114,10 @@ def describe(resource: str) -> str:
     return f"{resource.partition(':')[0]} {model._default_manager.filter(pk=key).first() or key}"
 
 
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def require_unheld(resources: Iterable[str], viewer: Viewer) -> None:
     """Raise Busy when a job works on one of the things, or waits to do so; the message says who.
 
@@ -122,7 +126,7 @@ def require_unheld(resources: Iterable[str], viewer: Viewer) -> None:
     lease = Lease.objects.filter(resource__in=list(resources)).select_related("job").order_by("pk").first()
     if lease:
         raise Busy(
-            f"{describe(lease.resource)} is in use by {job_in_words(viewer, lease.job)}. "
+            f"{sentence(describe(lease.resource))} is in use by {job_in_words(viewer, lease.job)}. "
             "Nothing was changed; try again when that job has ended, or cancel it."
         )
 
@@ -130,6 +134,6 @@ def require_unheld(resources: Iterable[str], viewer: Viewer) -> None:
 def _holder(lease: Lease, viewer: Viewer) -> str:
     doing = "is being changed by" if lease.granted else "is wanted by"
     return (
-        f"{describe(lease.resource)} {doing} {job_in_words(viewer, lease.job)}. "
+        f"{sentence(describe(lease.resource))} {doing} {job_in_words(viewer, lease.job)}. "
         "Nothing was changed; try again when that job has ended."
     )

@@ -17,4 +17,8 @@ def change_row(row: Cluster | Datastore | Host | Image, version: int, **changes:
     """
     found = type(row)._default_manager.filter(pk=row.pk, version=version)
     if not found.update(version=F("version") + 1, **changes):
-        raise Refused(f"{row} was changed by somebody else meanwhile. Look at it again, then repeat your change.")
+        known = type(row)._default_manager.filter(pk=row.pk).first()  # ``row`` has the new name already
+        raise Refused(
+            f"{known} was changed by somebody else meanwhile. Load the page again to see it, then repeat your change."
+            if known else f"{row} is gone."
+        )  # fmt: skip

@@ -61,6 +61,13 @@ def delete_vm(vm: VirtualMachine, user: User, address: str = "") -> None:
         vm.delete()
 
 
+def forget_unused(vm: VirtualMachine, user: User | None, address: str = "") -> None:
+    """Forget a virtual machine that was made for a disk, when it has none any more. Belongs into the caller's turn."""
+    if vm.state == VirtualMachine.State.OFF and not vm.disks.exists():
+        record("vm.delete", user=user, address=address, target=vm, result="done")
+        vm.delete()
+
+
 def set_vm_state(vm: VirtualMachine, state: str, user: User, address: str = "") -> None:
     """Note what the VM does: its disks are saved only after a clean shutdown ("off").
 

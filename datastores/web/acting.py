@@ -26,12 +26,14 @@ def start(request: Request, kind: str, params: dict[str, Any] | None = None, **t
     return submit(kind, user=request.user, address=client_address(request), params=params, **targets)
 
 
-def start_all(request: Request, kind: str, wanted: Iterable[Mapping[str, models.Model | None]]) -> list[Job]:
+def start_all(
+    request: Request, kind: str, wanted: Iterable[Mapping[str, models.Model | None]], params: dict[str, Any]
+) -> list[Job]:
     """Submit a job for each of the targets on behalf of the person: for all of them, or for none.
 
     :raises CloudstoreError: refused.
     """
-    return submit_all(kind, wanted, user=request.user, address=client_address(request))
+    return submit_all(kind, wanted, user=request.user, address=client_address(request), params=params)
 
 
 def started(request: Request, job: Job) -> HttpResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 from collections.abc import Callable
 
 from django.contrib import messages
@@ -21,7 +22,11 @@ class OperatorErrorMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        if response.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED and not wants_json(request):
+            # the address of a form, which is there to be sent to, perhaps loaded again after a refusal
+            return render(request, "405.html", {"above": page_above(request)}, status=response.status_code)
+        return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, CloudstoreError):
@@ -44,6 +49,11 @@ def came_from(request: HttpRequest) -> str:
     referrer = request.headers.get("Referer", "")
     if url_has_allowed_host_and_scheme(referrer, {request.get_host()}, require_https=request.is_secure()):
         return referrer
+    return page_above(request)
+
+
+def page_above(request: HttpRequest) -> str:
+    """Return the nearest page above this address."""
     path = request.path
     while path.count("/") > 2:
         path = path.rstrip("/").rpartition("/")[0] + "/"

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 
 from datastores.domain.figures import percentile
 from datastores.domain.states import ENDED, UNDER_WAY, HostState, JobState, ObjectState
 from datastores.domain.values import format_size
+from datastores.jobs.kinds import KINDS
 from datastores.jobs.view import DONE
 from datastores.models import Datastore, DatastoreHost, Host, Job, User
 from datastores.models.jobs import WAS_UNDONE
@@ -120,14 +121,20 @@ def concerns(user: User, datastores: list[Datastore]) -> list[Concern]:
     return sorted(found, key=lambda concern: concern.tone != "bad")
 
 
-def troubled_jobs(user: User) -> QuerySet[Job]:
+def troubled_jobs(user: User) -> list[Job]:
     """Return the newest that wait for a person, or failed in the last day at what nobody has brought about since."""
     later = Job.objects.filter(
         kind=OuterRef("kind"), target_label=OuterRef("target_label"), state=JobState.SUCCEEDED, pk__gt=OuterRef("pk")
     )
     lately = Q(state__in=FAILED, ended_at__gte=timezone.now() - DAY) & ~Exists(later)
-    jobs: QuerySet[Job] = Job.objects.visible_to(user).filter(lately | Q(state__in=UNDECIDED))
-    return jobs.order_by("-pk")[:ATTENTION]
+    jobs = Job.objects.visible_to(user).filter(lately | Q(state__in=UNDECIDED)).order_by("-pk")[: 4 * ATTENTION]
+    return [job for job in jobs if job.state in UNDECIDED or not is_settled(job)][:ATTENTION]
+
+
+def is_settled(job: Job) -> bool:
+    """Tell whether what a failed job was about is gone: somebody has deleted it since."""
+    case = KINDS.get(job.kind)
+    return case is not None and any(getattr(job, f"{name}_id") is None for name in case.targets)
 
 
 def host_concern(host: Host) -> Concern:

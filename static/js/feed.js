@@ -1,16 +1,19 @@
 /* What happens elsewhere, on every page: the number of running jobs, rows that changed, "your job is done".
  *
  *   <body data-feed-url="/ws/feed/">
- *   <a class="running" data-running href="/jobs/"><i class="bi bi-arrow-repeat"></i><span>2 jobs running</span></a>
+ *   <a class="running" data-running href="/jobs/"><i class="bi bi-arrow-repeat"></i><span>2 jobs under way</span></a>
  *   <span class="conn" data-feed-state role="status"></span>                         shown while the connection is lost
  *   <tr data-live="disk:17" hx-get="…" hx-trigger="live" hx-swap="outerHTML">        refreshed when disk:17 changed
  *   <div data-live="disk:17 datastore:3" …>                                          several, divided by blanks
+ *   <div data-live="jobs" hx-get="…" …>                                              now and then while any job changes
+ *   <div data-new-jobs hidden>…<b></b>…</div>                    shown with the number of jobs that have no row here yet
  *   <div class="toasts" data-toasts data-jobs-url="/jobs/" role="status" aria-live="polite"></div>
  */
 import { Socket } from "./socket.js";
 
 const TONES = ["ok", "idle", "run", "warn", "bad"]; // what matters least first: it makes room for the others
 const GATHER = 300;
+const GATHER_ALL = 2500; // what shows something of all jobs is read again at most so often
 const MOST = 3; // notes that tell of one job each
 const STAYS = 8000;
 const SINGLE = ".note:not([data-more])";
@@ -18,7 +21,9 @@ const COUNTING = ".note[data-more]";
 const told = new WeakMap(); // the message of each note that tells of one job
 const leaving = new WeakMap(); // the timer of each note that leaves by itself
 const stale = new Set();
+const unlisted = new Set(); // jobs that came up since a list of jobs was made
 let gathering = 0;
+let gatheringAll = 0;
 
 function refreshSoon(elements) {
   for (const element of elements) stale.add(element);
@@ -31,6 +36,19 @@ function refresh() {
   stale.clear();
 }
 
+function refreshAll() {
+  gatheringAll = 0;
+  if (!document.hidden) refreshSoon(document.querySelectorAll('[data-live~="jobs"]'));
+}
+
+function countUnlisted(uuid) {
+  const note = document.querySelector("[data-new-jobs]");
+  if (!note || document.querySelector(`[data-live~="${CSS.escape(`job:${uuid}`)}"]`)) return;
+  unlisted.add(uuid);
+  note.hidden = false;
+  note.querySelector("b").textContent = unlisted.size === 1 ? "Another job" : `${unlisted.size} other jobs`;
+}
+
 function inSight(element) {
   const { top, bottom } = element.getBoundingClientRect();
   return bottom > 0 && top < innerHeight;
@@ -39,7 +57,7 @@ function inSight(element) {
 function count(running) {
   for (const chip of document.querySelectorAll("[data-running]")) {
     chip.classList.toggle("none", running === 0);
-    chip.querySelector("span").textContent = `${running || "no"} ${running === 1 ? "job" : "jobs"} running`;
+    chip.querySelector("span").textContent = `${running || "no"} ${running === 1 ? "job" : "jobs"} under way`;
   }
 }
 
@@ -136,8 +154,12 @@ function job(message) {
   for (const name of [...message.objects, `job:${message.uuid}`]) {
     refreshSoon(document.querySelectorAll(`[data-live~="${CSS.escape(name)}"]`));
   }
+  gatheringAll ||= setTimeout(refreshAll, GATHER_ALL);
+  if (!message.replay) countUnlisted(message.uuid);
   if (message.ended && message.mine && !message.replay) toast(message);
 }
+
+document.addEventListener("visibilitychange", refreshAll);
 
 const url = document.body.dataset.feedUrl;
 if (url) {

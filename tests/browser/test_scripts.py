@@ -166,14 +166,38 @@ def test_the_feed_counts_and_refreshes_rows(gallery: Page, pages: LogServer) -> 
     for running in (3, 2, 1):
         pages.call(pages.send(job_message(ended=False)))
         pages.call(pages.send({"type": "count", "running": running}))
-    expect(gallery.locator("[data-running]")).to_have_text("1 job running")
+    expect(gallery.locator("[data-running]")).to_have_text("1 job under way")
     expect(row).to_contain_text("3 GiB")
     assert len(asked) == 1, "a burst of messages is one reading"
     pages.call(pages.send(job_message(ended=False, objects=["disk:1"])))
     pages.call(pages.send({"type": "count", "running": 0}))
-    expect(gallery.locator("[data-running].none")).to_have_text("no jobs running")
+    expect(gallery.locator("[data-running].none")).to_have_text("no jobs under way")
     gallery.wait_for_timeout(500)
     assert len(asked) == 1, "somebody else's row is left alone"
+
+
+def test_a_list_of_jobs_says_how_many_it_does_not_show(gallery: Page, pages: LogServer) -> None:
+    gallery.evaluate("""document.body.insertAdjacentHTML("beforeend",
+        '<div data-new-jobs hidden><b></b> changed</div><p data-live="job:known"></p>')""")
+    note = gallery.locator("[data-new-jobs]")
+    pages.call(pages.send(job_message(uuid="known", ended=False)))
+    pages.call(pages.send(job_message(uuid="old", replay=True)))
+    expect(note).to_be_hidden()
+    for uuid in ("a", "a", "b"):
+        pages.call(pages.send(job_message(uuid=uuid, ended=False)))
+    expect(note).to_have_text("2 other jobs changed")
+
+
+def test_what_shows_something_of_all_jobs_is_read_again_now_and_then(gallery: Page, pages: LogServer) -> None:
+    gallery.evaluate("""() => {
+        const all = document.createElement("div");
+        all.dataset.live = "jobs";
+        all.addEventListener("live", () => { all.textContent = Number(all.textContent) + 1; });
+        document.body.append(all);
+    }""")
+    for number in range(30):
+        pages.call(pages.send(job_message(uuid=str(number), ended=False)))
+    expect(gallery.locator('[data-live="jobs"]')).to_have_text("1", timeout=10_000)
 
 
 def test_my_finished_jobs_are_told(gallery: Page, pages: LogServer) -> None:

@@ -57,7 +57,7 @@ class ChangeForm(ModelForm):
 
     version = forms.IntegerField(
         widget=forms.HiddenInput,
-        error_messages={"required": "The version is missing. Look at it again, then repeat your change."},
+        error_messages={"required": "The version is missing. Load the page again, then repeat your change."},
     )
     """As the person saw it."""
 

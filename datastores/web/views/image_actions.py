@@ -64,7 +64,7 @@ def make_machines(request: Request, image: Image, names: list[str], datastore: D
             with transaction.atomic():
                 vms = create_vms(batch, request.user, client_address(request))
                 wanted = [{"image": image, "vm": vm, "datastore": datastore} for vm in vms]
-                jobs += start_all(request, "disk.create", wanted)
+                jobs += start_all(request, "disk.create", wanted, {"with_vm": True})
     except CloudstoreError as error:
         if not jobs:
             raise

@@ -124,6 +124,7 @@ def job_page(request: Request, uuid: str) -> HttpResponse:
         "frame": job_frame(job, steps),
         "lanes": lanes(job, steps),
         "can": possible(request, job),
+        "refused": sum(bool(step.refused) for step in steps),
         "left": [(state, [step for step in steps if step.state == state]) for state in LEFT],
         "waits_for": waits_for(job, request.user) if job.state == JobState.QUEUED else [],
         "seconds": ((job.ended_at or timezone.now()) - job.created_at).total_seconds(),
@@ -148,6 +149,10 @@ def lanes(job: Job, steps: list[JobStep]) -> list[tuple[dict[str, Any], list[Job
 def act(request: Request, uuid: str, what: Callable[..., None], words: str) -> HttpResponse:
     job = visible_job(request, uuid)
     what(job, request.user, client_address(request))
+    return acted(request, job, words)
+
+
+def acted(request: Request, job: Job, words: str) -> HttpResponse:
     if wants_json(request):
         return JsonResponse({"jobs": [job_line(job)]}, status=ACCEPTED)
     return done(request, words, job)
@@ -160,12 +165,20 @@ def job_approve(request: Request, uuid: str) -> HttpResponse:
     plan = None if given is None else whole(given)
     if given is not None and plan is None:
         raise BadInput("plan is the number of the plan that was seen.")
-    return act(request, uuid, partial(control.approve, plan=plan), "The plan is being carried out.")
+    return act(request, uuid, partial(control.approve, plan=plan), "The plan is approved.")
 
 
 @roles(write=OWNERS)
 def job_cancel(request: Request, uuid: str) -> HttpResponse:
-    return act(request, uuid, control.cancel, "The job is asked to stop and to take back what it did.")
+    job = visible_job(request, uuid)
+    control.cancel(job, request.user, client_address(request))
+    job.refresh_from_db()
+    words = (
+        "The job is cancelled; nothing of it was done."
+        if job.ended
+        else "The job is asked to stop, and to take back what it did."
+    )
+    return acted(request, job, words)
 
 
 @roles(write=OWNERS)

@@ -189,9 +189,30 @@ def test_the_worker_asks_again_whether_the_person_still_may(ask: Ask, shell: Fak
     assert shell.ran == []
 
 
+def test_a_job_that_was_to_stop_and_failed_is_cancelled_when_nothing_of_it_is_left(
+    ask: Ask, shell: FakeShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "cancel_check", lambda job: lambda: False)  # not noticed in time
+    shell.answers["set", "b"] = said(exit_status=1, stderr="no space")
+    job = ask()
+    Job.objects.filter(pk=job.pk).update(cancel_requested_at=timezone.now())
+    job = work(job)
+    assert (job.state, Cluster.objects.get().description) == (JobState.CANCELLED, "cancelled")
+    assert "it was to stop, and" in job.error and "no space" in job.error
+
+
+def test_it_has_failed_when_something_is_left(ask: Ask, shell: FakeShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "cancel_check", lambda job: lambda: False)
+    shell.answers["set", "b"] = said(exit_status=1, stderr="no space")
+    shell.answers["clear", "a"] = said(exit_status=1, stderr="no space")
+    job = ask()
+    Job.objects.filter(pk=job.pk).update(cancel_requested_at=timezone.now())
+    assert work(job).state == JobState.FAILED
+
+
 def test_two_people_cannot_change_one_thing(ask: Ask, shell: FakeShell) -> None:
     first = ask()
-    with pytest.raises(Busy, match=rf"cluster c1 is being changed by job {first.pk} .*olga"):
+    with pytest.raises(Busy, match=rf"Cluster c1 is being changed by job {first.pk} .*olga"):
         ask()
     work(first)
     assert work(ask()).state == JobState.SUCCEEDED

@@ -120,7 +120,7 @@ class TestMeanwhile:
 
     def test_a_second_change_is_refused(self, admin: User, gold: Datastore, hosts: dict[str, Host]) -> None:
         change(admin, gold, add=[hosts["kvm3"]])
-        with pytest.raises(Busy, match="hosts of datastore gold is being changed by"):
+        with pytest.raises(Busy, match="Host list of datastore gold is being changed by"):
             change(admin, gold, remove=[hosts["kvm1"]])
 
     def test_its_deletion_waits(self, admin: User, gold: Datastore, hosts: dict[str, Host]) -> None:

@@ -148,7 +148,7 @@ def test_which_job_keeps_a_machine_from_starting(alice: User, operator: User, xf
     disk = a_disk(an_image(alice, datastore=xfs), a_vm(alice, "web"))
     job = submit("disk.save", user=operator, params={"name": "secret"}, disk=disk)
     told = refused(alice, lambda: set_vm_state(disk.vm, "running", alice))
-    assert told.startswith(f"disk web disk.0 is in use by job {job.pk} (asked by olga). Nothing was changed")
+    assert told.startswith(f"Disk web disk.0 is in use by job {job.pk} (asked by olga). Nothing was changed")
 
 
 def test_what_was_done_since_with_an_image_that_is_taken_back(alice: User, operator: User) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -144,3 +145,25 @@ def test_a_name_that_another_machine_got_meanwhile(alice: User, monkeypatch: pyt
     monkeypatch.setattr(vms, "in_turn", after_somebody_else)
     with pytest.raises(BadInput, match="is a virtual machine web already"):
         create_vm("web", alice)
+
+
+@pytest.mark.parametrize(
+    ("params", "busy", "is_left"),
+    [({"with_vm": True}, {}, False), ({}, {}, True), ({"with_vm": True}, {"state": "running"}, True)],
+    ids=["made with it", "there before", "started meanwhile"],
+)
+def test_a_machine_that_was_made_for_a_disk_goes_with_it(
+    alice: User, params: dict[str, Any], busy: dict[str, str], is_left: bool
+) -> None:
+    job = submit("disk.create", user=alice, params=params, image=an_image(alice), vm=create_vm("web", alice))
+    VirtualMachine.objects.update(**busy)
+    ended(job, "cancelled")
+    assert VirtualMachine.objects.exists() is is_left
+
+
+def test_a_machine_with_another_disk_stays(alice: User) -> None:
+    vm = create_vm("web", alice)
+    job = submit("disk.create", user=alice, params={"with_vm": True}, image=an_image(alice), vm=vm)
+    a_disk(an_image(alice), vm)
+    ended(job, "cancelled")
+    assert VirtualMachine.objects.exists()

@@ -9,7 +9,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from datastores.models import AuditEntry, HostKey, Job, Snapshot, User
 from datastores.models.audit import record
-from tests.unit.conftest import a_disk, a_host, a_job, a_vm, an_image, person, signed_in
+from tests.unit.conftest import a_disk, a_host, a_job, a_vm, an_image, person, signed_in, text_of
 
 ROLES = ("admin", "operator", "tenant", "auditor")
 A, O, T, U = ROLES  # noqa: E741 letters that make the table readable
@@ -164,6 +164,12 @@ def test_roles(name: str, people: dict[str, User], monkeypatch: pytest.MonkeyPat
             url = reverse(name, kwargs=arguments(user, name))
             response = getattr(signed_in(user), method)(url)
             assert response.status_code in expected(name, role, method), (role, method, response.status_code)
+
+
+def test_the_address_of_a_form_leads_back_to_its_page(people: dict[str, User]) -> None:
+    image = an_image(people["admin"])
+    page = text_of(signed_in(people["admin"]).get(f"/images/{image.pk}/move/"))
+    assert "Nothing to see here" in page and f'href="/images/{image.pk}/"' in page
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))

@@ -151,7 +151,7 @@ class TestChangingAHost:
         cluster = Cluster.objects.create(name="c")
         self.edit(host, operator, cluster=cluster.pk)
         page = self.edit(host, admin, address="10.1.1.1")
-        assert "a was changed by somebody else meanwhile. Look at it again" in page
+        assert "a was changed by somebody else meanwhile. Load the page again" in page
         host.refresh_from_db()
         assert (host.cluster, host.address == "10.1.1.1") == (cluster, False)
         assert AuditEntry.objects.filter(action="host.change").count() == 1

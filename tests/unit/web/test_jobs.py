@@ -233,7 +233,13 @@ def test_a_failed_job_says_what_happened_what_was_left_and_what_to_do(admin: Use
     a_step(job, "the copy is there", state=StepState.KEPT)
     write_log(job, "$ cp", kind=EventKind.ACTION_STARTED, step=0, data=None)
     page = text_of(signed_in(admin).get(f"/jobs/{job.uuid}/"))
-    for words in ("No space left on h1.", "1 kept", "the copy is there", "then retry", "Retry from the failed step"):
+    for words in (
+        "No space left on h1.",
+        "1 kept",
+        "the copy is there",
+        "then try again",
+        "Retry from the failed step",
+    ):
         assert words in page, words
 
 

@@ -42,16 +42,19 @@ def test_the_overview_says_what_is_wrong(admin: User) -> None:
     a_host("kvm-62", state=HostState.UNREACHABLE, error="no answer")
     a_datastore("files", total=100 * GIB, used=85 * GIB, free=15 * GIB)
     a_datastore("roomy", total=100 * GIB, used=80 * GIB)
-    a_job(admin, title="Broken copy", state=JobState.FAILED, error="No space")
+    image = an_image(admin)
+    a_job(admin, title="Broken copy", image=image, state=JobState.FAILED, error="No space")
+    a_job(admin, title="Of an image that was deleted since", state=JobState.FAILED, error="No space")
     a_job(admin, title="Half a move", state=JobState.INTERRUPTED)
     a_job(admin, title="New store", state=JobState.AWAITING)
     old = timezone.now() - timedelta(days=2)
-    a_job(admin, title="Long ago", state=JobState.FAILED, created_at=old, ended_at=old)
+    a_job(admin, title="Long ago", image=image, state=JobState.FAILED, created_at=old, ended_at=old)
     page = text_of(signed_in(admin).get("/")).split("Needs attention")[1].split("Running")[0]
     for words in ("kvm-63", "Compare the keys", "no answer", "files", "85 % used, 15 GiB free", "Broken copy",
                   "No space", "Half a move", "Resume or undo", "New store", "Look at the plan"):  # fmt: skip
         assert words in page, words
     assert "Long ago" not in page
+    assert "deleted since" not in page
     assert "roomy" not in page
 
 
@@ -103,7 +106,8 @@ def test_space_that_was_never_measured_is_not_nothing(admin: User) -> None:
 
 def test_a_failure_needs_no_attention_once_the_same_was_brought_about(admin: User) -> None:
     for target in ("h1", "h2"):
-        a_job(admin, kind="host.read", title=f"Read {target}", target_label=target, state=JobState.FAILED)
+        a_job(admin, kind="host.read", title=f"Read {target}", target_label=target, state=JobState.FAILED,
+              host=a_host(target))  # fmt: skip
     a_job(admin, kind="host.read", title="Read h1 again", target_label="h1")
     assert [concern.name for concern in concerns(admin, [])] == ["Read h2"]
 
@@ -176,7 +180,7 @@ def test_a_tenant_sees_only_what_is_theirs(alice: User, bob: User, admin: User) 
         page = text_of(client.get(path))
         assert "secret-" not in page, path
         assert str(image.datastore.hosts.get()) not in page or path == "/images/register/", path
-    assert "no jobs running" in text_of(client.get("/"))
+    assert "no jobs under way" in text_of(client.get("/"))
 
 
 def test_finding(admin: User) -> None:
