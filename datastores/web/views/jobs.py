@@ -173,12 +173,8 @@ def job_cancel(request: Request, uuid: str) -> HttpResponse:
     job = visible_job(request, uuid)
     control.cancel(job, request.user, client_address(request))
     job.refresh_from_db()
-    words = (
-        "The job is cancelled; nothing of it was done."
-        if job.ended
-        else "The job is asked to stop, and to take back what it did."
-    )
-    return acted(request, job, words)
+    asked = "The job is asked to stop, and to take back what it did."
+    return acted(request, job, f"The job is {job.word}." if job.ended else asked)
 
 
 @roles(write=OWNERS)
