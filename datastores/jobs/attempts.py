@@ -158,7 +158,11 @@ class Attempt:
         results = [(step, run.facts[index]) for index, step in enumerate(steps) if index in run.facts]
 
         def succeed() -> bool:
-            return self._end(JobState.SUCCEEDED, lambda: self.case.succeeded(self.job, results))
+            try:
+                return self._end(JobState.SUCCEEDED, lambda: self.case.succeeded(self.job, results))
+            except CloudstoreError as error:
+                self.log.flush()  # the journal is to hold what was done
+                self._forsake(journal_of(self.job), error)
 
         if not succeed() and self.is_ours():
             self.log.flush()  # the journal is to hold what was done
@@ -186,6 +190,7 @@ class Attempt:
         :raises CloudstoreError: it cannot be done, or not by this person, or it is another plan now.
         """
         check_role(self.case, self.job.user)
+        self.case.check_still(self.job)
         plan = self.case.plan(self.job)
         if journal.touched or self.job.approved_at:
             check_same_steps(self.job, steps_of(plan))
@@ -221,7 +226,7 @@ class Attempt:
         raise NotTakenBack(f"{reason} {LEFT}")
 
     def _forsake(self, journal: Journal, error: CloudstoreError) -> NoReturn:
-        """Take back what earlier attempts did, because it cannot be carried on; then raise the error."""
+        """Take back what was done, because it cannot be carried on, or not be made true; then raise the error."""
         self._give_up(error)
         error.add_note(TAKEN_BACK if self._undo(journal) else LEFT)
         raise error

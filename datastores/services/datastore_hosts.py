@@ -68,8 +68,8 @@ class DatastoreHosts(UseCase):
 
     The storage host stays: the bytes are there. params: add, remove (ids); their names are kept as added, removed.
 
-    The datastore serves its hosts meanwhile, also as long as the plan waits for a person. So what may be is checked in
-    every plan, and in the turn in which the change comes true.
+    The datastore serves its hosts meanwhile, also as long as the plan waits for a person. So what may be is checked
+    before every attempt, and in the turn in which the change comes true.
     """
 
     kind = "datastore.hosts"
@@ -84,7 +84,7 @@ class DatastoreHosts(UseCase):
         if not add and not remove:
             raise BadInput("These are its hosts already.")
         lock_hosts(add)
-        self._check(job)
+        self.check_still(job)
         job.params = job.params | {"added": names_of(add), "removed": names_of(remove)}
         job.title = f"Datastore {job.datastore.name}: {self._words(job)}"[:300]
         job.target_label = job.datastore.name
@@ -95,10 +95,9 @@ class DatastoreHosts(UseCase):
 
     def again(self, job: Job) -> None:
         lock_hosts(job.params["add"])
-        self._check(job)
+        self.check_still(job)
 
-    def _check(self, job: Job) -> None:
-        """Raise CloudstoreError unless the hosts can be changed in this way now."""
+    def check_still(self, job: Job) -> None:
         datastore, add, remove = Datastore.objects.get(pk=job.datastore_id), job.params["add"], job.params["remove"]
         require_ready(datastore)
         storage, *others = hosts_of(datastore)
@@ -116,7 +115,6 @@ class DatastoreHosts(UseCase):
         return {f"host list of datastore:{job.datastore_id}": True, f"datastore:{job.datastore_id}": False, **hosts}
 
     def plan(self, job: Job) -> Plan:
-        self._check(job)
         driver = driver_of(job.datastore)
         added, removed = job.params["added"], job.params["removed"]
         stages = []
@@ -129,7 +127,7 @@ class DatastoreHosts(UseCase):
         return tuple(stages)
 
     def succeeded(self, job: Job, results: Results) -> None:
-        self._check(job)
+        self.check_still(job)
         members = DatastoreHost.objects.filter(datastore=job.datastore_id)
         members.filter(host__in=job.params["remove"]).delete()
         last = members.aggregate(last=Max("position"))["last"]

@@ -15,8 +15,7 @@ from datastores.domain.volumes import Capacity, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady
-from datastores.models import Cluster, Datastore, DatastoreHost, Image, Job, User
-from datastores.models.audit import in_turn
+from datastores.models import Cluster, Datastore, DatastoreHost, Job, User
 from datastores.services.datastore_hosts import lock_hosts, require_own_directory, usable_hosts
 from datastores.services.placing import driver_of, image_volume
 from datastores.services.usecase import Results, UseCase
@@ -182,11 +181,12 @@ def measure(driver: StorageDriver, shell: Shell) -> Measure:
 
 
 def remember_measure(datastore: Datastore, found: Measure) -> None:
+    """Store what was measured. Each row by itself: whoever changes several of them waits for none of these."""
     driver = driver_of(datastore)
-    sizes = {volume.path: volume for volume in found.volumes}
-    with in_turn():  # people change an image first, then the datastore; this would wait for them, and they for this
-        remember_capacity(datastore, found.capacity)
-        for image in datastore.images.filter(state=ObjectState.READY):
-            volume = sizes.get(image_volume(image, driver).path)
-            if volume and volume.allocated != image.real_size:
-                Image.objects.filter(pk=image.pk).update(real_size=volume.allocated)
+    sizes = {volume.path: volume.allocated for volume in found.volumes}
+    remember_capacity(datastore, found.capacity)
+    ready = datastore.images.filter(state=ObjectState.READY)
+    for image in ready:
+        size = sizes.get(image_volume(image, driver).path, image.real_size)
+        if size != image.real_size:
+            ready.filter(pk=image.pk).update(real_size=size)

@@ -91,8 +91,10 @@ class ImageDelete(ImageChange):
     def check(self, job: Job) -> None:
         require_unneeded(job.image, job.user, "deleted")
 
-    def plan(self, job: Job) -> Plan:
+    def check_still(self, job: Job) -> None:
         require_unneeded(job.image, job.image.owner, "deleted")  # what it says stays with the image, for its owner
+
+    def plan(self, job: Job) -> Plan:
         driver = driver_of(job.image.datastore)
         snapshots = tuple(job.image.snapshots.order_by("pk").values_list("name", flat=True))
         return (Stage("delete", driver.delete_image(image_volume(job.image, driver), snapshots)),)

@@ -20,9 +20,10 @@ class UseCase:
     """One kind of job. Instances hold no state: everything is in the job and its rows.
 
     The order of calls: ``ask`` (by way of ``ask_all``), ``plan`` (unless ``checks_plan`` is off) and ``resources`` when
-    it is submitted, ``look_ahead`` in the worker of a pack, ``plan`` in the worker (again after a crash, so it must
-    give the same steps), then one of ``succeeded``, ``failed`` and ``cancelled``, each in the transaction that ends the
-    job; ``undone`` after an operator took a finished job back.
+    it is submitted, ``look_ahead`` in the worker of a pack, ``check_still`` and ``plan`` in the worker (again after a
+    crash, so it must give the same steps; ``plan`` alone, to judge the hosts by, when it is taken back), then one of
+    ``succeeded``, ``failed`` and ``cancelled``, each in the transaction that ends the job; ``undone`` after an operator
+    took a finished job back.
     """
 
     kind: ClassVar[str]
@@ -94,6 +95,12 @@ class UseCase:
         """Return what the job holds until it ends: {"image:3": exclusive?}."""
         raise NotImplementedError
 
+    def check_still(self, job: Job) -> None:
+        """Check, before each attempt that goes forward, what may have changed since the job was asked for.
+
+        :raises CloudstoreError: it cannot be done any more as things stand.
+        """
+
     def plan(self, job: Job) -> Plan:
         """Return the stages that make it true. Reads rows only; the same answer every time.
 
@@ -102,7 +109,10 @@ class UseCase:
         raise NotImplementedError
 
     def succeeded(self, job: Job, results: Results) -> None:
-        """Update the rows: the hosts are in the wanted state."""
+        """Update the rows: the hosts are in the wanted state.
+
+        :raises CloudstoreError: the rows cannot become so any more; what was done on the hosts is taken back.
+        """
 
     def failed(self, job: Job, error: str) -> None:
         """Update the rows: it failed, and what could be undone has been undone."""

@@ -24,6 +24,7 @@ const stale = new Set();
 const unlisted = new Set(); // jobs that came up since a list of jobs was made
 let gathering = 0;
 let gatheringAll = 0;
+let missed = false; // something changed while the page was not seen
 
 function refreshSoon(elements) {
   for (const element of elements) stale.add(element);
@@ -38,7 +39,8 @@ function refresh() {
 
 function refreshAll() {
   gatheringAll = 0;
-  if (!document.hidden) refreshSoon(document.querySelectorAll('[data-live~="jobs"]'));
+  missed = document.hidden;
+  if (!missed) refreshSoon(document.querySelectorAll('[data-live~="jobs"]'));
 }
 
 function countUnlisted(uuid) {
@@ -159,7 +161,7 @@ function job(message) {
   if (message.ended && message.mine && !message.replay) toast(message);
 }
 
-document.addEventListener("visibilitychange", refreshAll);
+document.addEventListener("visibilitychange", () => missed && refreshAll());
 
 const url = document.body.dataset.feedUrl;
 if (url) {

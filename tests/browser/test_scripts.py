@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.log_window.joblog import JobLog
 from tests.browser.log_window.server import LogServer
@@ -188,16 +188,46 @@ def test_a_list_of_jobs_says_how_many_it_does_not_show(gallery: Page, pages: Log
     expect(note).to_have_text("2 other jobs changed")
 
 
-def test_what_shows_something_of_all_jobs_is_read_again_now_and_then(gallery: Page, pages: LogServer) -> None:
+@pytest.fixture
+def overview(gallery: Page) -> Locator:
+    """Something that shows all jobs, and counts how often it was read again."""
     gallery.evaluate("""() => {
         const all = document.createElement("div");
         all.dataset.live = "jobs";
+        all.textContent = "0";
         all.addEventListener("live", () => { all.textContent = Number(all.textContent) + 1; });
         document.body.append(all);
     }""")
+    return gallery.locator('[data-live="jobs"]')
+
+
+def test_what_shows_something_of_all_jobs_is_read_again_now_and_then(overview: Locator, pages: LogServer) -> None:
     for number in range(30):
         pages.call(pages.send(job_message(uuid=str(number), ended=False)))
-    expect(gallery.locator('[data-live="jobs"]')).to_have_text("1", timeout=10_000)
+    expect(overview).to_have_text("1", timeout=10_000)
+
+
+def test_in_a_hidden_tab_it_is_read_again_when_it_is_looked_at_if_anything_changed(
+    gallery: Page, overview: Locator, pages: LogServer
+) -> None:
+    def look(*, away: bool) -> None:
+        gallery.evaluate(
+            """(away) => {
+            Object.defineProperty(document, "hidden", { get: () => away, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+            away,
+        )
+
+    for _ in range(2):
+        look(away=True)
+        look(away=False)
+    look(away=True)
+    pages.call(pages.send(job_message(ended=False)))
+    gallery.wait_for_timeout(3000)
+    expect(overview).to_have_text("0")
+    look(away=False)
+    expect(overview).to_have_text("1")
 
 
 def test_my_finished_jobs_are_told(gallery: Page, pages: LogServer) -> None:

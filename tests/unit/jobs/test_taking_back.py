@@ -16,6 +16,7 @@ from datastores.jobs import control
 from datastores.jobs.journal import journal_of
 from datastores.jobs.log import JobLog
 from datastores.models import Cluster, Job, JobEvent, Lease, User
+from datastores.services.usecase import Results
 from tests.fakes import FakeShell, said
 from tests.unit.flags import FlagCopied, FlagForGood, FlagGone, FlagSet, ran
 from tests.unit.jobs.conftest import Ask, FlagsUp, work
@@ -204,6 +205,51 @@ def test_a_plan_that_has_other_steps_than_the_approved_one_is_not_carried_out(
     job = work(job)
     assert job.state == JobState.FAILED
     assert "other steps now" in job.error
+
+
+@pytest.fixture
+def too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the job was for has changed while it was carried out."""
+
+    def refused(self: FlagsUp, job: Job, results: Results) -> None:
+        self.note(job, "half")
+        raise Refused("somebody was faster")
+
+    monkeypatch.setattr(FlagsUp, "succeeded", refused)
+
+
+def test_what_may_not_be_any_more_is_judged_and_taken_back(
+    ask: Ask, shell: FakeShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ask()
+    left_by_a_dead_worker(job, "b")
+
+    def refused(self: FlagsUp, job: Job) -> None:
+        raise Refused("somebody was faster")
+
+    monkeypatch.setattr(FlagsUp, "check_still", refused)
+    job = resume(job)
+    assert (job.state, job.error) == (JobState.FAILED, f"somebody was faster {TAKEN_BACK}")
+    assert ran(shell, "clear") == [("clear", "b"), ("clear", "a")]
+
+
+@pytest.mark.usefixtures("too_late")
+def test_what_was_done_too_late_is_taken_back(ask: Ask, shell: FakeShell) -> None:
+    job = work(ask())
+    assert (job.state, job.error) == (JobState.FAILED, f"somebody was faster {TAKEN_BACK}")
+    assert ran(shell, "set", "clear") == [("set", "a"), ("set", "b"), ("clear", "b"), ("clear", "a")]
+    assert Cluster.objects.get().description == f"failed: {job.error}"
+    assert not Lease.objects.exists()
+
+
+@pytest.mark.usefixtures("too_late")
+def test_what_was_done_too_late_is_taken_back_also_by_the_attempt_after(ask: Ask, shell: FakeShell) -> None:
+    shell.answers["clear", "b"] = LOST
+    job = work(ask())
+    assert (job.state, job.undo_requested) == (JobState.INTERRUPTED, True)
+    shell.answers["clear", "b"] = said()
+    job = resume(job)
+    assert (job.state, job.error) == (JobState.FAILED, f"somebody was faster {TAKEN_BACK}")
 
 
 # What is kept

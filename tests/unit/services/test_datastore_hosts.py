@@ -128,7 +128,7 @@ class TestMeanwhile:
         waits = submit("datastore.delete", user=admin, datastore=gold)
         assert Lease.objects.filter(job=waits, granted=False).exists()
         with pytest.raises(Refused, match="gold is deleting"):
-            KINDS[job.kind].plan(job)
+            KINDS[job.kind].check_still(job)
         ended(job, "failed")
         assert not Lease.objects.filter(granted=False).exists()
 
@@ -150,7 +150,7 @@ class TestWhatCameFirst:
         first, second = (change(admin, datastore, add=[hosts["kvm3"]]) for datastore in (above, below))
         ended(first)
         with pytest.raises(Refused, match="/srv/b overlaps /srv of the datastore above"):
-            KINDS[second.kind].plan(second)
+            KINDS[second.kind].check_still(second)
         with pytest.raises(Refused, match="overlaps"):
             ended(second)
 
@@ -169,6 +169,16 @@ class TestWhatCameFirst:
         ended(change(admin, gold, add=[hosts["kvm3"]]))
         with pytest.raises(Refused, match="changed meanwhile"):
             change(admin, stale, add=[hosts["kvm3"]])
+
+    def test_what_was_begun_for_it_can_still_be_judged_and_taken_back(
+        self, admin: User, gold: Datastore, hosts: dict[str, Host]
+    ) -> None:
+        job = change(admin, gold, add=[hosts["kvm3"]])
+        before = KINDS[job.kind].plan(job)
+        Host.objects.filter(name="kvm3").update(maintenance=True)
+        with pytest.raises(Refused, match="maintenance"):
+            KINDS[job.kind].check_still(job)
+        assert KINDS[job.kind].plan(job) == before
 
 
 class TestATransfer:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from datastores.domain.errors import NotConnected
@@ -15,8 +18,9 @@ from datastores.jobs.kinds import KINDS
 from datastores.jobs.steps import approval_of
 from datastores.jobs.submit import submit
 from datastores.models import Datastore, Job, User
-from datastores.services.datastores import remember_capacity, remember_unmeasured
-from tests.unit.conftest import a_datastore, a_host, a_job, a_step
+from datastores.services.datastores import Measure, remember_capacity, remember_measure, remember_unmeasured
+from datastores.services.placing import driver_of, image_volume
+from tests.unit.conftest import a_datastore, a_host, a_job, a_step, an_image
 from tests.unit.services.conftest import ended
 
 pytestmark = pytest.mark.django_db
@@ -67,6 +71,19 @@ def test_only_cleaning_up_needs_no_approval(admin: User) -> None:
     assert not approves(1, wanted)
     assert approves(1, Change("clean up", (Action(Command(("rm", "/srv/ds/p")), scratch=True, harmless=True),)))
     assert not approves(1, Change("write", (Action(Command(("touch", "/srv/ds/p")), scratch=True),)))
+
+
+def test_measuring_changes_only_the_images_whose_size_has_changed(admin: User, django_assert_num_queries: Any) -> None:
+    datastore = a_datastore("gold")
+    images = [an_image(admin, datastore=datastore, real_size=size) for size in (1, 2, 3)]
+    away = an_image(admin, datastore=datastore, real_size=4, state="deleting")
+    driver = driver_of(datastore)
+    seen = zip([*images, away], (1, 20, None, 40), strict=True)
+    volumes = tuple(replace(image_volume(image, driver), allocated=size) for image, size in seen if size is not None)
+    with django_assert_num_queries(5) as asked:
+        remember_measure(datastore, Measure(Capacity(100, 40, 50), volumes))
+    assert sum("UPDATE" in query["sql"] and "image" in query["sql"] for query in asked.captured_queries) == 1
+    assert list(datastore.images.order_by("pk").values_list("real_size", flat=True)) == [1, 20, 3, 4]
 
 
 class TestWhatWentWrong:

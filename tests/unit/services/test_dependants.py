@@ -104,7 +104,7 @@ def test_what_a_deletion_that_waited_found_is_kept_without_names(alice: User, ad
     job = submit("image.delete", user=admin, image=image)
     an_image(admin, "secret", datastore=qcow2, parent=image)
     with pytest.raises(Refused, match="needed by: 1 image of other people"):  # the owner reads it of the image
-        KINDS[job.kind].plan(Job.objects.get(pk=job.pk))
+        KINDS[job.kind].check_still(Job.objects.get(pk=job.pk))
 
 
 def refused(viewer: User, call: Callable[[], object]) -> str:
