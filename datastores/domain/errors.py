@@ -38,6 +38,10 @@ class HostKeyChanged(NotConnected):
         self.host, self.expected, self.offered, self.offered_line = host, expected, offered, offered_line
 
 
+class HostGone(CloudstoreError):
+    """The host is not known any more: nothing can be asked of it, and waiting for it is in vain."""
+
+
 class CommandFailed(CloudstoreError):
     """A command ran on a host and exited with another status than 0."""
 

@@ -30,7 +30,15 @@ from datastores.jobs.ends import Ending, end_all, told
 from datastores.jobs.journal import failure_of, journal_of
 from datastores.jobs.log import JobLog, TakenOver
 from datastores.jobs.quarantine import quarantine_after
-from datastores.jobs.steps import approval_of, check_same_steps, shown_title, step_rows
+from datastores.jobs.steps import (
+    Machines,
+    approval_of,
+    check_same_steps,
+    machines_now,
+    machines_of,
+    shown_title,
+    step_rows,
+)
 from datastores.jobs.submit import check_role
 from datastores.models import Job, JobStep
 from datastores.models.jobs import move_all
@@ -114,7 +122,8 @@ class Attempt:
 
     def _make_plan(self) -> None:
         plan = self.plan(self._journal())
-        previews = preview(plan, connector(), self.log)
+        machines = machines_now(plan)
+        previews = preview(plan, connector(machines), self.log)
         refused = [found.refused for found in previews if found.refused]
         changes = sum(bool(found.change and found.change.actions) for found in previews)
         self.log.add(
@@ -123,7 +132,7 @@ class Attempt:
         self.log.rest()
         with transaction.atomic():
             self.job.steps.all().delete()
-            JobStep.objects.bulk_create(step_rows(self.job, plan, previews))
+            JobStep.objects.bulk_create(step_rows(self.job, plan, machines, previews))
             if not self.job.move(JobState.PLANNING, to=JobState.AWAITING, unchanged=("worker",)):
                 raise TakenOver(f"Another worker has {self.job} now.")
             self.job.refresh_from_db(fields=["cancel_requested_at"])
@@ -136,17 +145,12 @@ class Attempt:
         try:
             plan = self.plan(journal)
         except CloudstoreError as error:
-            if not journal.touched:
-                raise
             self._forsake(journal, error)
-        if not journal.touched and not self.job.approved_at:
-            if self.is_begun:
-                self.job.steps.all().delete()
-            JobStep.objects.bulk_create(step_rows(self.job, plan))
+        machines = machines_of(self.job) if journal.touched or self.job.approved_at else self._store_steps(plan)
         steps = steps_of(plan)
         run = Run(
             plan,
-            connector(),
+            connector(machines),
             self.log,
             unit=f"cloudstore-{self.job.uuid.hex[:12]}",
             **({"approves": approval_of(self.job)} if self.job.approved_at else {}),
@@ -180,6 +184,14 @@ class Attempt:
             self._end(JobState.FAILED, lambda: self.case.failed(self.job, error), error)
 
     # What they have in common
+
+    def _store_steps(self, plan: Plan) -> Machines:
+        """Store the steps of a plan that nobody was shown, and return which hosts they are about."""
+        machines = machines_now(plan)
+        if self.is_begun:
+            self.job.steps.all().delete()
+        JobStep.objects.bulk_create(step_rows(self.job, plan, machines))
+        return machines
 
     def _journal(self) -> Journal:
         return journal_of(self.job) if self.is_begun else Journal()
@@ -226,7 +238,9 @@ class Attempt:
         raise NotTakenBack(f"{reason} {LEFT}")
 
     def _forsake(self, journal: Journal, error: CloudstoreError) -> NoReturn:
-        """Take back what was done, because it cannot be carried on, or not be made true; then raise the error."""
+        """Take back what was done, if anything was, because it cannot be carried on; then raise the error."""
+        if not journal.touched:
+            raise error
         self._give_up(error)
         error.add_note(TAKEN_BACK if self._undo(journal) else LEFT)
         raise error
@@ -236,7 +250,7 @@ class Attempt:
         self.log.hosts = list(self.job.steps.values_list("host", flat=True))
         self.log.titles = list(self.job.steps.values_list("title", flat=True))
         stages = list(self.job.steps.values_list("stage", flat=True))
-        return take_back(journal, self._steps_begun, stages, connector(), self.log)
+        return take_back(journal, self._steps_begun, stages, connector(machines_of(self.job)), self.log)
 
     def _steps_begun(self) -> list[AnyStep]:
         """Return the steps by which the hosts can be judged. Raises StalePlan when the plan has others now."""

@@ -14,8 +14,10 @@ from datastores.domain.errors import CloudstoreError
 from datastores.domain.plan import Command, Shell
 from datastores.domain.states import HostState, ObjectState
 from datastores.jobs.background import Background
+from datastores.jobs.steps import Machines
 from datastores.models import DatastoreHost
-from datastores.services.endpoints import endpoint_named
+from datastores.services.endpoints import endpoint_meant, endpoint_named
+from datastores.transport.endpoint import Endpoint
 from datastores.transport.pool import Pool
 
 logger = logging.getLogger(__name__)
@@ -35,10 +37,17 @@ def pool() -> Pool:
     return Pool(spares=SPARES)
 
 
-def connector() -> Callable[[str], Shell]:
-    """Return a function from a host's name to its shell; each row is read once for a job."""
-    endpoints = functools.cache(endpoint_named)
-    return lambda name: pool().shell(endpoints(name))
+def connector(machines: Machines | None = None) -> Callable[[str], Shell]:
+    """Return a function from a host's name to its shell; each row is read once for a job.
+
+    ``machines``: which hosts the names mean; None: those that have them now.
+    """
+
+    @functools.cache
+    def endpoint(name: str) -> Endpoint:
+        return endpoint_named(name) if machines is None else endpoint_meant(name, machines.get(name))
+
+    return lambda name: pool().shell(endpoint(name))
 
 
 def keep_warm(ending: threading.Event) -> None:

@@ -13,6 +13,7 @@ from datastores.jobs.submit import check_role, enqueue, queue_again
 from datastores.models import Job, User
 from datastores.models.audit import in_turn, record
 from datastores.services import leases
+from datastores.services.viewers import listed
 
 TRY_AGAIN = (JobState.FAILED, JobState.ERRORED, JobState.CANCELLED)
 
@@ -121,6 +122,17 @@ def retry(job: Job, user: User, address: str = "") -> None:
         record(f"{job.kind}.retry", user=user, address=address, target=job.target_label, job=job)
 
 
+def hosts_worked_on(job: Job) -> dict[str, bool]:
+    """Return the hosts that a finished job has changed, as what is used to take it back.
+
+    :raises Refused: one of them is gone.
+    """
+    machines = dict(job.steps.values_list("host", "machine"))
+    if gone := sorted(name for name, machine in machines.items() if machine is None):
+        raise Refused(f"{listed(gone)} is not known any more, so what was done there cannot be taken back.")
+    return {f"host:{machine}": False for machine in machines.values()}
+
+
 def undo(job: Job, user: User, address: str = "") -> None:
     """Take a finished job back.
 
@@ -135,7 +147,7 @@ def undo(job: Job, user: User, address: str = "") -> None:
         case.require_targets(job)
         if job.state == JobState.SUCCEEDED:
             case.check_undo(job)
-            leases.acquire(job, case.resources(job))
+            leases.acquire(job, hosts_worked_on(job) | case.resources(job))
         if not queue_again(
             job, JobState.SUCCEEDED, JobState.INTERRUPTED, undo_requested=True, cancel_requested_at=None
         ):

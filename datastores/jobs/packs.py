@@ -27,7 +27,7 @@ from datastores.jobs.ends import end_all
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.log import TakenOver, flush_all
 from datastores.jobs.run import WITH_TARGETS, run_job
-from datastores.jobs.steps import step_rows
+from datastores.jobs.steps import machines_now, step_rows
 from datastores.models import Job, JobStep
 
 logger = logging.getLogger(__name__)
@@ -126,8 +126,11 @@ class Pack:
         members = of_one_host(self.attempts)
         if not members:
             return
+        machines = machines_now(members[0].plan)
+        rows = [row for member in members for row in step_rows(member.attempt.job, member.plan, machines)]
+        JobStep.objects.bulk_create(rows)
         try:
-            shell = connector()(members[0].step.host)
+            shell = connector(machines)(members[0].step.host)
             found = self._look(shell, members)
         except CloudstoreError as error:  # the host's, and so that of all
             self.broken = {member.attempt: error for member in members}
@@ -167,11 +170,9 @@ class Pack:
 
 
 def of_one_host(attempts: Iterable[Attempt]) -> list[Member]:
-    """Return those whose plan is one step on the host of the first; their steps are stored."""
+    """Return those whose plan is one step on the host of the first."""
     members = [member for attempt in attempts if (member := member_of(attempt))]
-    members = [member for member in members if member.step.host == members[0].step.host]
-    JobStep.objects.bulk_create([row for member in members for row in step_rows(member.attempt.job, member.plan)])
-    return members
+    return [member for member in members if member.step.host == members[0].step.host]
 
 
 def member_of(attempt: Attempt) -> Member | None:

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from datastores.domain.errors import StalePlan
 from datastores.domain.plan import AnyStep, Change, Plan
 from datastores.domain.states import StepState
 from datastores.hosts.previews import Preview
 from datastores.jobs import codec
-from datastores.models import Job, JobStep
+from datastores.models import Host, Job, JobStep
+
+Machines: TypeAlias = Mapping[str, int | None]
+"""Which hosts are meant by the names in plans and journals, by primary key; None: one that is gone."""
 
 
-def step_rows(job: Job, plan: Plan, previews: list[Preview] | None = None) -> list[JobStep]:
+def machines_now(*plans: Plan) -> Machines:
+    """Return the hosts that have the names in these plans."""
+    names = {step.host for plan in plans for stage in plan for step in stage.steps}
+    return dict(Host.objects.filter(name__in=names).values_list("name", "pk"))
+
+
+def machines_of(job: Job) -> Machines:
+    """Return the hosts on which the job began to work, by the names that they had then."""
+    return dict(job.steps.values_list("host", "machine"))
+
+
+def step_rows(job: Job, plan: Plan, machines: Machines, previews: list[Preview] | None = None) -> list[JobStep]:
     """Return unsaved rows for the steps of a plan."""
     steps = [(number, stage.title, step) for number, stage in enumerate(plan) for step in stage.steps]
     found = previews or [Preview()] * len(steps)
     return [
         JobStep(
-            job=job, index=index, stage=number, stage_title=title, host=step.host, title=shown_title(step),
-            change=codec.encode_change(found[index].change), refused=found[index].refused,
+            job=job, index=index, stage=number, stage_title=title, host=step.host, machine_id=machines.get(step.host),
+            title=shown_title(step), change=codec.encode_change(found[index].change), refused=found[index].refused,
             state=StepState.WAITING,
         )
         for index, (number, title, step) in enumerate(steps)

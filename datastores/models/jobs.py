@@ -176,6 +176,9 @@ class JobStep(models.Model):
     stage = models.PositiveSmallIntegerField(default=0)
     stage_title = models.CharField(max_length=200, blank=True)
     host = models.CharField(max_length=128)
+    """Its name when the step was stored; the host may have been renamed since, and another one have its name."""
+    machine = models.ForeignKey(Host, models.SET_NULL, null=True, related_name="+")
+    """The host itself; None: it is gone."""
     title = models.CharField(max_length=1500)
     state = models.CharField(max_length=9, choices=choices(StepState), default=StepState.WAITING)
     change = models.JSONField(null=True, blank=True)

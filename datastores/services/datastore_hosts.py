@@ -16,11 +16,6 @@ from datastores.services.usecase import Results, UseCase
 from datastores.services.viewers import listed
 
 
-def lock_hosts(keys: Collection[int]) -> None:
-    """Lock the rows of hosts until the caller's transaction is over, so that nobody takes one out of use meanwhile."""
-    list(Host.objects.select_for_update().filter(pk__in=keys).order_by("pk").values_list("pk"))
-
-
 def usable_hosts(keys: Collection[int]) -> list[Host]:
     """Return hosts that can be used now, in this order.
 
@@ -80,25 +75,31 @@ class DatastoreHosts(UseCase):
     targets = ("datastore",)
 
     def ask(self, job: Job) -> None:
-        add, remove = job.params["add"], job.params["remove"]
-        if not add and not remove:
+        if not job.params["add"] and not job.params["remove"]:
             raise BadInput("These are its hosts already.")
-        lock_hosts(add)
         self.check_still(job)
-        job.params = job.params | {"added": names_of(add), "removed": names_of(remove)}
-        job.title = f"Datastore {job.datastore.name}: {self._words(job)}"[:300]
+        self._name(job)
         job.target_label = job.datastore.name
 
-    def _words(self, job: Job) -> str:
-        words = [("add", job.params["added"]), ("take out", job.params["removed"])]
-        return ", ".join(f"{verb} {listed(hosts)}" for verb, hosts in words if hosts)
+    def _name(self, job: Job) -> None:
+        """Note what the hosts are called now: nobody renames them as long as the job has not ended."""
+        words = {"added": names_of(job.params["add"]), "removed": names_of(job.params["remove"])}
+        said = [
+            f"{verb} {listed(words[key])}" for verb, key in (("add", "added"), ("take out", "removed")) if words[key]
+        ]
+        job.params |= words
+        job.title = f"Datastore {job.datastore.name}: {', '.join(said)}"[:300]
 
     def again(self, job: Job) -> None:
-        lock_hosts(job.params["add"])
         self.check_still(job)
+        self._name(job)
+        job.save(update_fields=["params", "title"])
 
     def check_still(self, job: Job) -> None:
-        datastore, add, remove = Datastore.objects.get(pk=job.datastore_id), job.params["add"], job.params["remove"]
+        add, remove = job.params["add"], job.params["remove"]
+        datastore = Datastore.objects.filter(pk=job.datastore_id).first()
+        if datastore is None:
+            raise Refused("The datastore is gone.")
         require_ready(datastore)
         storage, *others = hosts_of(datastore)
         now = {host.pk for host in others}

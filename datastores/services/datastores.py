@@ -16,10 +16,12 @@ from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady
 from datastores.models import Cluster, Datastore, DatastoreHost, Job, User
-from datastores.services.datastore_hosts import lock_hosts, require_own_directory, usable_hosts
-from datastores.services.placing import driver_of, image_volume
+from datastores.services.datastore_hosts import require_own_directory, usable_hosts
+from datastores.services.placing import driver_of, hosts_of, image_volume
 from datastores.services.usecase import Results, UseCase
 
+MOVES = "image.move", "disk.move"
+"""Jobs of which the datastore is where something is to be; its row is still elsewhere."""
 NOT_MEASURED = "It could not be measured: "
 
 
@@ -50,7 +52,6 @@ class DatastoreCreate(UseCase):
             raise BadInput(f"There is a datastore {name} already.")
         if not params["hosts"]:
             raise BadInput("Choose at least one host.")
-        lock_hosts(params["hosts"])
         hosts = usable_hosts(params["hosts"])
         require_own_directory(base, hosts)
         job.datastore = Datastore.objects.create(
@@ -69,6 +70,7 @@ class DatastoreCreate(UseCase):
         require_empty(job.datastore)
 
     def again(self, job: Job) -> None:
+        usable_hosts([host.pk for host in hosts_of(job.datastore)])
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.PENDING, error="")
 
     def resources(self, job: Job) -> dict[str, bool]:
@@ -96,10 +98,12 @@ class DatastoreCreate(UseCase):
 
 
 def require_empty(datastore: Datastore) -> None:
-    """Raise Refused when images or VM disks are stored in it."""
+    """Raise Refused when images or VM disks are stored in it, or on their way there."""
     images, disks = datastore.images.count(), datastore.disks.count()
     if images or disks:
         raise Refused(f"{datastore.name} still holds {images} images and {disks} VM disks. Delete or move them first.")
+    if move := Job.objects.filter(kind__in=MOVES, datastore=datastore, ended_at=None).order_by("pk").first():
+        raise Refused(f"Job {move.pk} ({move.title}) is to put something into {datastore.name}. Cancel it first.")
 
 
 class DatastoreDelete(UseCase):
@@ -123,6 +127,9 @@ class DatastoreDelete(UseCase):
     def again(self, job: Job) -> None:
         require_empty(job.datastore)
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.DELETING, error="")
+
+    def check_still(self, job: Job) -> None:
+        require_empty(job.datastore)
 
     def resources(self, job: Job) -> dict[str, bool]:
         return {f"datastore:{job.datastore_id}": True}

@@ -175,7 +175,7 @@ class DiskCreate(UseCase):
     def cancelled(self, job: Job) -> None:
         Disk.objects.filter(pk=job.disk_id).delete()
         if job.params.get("with_vm") and job.vm:
-            forget_unused(job.vm, job.user, job.address)
+            forget_unused(job.vm, job)
 
     def destroyed_by_undo(self, job: Job) -> str:
         return "" if job.disk.kind == Disk.Kind.LINK else str(job.disk)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datastores.domain.errors import NotConnected
+from datastores.domain.errors import HostGone, NotConnected
 from datastores.domain.states import HostState
 from datastores.models import Host
 from datastores.transport.endpoint import Endpoint
@@ -41,11 +41,23 @@ def endpoint_of(host: Host) -> Endpoint:
 
 
 def endpoint_named(name: str) -> Endpoint:
-    """Return the endpoint of the host with this name.
+    """Return the endpoint of the host that has this name now.
 
-    :raises NotConnected: there is no such host any more, or it is quarantined.
+    :raises HostGone: there is none. :raises NotConnected: it is quarantined.
     """
-    host = Host.objects.select_related("credential").only(*NEEDED).filter(name=name).first()
+    return _endpoint(name, name=name)
+
+
+def endpoint_meant(name: str, key: int | None) -> Endpoint:
+    """Return the endpoint of the host with this key, which was called ``name`` when a job began to work on it.
+
+    :raises HostGone: it was deleted. :raises NotConnected: it is quarantined.
+    """
+    return _endpoint(name, pk=key)
+
+
+def _endpoint(name: str, **lookup: object) -> Endpoint:
+    host = Host.objects.select_related("credential").only(*NEEDED).filter(**lookup).first()
     if host is None:
-        raise NotConnected(f"There is no host {name} any more: it was renamed or deleted. Nothing was sent to it.")
+        raise HostGone(f"The host {name} is not known any more. Nothing was sent to it.")
     return endpoint_of(host)

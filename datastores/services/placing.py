@@ -39,8 +39,14 @@ def host_names(datastore: Datastore) -> list[str]:
 
 
 def driver_of(datastore: Datastore) -> StorageDriver:
-    """Return the driver of a datastore, with its options checked."""
-    return driver_on(datastore, host_names(datastore))
+    """Return the driver of a datastore, with its options checked.
+
+    :raises Refused: it is gone: somebody deleted it since it was looked up.
+    """
+    hosts = host_names(datastore)
+    if not hosts:
+        raise Refused(f"The datastore {datastore.name} is gone.")
+    return driver_on(datastore, hosts)
 
 
 def driver_on(datastore: Datastore, hosts: Sequence[str]) -> StorageDriver:
@@ -104,7 +110,7 @@ def way_between(source: Datastore, format: str, target: Datastore) -> dict[str, 
 def host_on_the_way(job: Job) -> dict[str, bool]:
     """Return the host that carries a transfer as a resource: it stays what it is until the job has ended.
 
-    Nothing, when it is gone: of a transfer that ended long ago, and may be taken back nevertheless.
+    Nothing, when it is called something else by now: who takes a job back holds the hosts that it worked on anyway.
     """
     found = Host.objects.filter(name=job.params["host"]).values_list("pk", flat=True)
     return {f"host:{key}": False for key in found}

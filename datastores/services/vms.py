@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
-from datastores.models import Disk, Image, User, VirtualMachine
+from datastores.models import Disk, Image, Job, User, VirtualMachine
 from datastores.models.audit import Deed, in_turn, record, record_all
 from datastores.services import leases
 from datastores.services.dependants import LINKED
@@ -61,10 +61,13 @@ def delete_vm(vm: VirtualMachine, user: User, address: str = "") -> None:
         vm.delete()
 
 
-def forget_unused(vm: VirtualMachine, user: User | None, address: str = "") -> None:
-    """Forget a virtual machine that was made for a disk, when it has none any more. Belongs into the caller's turn."""
+def forget_unused(vm: VirtualMachine, job: Job) -> None:
+    """Forget a virtual machine that the job made for its disk, when it has none any more.
+
+    Whoever had the job stopped or taken back is named in the entry about that. Belongs into the caller's turn.
+    """
     if vm.state == VirtualMachine.State.OFF and not vm.disks.exists():
-        record("vm.delete", user=user, address=address, target=vm, result="done")
+        record("vm.delete", user=None, target=vm, job=job, result="done")
         vm.delete()
 
 

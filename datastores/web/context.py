@@ -21,6 +21,8 @@ TROUBLED = Q(state__in=[HostState.UNREACHABLE, HostState.QUARANTINED])
 class Link:
     """An entry of the side navigation."""
 
+    name: str
+    """Of its address."""
     label: str
     icon: str
     url: str
@@ -45,7 +47,7 @@ def navigation(path: str, user: User) -> Iterator[tuple[str, list[Link]]]:
 
     def link(label: str, icon: str, name: str, count: int | None = None, *, bad: bool = False) -> Link:
         url = reverse(name)
-        return Link(label, icon, url, path.startswith(url) if url != "/" else path == url, count, bad)
+        return Link(name, label, icon, url, path.startswith(url) if url != "/" else path == url, count, bad)
 
     def rows(model: Any) -> int:
         return model.objects.visible_to(user).count()

@@ -31,8 +31,10 @@ function refreshSoon(elements) {
   if (stale.size && !gathering) gathering = setTimeout(refresh, GATHER);
 }
 
+// What is being pressed stays where it is: the click would go nowhere.
 function refresh() {
-  gathering = 0;
+  gathering = document.querySelector("a:active, button:active") ? setTimeout(refresh, GATHER) : 0;
+  if (gathering) return;
   for (const element of stale) if (element.isConnected) window.htmx.trigger(element, "live");
   stale.clear();
 }
@@ -172,6 +174,9 @@ if (url) {
       if (message.type === "count") count(message.running);
     },
     // The feed has no memory: what changed meanwhile is unknown, so whatever is looked at is read again.
-    onReconnect: () => refreshSoon([...document.querySelectorAll("[data-live]")].filter(inSight)),
+    onReconnect() {
+      refreshSoon([...document.querySelectorAll("[data-live]")].filter(inSight));
+      refreshAll();
+    },
   });
 }

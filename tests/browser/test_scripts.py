@@ -230,6 +230,19 @@ def test_in_a_hidden_tab_it_is_read_again_when_it_is_looked_at_if_anything_chang
     expect(overview).to_have_text("1")
 
 
+def test_what_is_being_pressed_stays_where_it_is(gallery: Page, overview: Locator, pages: LogServer) -> None:
+    gallery.evaluate("""document.querySelector('[data-live="jobs"]').dataset.live = "disk:5";
+        document.body.insertAdjacentHTML("afterbegin", '<a id="pressed" href="#x">press</a>')""")
+    counted = gallery.locator('[data-live="disk:5"]')
+    gallery.locator("#pressed").hover()
+    gallery.mouse.down()
+    pages.call(pages.send(job_message(objects=["disk:5"], ended=False)))
+    gallery.wait_for_timeout(1000)
+    expect(counted).to_have_text("0")
+    gallery.mouse.up()
+    expect(counted).to_have_text("1")
+
+
 def test_my_finished_jobs_are_told(gallery: Page, pages: LogServer) -> None:
     toasts = gallery.locator("[data-toasts] .note")
     pages.call(pages.send(job_message(mine=False)))

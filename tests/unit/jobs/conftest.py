@@ -11,9 +11,10 @@ from datastores.domain.plan import Plan, Stage
 from datastores.jobs import attempts, kinds, run
 from datastores.jobs import submit as submit_module
 from datastores.jobs.submit import submit
-from datastores.models import Cluster, Job, User
+from datastores.models import Cluster, Host, Job, User
 from datastores.services.usecase import Results, UseCase
 from tests.fakes import FakeShell
+from tests.unit.conftest import a_host
 from tests.unit.flags import FlagSet, flag_host
 
 
@@ -79,10 +80,16 @@ def operator(db: None) -> User:
 
 
 @pytest.fixture
+def host(db: None) -> Host:
+    """The host of the flags."""
+    return a_host("h1")
+
+
+@pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeShell]:
     """The host on which jobs of this test work."""
     fake = flag_host(a="off", b="off")
-    monkeypatch.setattr(attempts, "connector", lambda: lambda name: fake)
+    monkeypatch.setattr(attempts, "connector", lambda machines: lambda name: fake)
     return fake
 
 
@@ -90,7 +97,7 @@ Ask = Callable[..., Job]
 
 
 @pytest.fixture
-def ask(cluster: Cluster, operator: User) -> Ask:
+def ask(cluster: Cluster, operator: User, host: Host) -> Ask:
     """Submit a job about the cluster; give another ``kind`` or ``params`` where needed."""
 
     def submitted(kind: str = "test.flags", **params: object) -> Job:

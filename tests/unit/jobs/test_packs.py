@@ -15,7 +15,7 @@ from datastores.jobs import attempts, control, ends, heartbeat, kinds, packs, re
 from datastores.jobs import submit as submit_module
 from datastores.jobs.journal import journal_of
 from datastores.jobs.submit import submit_all
-from datastores.models import AuditEntry, Cluster, Job, JobEvent, JobStep, Lease, User
+from datastores.models import AuditEntry, Cluster, Host, Job, JobEvent, JobStep, Lease, User
 from datastores.models.audit import verify
 from datastores.models.jobs import move_all
 from datastores.services.usecase import Results, UseCase
@@ -67,12 +67,12 @@ def _test_kind(monkeypatch: pytest.MonkeyPatch) -> None:
 def shell(monkeypatch: pytest.MonkeyPatch) -> FakeShell:
     fake = flag_host(**dict.fromkeys(NAMES, "off"))
     for module in (packs, attempts):
-        monkeypatch.setattr(module, "connector", lambda: lambda name: fake)
+        monkeypatch.setattr(module, "connector", lambda machines: lambda name: fake)
     return fake
 
 
 @pytest.fixture
-def clusters(db: None) -> list[Cluster]:
+def clusters(host: Host) -> list[Cluster]:
     return [Cluster.objects.create(name=name) for name in NAMES]
 
 
@@ -308,7 +308,7 @@ class TestWhenOneIsDifferent:
             Stage("flag", (FlagSet("h2" if job.cluster.name == "c" else "h1", job.cluster.name),)),
         ))  # fmt: skip
         for module in (packs, attempts):
-            monkeypatch.setattr(module, "connector", lambda: hosts.__getitem__)
+            monkeypatch.setattr(module, "connector", lambda machines: hosts.__getitem__)
         assert work(jobs) == [JobState.FAILED, JobState.FAILED, JobState.SUCCEEDED]
 
 

@@ -12,7 +12,7 @@ from datastores.domain.plan import Stage
 from datastores.domain.states import EventKind, HostState, JobState, Level, StepState
 from datastores.jobs import attempts, control
 from datastores.jobs.journal import journal_of
-from datastores.models import AuditEntry, Cluster, Credential, Host, Job, Lease, User
+from datastores.models import AuditEntry, Cluster, Host, Job, Lease, User
 from datastores.transport.hostkeys import fingerprint
 from tests.fakes import FakeShell, said
 from tests.unit.flags import FlagGone, ran
@@ -229,9 +229,7 @@ def test_many_may_use_one_thing_and_its_change_waits_for_them(ask: Ask, shell: F
     assert change.leases.get().granted is True
 
 
-def test_a_changed_host_key_refuses_the_job_and_quarantines_the_host(ask: Ask, shell: FakeShell) -> None:
-    credential = Credential.objects.create(name="key")
-    host = Host.objects.create(name="h1", address="192.0.2.1", credential=credential, state=HostState.READY)
+def test_a_changed_host_key_refuses_the_job_and_quarantines_the_host(ask: Ask, shell: FakeShell, host: Host) -> None:
     shell.answers["get", "a"] = HostKeyChanged("h1", "SHA256:old", "SHA256:new", HOST_KEY)
     job = work(ask())
     assert job.state == JobState.FAILED
@@ -242,10 +240,8 @@ def test_a_changed_host_key_refuses_the_job_and_quarantines_the_host(ask: Ask, s
 
 
 def test_a_job_that_still_knew_the_old_key_does_not_quarantine_a_host_whose_new_one_was_pinned(
-    ask: Ask, shell: FakeShell
+    ask: Ask, shell: FakeShell, host: Host
 ) -> None:
-    credential = Credential.objects.create(name="key")
-    host = Host.objects.create(name="h1", address="192.0.2.1", credential=credential, state=HostState.READY)
     host.keys.create(line=HOST_KEY, fingerprint=fingerprint(HOST_KEY), pinned_at=timezone.now())
     shell.answers["get", "a"] = HostKeyChanged("h1", "SHA256:old", "SHA256:new", HOST_KEY)
     assert work(ask()).state == JobState.FAILED
@@ -253,9 +249,9 @@ def test_a_job_that_still_knew_the_old_key_does_not_quarantine_a_host_whose_new_
     assert host.state == HostState.READY
 
 
-def test_a_secret_never_reaches_the_log(ask: Ask, shell: FakeShell, operator: User) -> None:
-    credential = Credential.objects.create(name="key")
-    host = Host.objects.create(name="h1", address="192.0.2.1", credential=credential, first_password="hunter2-secret")
+def test_a_secret_never_reaches_the_log(ask: Ask, shell: FakeShell, host: Host) -> None:
+    host.first_password = "hunter2-secret"
+    host.save()
     shell.answers["set", "a"] = said("the password is hunter2-secret\n")
     job = ask()
     Job.objects.filter(pk=job.pk).update(host=host)

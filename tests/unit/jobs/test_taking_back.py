@@ -243,6 +243,22 @@ def test_what_was_done_too_late_is_taken_back(ask: Ask, shell: FakeShell) -> Non
 
 
 @pytest.mark.usefixtures("too_late")
+def test_where_nothing_was_done_nothing_is_said_to_be_taken_back(ask: Ask, shell: FakeShell) -> None:
+    shell.answers["get", "a"] = shell.answers["get", "b"] = said("on")
+    job = work(ask())
+    assert (job.state, job.error) == (JobState.FAILED, "somebody was faster")
+    assert not job.undo_requested
+    assert not JobEvent.objects.filter(text__contains="taking back").exists()
+
+
+@pytest.mark.usefixtures("too_late")
+def test_of_what_was_done_too_late_something_may_be_left(ask: Ask, shell: FakeShell) -> None:
+    shell.answers["clear", "a"] = said(exit_status=1, stderr="device is busy")
+    job = work(ask())
+    assert (job.state, job.error) == (JobState.FAILED, f"somebody was faster {LEFT}")
+
+
+@pytest.mark.usefixtures("too_late")
 def test_what_was_done_too_late_is_taken_back_also_by_the_attempt_after(ask: Ask, shell: FakeShell) -> None:
     shell.answers["clear", "b"] = LOST
     job = work(ask())

@@ -140,6 +140,29 @@ class TestMeanwhile:
         with pytest.raises(Refused, match="changed meanwhile"):
             control.retry(job, admin)
 
+    def test_it_is_tried_again_on_the_same_host_also_when_that_was_renamed(
+        self, admin: User, gold: Datastore, hosts: dict[str, Host]
+    ) -> None:
+        job = ended(change(admin, gold, add=[hosts["kvm3"]]), "failed")
+        Host.objects.filter(name="kvm3").update(name="kvm3-old")
+        a_host("kvm3")
+        control.retry(job, admin)
+        job = Job.objects.get(pk=job.pk)
+        assert job.title == "Datastore gold: add kvm3-old"
+        assert {step.host for stage in KINDS[job.kind].plan(job) for step in stage.steps} == {"nas", "kvm3-old"}
+
+    @pytest.mark.parametrize("kind", ["datastore.hosts", "datastore.delete"])
+    def test_a_datastore_that_somebody_deleted_is_said_to_be_gone(
+        self, admin: User, gold: Datastore, hosts: dict[str, Host], kind: str
+    ) -> None:
+        key = gold.pk
+        Datastore.objects.all().delete()
+        gold.pk = key
+        params = {"add": [hosts["kvm3"].pk], "remove": []}
+        with pytest.raises(Refused, match="gone"):
+            submit(kind, user=admin, params=params, datastore=gold)
+        assert not Job.objects.exists()
+
 
 class TestWhatCameFirst:
     """The plan waits for a person, and what it was made for may have changed when it is carried out."""

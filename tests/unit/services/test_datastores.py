@@ -7,20 +7,21 @@ from typing import Any
 
 import pytest
 
-from datastores.domain.errors import NotConnected
+from datastores.domain.errors import Busy, NotConnected, Refused
 from datastores.domain.plan import Action, Change, Command
 from datastores.domain.states import JobState
 from datastores.domain.volumes import Capacity
 from datastores.hosts.filesystems import BaseFacts, BaseReady
 from datastores.hosts.probes import ProbeGone, ProbePresent, ProbeVisible
+from datastores.jobs import control
 from datastores.jobs.codec import encode_change
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.steps import approval_of
 from datastores.jobs.submit import submit
-from datastores.models import Datastore, Job, User
+from datastores.models import Datastore, Host, Job, User
 from datastores.services.datastores import Measure, remember_capacity, remember_measure, remember_unmeasured
 from datastores.services.placing import driver_of, image_volume
-from tests.unit.conftest import a_datastore, a_host, a_job, a_step, an_image
+from tests.unit.conftest import a_datastore, a_disk, a_host, a_job, a_step, an_image
 from tests.unit.services.conftest import ended
 
 pytestmark = pytest.mark.django_db
@@ -84,6 +85,50 @@ def test_measuring_changes_only_the_images_whose_size_has_changed(admin: User, d
         remember_measure(datastore, Measure(Capacity(100, 40, 50), volumes))
     assert sum("UPDATE" in query["sql"] and "image" in query["sql"] for query in asked.captured_queries) == 1
     assert list(datastore.images.order_by("pk").values_list("real_size", flat=True)) == [1, 20, 3, 4]
+
+
+class TestWhatIsOnItsWayThere:
+    """A thing that moves belongs to its old datastore until it has arrived."""
+
+    @pytest.fixture
+    def hosts(self, admin: User) -> list[Host]:
+        return [a_host("nas")]
+
+    @pytest.fixture
+    def created(self, admin: User, hosts: list[Host]) -> Job:
+        params = {"name": "to", "kind": "shared", "type": "image", "base": "/srv/to", "hosts": [hosts[0].pk]}
+        return ended(submit("datastore.create", user=admin, params=params))
+
+    @pytest.fixture(params=["image.move", "disk.move"])
+    def move(self, request: pytest.FixtureRequest, admin: User, hosts: list[Host], created: Job) -> Job:
+        image = an_image(admin, datastore=a_datastore("from", kind="shared", base="/srv/from", hosts=hosts))
+        target = {"image": image} if request.param == "image.move" else {"disk": a_disk(image)}
+        return submit(request.param, user=admin, datastore=created.datastore, **target)
+
+    def test_keeps_it_from_being_deleted(self, admin: User, created: Job, move: Job) -> None:
+        with pytest.raises(Refused, match=rf"Job {move.pk} \(Move .* is to put something into to"):
+            submit("datastore.delete", user=admin, datastore=created.datastore)
+
+    def test_keeps_its_creation_from_being_taken_back(self, admin: User, created: Job, move: Job) -> None:
+        with pytest.raises(Refused, match="is to put something into to"):
+            control.undo(created, admin)
+        ended(move, "cancelled")
+        control.undo(created, admin)
+
+    def test_cannot_set_out_any_more_when_its_creation_is_being_taken_back(
+        self, admin: User, created: Job, hosts: list[Host]
+    ) -> None:
+        control.undo(created, admin)
+        image = an_image(admin, datastore=a_datastore("from", kind="shared", base="/srv/from", hosts=hosts))
+        with pytest.raises(Busy, match="Datastore to is being changed"):
+            submit("image.move", user=admin, image=image, datastore=created.datastore)
+
+
+def test_its_creation_is_tried_again_only_on_hosts_that_can_be_used(admin: User) -> None:
+    job = ended(planned(admin, "shared", 1), "failed")
+    Host.objects.update(maintenance=True)
+    with pytest.raises(Refused, match="maintenance"):
+        control.retry(job, admin)
 
 
 class TestWhatWentWrong:

@@ -12,7 +12,7 @@ from datastores.domain.errors import BadInput, Refused
 from datastores.domain.states import ObjectState
 from datastores.jobs import control
 from datastores.jobs.submit import submit
-from datastores.models import Disk, Host, Image, User, VirtualMachine
+from datastores.models import AuditEntry, Disk, Host, Image, User, VirtualMachine
 from datastores.services import vms
 from datastores.services.vms import create_vm, delete_vm
 from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, a_vm, an_image
@@ -159,6 +159,14 @@ def test_a_machine_that_was_made_for_a_disk_goes_with_it(
     VirtualMachine.objects.update(**busy)
     ended(job, "cancelled")
     assert VirtualMachine.objects.exists() is is_left
+
+
+def test_that_it_went_is_not_said_of_somebody_who_did_not_do_it(alice: User) -> None:
+    vm = create_vm("web", alice)
+    job = submit("disk.create", user=alice, params={"with_vm": True}, image=an_image(alice), vm=vm, address="10.9.9.9")
+    ended(job, "undone")
+    entry = AuditEntry.objects.get(action="vm.delete")
+    assert (entry.actor_name, entry.address, entry.job_uuid) == ("cloudstore", "", job.uuid)
 
 
 def test_a_machine_with_another_disk_stays(alice: User) -> None:

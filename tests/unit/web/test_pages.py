@@ -128,9 +128,9 @@ def test_the_page_of_a_job_loads_all_its_modules_at_once() -> None:
 
 def test_big_numbers_of_the_navigation_are_grouped() -> None:
     links = [
-        Link("Virtual machines", "pc-display", "/vms/", here=True, count=12345),
-        Link("Jobs", "x", "/jobs/", here=False),
+        Link("image-list", "Virtual machines", "pc-display", "/vms/", here=True, count=12345),
+        Link("image-list", "Jobs", "x", "/jobs/", here=False),
     ]
     side = render_to_string("datastores/_side.html", {"navigation": [("Storage", links)]})
-    assert '<span class="n">12,345</span>' in side
+    assert '<span class="n" id="n-image-list">12,345</span>' in side
     assert side.count('class="n"') == 1

@@ -1,0 +1,31 @@
+from typing import Any
+
+import django.db.models.deletion
+from django.db import migrations, models
+from django.db.models import OuterRef, Subquery
+
+
+def hosts_by_name(apps: Any, schema_editor: Any) -> None:
+    """Steps knew their hosts by name alone: the host that has the name now is the best guess."""
+    host, step = apps.get_model("datastores", "Host"), apps.get_model("datastores", "JobStep")
+    step.objects.update(machine=Subquery(host.objects.filter(name=OuterRef("host")).values("pk")[:1]))
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("datastores", "0007_versions_of_datastores_and_clusters"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="jobstep",
+            name="machine",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="datastores.host",
+            ),
+        ),
+        migrations.RunPython(hosts_by_name, migrations.RunPython.noop),
+    ]
