@@ -9,6 +9,7 @@ import pytest
 
 from datastores.domain.states import HostState
 from datastores.models import AuditEntry, Datastore, Host, Image
+from datastores.services.placing import disk_volume
 from tests.faults.agreement import inside
 from tests.faults.installation import Installation
 from tests.lab.host import Host as Machine
@@ -128,3 +129,34 @@ def test_a_host_that_cannot_make_isos_refuses_a_context_and_says_what_to_install
     assert "Install genisoimage" in job.error
     site.succeeded(site.ask(f"/jobs/{job.uuid}/retry/"))
     site.discard(site.rows(Image).get(name="context"))
+
+
+@contextmanager
+def renamed(site: Installation, host: Host, name: str) -> Iterator[None]:
+    """Call the host something else for a while."""
+
+    def call(name: str) -> None:
+        site.press(
+            f"/hosts/{host.pk}/edit/", name=name, address=host.address, port=host.port, account=host.account,
+            how="stored", credential=host.credential_id, version=site.fresh(host).version,
+        )  # fmt: skip
+
+    call(name)
+    try:
+        yield
+    finally:
+        call(host.name)
+
+
+def test_a_disk_is_taken_back_on_its_host_though_another_one_has_that_name_now(
+    site: Installation, stranger: Machine, golden: Image
+) -> None:
+    job = site.succeeded(site.clone(golden, "vm-of-old-h1"))
+    path = disk_volume(job.disk).path
+    with renamed(site, site.rows(Host).get(name="h1"), "old-h1"):
+        namesake = site.add_host("h1", machine="h3")
+        stranger.run(["install", "-D", "/dev/null", path], check=True)
+        assert site.ended(site.undo(job)).word == "undone"
+        assert site.machine("h1").run(["test", "-e", path]).returncode
+        stranger.run(["rm", path], check=True)
+        site.press(f"/hosts/{namesake.pk}/delete/", confirm_name="h1")
