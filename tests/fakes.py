@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from datastores.domain.errors import BadInput, CommandFailed
-from datastores.domain.plan import Command, Detached, OnOutput, OnProgress, Output
+from datastores.domain.plan import Command, Detached, OnNews, OnOutput, OnProgress, Output
 
 Argv: TypeAlias = tuple[str, ...]
 Answer: TypeAlias = Output | Exception
@@ -76,6 +76,7 @@ class FakeShell:
         *,
         on_output: OnOutput,
         on_progress: OnProgress,
+        on_news: OnNews,
         cancelled: Callable[[], bool],
     ) -> Output:
         self.units.append(unit)

@@ -182,9 +182,12 @@ class Shell(Protocol):
         *,
         on_output: OnOutput,
         on_progress: OnProgress,
+        on_news: OnNews,
         cancelled: Callable[[], bool],
     ) -> Output:
         """Start the unit, or attach to it when it is already there, and follow it to its end.
+
+        ``on_news`` is told when the host is lost meanwhile, and when it is back.
 
         :raises Cancelled: it was asked to stop, and was seen gone.
         :raises Unreachable: the host did not come back within the time given for re-attaching.
@@ -203,6 +206,7 @@ Connect: TypeAlias = Callable[[str], Shell]
 OnOutput: TypeAlias = Callable[[str], None]
 """Called with each piece of text, whole lines where possible."""
 OnProgress: TypeAlias = Callable[[int, int], None]
+OnNews: TypeAlias = Callable[[str], None]
 """Called with (bytes done, bytes in all); 0 in all: unknown."""
 
 

@@ -123,6 +123,7 @@ class Executor:
                 operation,
                 on_output=beyond(self.told.get(index, 0), partial(self.recorder.output, index)),
                 on_progress=partial(self.recorder.progress, index),
+                on_news=partial(self.recorder.news, index),
                 cancelled=self.cancelled,
             )
             return self._checked(operation.command, output)

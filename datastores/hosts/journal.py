@@ -132,5 +132,8 @@ class Recorder(Protocol):
 
     def progress(self, index: int, done: int, total: int) -> None: ...
 
+    def news(self, index: int, text: str) -> None:
+        """The host of a step is lost while something runs there, or is back."""
+
     def undo(self, entry: Undoable, error: str = "") -> None:
         """An action was undone, or kept (it has no undo), or with ``error`` could not be undone."""

@@ -16,7 +16,7 @@ from datastores.domain.plan import AnyStep, Change
 from datastores.domain.states import StepState
 from datastores.hosts.actions import Executor
 from datastores.hosts.journal import Journal
-from datastores.hosts.previews import facts_of, read, reads_of
+from datastores.hosts.previews import facts_of, never_comes, read, reads_of
 from datastores.hosts.stages import Numbered
 
 READ_AHEAD = 64
@@ -76,10 +76,7 @@ class Lane:
         self._apply(position, index, change)
         if step.plan(self.known[index]) is not None:
             if not change.actions:  # a check: what it is about was to come true before its turn
-                raise Refused(
-                    f"{step.title}: that is not so on {step.host}, and nothing in this plan makes it so. "
-                    "Do that there, then try again."
-                )
+                raise Refused(never_comes(step))
             raise NotVerified(f"{step.title}: the commands succeeded, yet {step.host} is not so.")
         recorder.step(index, StepState.CHANGED)
 
@@ -88,7 +85,7 @@ class Lane:
             return
         raise StalePlan(
             f"{step.title}: {step.host} is not as it was when the plan was approved. "
-            "Nothing of this step was done; plan again to see what has changed."
+            "Nothing of this step was done. Try again: it is planned anew, and shown before anything is done."
         )
 
     def _apply(self, position: int, index: int, change: Change) -> None:

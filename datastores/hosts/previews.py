@@ -10,7 +10,7 @@ from typing import Any
 from datastores.domain.errors import Refused
 from datastores.domain.plan import AnyStep, Change, Command, Connect, Output, Plan, Shell
 from datastores.hosts.journal import Recorder
-from datastores.hosts.stages import Numbered, lanes_of, number_plan, side_by_side
+from datastores.hosts.stages import Numbered, lanes_of, number_plan, side_by_side, steps_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,24 @@ def preview(plan: Plan, connect: Connect, recorder: Recorder) -> list[Preview]:
         errors = side_by_side(look, lanes_of(stage))
         if errors:
             raise errors[0]
-    return [previews[index] for index in sorted(previews)]
+    return refuse_what_never_comes([previews[index] for index in sorted(previews)], steps_of(plan))
+
+
+def refuse_what_never_comes(previews: Sequence[Preview], steps: Sequence[AnyStep]) -> list[Preview]:
+    """Refuse checks that do not hold, and that nothing before them in the plan could make come true."""
+    judged, changes = [], False
+    for step, found in zip(steps, previews, strict=True):
+        waits = found.change is not None and not found.change.actions
+        judged.append(Preview(refused=never_comes(step)) if waits and not changes else found)
+        changes = changes or bool(found.change and found.change.actions)
+    return judged
+
+
+def never_comes(step: AnyStep) -> str:
+    return (
+        f"{step.title}: that is not so on {step.host}, and nothing in this plan makes it so. Do that there, then try "
+        "again."
+    )
 
 
 def plan_or_refusal(step: AnyStep, facts: Any) -> Preview:

@@ -101,7 +101,8 @@ class SourceAllowed:
         file, *above = facts.chain
         home = next((each for each in facts.allowed if is_below(file.path, each) and file.path != each), None)
         if home is None:
-            raise self._refusal(f"it is not below {' or '.join(self.allowed) or 'any allowed directory'}")
+            led = "a symbolic link leads it to a place that is" if file.path != self.path else "it is"
+            raise self._refusal(f"{led} not below {' or '.join(self.allowed) or 'any allowed directory'}")
         if taken := next((each for each in facts.forbidden if is_below(file.path, each)), None):
             raise self._refusal(f"it lies in {taken}, which belongs to a datastore")
         if file.path != self.path:

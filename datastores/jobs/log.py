@@ -164,6 +164,11 @@ class JobLog:
             self._steps.setdefault(index, {}).update(bytes_done=done, bytes_total=total)
             self._start_ticker()
 
+    def news(self, index: int, text: str) -> None:
+        with self._lock:
+            self.add(EventKind.STEP, text, level=Level.WARNING, step=index)
+            self._start_ticker()
+
     def undo(self, entry: Undoable, error: str = "") -> None:
         is_left = bool(error) or (entry.undo is None and not entry.harmless)
         data = None if is_left else {"action": entry.number}  # what is left stays in the journal of the next attempt

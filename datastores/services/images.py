@@ -16,7 +16,7 @@ from datastores.domain.states import ENDED, JobState, ObjectState
 from datastores.domain.volumes import Capability, Format, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.hosts.blocks import Filesystem
-from datastores.hosts.contexts import Variable
+from datastores.hosts.contexts import ContextIsoExists, Variable
 from datastores.hosts.inspection import ImageIsSafe
 from datastores.hosts.qemu_img import ImageOpens
 from datastores.hosts.sources import SourceAllowed
@@ -26,7 +26,7 @@ from datastores.models.fields import secret_box
 from datastores.services.dependants import built_on, require_at_rest, require_unneeded, require_untouched, users_of
 from datastores.services.placing import driver_of, hosts_of, image_volume, preparing, require_ready, require_state
 from datastores.services.rows import change_row
-from datastores.services.usecase import OWNERS, Results, UseCase
+from datastores.services.usecase import OWNERS, Results, UseCase, facts_of
 from datastores.services.viewers import Viewer, listed, may_see
 
 EXTENSIONS = {".qcow2": Format.QCOW2, ".qcow": Format.QCOW2, ".iso": Format.ISO}
@@ -267,7 +267,8 @@ class ContextImage(ImageMaker):
         return Stage("create", driver.context(volume.path, variables)), *preparing(driver, volume)
 
     def succeeded(self, job: Job, results: Results) -> None:
-        self.made(job)
+        iso = facts_of(results, ContextIsoExists).files[image_volume(job.image).path]
+        self.made(job, virtual_size=iso.size, real_size=iso.allocated)
 
 
 class ImageClone(ImageMaker):

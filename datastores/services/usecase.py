@@ -58,7 +58,7 @@ class UseCase:
         """Raise Refused when a row that the job is about is gone."""
         for name in self.targets:
             if getattr(job, name) is None:
-                raise Refused(f"The {name} of this job is gone, so nothing was changed. Ask for what you want anew.")
+                raise Refused(f"The {name} of this job is gone. Ask for what you want anew.")
 
     def ask(self, job: Job) -> None:
         """Check ``job.params`` and targets, create or mark rows, set ``job.title`` and ``job.target_label``.

@@ -16,7 +16,7 @@ from datastores.drivers.registry import DRIVERS
 from datastores.jobs.view import JOB_LOOK, STEP_LOOK
 from datastores.models import AuditEntry, Datastore, Job
 from datastores.web import look
-from datastores.web.figures import promised_percent
+from datastores.web.figures import promised_bytes, promised_percent
 from datastores.web.sentences import sentence
 
 register = template.Library()
@@ -101,6 +101,11 @@ def mad(datastore: Datastore, which: str) -> str:
 @register.filter
 def promised(datastore: Datastore) -> int:
     return promised_percent(datastore)
+
+
+@register.filter
+def promised_size(datastore: Datastore) -> int:
+    return promised_bytes(datastore)
 
 
 @register.filter

@@ -164,7 +164,8 @@ def _log_in(transport: dial.Client, endpoint: Endpoint, methods: list[Method]) -
     tried = " and ".join(name for name, _ in methods)
     raise AuthenticationFailed(
         f"{endpoint.where} refused the account {endpoint.account} with {tried}.{problem} "
-        "Check that the account exists there and that the key is in its authorized_keys."
+        "Check that the account exists there and that the key is in its authorized_keys. A password that was mistyped "
+        "is given again where the host is edited."
     )
 
 

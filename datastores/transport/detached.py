@@ -23,7 +23,7 @@ from datastores.domain.errors import (
     TimedOut,
     Unreachable,
 )
-from datastores.domain.plan import Command, Detached, OnOutput, OnProgress, Output, read
+from datastores.domain.plan import Command, Detached, OnNews, OnOutput, OnProgress, Output, read
 from datastores.transport.quoting import STOPPED
 from datastores.transport.stream import Lines
 
@@ -110,7 +110,10 @@ class State:
 class Unit:
     """One detached command on one host. ``patience``: seconds for which a lost host is waited for."""
 
-    def __init__(self, shell: SSHShell, name: str, detached: Detached | None = None, *, patience: float = 0.0) -> None:
+    def __init__(
+        self, shell: SSHShell, name: str, detached: Detached | None = None, *, patience: float = 0.0,
+        on_news: OnNews = lambda text: None,
+    ) -> None:  # fmt: skip
         if not _NAME.match(name):
             raise BadInput(f"{name[:80]!r} cannot be the name of a unit.")
         if detached and detached.command.stdin:
@@ -120,6 +123,7 @@ class Unit:
         self._offset = 0
         self._last = ""
         self._answered = time.monotonic()
+        self._on_news = on_news
 
     def follow(self, on_output: OnOutput, on_progress: OnProgress, cancelled: Callable[[], bool]) -> Output:
         """Start or attach, and stay until the end. See ``SSHShell.run_detached``."""
@@ -228,24 +232,37 @@ class Unit:
 
     def _through(self, action: Callable[[], T], *, starting: bool = False) -> T:
         """Do it, again and again while the host cannot be reached. What is done must be safe to do twice."""
+        try:
+            result = action()
+        except HostKeyChanged:
+            raise
+        except Unreachable as error:
+            if starting and isinstance(error, NotConnected):
+                raise
+            self._on_news(f"{error} What was started on {self._shell.host} goes on there; we try again.")
+            result = self._again(action, error)
+            self._on_news(f"{self._shell.host} answers again after {self._silence:.0f} s.")
+        self._answered = time.monotonic()
+        return result
+
+    def _again(self, action: Callable[[], T], error: Unreachable) -> T:
         pause = FIRST_PAUSE
         while True:
+            if self._silence > self._patience:
+                raise Unreachable(
+                    f"{self._shell.host} could not be reached for {self._silence:.0f} s ({error}). "
+                    f"{self._name} may have gone on there; a new attempt attaches to it."
+                ) from error
+            time.sleep(pause)
+            pause = min(PAUSE, pause * 2)
             try:
-                result = action()
+                return action()
             except HostKeyChanged:
                 raise
-            except Unreachable as error:
-                if starting and isinstance(error, NotConnected):
-                    raise
-                lost = time.monotonic() - self._answered
-                if lost > self._patience:
-                    raise Unreachable(
-                        f"{self._shell.host} could not be reached for {lost:.0f} s ({error}). "
-                        f"{self._name} may have gone on there; a new attempt attaches to it."
-                    ) from error
-                starting = False
-                time.sleep(pause)
-                pause = min(PAUSE, pause * 2)
-            else:
-                self._answered = time.monotonic()
-                return result
+            except Unreachable as still:
+                error = still
+
+    @property
+    def _silence(self) -> float:
+        """Seconds since the host answered last."""
+        return time.monotonic() - self._answered

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from datastores.domain.errors import AuthenticationFailed, CommandFailed, TimedOut, Unreachable
-from datastores.domain.plan import Command, Detached, OnOutput, OnProgress, Output
+from datastores.domain.plan import Command, Detached, OnNews, OnOutput, OnProgress, Output
 from datastores.transport.batch import ENDED, Batch, fit_together, portions
 from datastores.transport.detached import Unit
 from datastores.transport.endpoint import Endpoint
@@ -162,14 +162,16 @@ class SSHShell:
         *,
         on_output: OnOutput,
         on_progress: OnProgress,
+        on_news: OnNews = lambda text: None,
         cancelled: Callable[[], bool],
         patience: float = 900.0,
     ) -> Output:
         """Start the systemd unit, or attach to it when it is already there, and follow it to its end.
 
-        ``on_output`` gets everything that the unit wrote, from its beginning, also when attaching. The Output's
-        ``stderr`` holds the last lines. ``patience``: seconds for which a lost host is waited for. The command's
-        ``timeout`` does not count here: what is detached takes as long as it takes.
+        ``on_output`` gets everything that the unit wrote, from its beginning, also when attaching; ``on_news`` is told
+        when the host is lost, and when it is back. The Output's ``stderr`` holds the last lines. ``patience``: seconds
+        for which a lost host is waited for. The command's ``timeout`` does not count here: what is detached takes as
+        long as it takes.
 
         :raises Cancelled: it was asked to stop, and was seen gone.
         :raises NotConnected: the host could not be reached at the start; nothing was run.
@@ -177,7 +179,7 @@ class SSHShell:
         :raises CommandFailed: the host could not start the unit.
         :raises BadInput: the unit's name or the command cannot be used.
         """
-        return Unit(self, unit, detached, patience=patience).follow(on_output, on_progress, cancelled)
+        return Unit(self, unit, detached, patience=patience, on_news=on_news).follow(on_output, on_progress, cancelled)
 
     def forget_unit(self, unit: str) -> None:
         """Stop a unit if it runs, see it gone, and remove it and its log. No error when there is none.

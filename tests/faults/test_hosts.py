@@ -9,7 +9,7 @@ import pytest
 
 from datastores.domain.states import HostState
 from datastores.models import AuditEntry, Datastore, Host, Image
-from datastores.services.placing import disk_volume
+from datastores.services.placing import disk_volume, image_volume
 from tests.faults.agreement import inside
 from tests.faults.installation import Installation
 from tests.lab.host import Host as Machine
@@ -128,7 +128,10 @@ def test_a_host_that_cannot_make_isos_refuses_a_context_and_says_what_to_install
         job = site.failed(site.ask("/images/context/", datastore=xfs.pk, name="context", variables=variables))
     assert "Install genisoimage" in job.error
     site.succeeded(site.ask(f"/jobs/{job.uuid}/retry/"))
-    site.discard(site.rows(Image).get(name="context"))
+    image = site.rows(Image).get(name="context")
+    path = image_volume(image).path
+    assert image.virtual_size == int(site.machine("h1").run(["stat", "-c", "%s", path], check=True).stdout) > 0
+    site.discard(image)
 
 
 @contextmanager

@@ -55,6 +55,9 @@ class Diary:
     def progress(self, index: int, done: int, total: int) -> None:
         self.reached.append((done, total))
 
+    def news(self, index: int, text: str) -> None:
+        """Nobody asks for it."""
+
     def undo(self, entry: Undoable, error: str = "") -> None:
         self.undone.append(entry.undo)
         self.errors += [error] if error else []

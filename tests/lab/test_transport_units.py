@@ -138,6 +138,18 @@ def test_a_copy_survives_a_pulled_cable_and_its_output_is_complete(lab: Lab, poo
     assert nothing_left(shell, "cs-cable")
 
 
+def test_it_is_told_when_the_host_is_lost_and_when_it_is_back(lab: Lab, pool: Pool) -> None:
+    host, news = lab.host("h2"), []
+    shell = pool.shell(endpoint(lab, host))
+    stop = "sleep 1; systemctl stop ssh.service; pkill sshd; sleep 3; systemctl start ssh.service"
+    host.run(["systemd-run", "--quiet", "sh", "-c", stop], check=True)
+    output, text = follow(shell, "cs-lost", "sh", "-c", "sleep 6; echo done", on_news=news.append)
+    assert (output.ok, text) == (True, "done\n")
+    lost, back = news
+    assert lost.endswith("What was started on h2 goes on there; we try again.")
+    assert back.startswith("h2 answers again after ")
+
+
 def test_a_new_process_takes_over_from_a_killed_one(lab: Lab, pool: Pool) -> None:
     host = lab.host("h2")
     shell = pool.shell(endpoint(lab, host))

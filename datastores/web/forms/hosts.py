@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -117,7 +118,9 @@ class HostPlaceForm(ChangeForm):
 class HostForm(HostPlaceForm, KeyFields):
     """Everything about a host and how it is reached."""
 
-    name = CheckedField(values.host_address, label="Name", max_length=128, help_text="As you call it: kvm-07.")
+    name = CheckedField(
+        partial(values.host_address, what="The name"), label="Name", max_length=128, help_text="As you call it: kvm-07."
+    )
     address = CheckedField(values.host_address, label="Address", max_length=253, help_text="Host name or IP address.")
     port = forms.IntegerField(min_value=1, max_value=65535, initial=22)
     account = CheckedField(

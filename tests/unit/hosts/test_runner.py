@@ -67,6 +67,9 @@ class Record:
     def progress(self, index: int, done: int, total: int) -> None:
         self.texts.append(f"{done}/{total}")
 
+    def news(self, index: int, text: str) -> None:
+        self.texts.append(text)
+
     def undo(self, entry: Undoable, error: str = "") -> None:
         self.undone.append((entry.index, error))
 
@@ -208,7 +211,7 @@ def test_a_refused_step_stops_the_plan_before_it_touches_anything() -> None:
 def test_a_change_that_was_not_approved_is_not_made() -> None:
     shell = flag_host(a="off")
     run, _ = run_of(FlagSet("h1", "a"), on={"h1": shell}, approves=lambda index, change: False)
-    with pytest.raises(StalePlan, match="plan again"):
+    with pytest.raises(StalePlan, match="planned anew"):
         run.carry_out()
     assert ran(shell, "set") == []
 
@@ -312,6 +315,23 @@ def test_a_preview_reads_and_changes_nothing() -> None:
     assert found[1] == Preview()
     assert found[2].refused == "c is broken"
     assert shell.round_trips == 1
+
+
+@pytest.mark.parametrize(
+    ("steps", "refused"),
+    [
+        ((FlagSeen("h1", "a"),), {0}),
+        ((FlagSeen("h1", "a"), FlagSet("h1", "a")), {0}),
+        ((FlagSet("h1", "a"), FlagSeen("h1", "a")), set()),
+        ((FlagSet("h1", "b"), FlagSeen("h1", "a")), {1}),
+        ((FlagSeen("h1", "b"),), set()),
+    ],
+    ids=["alone", "before what would make it so", "after that", "after what is so already", "so already"],
+)
+def test_a_check_that_cannot_come_true_is_refused_in_the_plan(steps: tuple[AnyStep, ...], refused: set[int]) -> None:
+    shell = flag_host(a="off", b="on")
+    found = preview((Stage("all", steps),), lambda name: shell, Record.empty())
+    assert {number for number, item in enumerate(found) if item.refused} == refused
 
 
 def test_a_host_that_cannot_be_read_is_not_an_empty_host() -> None:

@@ -146,7 +146,7 @@ def test_a_host_that_changed_since_the_approval_stops_the_job(ask: Ask, shell: F
     control.approve(job, operator)
     shell.answers["get", "a"] = said("off")
     assert work(job).state == JobState.FAILED
-    assert "plan again" in job.error
+    assert "Try again: it is planned anew" in job.error
     assert ran(shell, "set") == []
 
 

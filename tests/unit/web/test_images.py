@@ -313,12 +313,12 @@ def test_disks_that_do_not_need_the_image_are_counted_and_no_dependants(alice: U
     assert "2 disks were cloned from it; they do not need it." in asked
 
 
-def test_an_image_in_error_can_only_be_deleted(alice: User) -> None:
+def test_an_image_in_error_can_be_tried_again_or_deleted(alice: User) -> None:
     image = an_image(alice, state="error", error="The copy is not there.")
     job = a_job(alice, "image.register", state="failed", image=image)
     page = text_of(signed_in(alice).get(f"/images/{image.pk}/")).split("<main")[1]
     assert re.findall(r'action="/images/\d+/([a-z-]+)/', page) == ["delete"]
-    assert f'<a href="/jobs/{job.uuid}/">The job that failed</a>' in page
+    assert f'<a href="/jobs/{job.uuid}/">try the job that failed again</a>' in page
 
 
 def test_a_clone_is_made_of_what_one_may_see(alice: User) -> None:
