@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, F, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -122,12 +122,16 @@ def concerns(user: User, datastores: list[Datastore]) -> list[Concern]:
 
 
 def troubled_jobs(user: User) -> list[Job]:
-    """Return the newest that wait for a person, or failed in the last day at what nobody has brought about since."""
+    """Return those that wait for a person, then those that failed in the last day at what nobody has done since.
+
+    The newest first, of both.
+    """
     later = Job.objects.filter(
         kind=OuterRef("kind"), target_label=OuterRef("target_label"), state=JobState.SUCCEEDED, pk__gt=OuterRef("pk")
     )
     lately = Q(state__in=FAILED, ended_at__gte=timezone.now() - DAY) & ~Exists(later)
-    jobs = Job.objects.visible_to(user).filter(lately | Q(state__in=UNDECIDED)).order_by("-pk")[: 4 * ATTENTION]
+    first = F("ended_at").desc(nulls_first=True), "-pk"
+    jobs = Job.objects.visible_to(user).filter(lately | Q(state__in=UNDECIDED)).order_by(*first)[: 4 * ATTENTION]
     return [job for job in jobs if job.state in UNDECIDED or not is_settled(job)][:ATTENTION]
 
 

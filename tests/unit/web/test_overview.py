@@ -112,6 +112,16 @@ def test_a_failure_needs_no_attention_once_the_same_was_brought_about(admin: Use
     assert [concern.name for concern in concerns(admin, [])] == ["Read h2"]
 
 
+def test_what_waits_for_a_person_is_not_pushed_out_by_what_failed_since(admin: User) -> None:
+    waits = a_job(admin, state=JobState.INTERRUPTED)
+    for number in range(20):
+        a_job(admin, state=JobState.FAILED, target_label=f"t{number}", image=an_image(admin))
+    first, *others = figures.troubled_jobs(admin)
+    assert first == waits
+    assert [job.pk for job in others] == sorted((job.pk for job in others), reverse=True)
+    assert len(others) == figures.ATTENTION - 1
+
+
 def test_a_datastore_that_cannot_be_measured_needs_attention(admin: User) -> None:
     datastore = a_datastore("far", error="It could not be measured: h1 cannot be reached.")
     [concern] = concerns(admin, [datastore])
