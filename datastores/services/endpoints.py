@@ -56,8 +56,8 @@ def endpoint_meant(name: str, key: int | None) -> Endpoint:
     return _endpoint(name, pk=key)
 
 
-def _endpoint(name: str, **lookup: object) -> Endpoint:
+def _endpoint(called: str, /, **lookup: object) -> Endpoint:
     host = Host.objects.select_related("credential").only(*NEEDED).filter(**lookup).first()
     if host is None:
-        raise HostGone(f"The host {name} is not known any more. Nothing was sent to it.")
+        raise HostGone(f"The host {called} is not known any more. Nothing was sent to it.")
     return endpoint_of(host)

@@ -19,6 +19,7 @@ from datastores.jobs import connections, periodic
 from datastores.models import AuditEntry, Datastore, Duty, Host, HostKey, Job, JobEvent, User
 from datastores.models.audit import record, unrecorded_ends
 from datastores.services.datastores import Measure
+from datastores.transport.endpoint import Endpoint
 from tests.fakes import FakeShell, said
 from tests.unit.conftest import a_datastore, a_host, a_step, write_log
 
@@ -187,7 +188,11 @@ def test_a_storage_host_that_does_not_answer_keeps_no_other_cold(monkeypatch: py
                 all_warm.set()
             return said()
 
-    monkeypatch.setattr(connections, "connector", lambda: lambda name: Shell(name, {}))
+    class Pool:
+        def shell(self, endpoint: Endpoint) -> Shell:
+            return Shell(endpoint.name, {})
+
+    monkeypatch.setattr(connections, "pool", Pool)
     for name in ("a-dead", "h1", "h2"):
         a_datastore(hosts=[a_host(name)])
     a_datastore(hosts=[a_host("h3", state=HostState.UNREACHABLE)])
