@@ -134,7 +134,7 @@ def carry_out(job: Job, farm: Farm, pool: Pool) -> None:
     """What a worker does with a plan: rows for its steps, the run, the log to its end."""
     wanted = plan(farm)
     steps = [step for stage in wanted for step in stage.steps]
-    JobStep.objects.bulk_create(step_rows(job, wanted))
+    JobStep.objects.bulk_create(step_rows(job, wanted, {}))
     log = JobLog(job, hosts=[step.host for step in steps])
     run = Run(wanted, lambda name: pool.shell(farm.endpoints[name]), log, unit=f"cloudstore-{job.uuid.hex[:12]}")
     run.carry_out()
