@@ -17,6 +17,7 @@ from datastores.jobs.view import JOB_LOOK, STEP_LOOK
 from datastores.models import AuditEntry, Datastore, Job
 from datastores.web import look
 from datastores.web.figures import promised_bytes, promised_percent
+from datastores.web.lists.rows import Column, Sort
 from datastores.web.sentences import sentence
 
 register = template.Library()
@@ -38,6 +39,29 @@ def badge(kind: str, state: str, attribute: str = "") -> SafeString:
     tone, icon = LOOKS[kind].get(state, look.UNKNOWN)  # type: ignore[attr-defined]
     html = '<span class="st {}" {}><i class="bi bi-{}"></i><span>{}</span></span>'
     return format_html(html, tone, attribute, icon, state)
+
+
+class CellNode(template.Node):
+    """A cell of a list's row, unless its column was not chosen. Outside of a list every cell is shown."""
+
+    def __init__(self, key: str, classes: str, content: template.NodeList) -> None:
+        self.key, self.classes, self.content = key, classes, content
+
+    def render(self, context: template.Context) -> str:
+        column = context["shown"].get(self.key)
+        if column is None:
+            return ""
+        classes = " ".join(filter(None, ("num" if column.number else "", self.classes)))
+        return f"<td{classes and f' class={chr(34)}{classes}{chr(34)}'}>{self.content.render(context)}</td>"
+
+
+@register.tag
+def col(parser: template.base.Parser, token: template.base.Token) -> CellNode:
+    """``{% col "size" "mono" %}…{% endcol %}``: the cell of the column with this key, with these classes."""
+    _, key, *classes = token.split_contents()
+    content = parser.parse(("endcol",))
+    parser.delete_first_token()
+    return CellNode(key.strip('"'), " ".join(classes).replace('"', ""), content)
 
 
 @register.simple_tag
@@ -88,7 +112,7 @@ def took(seconds: float | None) -> str:
 @register.filter
 def type_word(datastore: Datastore) -> str:
     """Return "img", "sys" or "fil", as operators know it."""
-    return {"image": "img", "system": "sys", "file": "fil"}[datastore.type]
+    return look.TYPE_WORDS[datastore.type]
 
 
 @register.filter
@@ -129,6 +153,12 @@ def changes(entry: AuditEntry) -> list[tuple[str, Any, Any]]:
         rows = [(name, old.get(name, ""), new.get(name, "")) for name in {**old, **new}]
     told = [(name, *("" if value in EMPTY else value for value in values)) for name, *values in rows]
     return [(name, old, new) for name, old, new in told if (old, new) != ("", "")]
+
+
+@register.filter
+def next_sort(column: Column, sort: Sort) -> str:
+    """Return what the head of a column asks for: the other direction where it is sorted by already."""
+    return f"-{column.key}" if sort.column == column and not sort.descending else column.key
 
 
 register.filter("sentence", sentence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import Count, Exists, F, OuterRef, Q
 from django.urls import reverse
@@ -19,6 +20,7 @@ from datastores.models import Datastore, DatastoreHost, Host, Job, User
 from datastores.models.jobs import WAS_UNDONE
 from datastores.web import facts
 from datastores.web.context import TROUBLED
+from datastores.web.lists.query import quoted
 from datastores.web.look import HOST_LOOK, NEARLY_FULL
 
 DAY = timedelta(hours=24)
@@ -168,7 +170,7 @@ def silent_concern(datastore: Datastore) -> Concern:
 def full_concern(datastore: Datastore) -> Concern:
     tone = "bad" if datastore.used_percent >= 90 else "warn"
     text = f"{datastore.used_percent} % used, {format_size(datastore.free or 0)} free."
-    url = f"{reverse('image-list')}?sort=-real_size&q={datastore.name}"
+    url = f"{reverse('image-list')}?{urlencode({'sort': '-real', 'q': f'datastore={quoted(datastore.name)}'})}"
     return Concern(tone, "hdd", "nearly full", datastore.name, text, url, "Largest images")
 
 

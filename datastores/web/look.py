@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datastores.domain.states import HostState, ObjectState
-from datastores.models import User, VirtualMachine
+from datastores.models import Datastore, User, VirtualMachine
 
 Look = tuple[str, str]
 UNKNOWN: Look = ("idle", "question-circle")
@@ -46,6 +46,12 @@ RESULT_LOOK: dict[str, Look] = {
     "quarantined": ("bad", "shield-exclamation"),
     "refused": ("bad", "shield-exclamation"),
 }
+TYPE_WORDS: dict[str, str] = {
+    Datastore.Type.IMAGE: "img",
+    Datastore.Type.SYSTEM: "sys",
+    Datastore.Type.FILE: "fil",
+}
+"""As operators know them."""
 FULL, NEARLY_FULL = 90, 80
 """Percent of a datastore at which it is shown as full, and as filling up."""
 

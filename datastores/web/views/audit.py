@@ -17,11 +17,20 @@ from django.utils.dateparse import parse_date
 from datastores.models import AuditEntry
 from datastores.models.audit import verify
 from datastores.web.access import EVERYBODY, INSPECTORS, Request, roles, visible
-from datastores.web.lists import Column, Filter, Rows
+from datastores.web.lists.fields import Choice, Moment, Text
+from datastores.web.lists.paging import Page
+from datastores.web.lists.rows import Column, Filter, Rows
 from datastores.web.look import RESULT_LOOK
-from datastores.web.sentences import actions_saying
+from datastores.web.sentences import actions_saying, sentence
 
 VERIFIED = "audit.verified"
+
+
+class Said(Text):
+    """A text, also one of the page's sentences: they are not in the database, but their beginnings tell actions."""
+
+    def q(self, operator: str, value: str) -> Q:
+        return super().q(operator, value) | Q(action__in=actions_saying(value))
 
 
 @roles(read=EVERYBODY)
@@ -29,20 +38,33 @@ class AuditList(Rows):
     model = AuditEntry
     template_name = "datastores/audit_list.html"
     row_template = "datastores/_audit_row.html"
-    search = ("actor_name", "action", "target", "address")
-    default_order = "-seq"
+    name = "audit"
+    search = Said(("actor_name", "action", "target", "address"), "persistent")
+    fields = {
+        "who": Text(("actor_name",), "who:alice"),
+        "did": Said(("action",), "did:delete"),
+        "target": Text(("target",), "target:gold"),
+        "result": Choice("result", {result: result for result in RESULT_LOOK}, "result:failed"),
+        "from": Text(("address",), "from:10.0."),
+        "when": Moment("at", "when:today"),
+    }
+    default_sort = "-entry"
     filters = (Filter("result", "result", tuple((result, result) for result in RESULT_LOOK)),)
     columns = (
-        Column("Entry", number=True), Column("When"), Column("Who"), Column("Did"), Column("Result"), Column("From"),
-        Column("Job"),
-    )  # fmt: skip
+        Column("entry", "Entry", "seq", "seq", number=True),
+        Column("when", "When", value="at"),
+        Column("who", "Who", value="actor_name"),
+        Column("did", "Did", value=sentence),
+        Column("result", "Result", value="result"),
+        Column("from", "From", value="address"),
+        Column("job", "Job", value="job_uuid"),
+        Column("action", "Action", value="action", shown=False),
+        Column("target", "Target", value="target", shown=False),
+        Column("seal", "Seal", value="seal", shown=False),
+    )
 
-    def matching(self, word: str) -> Q:
-        """The sentences of the page are not in the database: what they begin with tells the actions."""
-        return super().matching(word) | Q(action__in=actions_saying(word))
-
-    def get_queryset(self) -> QuerySet[Any]:
-        rows = super().get_queryset()
+    def found(self) -> QuerySet[Any]:
+        rows = super().found()
         asked = self.request.GET
         if job := asked.get("job"):
             rows = rows.filter(job_uuid__in=uuids(job))
@@ -50,9 +72,9 @@ class AuditList(Rows):
             rows = rows.filter(at__gte=day[0], at__lt=day[1])
         return rows
 
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+    def context(self, page: Page) -> dict[str, Any]:
         asked = self.request.GET
-        context = super().get_context_data(**kwargs)
+        context = super().context(page)
         context["narrowed"] = context["narrowed"] or bool(asked.get("job") or asked.get("day"))
         return context | {
             "verified": cache.get(VERIFIED),

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
-from django.db.models import Count, QuerySet
 from django.db.models.deletion import ProtectedError
 from django.http import HttpResponse
 from django.shortcuts import render
 
 from datastores.domain.errors import Refused
-from datastores.models import Cluster
+from datastores.models import Cluster, Datastore, Host
 from datastores.models.audit import in_turn
 from datastores.web.access import READERS, STAFF, Request, roles, visible
 from datastores.web.acting import ask_name, done, note
 from datastores.web.forms.base import attempt
 from datastores.web.forms.hosts import ClusterForm
-from datastores.web.lists import Column, Rows
+from datastores.web.lists.fields import Number, Text
+from datastores.web.lists.rows import Column, Rows
+from datastores.web.lists.sums import count_of
 
 
 @roles(read=READERS)
@@ -24,17 +25,26 @@ class ClusterList(Rows):
     model = Cluster
     template_name = "datastores/cluster_list.html"
     row_template = "datastores/_cluster_row.html"
-    search = ("name", "description")
-    default_order = "name"
+    figures: ClassVar = {
+        "host_count": count_of(Host.objects.all(), "cluster"),
+        "datastore_count": count_of(Datastore.objects.all(), "cluster"),
+    }
+    name = "clusters"
+    search = Text(("name", "description"), "lab")
+    fields = {
+        "name": Text(("name",), "name:lab"),
+        "hosts": Number("host_count", "hosts>3", int),
+        "datastores": Number("datastore_count", "datastores:0", int),
+    }
+    default_sort = "name"
     columns = (
-        Column("ID", "pk", number=True), Column("Name", "name"), Column("Description"),
-        Column("Hosts", "host_count", number=True), Column("Datastores", "datastore_count", number=True), Column(""),
-    )  # fmt: skip
-
-    def rows(self) -> QuerySet[Any]:
-        counts = {"host_count": Count("hosts", distinct=True), "datastore_count": Count("datastores", distinct=True)}
-        rows: QuerySet[Any] = super().rows().annotate(**counts)
-        return rows
+        Column("id", "ID", "pk", "pk", number=True),
+        Column("name", "Name", "name", "name"),
+        Column("description", "Description", value="description"),
+        Column("hosts", "Hosts", "host_count", "host_count", number=True),
+        Column("datastores", "Datastores", "datastore_count", "datastore_count", number=True),
+        Column("acts", ""),
+    )
 
 
 @roles(read=STAFF, write=STAFF)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
-from django.db.models import Count, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 
 from datastores.domain.errors import Refused
-from datastores.models import Credential
+from datastores.models import Credential, Host
 from datastores.models.audit import in_turn
 from datastores.web.access import ADMINS, Request, roles, visible
 from datastores.web.acting import ask_name, done, note
 from datastores.web.forms.base import attempt
 from datastores.web.forms.hosts import CredentialForm
-from datastores.web.lists import Column, Rows
+from datastores.web.lists.rows import Column, Rows
+from datastores.web.lists.sums import count_of
 
 
 @roles(read=ADMINS)
@@ -23,15 +23,18 @@ class CredentialList(Rows):
     model = Credential
     template_name = "datastores/credential_list.html"
     row_template = "datastores/_credential_row.html"
-    default_order = "name"
+    figures: ClassVar = {"host_count": count_of(Host.objects.all(), "credential")}
+    unread = ("private_key", "passphrase")
+    name = "credentials"
+    default_sort = "name"
     columns = (
-        Column("Name", "name"), Column("Kind"), Column("Public key"), Column("Hosts", "host_count", number=True),
-        Column("Since", "created_at"), Column(""),
-    )  # fmt: skip
-
-    def rows(self) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().rows().defer("private_key", "passphrase").annotate(host_count=Count("hosts"))
-        return rows
+        Column("name", "Name", "name", "name"),
+        Column("kind", "Kind"),
+        Column("public_key", "Public key", value="public_key"),
+        Column("hosts", "Hosts", "host_count", "host_count", number=True),
+        Column("since", "Since", "created_at", "created_at"),
+        Column("acts", ""),
+    )
 
 
 @roles(read=ADMINS, write=ADMINS)

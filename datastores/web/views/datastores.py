@@ -4,44 +4,52 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.generic import DetailView
 
+from datastores.domain.states import ObjectState
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
-from datastores.models import Datastore, Disk, Host, Image
+from datastores.models import Datastore, DatastoreHost, Disk, Host, Image
 from datastores.models.audit import in_turn
 from datastores.services.placing import hosts_of
 from datastores.web.access import ADMINS, READERS, Request, roles, visible
 from datastores.web.acting import ask_name, done, note, start, started
 from datastores.web.forms.base import attempt
 from datastores.web.forms.datastores import DatastoreChangeForm, DatastoreForm, DatastoreHostsForm, OptionsForm
-from datastores.web.lists import Column, Filter, Rows
+from datastores.web.lists.fields import Choice, Linked, Moment, Number, Size, Text
+from datastores.web.lists.rows import Column, Filter, Rows
+from datastores.web.lists.sums import count_of, sum_of
+from datastores.web.look import TYPE_WORDS
 
 COLUMNS = (
-    Column("ID", "pk", number=True), Column("Name", "name"), Column("State", "state"), Column("Type", "type"),
-    Column("DS"), Column("TM", "kind"), Column("Cluster", "cluster__name"), Column("Size", "total", number=True),
-    Column("Use"), Column("Avail", "free", number=True), Column("Images", "image_count", number=True),
-)  # fmt: skip
+    Column("id", "ID", "pk", "pk", number=True),
+    Column("name", "Name", "name", "name"),
+    Column("state", "State", "state", "state"),
+    Column("type", "Type", "type", "type"),
+    Column("ds", "DS", value=lambda datastore: DRIVERS[datastore.kind].ds),
+    Column("tm", "TM", "kind", lambda datastore: DRIVERS[datastore.kind].tm),
+    Column("cluster", "Cluster", "cluster__name", "cluster", absent=""),
+    Column("size", "Size", "total", "total", number=True),
+    Column("use", "Use", value="used"),
+    Column("free", "Avail", "free", "free", number=True, absent=-1),
+    Column("images", "Images", "image_count", "image_count", number=True),
+)
 
 
-def total_of(rows: QuerySet[Any], field: str) -> Any:
-    """Return a subquery: the sum of a field over the rows of each datastore."""
-    each = rows.filter(datastore=OuterRef("pk")).order_by().values("datastore")
-    return Coalesce(Subquery(each.annotate(sum=Sum(field)).values("sum")), 0)
+FIGURES = {
+    "image_count": count_of(Image.objects.all(), "datastore"),
+    "virtual": sum_of(Image.objects.all(), "datastore", "virtual_size")
+    + sum_of(Disk.objects.all(), "datastore", "virtual_size"),
+    "real": sum_of(Image.objects.all(), "datastore", "real_size"),
+}
+"""What lists show: the number of images, and the bytes promised to images and disks and really taken."""
 
 
 def with_figures(datastores: QuerySet[Datastore]) -> QuerySet[Datastore]:
-    """Add what lists show: the number of images, and the bytes promised to images and disks and really taken."""
-    images = Image.objects.filter(datastore=OuterRef("pk")).order_by().values("datastore")
-    return datastores.select_related("cluster").annotate(
-        image_count=Coalesce(Subquery(images.annotate(count=Count("pk")).values("count")), 0),
-        virtual=total_of(Image.objects.all(), "virtual_size") + total_of(Disk.objects.all(), "virtual_size"),
-        real=total_of(Image.objects.all(), "real_size"),
-    )
+    return datastores.select_related("cluster").annotate(**FIGURES)
 
 
 def words(driver: type[StorageDriver]) -> dict[str, Any]:
@@ -55,15 +63,30 @@ class DatastoreList(Rows):
     model = Datastore
     template_name = "datastores/datastore_list.html"
     row_template = "datastores/_datastore_row.html"
-    search = ("name", "base", "cluster__name")
+    related = ("cluster",)
+    figures = FIGURES
+    name = "datastores"
+    search = Text(("name", "base", "cluster__name"), "gold")
+    fields = {
+        "name": Text(("name",), "name:gold"),
+        "state": Choice("state", {state.value: state.value for state in ObjectState}, "state:error"),
+        "type": Choice("type", {short: each for each, short in TYPE_WORDS.items()}, "type:img"),
+        "tm": Choice("kind", {driver.tm: kind for kind, driver in DRIVERS.items()}, "tm:qcow2"),
+        "cluster": Text(("cluster__name",), "cluster:lab"),
+        "host": Linked(DatastoreHost.objects.all(), "datastore", Text(("host__name",), "host:nas")),
+        "base": Text(("base",), "base:/srv"),
+        "size": Size("total", "size>1T"),
+        "used": Size("used", "used>80%", whole="total"),
+        "free": Size("free", "free<20%", whole="total"),
+        "images": Number("image_count", "images>100", int),
+        "measured": Moment("measured_at", "measured>1h"),
+    }
+    default_sort = "id"
     filters = (
         Filter("type", "type", tuple(Datastore.Type.choices)),
         Filter("kind", "TM", tuple((kind, driver.tm) for kind, driver in DRIVERS.items())),
     )
     columns = COLUMNS
-
-    def rows(self) -> QuerySet[Any]:
-        return with_figures(super().rows())
 
 
 @roles(read=READERS)

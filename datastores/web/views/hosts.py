@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
@@ -19,10 +20,16 @@ from datastores.web.acting import ask_name, done, note, start, started
 from datastores.web.facts import known, warnings
 from datastores.web.forms.base import attempt
 from datastores.web.forms.hosts import HostForm, HostPlaceForm
-from datastores.web.lists import Column, Filter, Rows
+from datastores.web.lists.fields import Choice, Flag, Moment, Number, Size, Text
+from datastores.web.lists.rows import LONG_AGO, Column, Filter, Rows
 
 KEPT = ("name", "address", "port", "account", "cluster", "jump", "credential")
 """The fields that an audit entry tells about."""
+
+
+def fact(name: str) -> Callable[[Host], Any]:
+    """Return what finds a fact of a host."""
+    return lambda host: host.facts.get(name)
 
 
 @roles(read=READERS)
@@ -30,17 +37,37 @@ class HostList(Rows):
     model = Host
     template_name = "datastores/host_list.html"
     row_template = "datastores/_host_row.html"
-    search = ("name", "address", "cluster__name")
-    default_order = "name"
+    related = ("cluster",)
+    name = "hosts"
+    search = Text(("name", "address", "cluster__name"), "kvm")
+    fields = {
+        "name": Text(("name",), "name:kvm"),
+        "state": Choice("state", {state.value: state.value for state in HostState}, "state:unreachable"),
+        "maintenance": Flag("maintenance", "maintenance:yes"),
+        "address": Text(("address",), "address:10.0.0."),
+        "account": Text(("account",), "account=root"),
+        "cluster": Text(("cluster__name",), "cluster:lab"),
+        "system": Text(("facts__os_title",), "system:bookworm"),
+        "cpus": Number("facts__cpu_count", "cpus>=16", int),
+        "memory": Size("facts__memory", "memory>64G"),
+        "clock": Number("clock_skew", "clock>0.5"),
+        "read": Moment("facts_at", "read>1h"),
+    }
+    default_sort = "name"
     filters = (Filter("state", "state", tuple((state.value, state.value) for state in HostState)),)
     columns = (
-        Column("ID", "pk", number=True), Column("Name", "name"), Column("State", "state"), Column("Address", "address"),
-        Column("Account", "account"), Column("Cluster", "cluster__name"), Column("System"), Column("CPUs", number=True),
-        Column("Memory", number=True), Column("Clock", "clock_skew", number=True), Column("Read", "facts_at"),
-    )  # fmt: skip
-
-    def rows(self) -> QuerySet[Any]:
-        return super().rows().select_related("cluster")
+        Column("id", "ID", "pk", "pk", number=True),
+        Column("name", "Name", "name", "name"),
+        Column("state", "State", "state", "state"),
+        Column("address", "Address", "address", "address"),
+        Column("account", "Account", "account", "account"),
+        Column("cluster", "Cluster", "cluster__name", "cluster", absent=""),
+        Column("system", "System", value=fact("os_title")),
+        Column("cpus", "CPUs", value=fact("cpu_count"), number=True),
+        Column("memory", "Memory", value=fact("memory"), number=True),
+        Column("clock", "Clock", "clock_skew", "clock_skew", number=True, absent=-1e9),
+        Column("read", "Read", "facts_at", "facts_at", absent=LONG_AGO),
+    )
 
 
 @roles(read=READERS)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from django.db.models import Count, QuerySet
 from django.forms import BaseForm
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -12,7 +11,7 @@ from django.views.generic import DetailView
 
 from datastores.domain.states import JobState, ObjectState
 from datastores.domain.volumes import Capability, Format
-from datastores.models import Datastore, Image
+from datastores.models import Datastore, Disk, Image
 from datastores.services.dependants import dependants
 from datastores.services.placing import driver_of
 from datastores.services.viewers import listed
@@ -32,7 +31,9 @@ from datastores.web.forms.images import (
     ResizeForm,
     SnapshotForm,
 )
-from datastores.web.lists import Column, Filter, Rows
+from datastores.web.lists.fields import Choice, Flag, Moment, Number, Size, Text
+from datastores.web.lists.rows import Column, Filter, Rows
+from datastores.web.lists.sums import count_of
 
 WAYS: dict[str, tuple[str, str, type[PlacedForm], str]] = {
     "register": ("Register image", "image.register", RegisterForm, "upload"),
@@ -47,23 +48,45 @@ class ImageList(Rows):
     model = Image
     template_name = "datastores/image_list.html"
     row_template = "datastores/_image_row.html"
-    search = ("name", "datastore__name", "owner__username", "source")
-    default_order = "-pk"
+    related = ("datastore", "owner")
+    figures: ClassVar = {"disk_count": count_of(Disk.objects.all(), "image")}
+    name = "images"
+    search = Text(("name", "datastore__name", "owner__username", "source"), "debian")
+    fields = {
+        "name": Text(("name",), "name:debian"),
+        "state": Choice("state", {state.value: state.value for state in ObjectState}, "state:error"),
+        "type": Choice("type", {value.lower(): value for value in Image.Type.values}, "type:os"),
+        "format": Choice("format", {each.value: each.value for each in Format}, "format:qcow2"),
+        "persistent": Flag("persistent", "persistent:yes"),
+        "datastore": Text(("datastore__name",), "datastore:gold"),
+        "size": Size("virtual_size", "size>100G"),
+        "real": Size("real_size", "real>50%", whole="virtual_size"),
+        "disks": Number("disk_count", "disks:0", int),
+        "owner": Text(("owner__username",), "owner:alice"),
+        "since": Moment("created_at", "since<7d"),
+    }
+    default_sort = "-id"
     filters = (
         Filter("type", "type", tuple(Image.Type.choices)),
         Filter("state", "state", tuple((state.value, state.value) for state in ObjectState)),
         Filter("format", "format", tuple((each.value, each.value) for each in Format)),
     )
     columns = (
-        Column("ID", "pk", number=True), Column("Name", "name"), Column("State", "state"), Column("Type", "type"),
-        Column("Format", "format"), Column("Persistent", "persistent"), Column("Datastore", "datastore__name"),
-        Column("Size", "virtual_size", number=True), Column("Real", "real_size", number=True),
-        Column("Disks", "disk_count", number=True), Column("Owner", "owner__username"), Column("Since", "created_at"),
-    )  # fmt: skip
-
-    def rows(self) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().rows().select_related("datastore", "owner").annotate(disk_count=Count("disks"))
-        return rows
+        Column("id", "ID", "pk", "pk", number=True),
+        Column("name", "Name", "name", "name"),
+        Column("state", "State", "state", "state"),
+        Column("type", "Type", "type", "type"),
+        Column("format", "Format", "format", "format"),
+        Column("persistent", "Persistent", "persistent", "persistent"),
+        Column("datastore", "Datastore", "datastore__name", "datastore.name"),
+        Column("size", "Size", "virtual_size", "virtual_size", number=True),
+        Column("real", "Real", "real_size", "real_size", number=True),
+        Column("disks", "Disks", "disk_count", "disk_count", number=True),
+        Column("owner", "Owner", "owner__username", "owner.username"),
+        Column("since", "Since", "created_at", "created_at"),
+        Column("source", "Source", value="source", shown=False),
+        Column("sha256", "SHA-256", value="sha256", shown=False),
+    )
 
 
 def visible_image(request: Request, pk: int) -> Image:

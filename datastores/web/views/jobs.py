@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from django.db.models import QuerySet
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -24,7 +23,8 @@ from datastores.services.usecase import UseCase
 from datastores.web import logs
 from datastores.web.access import EVERYBODY, OWNERS, Request, client_address, roles, visible, wants_json
 from datastores.web.acting import ACCEPTED, ask_name, done, job_line
-from datastores.web.lists import Column, Filter, Rows
+from datastores.web.lists.fields import Choice, Moment, Text
+from datastores.web.lists.rows import Column, Filter, Rows
 from datastores.web.sentences import kind_words
 
 PARTS = ("state", "acts", "lanes")
@@ -33,36 +33,52 @@ LEFT = (StepState.CHANGED, StepState.KEPT, StepState.UNKNOWN, StepState.FAILED, 
 """States of steps that matter after something went wrong."""
 
 
+def seconds_of(job: Job) -> float | None:
+    """Return how long a job took that has ended, from when it was asked for."""
+    return (job.ended_at - job.created_at).total_seconds() if job.ended_at else None
+
+
 @roles(read=EVERYBODY)
 class JobList(Rows):
     model = Job
     template_name = "datastores/job_list.html"
     row_template = "datastores/_job_row.html"
-    search = ("title", "target_label", "user_label", "kind")
-    default_order = "-pk"
+    unread = ("params",)
+    name = "jobs"
+    search = Text(("title", "target_label", "user_label", "kind"), "clone")
+    fields = {
+        "job": Text(("title",), "job:clone"),
+        "state": Choice("state", {state.value: state.value for state in JobState}, "state:failed"),
+        "kind": Choice("kind", {kind: kind for kind in KINDS}, "kind:disk.create"),
+        "about": Text(("target_label",), "about:web"),
+        "by": Text(("user_label",), "by:alice"),
+        "error": Text(("error",), 'error:"no space"'),
+        "asked": Moment("created_at", "asked:today"),
+        "ended": Moment("ended_at", "ended<1h"),
+    }
+    default_sort = "-id"
     filters = (
         Filter("state", "state", tuple((state.value, state.value) for state in JobState)),
         Filter("kind", "kind", tuple((kind, kind_words(kind)) for kind in KINDS)),
     )
     columns = (
-        Column("ID", "pk", number=True), Column("Job", "title"), Column("State", "state"),
-        Column("About", "target_label"), Column("By", "user_label"), Column("Asked", "created_at"),
-        Column("Took", number=True),
-    )  # fmt: skip
+        Column("id", "ID", "pk", "pk", number=True),
+        Column("job", "Job", "title", "title"),
+        Column("state", "State", "state", "word"),
+        Column("about", "About", "target_label", "target_label"),
+        Column("by", "By", "user_label", "user_label"),
+        Column("asked", "Asked", "created_at", "created_at"),
+        Column("took", "Took", value=seconds_of, number=True),
+        Column("kind", "Kind", "kind", "kind", shown=False),
+        Column("error", "Error", value="error", shown=False),
+    )
 
-    def rows(self) -> QuerySet[Any]:
-        return super().rows().defer("params")
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """The select box of kinds holds those of which the person may see jobs."""
-        context = super().get_context_data(**kwargs)
+    def select_boxes(self) -> Sequence[Filter]:
+        """That of kinds holds those of which the person may see jobs."""
         user = self.request.user
         own = {kind for kind, case in KINDS.items() if user.sees_everything or user.role in case.roles}
-        context["chosen"] = [
-            (replace(each, choices=tuple(choice for choice in each.choices if choice[0] in own)), value)
-            if each.name == "kind" else (each, value) for each, value in context["chosen"]
-        ]  # fmt: skip
-        return context
+        state, kind = self.filters
+        return state, replace(kind, choices=tuple(choice for choice in kind.choices if choice[0] in own))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from django.db.models import Count, QuerySet, Sum
 from django.forms import BaseForm
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.generic import DetailView
 
-from datastores.models import VirtualMachine
+from datastores.models import Disk, VirtualMachine
 from datastores.services import vms
 from datastores.services.placing import with_paths
 from datastores.web.access import EVERYBODY, OWNERS, Request, client_address, roles, visible
 from datastores.web.acting import ask_name, done, start, started
 from datastores.web.forms.base import attempt
 from datastores.web.forms.machines import DiskForm, MachineForm
-from datastores.web.lists import Column, Filter, Rows
+from datastores.web.lists.fields import Choice, Moment, Number, Size, Text
+from datastores.web.lists.rows import Column, Filter, Rows
+from datastores.web.lists.sums import count_of, sum_of
 
 
 @roles(read=EVERYBODY)
@@ -25,19 +26,32 @@ class MachineList(Rows):
     model = VirtualMachine
     template_name = "datastores/vm_list.html"
     row_template = "datastores/_vm_row.html"
-    search = ("name", "owner__username")
-    default_order = "-pk"
+    related = ("owner",)
+    figures: ClassVar = {
+        "disk_count": count_of(Disk.objects.all(), "vm"),
+        "disk_size": sum_of(Disk.objects.all(), "vm", "virtual_size"),
+    }
+    name = "machines"
+    search = Text(("name", "owner__username"), "web")
+    fields = {
+        "name": Text(("name",), "name:web"),
+        "state": Choice("state", {value: value for value in VirtualMachine.State.values}, "state:off"),
+        "disks": Number("disk_count", "disks>1", int),
+        "size": Size("disk_size", "size>100G"),
+        "owner": Text(("owner__username",), "owner:alice"),
+        "since": Moment("created_at", "since<7d"),
+    }
+    default_sort = "-id"
     filters = (Filter("state", "state", tuple(VirtualMachine.State.choices)),)
     columns = (
-        Column("ID", "pk", number=True), Column("Name", "name"), Column("State", "state"),
-        Column("Disks", "disk_count", number=True), Column("Size", "disk_size", number=True),
-        Column("Owner", "owner__username"), Column("Since", "created_at"),
-    )  # fmt: skip
-
-    def rows(self) -> QuerySet[Any]:
-        figures = {"disk_count": Count("disks"), "disk_size": Sum("disks__virtual_size")}
-        rows: QuerySet[Any] = super().rows().select_related("owner").annotate(**figures)
-        return rows
+        Column("id", "ID", "pk", "pk", number=True),
+        Column("name", "Name", "name", "name"),
+        Column("state", "State", "state", "state"),
+        Column("disks", "Disks", "disk_count", "disk_count", number=True),
+        Column("size", "Size", "disk_size", "disk_size", number=True, absent=0),
+        Column("owner", "Owner", "owner__username", "owner.username"),
+        Column("since", "Since", "created_at", "created_at"),
+    )
 
 
 def machine_page(request: Request, vm: VirtualMachine, form: BaseForm | None = None) -> HttpResponse:

@@ -38,7 +38,7 @@ def overview(request: Request) -> HttpResponse:
     context: dict[str, Any] = {
         "datastores": datastores[:SHOWN] if user.sees_everything else [],
         "datastore_count": len(datastores),
-        "columns": [column for column in COLUMNS if column.label != "State"],
+        "shown": {column.key: column for column in COLUMNS if column.key != "state"},
         "space": figures.space(datastores),
         "hosts": figures.host_counts() if user.sees_everything else {},
         "jobs": figures.job_counts(user),

@@ -15,7 +15,8 @@ from datastores.web.access import ADMINS, Request, roles
 from datastores.web.acting import ask_name, done, note
 from datastores.web.forms.base import attempt
 from datastores.web.forms.users import NewPasswordForm, NewUserForm, UserForm
-from datastores.web.lists import Column, Filter, Rows
+from datastores.web.lists.fields import Choice, Flag, Moment, Text
+from datastores.web.lists.rows import LONG_AGO, Column, Filter, Rows
 
 
 @roles(read=ADMINS)
@@ -23,13 +24,26 @@ class UserList(Rows):
     model = User
     template_name = "datastores/user_list.html"
     row_template = "datastores/_user_row.html"
-    search = ("username", "first_name", "last_name", "email")
-    default_order = "username"
+    name = "users"
+    search = Text(("username", "first_name", "last_name", "email"), "alice")
+    fields = {
+        "name": Text(("username",), "name:alice"),
+        "role": Choice("role", {value: value for value in User.Role.values}, "role:tenant"),
+        "active": Flag("is_active", "active:no"),
+        "signed_in": Moment("last_login", "signed_in>90d"),
+        "since": Moment("date_joined", "since<7d"),
+    }
+    default_sort = "name"
     filters = (Filter("role", "role", tuple(User.Role.choices)),)
     columns = (
-        Column("Name", "username"), Column("Full name", "last_name"), Column("Role", "role"),
-        Column("State", "is_active"), Column("Last sign-in", "last_login"), Column("Since", "date_joined"), Column(""),
-    )  # fmt: skip
+        Column("name", "Name", "username", "username"),
+        Column("full_name", "Full name", "last_name", lambda user: user.get_full_name()),
+        Column("role", "Role", "role", "role"),
+        Column("state", "State", "is_active", "is_active"),
+        Column("signed_in", "Last sign-in", "last_login", "last_login", absent=LONG_AGO),
+        Column("since", "Since", "date_joined", "date_joined"),
+        Column("acts", ""),
+    )
 
     def rows(self) -> QuerySet[Any]:
         return User.objects.all()

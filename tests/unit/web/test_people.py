@@ -212,7 +212,7 @@ def test_the_trail_is_searched_by_the_words_on_the_page(admin: User, words: str,
     for action in ("host.pin", "host.maintenance", "datastore.create.approve", "image.register", "user.create"):
         record(action, user=admin, target="h4")
     page = signed_in(admin).get("/audit/", {"q": words})
-    assert [entry.action for entry in page.context["object_list"]] == found
+    assert [entry.action for entry in page.context["rows"]] == found
 
 
 def test_the_chain_is_verified_on_demand(auditor: User) -> None:

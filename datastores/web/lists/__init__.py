@@ -1,0 +1,1 @@
+"""Lists: typed and chosen filters, sorting, columns, paging and export, all of it in the address."""
