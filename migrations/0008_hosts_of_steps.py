@@ -6,9 +6,15 @@ from django.db.models import OuterRef, Subquery
 
 
 def hosts_by_name(apps: Any, schema_editor: Any) -> None:
-    """Steps knew their hosts by name alone: the host that has the name now is the best guess."""
+    """Note the hosts of jobs that have not ended: those are not renamed.
+
+    Steps knew their hosts by name alone. Where a job has ended, another host may have the name by now; not to know is
+    safer than to guess: such a job cannot be taken back.
+    """
     host, step = apps.get_model("datastores", "Host"), apps.get_model("datastores", "JobStep")
-    step.objects.update(machine=Subquery(host.objects.filter(name=OuterRef("host")).values("pk")[:1]))
+    step.objects.filter(job__ended_at=None).update(
+        machine=Subquery(host.objects.filter(name=OuterRef("host")).values("pk")[:1])
+    )
 
 
 class Migration(migrations.Migration):

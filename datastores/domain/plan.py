@@ -206,8 +206,9 @@ Connect: TypeAlias = Callable[[str], Shell]
 OnOutput: TypeAlias = Callable[[str], None]
 """Called with each piece of text, whole lines where possible."""
 OnProgress: TypeAlias = Callable[[int, int], None]
-OnNews: TypeAlias = Callable[[str], None]
 """Called with (bytes done, bytes in all); 0 in all: unknown."""
+OnNews: TypeAlias = Callable[[str], None]
+"""Called with a sentence when the host is lost, and when it is back."""
 
 
 class Step(Protocol[F]):

@@ -48,7 +48,7 @@ class MachineList(Rows):
         Column("name", "Name", "name", "name"),
         Column("state", "State", "state", "state"),
         Column("disks", "Disks", "disk_count", "disk_count", number=True),
-        Column("size", "Size", "disk_size", "disk_size", number=True, absent=0),
+        Column("size", "Size", "disk_size", "disk_size", number=True),
         Column("owner", "Owner", "owner__username", "owner.username"),
         Column("since", "Since", "created_at", "created_at"),
     )
