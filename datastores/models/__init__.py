@@ -6,6 +6,7 @@ from datastores.models.hosts import Cluster, Credential, Host, HostKey
 from datastores.models.images import Image, Snapshot
 from datastores.models.jobs import Job, JobEvent, JobStep
 from datastores.models.leases import Lease
+from datastores.models.saved_views import SavedView
 from datastores.models.storage import Datastore, DatastoreHost
 from datastores.models.users import User
 from datastores.models.virtual_machines import Disk, VirtualMachine
@@ -25,6 +26,7 @@ __all__ = [
     "JobEvent",
     "JobStep",
     "Lease",
+    "SavedView",
     "Snapshot",
     "User",
     "VirtualMachine",

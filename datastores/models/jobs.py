@@ -92,6 +92,7 @@ class Job(models.Model):
             models.Index(fields=["-ended_at"], name="job_ended", condition=HAS_ENDED),
             models.Index(fields=["user", "-ended_at"], name="job_user_ended", condition=HAS_ENDED),
             models.Index(fields=["kind", "-ended_at"], name="job_kind_ended", condition=HAS_ENDED),
+            models.Index(fields=["target_label", "kind"], name="job_target_ended", condition=HAS_ENDED),
         ]
 
     def __str__(self) -> str:

@@ -17,7 +17,7 @@ from datastores.jobs.view import JOB_LOOK, STEP_LOOK
 from datastores.models import AuditEntry, Datastore, Job
 from datastores.web import look
 from datastores.web.figures import promised_bytes, promised_percent
-from datastores.web.lists.rows import Column, Sort
+from datastores.web.lists.columns import Column, Sort
 from datastores.web.sentences import sentence
 
 register = template.Library()
@@ -62,6 +62,27 @@ def col(parser: template.base.Parser, token: template.base.Token) -> CellNode:
     content = parser.parse(("endcol",))
     parser.delete_first_token()
     return CellNode(key.strip('"'), " ".join(classes).replace('"', ""), content)
+
+
+@register.simple_tag(takes_context=True)
+def pick(context: template.Context, row: Any) -> SafeString | str:
+    """The cell with which a row of a list is chosen, where something can be done to many of them."""
+    view = context.get("view")
+    if not view or not view.offered:
+        return ""
+    box = '<input type="checkbox" class="form-check-input" name="pk" value="{}" form="picked" aria-label="Choose {}">'
+    return format_html(f'<td class="pick">{box}</td>', row.pk, row)
+
+
+@register.simple_tag
+def working(row: Any) -> SafeString | str:
+    """The jobs that hold a row of a list, with a link to one of them; nothing while there is none."""
+    work = getattr(row, "work", None)
+    if work is None:
+        return ""
+    words = f"{work.jobs} jobs" if work.jobs > 1 else "1 job"
+    html = ' <a class="work" href="{}" title="{}"><i class="bi bi-arrow-repeat"></i> {}</a>'
+    return format_html(html, work.job.get_absolute_url(), work.job.title, words)
 
 
 @register.simple_tag

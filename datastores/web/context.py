@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from datastores.domain.states import UNDER_WAY, HostState
-from datastores.models import Cluster, Datastore, Host, Image, Job, User, VirtualMachine
+from datastores.models import Cluster, Datastore, Disk, Host, Image, Job, User, VirtualMachine
 
 TROUBLED = Q(state__in=[HostState.UNREACHABLE, HostState.QUARANTINED])
 
@@ -60,6 +60,7 @@ def navigation(path: str, user: User) -> Iterator[tuple[str, list[Link]]]:
             *storage,
             link("Images", "disc", "image-list", rows(Image)),
             link("Virtual machines", "pc-display", "vm-list", rows(VirtualMachine)),
+            link("Disks", "device-hdd", "disk-list", rows(Disk)),
         ],
     )
     if user.sees_everything:

@@ -45,11 +45,20 @@ class OperatorErrorMiddleware:
 
 
 def came_from(request: HttpRequest) -> str:
-    """Return the page with the button: the referrer if it is ours, else the nearest page above this address."""
+    """Return the page with the button: the referrer if it is ours, else the nearest page at or above this address."""
     referrer = request.headers.get("Referer", "")
     if url_has_allowed_host_and_scheme(referrer, {request.get_host()}, require_https=request.is_secure()):
         return referrer
-    return page_above(request)
+    return request.path if can_be_read(request.path) else page_above(request)
+
+
+def can_be_read(path: str) -> bool:
+    """Tell whether there is a page at the address."""
+    try:
+        rule: Rule | None = getattr(resolve(path).func, "rule", None)
+    except Http404:
+        return False
+    return bool(rule and rule.read)
 
 
 def page_above(request: HttpRequest) -> str:
@@ -57,11 +66,6 @@ def page_above(request: HttpRequest) -> str:
     path = request.path
     while path.count("/") > 2:
         path = path.rstrip("/").rpartition("/")[0] + "/"
-        try:
-            found = resolve(path)
-        except Http404:
-            continue
-        rule: Rule | None = getattr(found.func, "rule", None)
-        if rule and rule.read:
+        if can_be_read(path):
             return path
     return reverse("overview")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count, Exists, F, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -17,7 +17,7 @@ from datastores.domain.values import format_size
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.view import DONE
 from datastores.models import Datastore, DatastoreHost, Host, Job, User
-from datastores.models.jobs import WAS_UNDONE
+from datastores.models.jobs import HAS_ENDED, WAS_UNDONE
 from datastores.web import facts
 from datastores.web.context import TROUBLED
 from datastores.web.lists.query import quoted
@@ -129,12 +129,14 @@ def troubled_jobs(user: User) -> list[Job]:
     The newest first, of both.
     """
     later = Job.objects.filter(
-        kind=OuterRef("kind"), target_label=OuterRef("target_label"), state=JobState.SUCCEEDED, pk__gt=OuterRef("pk")
-    )
-    lately = Q(state__in=FAILED, ended_at__gte=timezone.now() - DAY) & ~Exists(later)
-    first = F("ended_at").desc(nulls_first=True), "-pk"
-    jobs = Job.objects.visible_to(user).filter(lately | Q(state__in=UNDECIDED)).order_by(*first)[: 4 * ATTENTION]
-    return [job for job in jobs if job.state in UNDECIDED or not is_settled(job)][:ATTENTION]
+        HAS_ENDED, kind=OuterRef("kind"), target_label=OuterRef("target_label"), state=JobState.SUCCEEDED,
+        pk__gt=OuterRef("pk"),
+    )  # fmt: skip
+    jobs = Job.objects.visible_to(user)
+    undecided = jobs.filter(state__in=UNDECIDED).order_by("-pk")[:ATTENTION]
+    since = timezone.now() - DAY
+    lately = jobs.filter(~Exists(later), state__in=FAILED, ended_at__gte=since).order_by("-ended_at")[: 4 * ATTENTION]
+    return [*undecided, *(job for job in lately if not is_settled(job))][:ATTENTION]
 
 
 def is_settled(job: Job) -> bool:

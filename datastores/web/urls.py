@@ -20,6 +20,7 @@ from datastores.web.views import (
     machines,
     overview,
     plans,
+    saved_views,
     users,
 )
 
@@ -29,6 +30,8 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("account/password/", account.password, name="password"),
     path("find/", find.find, name="find"),
+    path("views/", saved_views.view_save, name="view-save"),
+    path("views/<int:pk>/delete/", saved_views.view_delete, name="view-delete"),
     # Infrastructure
     path("hosts/", hosts.HostList.as_view(), name="host-list"),
     path("hosts/new/", hosts.host_new, name="host-new"),
@@ -77,6 +80,7 @@ urlpatterns = [
     path("vms/<int:pk>/state/", machines.vm_state, name="vm-state"),
     path("vms/<int:pk>/disks/", machines.vm_disks, name="vm-disks"),
     path("vms/<int:pk>/delete/", machines.vm_delete, name="vm-delete"),
+    path("disks/", disks.DiskList.as_view(), name="disk-list"),
     path("disks/<int:pk>/", disks.disk_show, name="disk"),
     path("disks/<int:pk>/save/", disks.disk_save, name="disk-save"),
     path("disks/<int:pk>/move/", disks.disk_move, name="disk-move"),

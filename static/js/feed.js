@@ -3,16 +3,17 @@
  *   <body data-feed-url="/ws/feed/">
  *   <a class="running" data-running href="/jobs/"><i class="bi bi-arrow-repeat"></i><span>2 jobs under way</span></a>
  *   <span class="conn" data-feed-state role="status"></span>                         shown while the connection is lost
- *   <tr data-live="disk:17" hx-get="…" hx-trigger="live" hx-swap="outerHTML">        refreshed when disk:17 changed
+ *   <div data-live="disk:17" hx-get="…" hx-trigger="live" hx-swap="outerHTML">       refreshed when disk:17 changed
  *   <div data-live="disk:17 datastore:3" …>                                          several, divided by blanks
+ *   <tr data-live="disk:17" data-row="17">                                           a row of a list (rows.js)
  *   <div data-live="jobs" hx-get="…" …>                                              now and then while any job changes
  *   <div data-new-jobs hidden>…<b></b>…</div>                    shown with the number of jobs that have no row here yet
  *   <div class="toasts" data-toasts data-jobs-url="/jobs/" role="status" aria-live="polite"></div>
  */
+import { pace, refreshRows } from "./rows.js";
 import { Socket } from "./socket.js";
 
 const TONES = ["ok", "idle", "run", "warn", "bad"]; // what matters least first: it makes room for the others
-const GATHER = 300;
 const GATHER_ALL = 2500; // what shows something of all jobs is read again at most so often
 const MOST = 3; // notes that tell of one job each
 const STAYS = 8000;
@@ -28,15 +29,18 @@ let missed = false; // something changed while the page was not seen
 
 function refreshSoon(elements) {
   for (const element of elements) stale.add(element);
-  if (stale.size && !gathering) gathering = setTimeout(refresh, GATHER);
+  if (stale.size && !gathering) gathering = setTimeout(refresh, pace());
 }
 
 // What is being pressed stays where it is: the click would go nowhere.
 function refresh() {
-  gathering = document.querySelector("a:active, button:active") ? setTimeout(refresh, GATHER) : 0;
+  gathering = document.querySelector("a:active, button:active") ? setTimeout(refresh, pace()) : 0;
   if (gathering) return;
-  for (const element of stale) if (element.isConnected) window.htmx.trigger(element, "live");
+  const there = [...stale].filter((element) => element.isConnected);
   stale.clear();
+  const rows = there.filter((element) => element.dataset.row);
+  if (rows.length) refreshRows(rows);
+  for (const element of there) if (!element.dataset.row) window.htmx.trigger(element, "live");
 }
 
 function refreshAll() {

@@ -6,7 +6,7 @@ import subsetFont from "subset-font";
 const ICONS = `
   activity archive arrow-90deg-right arrow-clockwise arrow-counterclockwise arrow-down arrow-down-circle
   arrow-down-short arrow-left arrow-left-right arrow-repeat arrow-return-right arrow-right arrow-up arrow-up-short
-  asterisk bell bezier2 box box-arrow-in-right box-arrow-right box-arrow-up-right boxes bricks broadcast building
+  asterisk bell bezier2 bookmark box box-arrow-in-right box-arrow-right box-arrow-up-right boxes bricks broadcast building
   calendar3 camera caret-down-fill caret-right-fill check2 check2-all check2-circle check2-square check-circle-fill
   chevron-down chevron-left chevron-right chevron-up circle circle-fill circle-half clipboard clipboard2-check clock
   clock-history cloud cloud-upload code-slash columns-gap copy cpu dash dash-circle database device-hdd device-ssd

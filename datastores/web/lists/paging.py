@@ -88,12 +88,11 @@ class Page:
 
 def page_of(rows: QuerySet[Any], order: Order, size: int, *, after: str = "", before: str = "") -> Page:
     """Return the page after one place, or before another; the first one when an address names none that there is."""
-    count = rows.order_by().values("pk")[: COUNTED + 1].count()
     keyed = order.keyed(rows).values_list(KEY, "pk")
     place = decode(after or before)
     backwards = place is not None and not after
     found = _found(keyed, order, size, place, backwards=backwards)
-    if not found or (backwards and len(found) < size):  # the first page is a whole one
+    if place is not None and (not found or (backwards and len(found) < size)):  # the first page is a whole one
         backwards, place = False, None
         found = _found(keyed, order, size)
     has_more, found = len(found) > size, found[:size]
@@ -103,8 +102,13 @@ def page_of(rows: QuerySet[Any], order: Order, size: int, *, after: str = "", be
         found,
         previous=found[0].encode() if found and (has_more if backwards else place) else "",
         next=found[-1].encode() if found and (has_more or backwards) else "",
-        count=count,
+        count=counted(rows) if place is not None or has_more else len(found),
     )
+
+
+def counted(rows: QuerySet[Any]) -> int:
+    """Return how many rows there are; one more than is counted when there are still more."""
+    return rows.order_by().values("pk")[: COUNTED + 1].count()
 
 
 def _found(

@@ -1,70 +1,41 @@
-"""A list page: what it is searched and sorted by, which columns it has, all of it in the address."""
+"""A list page: the rows that its address asks for, and what can be done to many of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from operator import attrgetter
 from typing import Any, ClassVar
 
 from django.db.models import Q, QuerySet
-from django.http import HttpResponse, HttpResponseBadRequest, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBadRequest, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django.views.generic import View
 
+from datastores.domain.errors import BadInput, Refused
 from datastores.domain.values import whole
+from datastores.models import SavedView
 from datastores.web.access import Request
+from datastores.web.lists.acts import MOST_AT_ONCE, Act, answer, ask, counted, do_all
+from datastores.web.lists.address import Address
+from datastores.web.lists.columns import Column, Filter
 from datastores.web.lists.export import CHUNK, WRITERS, export
 from datastores.web.lists.fields import Field, Text
-from datastores.web.lists.paging import Order, Page, page_of
+from datastores.web.lists.paging import Page, page_of
 from datastores.web.lists.query import BadQuery, condition
+from datastores.web.lists.work import work_on
 
 PAGE = 50
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-"""What a moment that never was is sorted as."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a list.
-
-    ``order``: the database column to sort by, "" when it cannot be sorted; ``absent``: what NULL counts as there.
-    ``value``: where a file finds it in the row, "" when it has none. ``shown``: without having been chosen.
-    """
-
-    key: str
-    label: str
-    order: str = ""
-    value: str | Callable[[Any], Any] = ""
-    number: bool = False
-    shown: bool = True
-    absent: Any = None
-
-    def of(self, row: Any) -> Any:
-        if callable(self.value):
-            return self.value(row)
-        return attrgetter(self.value)(row)
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """A select box over a list: rows whose ``field`` has the chosen value."""
-
-    name: str
-    label: str
-    choices: tuple[tuple[str, str], ...]
-    field: str = ""
 
 
 class Rows(View):
-    """A list page. ``?row=<id>`` from htmx gives that one row anew, or nothing when it is gone; ``?file=csv``: all."""
+    """A list page. ``?row=<id>``, once or more, from a script: these rows anew, those that are still there.
+    ``?file=csv``: all rows as a file. What is posted is to be done to the rows that were chosen.
+    """
 
     request: Request
     model: ClassVar[Any]
     name: ClassVar[str]
-    """Of the list's address, and of its files."""
+    """Of the list's files, and of the views of it that people keep."""
     template_name: ClassVar[str]
     row_template: ClassVar[str]
     columns: ClassVar[tuple[Column, ...]]
@@ -82,6 +53,12 @@ class Rows(View):
     only when these are sorted or filtered by them."""
     unread: ClassVar[tuple[str, ...]] = ()
     """Large columns that no row shows."""
+    noun: ClassVar[str] = "row,rows"
+    """What one row is called, and what many are."""
+    acts: ClassVar[tuple[Act, ...]] = ()
+    """What can be done to many rows at once."""
+    resource: ClassVar[str] = ""
+    """What leases call a row ("image"), so that it shows the job that works on it; "": no job does."""
 
     def rows(self) -> QuerySet[Any]:
         """Return what the person may see."""
@@ -89,38 +66,81 @@ class Rows(View):
         return rows
 
     def dressed(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the rows with everything that is shown of one."""
+        """Return the rows with everything that the database knows and one shows."""
         return rows.select_related(*self.related).defer(*self.unread).annotate(**self.figures)
 
     def get(self, request: Request) -> HttpResponseBase:
-        row = whole(request.GET.get("row", ""))
-        if request.htmx and row is not None:
-            found = self.dressed(self.rows().filter(pk=row)).first()
-            return render(request, self.row_template, {"object": found, "view": self, "shown": self.shown})
+        keys = [key for key in map(whole, request.GET.getlist("row")) if key is not None]
+        if request.htmx and keys:
+            return render(request, "datastores/_rows.html", self.row_context(keys[:PAGE]))
         if request.GET.get("file") in WRITERS:
             return self._file(request.GET["file"])
         return self._page()
+
+    def post(self, request: Request) -> HttpResponseBase:
+        """Do something to many rows.
+
+        :raises CloudstoreError: nothing was chosen, or too much, or not what the person saw.
+        """
+        act = next((each for each in self.offered if each.name == request.POST.get("act")), None)
+        if act is None:
+            raise BadInput("That cannot be done to these rows.")
+        rows = self.picked()
+        if act.lost and (asked := ask(request, act, rows, self.noun)):
+            return asked
+        return answer(request, act, do_all(request, act, rows), self.noun)
+
+    def picked(self) -> Sequence[Any]:
+        """Return the rows that were chosen; all that match when these are as many as the person saw."""
+        asked = self.request.POST
+        rows = self._all_as_seen(asked["all"]) if asked.get("all") else self._of_keys(asked.getlist("pk"))
+        found = list(rows.select_related(*self.related).order_by("pk")[: MOST_AT_ONCE + 1])
+        if not found:
+            raise Refused("None of these rows is there any more." if asked.getlist("pk") else "Choose rows first.")
+        if len(found) > MOST_AT_ONCE:
+            raise Refused(f"At most {counted(MOST_AT_ONCE, self.noun)} at once. Narrow the list.")
+        return found
+
+    def _of_keys(self, keys: Sequence[str]) -> QuerySet[Any]:
+        return self.rows().filter(pk__in=[whole(key) for key in keys[: MOST_AT_ONCE + 1]])
+
+    def _all_as_seen(self, seen: str) -> QuerySet[Any]:
+        try:
+            rows = self.found()
+        except BadQuery as error:
+            raise BadInput(str(error)) from error
+        if (count := rows.count()) != whole(seen):
+            raise Refused(f"{counted(count, self.noun)} match now, which is not what you saw. Look again.")
+        return rows
+
+    def row_context(self, keys: Sequence[int]) -> dict[str, Any]:
+        """Return what a template needs for the rows of these keys, in their order."""
+        rows = self.dressed(self.rows()).in_bulk(keys) if keys else {}
+        work = work_on(self.resource, rows, self.request.user) if self.resource and rows else {}
+        for key, row in rows.items():
+            row.work = work.get(key)
+        shown = [rows[key] for key in keys if key in rows]
+        return {"rows": shown, "row_template": self.row_template, "view": self, "shown": self.address.shown}
 
     def _page(self) -> HttpResponse:
         asked, refused, page = self.request.GET, None, Page()
         try:
             page = page_of(
-                self.found(), self.sort.order, PAGE, after=asked.get("after", ""), before=asked.get("before", "")
-            )
+                self.found(), self.address.sort.order, PAGE,
+                after=asked.get("after", ""), before=asked.get("before", ""),
+            )  # fmt: skip
         except BadQuery as error:
             refused = error
-        keys = [place.pk for place in page.places]
-        rows = self.dressed(self.rows()).in_bulk(keys) if keys else {}
-        context = {"refused": refused, "rows": [rows[key] for key in keys if key in rows]}
-        return render(self.request, self.template_name, self.context(page) | context)
+        context = self.row_context([place.pk for place in page.places]) | {"refused": refused}
+        return render(self.request, self.template_name, context | self.context(page))
 
     def _file(self, kind: str) -> HttpResponseBase:
         try:
             found = self.found()
         except BadQuery as error:
             return HttpResponseBadRequest(str(error), content_type="text/plain; charset=utf-8")
-        columns = [column for column in self.chosen_columns if column.value]
-        order = self.sort.order
+        columns = [column for column in self.address.chosen_columns if column.value]
+        order = self.address.sort.order
         rows = self.dressed(order.sorted(order.keyed(found))).iterator(CHUNK)
         lines: Iterator[list[Any]] = ([column.of(row) for column in columns] for row in rows)
         return export(self.name, kind, [column.key for column in columns], lines)
@@ -133,53 +153,29 @@ class Rows(View):
             value = asked.get(found.name, "")
             if value in dict(found.choices):
                 wanted &= Q(**{found.field or found.name: value})
-        needed = {self.sort.column.order, *columns_of(wanted)} & self.figures.keys()
+        needed = {self.address.sort.column.order, *columns_of(wanted)} & self.figures.keys()
         return self.rows().annotate(**{name: self.figures[name] for name in needed}).filter(wanted)
 
     @cached_property
-    def sort(self) -> Sort:
-        """What the rows are sorted by: as the address says, or as the list is by itself."""
-        sortable = {column.key: column for column in self.columns if column.order}
-        asked = self.request.GET.get("sort", "")
-        chosen = asked if asked.removeprefix("-") in sortable else self.default_sort
-        return Sort(sortable[chosen.removeprefix("-")], chosen.startswith("-"))
+    def address(self) -> Address:
+        return self.address_of(self.request.path, self.request.GET)
+
+    @classmethod
+    def address_of(cls, path: str, asked: QueryDict) -> Address:
+        return Address(path, asked, cls.columns, cls.filters, cls.default_sort)
 
     @cached_property
-    def chosen_columns(self) -> Sequence[Column]:
-        asked = set(",".join(self.request.GET.getlist("columns")).split(","))
-        chosen = [column for column in self.columns if column.key in asked or not column.label]
-        return chosen if any(column.label for column in chosen) else [column for column in self.columns if column.shown]
+    def offered(self) -> Sequence[Act]:
+        """What this person may do to rows."""
+        return [act for act in self.acts if self.request.user.role in act.roles]
 
-    @property
-    def choosable(self) -> Sequence[Column]:
-        return [column for column in self.columns if column.label]
-
-    @property
-    def kept_by_filter(self) -> Sequence[tuple[str, str]]:
-        """What another filter leaves as it is in the address."""
-        return [(name, value) for name, value in self._asked() if name in {"sort", "columns"}]
-
-    @property
-    def kept_by_columns(self) -> Sequence[tuple[str, str]]:
-        """What another choice of columns leaves as it is."""
-        return [(name, value) for name, value in self._asked() if name not in {"columns", "file", "row"}]
-
-    def _asked(self) -> Sequence[tuple[str, str]]:
-        return [(name, value) for name, values in self.request.GET.lists() for value in values]
+    def saved_views(self) -> QuerySet[SavedView]:
+        return SavedView.objects.filter(user=self.request.user, list=self.name)
 
     @property
     def placeholder(self) -> str:
         examples = [field.example for field in self.fields.values()][:3]
         return f"Text, or {' '.join(examples)}" if examples else "Text"
-
-    @property
-    def shown(self) -> dict[str, Column]:
-        return {column.key: column for column in self.chosen_columns}
-
-    @property
-    def columns_asked(self) -> str:
-        """The end of an address that asks for a row with the same columns."""
-        return f"&columns={','.join(self.shown)}" if self.request.GET.get("columns") else ""
 
     def select_boxes(self) -> Sequence[Filter]:
         """Return the select boxes that this person is shown."""
@@ -188,12 +184,10 @@ class Rows(View):
     def context(self, page: Page) -> dict[str, Any]:
         asked = self.request.GET
         return {
-            "view": self,
-            "shown": self.shown,
+            "address": self.address,
             "page": page,
-            "narrowed": any(asked.get(name) for name in ("q", *(each.name for each in self.filters))),
+            "narrowed": self.address.narrowed,
             "chosen": [(each, asked.get(each.name, "")) for each in self.select_boxes()],
-            "row_template": self.row_template,
         }
 
 
@@ -204,15 +198,3 @@ def columns_of(wanted: Q) -> Iterator[str]:
             yield from columns_of(child)
         elif isinstance(child, tuple):
             yield child[0].split("__")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Sort:
-    """A column that the rows are sorted by, and in which direction."""
-
-    column: Column
-    descending: bool
-
-    @property
-    def order(self) -> Order:
-        return Order(self.column.order, self.descending, self.column.absent)

@@ -17,9 +17,10 @@ from django.utils.dateparse import parse_date
 from datastores.models import AuditEntry
 from datastores.models.audit import verify
 from datastores.web.access import EVERYBODY, INSPECTORS, Request, roles, visible
+from datastores.web.lists.columns import Column, Filter
 from datastores.web.lists.fields import Choice, Moment, Text
 from datastores.web.lists.paging import Page
-from datastores.web.lists.rows import Column, Filter, Rows
+from datastores.web.lists.rows import Rows
 from datastores.web.look import RESULT_LOOK
 from datastores.web.sentences import actions_saying, sentence
 

@@ -14,7 +14,8 @@ from datastores.web.access import ADMINS, Request, roles, visible
 from datastores.web.acting import ask_name, done, note
 from datastores.web.forms.base import attempt
 from datastores.web.forms.hosts import CredentialForm
-from datastores.web.lists.rows import Column, Rows
+from datastores.web.lists.columns import Column
+from datastores.web.lists.rows import Rows
 from datastores.web.lists.sums import count_of
 
 

@@ -19,8 +19,9 @@ from datastores.web.access import ADMINS, READERS, Request, roles, visible
 from datastores.web.acting import ask_name, done, note, start, started
 from datastores.web.forms.base import attempt
 from datastores.web.forms.datastores import DatastoreChangeForm, DatastoreForm, DatastoreHostsForm, OptionsForm
+from datastores.web.lists.columns import Column, Filter
 from datastores.web.lists.fields import Choice, Linked, Moment, Number, Size, Text
-from datastores.web.lists.rows import Column, Filter, Rows
+from datastores.web.lists.rows import Rows
 from datastores.web.lists.sums import count_of, sum_of
 from datastores.web.look import TYPE_WORDS
 
@@ -61,6 +62,8 @@ def words(driver: type[StorageDriver]) -> dict[str, Any]:
 @roles(read=READERS)
 class DatastoreList(Rows):
     model = Datastore
+    noun = "datastore,datastores"
+    resource = "datastore"
     template_name = "datastores/datastore_list.html"
     row_template = "datastores/_datastore_row.html"
     related = ("cluster",)

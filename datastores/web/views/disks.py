@@ -8,15 +8,71 @@ from django.forms import BaseForm
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from datastores.models import Datastore, Disk
+from datastores.domain.states import ObjectState
+from datastores.domain.volumes import Format
+from datastores.models import Datastore, Disk, Job
 from datastores.services.placing import disk_volume
 from datastores.web.access import EVERYBODY, OWNERS, Request, roles, visible
 from datastores.web.acting import ask_name, start, started
 from datastores.web.forms.base import attempt
 from datastores.web.forms.images import PlaceForm
 from datastores.web.forms.machines import SaveForm
+from datastores.web.lists.acts import Act
+from datastores.web.lists.columns import Column, Filter
+from datastores.web.lists.fields import Choice, Moment, Size, Text
+from datastores.web.lists.rows import Rows
 
 ANYWHERE = (Datastore.Type.IMAGE, Datastore.Type.SYSTEM)
+
+
+def delete_disk(request: Request, disk: Disk) -> Job:
+    return start(request, "disk.delete", disk=disk)
+
+
+@roles(read=EVERYBODY, write=OWNERS)
+class DiskList(Rows):
+    model = Disk
+    noun = "disk,disks"
+    resource = "disk"
+    acts = (
+        Act("delete", "Delete", "trash", delete_disk, "are being deleted",
+            lost="The disks and everything on them are gone for ever. Of a link only the link goes: the persistent "
+                 "image keeps its bytes."),
+    )  # fmt: skip
+    template_name = "datastores/disk_list.html"
+    row_template = "datastores/_disk_row.html"
+    related = ("vm__owner", "image", "datastore")
+    name = "disks"
+    search = Text(("vm__name", "image__name"), "web")
+    fields = {
+        "vm": Text(("vm__name",), "vm:web"),
+        "image": Text(("image__name",), "image:debian"),
+        "datastore": Text(("datastore__name",), "datastore:gold"),
+        "state": Choice("state", {state.value: state.value for state in ObjectState}, "state:error"),
+        "kind": Choice("kind", {kind: kind for kind in Disk.Kind.values}, "kind:clone"),
+        "format": Choice("format", {each.value: each.value for each in Format}, "format:qcow2"),
+        "size": Size("virtual_size", "size>100G"),
+        "owner": Text(("vm__owner__username",), "owner:alice"),
+        "since": Moment("created_at", "since<7d"),
+    }
+    default_sort = "-id"
+    filters = (
+        Filter("state", "state", tuple((state.value, state.value) for state in ObjectState)),
+        Filter("kind", "kind", tuple(Disk.Kind.choices)),
+    )
+    columns = (
+        Column("id", "ID", "pk", "pk", number=True),
+        Column("disk", "Disk", value=str),
+        Column("state", "State", "state", "state"),
+        Column("vm", "Virtual machine", "vm__name", "vm.name"),
+        Column("image", "Image", "image__name", "image", absent=""),
+        Column("kind", "Kind", "kind", "kind"),
+        Column("format", "Format", "format", "format"),
+        Column("size", "Size", "virtual_size", "virtual_size", number=True),
+        Column("datastore", "Datastore", "datastore__name", "datastore.name"),
+        Column("owner", "Owner", "vm__owner__username", "vm.owner.username"),
+        Column("since", "Since", "created_at", "created_at"),
+    )
 
 
 def visible_disk(request: Request, pk: int) -> Disk:
@@ -82,4 +138,4 @@ def disk_delete(request: Request, pk: int) -> HttpResponse:
         question = "Only the link is removed: the persistent image keeps its bytes."
     if asked := ask_name(request, str(disk), question):
         return asked
-    return started(request, start(request, "disk.delete", disk=disk))
+    return started(request, delete_disk(request, disk))

@@ -12,7 +12,7 @@ from django.views.generic import DetailView
 
 from datastores.domain.states import HostState
 from datastores.hosts.sudoers import sudoers_text
-from datastores.models import Cluster, Host
+from datastores.models import Cluster, Host, Job
 from datastores.models.audit import in_turn
 from datastores.services import hosts
 from datastores.web.access import ADMINS, READERS, STAFF, Request, client_address, roles, visible
@@ -20,8 +20,10 @@ from datastores.web.acting import ask_name, done, note, start, started
 from datastores.web.facts import known, warnings
 from datastores.web.forms.base import attempt
 from datastores.web.forms.hosts import HostForm, HostPlaceForm
+from datastores.web.lists.acts import Act
+from datastores.web.lists.columns import LONG_AGO, Column, Filter
 from datastores.web.lists.fields import Choice, Flag, Moment, Number, Size, Text
-from datastores.web.lists.rows import LONG_AGO, Column, Filter, Rows
+from datastores.web.lists.rows import Rows
 
 KEPT = ("name", "address", "port", "account", "cluster", "jump", "credential")
 """The fields that an audit entry tells about."""
@@ -32,9 +34,25 @@ def fact(name: str) -> Callable[[Host], Any]:
     return lambda host: host.facts.get(name)
 
 
-@roles(read=READERS)
+def maintaining(on: bool) -> Callable[[Request, Host], None]:
+    """Return what takes a host out of the choice for new work, or back into it."""
+    return lambda request, host: hosts.set_maintenance(host, request.user, client_address(request), on=on)
+
+
+def read_host(request: Request, host: Host) -> Job:
+    return start(request, "host.read", host=host)
+
+
+@roles(read=READERS, write=STAFF)
 class HostList(Rows):
     model = Host
+    noun = "host,hosts"
+    resource = "host"
+    acts = (
+        Act("read", "Read", "arrow-clockwise", read_host, "are being read", STAFF),
+        Act("maintain", "Maintenance", "wrench", maintaining(True), "are in maintenance", STAFF),
+        Act("back", "Back to work", "play-fill", maintaining(False), "are back at work", STAFF),
+    )
     template_name = "datastores/host_list.html"
     row_template = "datastores/_host_row.html"
     related = ("cluster",)
@@ -170,7 +188,7 @@ def host_onboard(request: Request, pk: int) -> HttpResponse:
 
 @roles(write=STAFF)
 def host_read(request: Request, pk: int) -> HttpResponse:
-    return started(request, start(request, "host.read", host=visible(request, Host, pk=pk)))
+    return started(request, read_host(request, visible(request, Host, pk=pk)))
 
 
 @roles(write=STAFF)

@@ -21,7 +21,7 @@ from datastores.web.access import OWNERS, Request, client_address, roles, visibl
 from datastores.web.acting import ACCEPTED, ask_name, done, job_line, start, start_all, started
 from datastores.web.forms.base import attempt
 from datastores.web.forms.images import DisksForm, ImageNameForm, PlaceForm, RenameForm, ResizeForm, SnapshotForm
-from datastores.web.views.images import image_page, visible_image, what_is_lost
+from datastores.web.views.images import delete_image, image_page, visible_image, what_is_lost
 
 BATCH = 20
 """Disks asked for in one transaction: the first run while the others are still being asked for."""
@@ -145,7 +145,7 @@ def image_delete(request: Request, pk: int) -> HttpResponse:
     require_unneeded(image, request.user, "deleted")
     if asked := ask_name(request, image.name, what_is_lost(image)):
         return asked
-    return started(request, start(request, "image.delete", image=image))
+    return started(request, delete_image(request, image))
 
 
 @roles(write=OWNERS)

@@ -11,8 +11,8 @@ from django.views.generic import DetailView
 
 from datastores.domain.states import JobState, ObjectState
 from datastores.domain.volumes import Capability, Format
-from datastores.models import Datastore, Disk, Image
-from datastores.services.dependants import dependants
+from datastores.models import Datastore, Disk, Image, Job
+from datastores.services.dependants import dependants, require_unneeded
 from datastores.services.placing import driver_of
 from datastores.services.viewers import listed
 from datastores.web.access import EVERYBODY, OWNERS, Request, roles, visible
@@ -31,8 +31,10 @@ from datastores.web.forms.images import (
     ResizeForm,
     SnapshotForm,
 )
+from datastores.web.lists.acts import Act
+from datastores.web.lists.columns import Column, Filter
 from datastores.web.lists.fields import Choice, Flag, Moment, Number, Size, Text
-from datastores.web.lists.rows import Column, Filter, Rows
+from datastores.web.lists.rows import Rows
 from datastores.web.lists.sums import count_of
 
 WAYS: dict[str, tuple[str, str, type[PlacedForm], str]] = {
@@ -43,9 +45,22 @@ WAYS: dict[str, tuple[str, str, type[PlacedForm], str]] = {
 """How an image comes to be: title, kind of job, form, icon."""
 
 
-@roles(read=EVERYBODY)
+def delete_image(request: Request, image: Image) -> Job:
+    require_unneeded(image, request.user, "deleted")
+    return start(request, "image.delete", image=image)
+
+
+@roles(read=EVERYBODY, write=OWNERS)
 class ImageList(Rows):
     model = Image
+    noun = "image,images"
+    resource = "image"
+    acts = (
+        Act("check", "Compute checksums", "hash", lambda request, image: start(request, "image.checksum", image=image),
+            "are being read"),
+        Act("delete", "Delete", "trash", delete_image, "are being deleted",
+            lost="The images and their bytes are gone for ever, with their snapshots. Disks that are copies stay."),
+    )  # fmt: skip
     template_name = "datastores/image_list.html"
     row_template = "datastores/_image_row.html"
     related = ("datastore", "owner")

@@ -23,8 +23,10 @@ from datastores.services.usecase import UseCase
 from datastores.web import logs
 from datastores.web.access import EVERYBODY, OWNERS, Request, client_address, roles, visible, wants_json
 from datastores.web.acting import ACCEPTED, ask_name, done, job_line
+from datastores.web.lists.acts import Act
+from datastores.web.lists.columns import Column, Filter
 from datastores.web.lists.fields import Choice, Moment, Text
-from datastores.web.lists.rows import Column, Filter, Rows
+from datastores.web.lists.rows import Rows
 from datastores.web.sentences import kind_words
 
 PARTS = ("state", "acts", "lanes")
@@ -38,9 +40,27 @@ def seconds_of(job: Job) -> float | None:
     return (job.ended_at - job.created_at).total_seconds() if job.ended_at else None
 
 
-@roles(read=EVERYBODY)
+def to_job(what: Callable[..., None]) -> Callable[[Request, Job], Job]:
+    """Return what does something to one of many jobs."""
+
+    def do(request: Request, job: Job) -> Job:
+        if job.kind not in KINDS:
+            raise Refused("This kind of job is not known any more.")
+        what(job, request.user, client_address(request))
+        return job
+
+    return do
+
+
+@roles(read=EVERYBODY, write=OWNERS)
 class JobList(Rows):
     model = Job
+    noun = "job,jobs"
+    acts = (
+        Act("retry", "Try again", "arrow-clockwise", to_job(control.retry), "are tried again"),
+        Act("cancel", "Cancel", "stop-circle", to_job(control.cancel), "are asked to stop",
+            lost="They stop. What they did so far, if anything, is taken back in the opposite order."),
+    )  # fmt: skip
     template_name = "datastores/job_list.html"
     row_template = "datastores/_job_row.html"
     unread = ("params",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.forms import BaseForm
@@ -16,14 +17,33 @@ from datastores.web.access import EVERYBODY, OWNERS, Request, client_address, ro
 from datastores.web.acting import ask_name, done, start, started
 from datastores.web.forms.base import attempt
 from datastores.web.forms.machines import DiskForm, MachineForm
+from datastores.web.lists.acts import Act
+from datastores.web.lists.columns import Column, Filter
 from datastores.web.lists.fields import Choice, Moment, Number, Size, Text
-from datastores.web.lists.rows import Column, Filter, Rows
+from datastores.web.lists.rows import Rows
 from datastores.web.lists.sums import count_of, sum_of
 
 
-@roles(read=EVERYBODY)
+def noting(state: str) -> Callable[[Request, VirtualMachine], None]:
+    """Return what notes that a VM is in a state."""
+    return lambda request, vm: vms.set_vm_state(vm, state, request.user, client_address(request))
+
+
+def forget(request: Request, vm: VirtualMachine) -> None:
+    vms.delete_vm(vm, request.user, client_address(request))
+
+
+@roles(read=EVERYBODY, write=OWNERS)
 class MachineList(Rows):
     model = VirtualMachine
+    noun = "virtual machine,virtual machines"
+    resource = "vm"
+    acts = (
+        Act("off", "Note: off", "power", noting(VirtualMachine.State.OFF), "are noted to be off"),
+        Act("running", "Note: running", "play-fill", noting(VirtualMachine.State.RUNNING), "are noted to run"),
+        Act("delete", "Delete", "trash", forget, "are deleted",
+            lost="cloudstore forgets these machines. Those that still have disks are left alone."),
+    )  # fmt: skip
     template_name = "datastores/vm_list.html"
     row_template = "datastores/_vm_row.html"
     related = ("owner",)

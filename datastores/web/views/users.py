@@ -15,8 +15,9 @@ from datastores.web.access import ADMINS, Request, roles
 from datastores.web.acting import ask_name, done, note
 from datastores.web.forms.base import attempt
 from datastores.web.forms.users import NewPasswordForm, NewUserForm, UserForm
+from datastores.web.lists.columns import LONG_AGO, Column, Filter
 from datastores.web.lists.fields import Choice, Flag, Moment, Text
-from datastores.web.lists.rows import LONG_AGO, Column, Filter, Rows
+from datastores.web.lists.rows import Rows
 
 
 @roles(read=ADMINS)

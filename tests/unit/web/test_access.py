@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from datastores.models import AuditEntry, HostKey, Job, Snapshot, User
+from datastores.models import AuditEntry, HostKey, Job, SavedView, Snapshot, User
 from datastores.models.audit import record
 from tests.unit.conftest import a_disk, a_host, a_job, a_vm, an_image, person, signed_in, text_of
 
@@ -20,8 +20,10 @@ NOBODY: set[str] = set()
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     "overview": (EVERYBODY, NOBODY),
     "find": (EVERYBODY, NOBODY),
+    "view-save": (NOBODY, EVERYBODY),
+    "view-delete": (NOBODY, EVERYBODY),
     "password": (EVERYBODY, EVERYBODY),
-    "host-list": (READERS, NOBODY),
+    "host-list": (READERS, STAFF),
     "host-new": (ADMINS, ADMINS),
     "host": (READERS, NOBODY),
     "host-edit": (STAFF, STAFF),
@@ -45,7 +47,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "datastore-edit": (ADMINS, ADMINS),
     "datastore-hosts": (ADMINS, ADMINS),
     "datastore-delete": (NOBODY, ADMINS),
-    "image-list": (EVERYBODY, NOBODY),
+    "image-list": (EVERYBODY, OWNERS),
     "image-register": (OWNERS, OWNERS),
     "image-block": (OWNERS, OWNERS),
     "image-context": (OWNERS, OWNERS),
@@ -61,17 +63,18 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "snapshot-take": (NOBODY, OWNERS),
     "snapshot-revert": (NOBODY, OWNERS),
     "snapshot-delete": (NOBODY, OWNERS),
-    "vm-list": (EVERYBODY, NOBODY),
+    "vm-list": (EVERYBODY, OWNERS),
     "vm-new": (OWNERS, OWNERS),
     "vm": (EVERYBODY, NOBODY),
     "vm-state": (NOBODY, OWNERS),
     "vm-disks": (NOBODY, OWNERS),
     "vm-delete": (NOBODY, OWNERS),
+    "disk-list": (EVERYBODY, OWNERS),
     "disk": (EVERYBODY, NOBODY),
     "disk-save": (NOBODY, OWNERS),
     "disk-move": (NOBODY, OWNERS),
     "disk-delete": (NOBODY, OWNERS),
-    "job-list": (EVERYBODY, NOBODY),
+    "job-list": (EVERYBODY, OWNERS),
     "job": (EVERYBODY, NOBODY),
     "plan": (EVERYBODY, NOBODY),
     "job-lines": (EVERYBODY, NOBODY),
@@ -93,8 +96,8 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
 }
 PUBLIC = {"login", "logout", "healthz"}
 """Those that need nobody to be signed in."""
-OWN = {"password"}
-"""Changing one's own account is no change of the cloud."""
+OWN = {"password", "view-save", "view-delete"}
+"""Changing one's own account, and what one keeps for oneself, is no change of the cloud."""
 INSPECTION = {"audit-verify"}
 """Looking closely."""
 
@@ -125,12 +128,16 @@ def arguments(owner: User, name: str) -> dict[str, Any]:
     known = {
         "pk": {"host": host.pk, "image": image.pk, "snapshot": image.pk, "vm": vm.pk, "disk": a_disk(image).pk,
                "datastore": image.datastore_id, "credential": host.credential_id, "user": owner.pk,
-               "cluster": cluster()},
+               "cluster": cluster(), "view": a_view(owner).pk},
         "key": key.pk, "snapshot": snapshot.pk, "uuid": a_job(owner).uuid, "seq": entry.seq,
     }  # fmt: skip
     pattern = next(each for each in patterns() if each.name == name)
     needed = pattern.pattern.converters
     return {each: known["pk"][name.partition("-")[0]] if each == "pk" else known[each] for each in needed}
+
+
+def a_view(owner: User) -> SavedView:
+    return SavedView.objects.get_or_create(user=owner, list="images", name="mine", defaults={"query": "q=x"})[0]
 
 
 def cluster() -> int:

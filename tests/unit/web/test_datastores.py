@@ -128,7 +128,7 @@ def test_figures_are_not_multiplied_by_joins(admin: User) -> None:
     row = text_of(signed_in(admin).get(f"/datastores/?row={datastore.pk}", headers={"HX-Request": "true"}))
     # 3 * 10 + 6 * 10 GiB promised, 15 of them taken: 75 of 1000
     assert "10 % used, 8 % more promised" in row
-    assert '<td class="num">3</td>\n</tr>' in row
+    assert row.split('class="num">')[-1].startswith("3</td>")
 
 
 def test_the_page_of_a_datastore(admin: User) -> None:

@@ -242,7 +242,7 @@ def test_deleting_needs_the_typed_name(alice: User) -> None:
     page = text_of(client.post(f"/images/{image.pk}/delete/"))
     assert "golden" in page
     assert "confirm_name" in page
-    assert "That is not the name" in text_of(client.post(f"/images/{image.pk}/delete/", {"confirm_name": "x"}))
+    assert "That is not what is asked for" in text_of(client.post(f"/images/{image.pk}/delete/", {"confirm_name": "x"}))
     assert not Job.objects.exists()
     client.post(f"/images/{image.pk}/delete/", {"confirm_name": "golden"})
     assert Job.objects.get().kind == "image.delete"

@@ -82,7 +82,7 @@ def one_tree(admin: User, count: int) -> None:
 
 def names_in(answer: Any) -> list[str]:
     """Return the names in the rows of a list."""
-    return re.findall(r"<tr.*?<b>(.*?)</b>", text_of(answer))
+    return re.findall(r"<tr.*?<b>(.*?)</b>", text_of(answer), re.DOTALL)
 
 
 def links_of(answer: Any) -> dict[str, str]:
