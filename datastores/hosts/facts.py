@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from types import UnionType
@@ -206,5 +207,11 @@ def _build(kind: Any, plain: Any) -> Any:
     if get_origin(kind) is tuple:
         return tuple(_build(get_args(kind)[0], item) for item in plain)
     if is_dataclass(kind) and isinstance(kind, type):
-        return kind(**{name: _build(hint, plain[name]) for name, hint in get_type_hints(kind).items()})
+        return kind(**{name: _build(hint, plain[name]) for name, hint in _hints(kind).items()})
     return kind(plain)
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    """Return the annotations of a class; to evaluate them takes longer than all else of reading facts."""
+    return get_type_hints(kind)

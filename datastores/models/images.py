@@ -50,6 +50,8 @@ class Image(models.Model):
     class Meta:
         ordering = ["pk"]
         constraints = [models.UniqueConstraint(fields=["datastore", "name"], name="image_name_once_per_datastore")]
+        # what the images of a datastore come to is read from the index alone
+        indexes = [models.Index(fields=["datastore", "virtual_size", "real_size"], name="image_space")]
 
     def __str__(self) -> str:
         return self.name

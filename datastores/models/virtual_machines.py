@@ -71,6 +71,11 @@ class Disk(models.Model):
 
     class Meta:
         ordering = ["vm", "number"]
+        # what the disks of a datastore or a machine come to is read from the index alone
+        indexes = [
+            models.Index(fields=["datastore", "virtual_size"], name="disk_space"),
+            models.Index(fields=["vm", "virtual_size"], name="disk_space_of_vm"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["vm", "number"], name="disk_number_once_per_vm"),
             models.UniqueConstraint(

@@ -168,6 +168,34 @@ def _day(value: str) -> tuple[datetime, datetime]:
 
 
 @dataclass(frozen=True, slots=True)
+class Owning:
+    """What the one row says that this row points to by its column ``link``; NULL points to none."""
+
+    rows: QuerySet[Any]
+    link: str
+    field: Field
+
+    @property
+    def example(self) -> str:
+        return self.field.example
+
+    def q(self, operator: str, value: str) -> Q:
+        found = self.rows.filter(self.field.q(operator, value)).order_by().values("pk")
+        return Q(**{f"{self.link}__in": found, f"{self.link}__isnull": False})  # not known, and then negated, is true
+
+
+@dataclass(frozen=True, slots=True)
+class Anywhere:
+    """What one of several fields says."""
+
+    fields: tuple[Field, ...]
+    example: str
+
+    def q(self, operator: str, value: str) -> Q:
+        return reduce(or_, (field.q(operator, value) for field in self.fields))
+
+
+@dataclass(frozen=True, slots=True)
 class Linked:
     """What one of several rows says that belong to the row by their column ``link``."""
 

@@ -10,7 +10,7 @@ from django.shortcuts import render
 
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format
-from datastores.models import Datastore, Disk, Job
+from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
 from datastores.services.placing import disk_volume
 from datastores.web.access import EVERYBODY, OWNERS, Request, roles, visible
 from datastores.web.acting import ask_name, start, started
@@ -19,10 +19,17 @@ from datastores.web.forms.images import PlaceForm
 from datastores.web.forms.machines import SaveForm
 from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import Column, Filter
-from datastores.web.lists.fields import Choice, Moment, Size, Text
+from datastores.web.lists.fields import Anywhere, Choice, Moment, Owning, Size, Text
 from datastores.web.lists.rows import Rows
 
 ANYWHERE = (Datastore.Type.IMAGE, Datastore.Type.SYSTEM)
+
+
+NAMED = {
+    "vm": Owning(VirtualMachine.objects.all(), "vm", Text(("name",), "vm:web")),
+    "image": Owning(Image.objects.all(), "image", Text(("name",), "image:debian")),
+    "datastore": Owning(Datastore.objects.all(), "datastore", Text(("name",), "datastore:gold")),
+}
 
 
 def delete_disk(request: Request, disk: Disk) -> Job:
@@ -43,16 +50,18 @@ class DiskList(Rows):
     row_template = "datastores/_disk_row.html"
     related = ("vm__owner", "image", "datastore")
     name = "disks"
-    search = Text(("vm__name", "image__name"), "web")
+    search = Anywhere((NAMED["vm"], NAMED["image"]), "web")
     fields = {
-        "vm": Text(("vm__name",), "vm:web"),
-        "image": Text(("image__name",), "image:debian"),
-        "datastore": Text(("datastore__name",), "datastore:gold"),
+        **NAMED,
         "state": Choice("state", {state.value: state.value for state in ObjectState}, "state:error"),
         "kind": Choice("kind", {kind: kind for kind in Disk.Kind.values}, "kind:clone"),
         "format": Choice("format", {each.value: each.value for each in Format}, "format:qcow2"),
         "size": Size("virtual_size", "size>100G"),
-        "owner": Text(("vm__owner__username",), "owner:alice"),
+        "owner": Owning(
+            VirtualMachine.objects.all(),
+            "vm",
+            Owning(User.objects.all(), "owner", Text(("username",), "owner:alice")),
+        ),
         "since": Moment("created_at", "since<7d"),
     }
     default_sort = "-id"

@@ -11,7 +11,7 @@ from django.views.generic import DetailView
 
 from datastores.domain.states import JobState, ObjectState
 from datastores.domain.volumes import Capability, Format
-from datastores.models import Datastore, Disk, Image, Job
+from datastores.models import Datastore, Disk, Image, Job, User
 from datastores.services.dependants import dependants, require_unneeded
 from datastores.services.placing import driver_of
 from datastores.services.viewers import listed
@@ -33,7 +33,7 @@ from datastores.web.forms.images import (
 )
 from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import Column, Filter
-from datastores.web.lists.fields import Choice, Flag, Moment, Number, Size, Text
+from datastores.web.lists.fields import Anywhere, Choice, Flag, Moment, Number, Owning, Size, Text
 from datastores.web.lists.rows import Rows
 from datastores.web.lists.sums import count_of
 
@@ -43,6 +43,12 @@ WAYS: dict[str, tuple[str, str, type[PlacedForm], str]] = {
     "context": ("New context CD", "image.context", ContextForm, "disc"),
 }
 """How an image comes to be: title, kind of job, form, icon."""
+
+
+NAMED = {
+    "datastore": Owning(Datastore.objects.all(), "datastore", Text(("name",), "datastore:gold")),
+    "owner": Owning(User.objects.all(), "owner", Text(("username",), "owner:alice")),
+}
 
 
 def delete_image(request: Request, image: Image) -> Job:
@@ -66,18 +72,18 @@ class ImageList(Rows):
     related = ("datastore", "owner")
     figures: ClassVar = {"disk_count": count_of(Disk.objects.all(), "image")}
     name = "images"
-    search = Text(("name", "datastore__name", "owner__username", "source"), "debian")
+    search = Anywhere((Text(("name", "source"), "debian"), *NAMED.values()), "debian")
     fields = {
         "name": Text(("name",), "name:debian"),
         "state": Choice("state", {state.value: state.value for state in ObjectState}, "state:error"),
         "type": Choice("type", {value.lower(): value for value in Image.Type.values}, "type:os"),
         "format": Choice("format", {each.value: each.value for each in Format}, "format:qcow2"),
         "persistent": Flag("persistent", "persistent:yes"),
-        "datastore": Text(("datastore__name",), "datastore:gold"),
+        "datastore": NAMED["datastore"],
         "size": Size("virtual_size", "size>100G"),
         "real": Size("real_size", "real>50%", whole="virtual_size"),
         "disks": Number("disk_count", "disks:0", int),
-        "owner": Text(("owner__username",), "owner:alice"),
+        "owner": NAMED["owner"],
         "since": Moment("created_at", "since<7d"),
     }
     default_sort = "-id"

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.generic import DetailView
 
-from datastores.models import Disk, VirtualMachine
+from datastores.models import Disk, User, VirtualMachine
 from datastores.services import vms
 from datastores.services.placing import with_paths
 from datastores.web.access import EVERYBODY, OWNERS, Request, client_address, roles, visible
@@ -19,9 +19,11 @@ from datastores.web.forms.base import attempt
 from datastores.web.forms.machines import DiskForm, MachineForm
 from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import Column, Filter
-from datastores.web.lists.fields import Choice, Moment, Number, Size, Text
+from datastores.web.lists.fields import Anywhere, Choice, Moment, Number, Owning, Size, Text
 from datastores.web.lists.rows import Rows
 from datastores.web.lists.sums import count_of, sum_of
+
+OWNER = Owning(User.objects.all(), "owner", Text(("username",), "owner:alice"))
 
 
 def noting(state: str) -> Callable[[Request, VirtualMachine], None]:
@@ -52,13 +54,13 @@ class MachineList(Rows):
         "disk_size": sum_of(Disk.objects.all(), "vm", "virtual_size"),
     }
     name = "machines"
-    search = Text(("name", "owner__username"), "web")
+    search = Anywhere((Text(("name",), "web"), OWNER), "web")
     fields = {
         "name": Text(("name",), "name:web"),
         "state": Choice("state", {value: value for value in VirtualMachine.State.values}, "state:off"),
         "disks": Number("disk_count", "disks>1", int),
         "size": Size("disk_size", "size>100G"),
-        "owner": Text(("owner__username",), "owner:alice"),
+        "owner": OWNER,
         "since": Moment("created_at", "since<7d"),
     }
     default_sort = "-id"

@@ -152,3 +152,19 @@ def test_a_search_that_finds_nothing_says_so_and_an_empty_list_teaches(admin: Us
 @pytest.mark.parametrize("path", ["hosts", "clusters", "credentials", "datastores", "images", "vms", "jobs", "audit"])
 def test_empty_lists_say_what_belongs_there(admin: User, path: str) -> None:
     assert 'class="empty"' in text_of(signed_in(admin).get(f"/{path}/"))
+
+
+def test_what_points_to_nothing_is_found_by_what_it_is_not(admin: User) -> None:
+    kept, orphan = a_disk(an_image(admin, "debian")), a_disk(an_image(admin, "alma"))
+    orphan.image.delete()
+    client = signed_in(admin)
+    for query, found in (
+        ("image:debian", [kept]),
+        ("-image:debian", [orphan]),
+        ("image!=debian", [orphan]),
+        ("-debian", [orphan]),
+        (f"owner:{admin.username}", [kept, orphan]),
+        ("-owner:nobody", [kept, orphan]),
+    ):
+        page = text_of(client.get("/disks/", {"q": query, "sort": "id"}))
+        assert re.findall(r'data-row="(\d+)"', page) == [str(disk.pk) for disk in found], query
