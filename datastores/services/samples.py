@@ -8,16 +8,19 @@ from itertools import pairwise
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import Avg
+from django.db.models import Avg, Sum
 from django.utils import timezone
 
-from datastores.models import DatastoreSample, HostSample
+from datastores.domain.volumes import Capacity
+from datastores.models import Datastore, DatastoreSample, HostSample
 from datastores.models.samples import FINE, KEPT, Sample
 
 MODELS: tuple[type[Sample], ...] = (HostSample, DatastoreSample)
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 LATE = timedelta(minutes=5)
 """So long after its end an hour counts as complete: what was asked for in it may still come."""
+OFTEN = timedelta(seconds=0.9 * FINE)
+"""A datastore is measured more often than samples of it are kept; not a moment too late."""
 DELETED_AT_ONCE = 500
 """Samples deleted in one transaction: whoever else wants to write waits no longer than that."""
 
@@ -32,7 +35,28 @@ def store(model: type[Sample], found: Mapping[int, Mapping[str, Any]], at: datet
     return len(rows)
 
 
-def thin() -> int:
+def sample_datastore(datastore: Datastore, capacity: Capacity) -> bool:
+    """Store what was measured just now, unless there is a sample of the last minutes."""
+    now = timezone.now()
+    lately = datastore.samples.filter(resolution=FINE, at__gt=now - OFTEN, at__lte=now)
+    if lately.exists():
+        return False
+    figures = {
+        "total": capacity.total, "used": capacity.used, "promised": promised_bytes(datastore),
+        "inodes_total": capacity.inodes, "inodes_used": capacity.used_inodes,
+    }  # fmt: skip
+    return bool(store(DatastoreSample, {datastore.pk: figures}, now))
+
+
+def promised_bytes(datastore: Datastore) -> int:
+    """Return what the images and disks of a datastore may still grow by."""
+    images = datastore.images.aggregate(virtual=Sum("virtual_size", default=0), real=Sum("real_size", default=0))
+    disks = datastore.disks.aggregate(virtual=Sum("virtual_size", default=0))
+    more: int = images["virtual"] + disks["virtual"] - images["real"]
+    return max(0, more)
+
+
+def thin_samples() -> int:
     """Add the means of the hours and days that have ended, then delete what is old; return how many went.
 
     Both find out by themselves what is left to do: to do it twice, or not at all for a day, is the same in the end.

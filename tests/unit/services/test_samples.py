@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from datastores.models import DatastoreSample, Host, HostSample
 from datastores.models.samples import DAILY, FINE, HOURLY
 from datastores.services import samples
-from datastores.services.samples import store, thin
+from datastores.services.samples import store, thin_samples
 from tests.unit.conftest import GIB, a_datastore, a_host
 
 pytestmark = pytest.mark.django_db
@@ -54,7 +54,7 @@ class TestThinning:
     def test_an_hour_that_has_ended_gets_its_mean(self, host: Host) -> None:
         for minute, latency, used in ((0, 1.0, 10), (20, 2.0, 11), (40, 6.0, 13)):
             sample(host, NOON - 2 * HOUR + minute * MINUTE, latency=latency, root_used=used)
-        thin()
+        thin_samples()
         mean = HostSample.objects.get(resolution=HOURLY)
         assert (mean.at, mean.latency, mean.root_used) == (NOON - 2 * HOUR, 3.0, 11)
         assert HostSample.objects.filter(resolution=FINE).count() == 3
@@ -62,19 +62,19 @@ class TestThinning:
     def test_an_hour_that_goes_on_has_none_yet(self, host: Host) -> None:
         sample(host, NOON - 10 * MINUTE)
         with time_machine.travel(NOON - MINUTE):
-            thin()
+            thin_samples()
         with time_machine.travel(NOON + MINUTE):  # an answer to what was asked at 11:59 may still come
-            thin()
+            thin_samples()
         assert not HostSample.objects.filter(resolution=HOURLY).exists()
         with time_machine.travel(NOON + 6 * MINUTE):
-            thin()
+            thin_samples()
         assert HostSample.objects.filter(resolution=HOURLY).count() == 1
 
     def test_it_may_be_done_twice(self, host: Host) -> None:
         every_five_minutes(host, NOON - 3 * DAY, NOON)
-        thin()
+        thin_samples()
         once = stored()
-        assert thin() == 0
+        assert thin_samples() == 0
         assert stored() == once
 
     def test_it_may_be_left_undone_for_days(self, host: Host) -> None:
@@ -85,8 +85,8 @@ class TestThinning:
                 sample(host, moment, load=float(number))
                 if thinned_each_hour:
                     with time_machine.travel(moment):
-                        thin()
-            thin()
+                        thin_samples()
+            thin_samples()
             return stored()
 
         assert four_days(thinned_each_hour=True) == four_days(thinned_each_hour=False)
@@ -99,14 +99,14 @@ class TestThinning:
     def test_a_month_without_samples_is_no_work(self, host: Host) -> None:
         sample(host, NOON - 29 * DAY)
         sample(host, NOON - 2 * HOUR)
-        thin()
+        thin_samples()
         assert HostSample.objects.filter(resolution=HOURLY).count() == 2
         assert HostSample.objects.filter(resolution=DAILY).count() == 1
 
     def test_the_older_the_coarser(self, host: Host) -> None:
         for days, resolution in ((3, FINE), (1, FINE), (31, HOURLY), (29, HOURLY), (731, DAILY), (729, DAILY)):
             HostSample.objects.create(host=host, at=NOON - days * DAY, resolution=resolution, **FIGURES)
-        thin()
+        thin_samples()
         kept = {(row.resolution, (NOON - row.at).days) for row in HostSample.objects.all()}
         assert kept >= {(FINE, 1), (HOURLY, 29), (DAILY, 729)}
         assert not kept & {(FINE, 3), (HOURLY, 31), (DAILY, 731)}
@@ -114,17 +114,17 @@ class TestThinning:
     def test_what_is_deleted_is_deleted_a_few_at_a_time(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(samples, "DELETED_AT_ONCE", 7)
         every_five_minutes(host, NOON - 2 * DAY - HOUR, NOON - 2 * DAY)
-        assert thin() == 12
+        assert thin_samples() == 12
 
     def test_a_latency_that_was_never_known_has_no_mean(self, host: Host) -> None:
         sample(host, NOON - 2 * HOUR, latency=None)
-        thin()
+        thin_samples()
         assert HostSample.objects.get(resolution=HOURLY).latency is None
 
     def test_a_clock_that_was_wrong_once_stops_nothing(self, host: Host) -> None:
         HostSample.objects.create(host=host, at=NOON + 400 * DAY, resolution=HOURLY, **FIGURES)
         sample(host, NOON - 2 * HOUR)
-        thin()
+        thin_samples()
         assert HostSample.objects.filter(resolution=HOURLY, at__lt=NOON).count() == 1
 
     def test_datastores_are_thinned_as_hosts_are(self) -> None:
@@ -133,7 +133,7 @@ class TestThinning:
             store(DatastoreSample, {datastore.pk: {"total": 100, "used": used, "promised": 7}}, NOON - HOUR * used)
             moment = NOON - 2 * HOUR + used * MINUTE
             store(DatastoreSample, {datastore.pk: {"total": 100, "used": used, "promised": 7}}, moment)
-        thin()
+        thin_samples()
         mean = DatastoreSample.objects.get(resolution=HOURLY, at=NOON - 2 * HOUR)
         assert (mean.used, mean.promised, mean.inodes_total) == (15, 7, None)
 
