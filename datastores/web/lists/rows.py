@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any, ClassVar
 
 from django.db.models import Q, QuerySet
@@ -69,6 +70,10 @@ class Rows(View):
         """Return the rows with everything that the database knows and one shows."""
         return rows.select_related(*self.related).defer(*self.unread).annotate(**self.figures)
 
+    def completed(self, rows: list[Any]) -> list[Any]:
+        """Return some rows, of a page or a part of a file, with what no expression can tell of them."""
+        return rows
+
     def get(self, request: Request) -> HttpResponseBase:
         keys = [key for key in map(whole, request.GET.getlist("row")) if key is not None]
         if request.htmx and keys:
@@ -119,7 +124,7 @@ class Rows(View):
         work = work_on(self.resource, rows, self.request.user) if self.resource and rows else {}
         for key, row in rows.items():
             row.work = work.get(key)
-        shown = [rows[key] for key in keys if key in rows]
+        shown = self.completed([rows[key] for key in keys if key in rows])
         return {"rows": shown, "row_template": self.row_template, "view": self, "shown": self.address.shown}
 
     def _page(self) -> HttpResponse:
@@ -142,7 +147,8 @@ class Rows(View):
         columns = [column for column in self.address.chosen_columns if column.value]
         order = self.address.sort.order
         rows = self.dressed(order.sorted(order.keyed(found))).iterator(CHUNK)
-        lines: Iterator[list[Any]] = ([column.of(row) for column in columns] for row in rows)
+        parts = iter(lambda: list(islice(rows, CHUNK)), [])
+        lines = ([column.of(row) for column in columns] for part in parts for row in self.completed(part))
         return export(self.name, kind, [column.key for column in columns], lines)
 
     def found(self) -> QuerySet[Any]:
