@@ -30,6 +30,7 @@ from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.reconcile import reconcile
 from datastores.jobs.submit import submit
+from datastores.jobs.watching import count_ends, evaluate, forget_alerts
 from datastores.models import Datastore, Duty, Host, Job
 from datastores.services.datastores import Measure, measure, remember_measure, remember_unmeasured
 from datastores.services.placing import driver_of
@@ -177,12 +178,20 @@ def forget_reads() -> int:
     return forgotten
 
 
+def evaluate_alerts() -> int:
+    """Find out what needs a person; return how many alerts began or ended."""
+    return evaluate([duty.__name__ for duty, _ in DUTIES])
+
+
 DUTIES: tuple[tuple[Callable[[], int], float], ...] = (
     (reconcile, 1.5 * BEAT_SECONDS),
     (measure_datastores, settings.MONITOR_SECONDS),
     (find_again, settings.MONITOR_SECONDS),
     (read_hosts, 15 * settings.MONITOR_SECONDS),
     (forget_reads, 3600.0),
+    (evaluate_alerts, 60.0),
+    (count_ends, 30.0),
+    (forget_alerts, 3600.0),
 )
 
 

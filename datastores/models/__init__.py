@@ -1,5 +1,6 @@
 """What is remembered: one module per noun."""
 
+from datastores.models.alerts import Alert, Tally
 from datastores.models.audit import AuditEntry
 from datastores.models.duties import Duty
 from datastores.models.hosts import Cluster, Credential, Host, HostKey
@@ -11,6 +12,7 @@ from datastores.models.users import User
 from datastores.models.virtual_machines import Disk, VirtualMachine
 
 __all__ = [
+    "Alert",
     "AuditEntry",
     "Cluster",
     "Credential",
@@ -26,6 +28,7 @@ __all__ = [
     "JobStep",
     "Lease",
     "Snapshot",
+    "Tally",
     "User",
     "VirtualMachine",
 ]

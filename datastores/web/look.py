@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datastores.domain import alert_rules
 from datastores.domain.states import HostState, ObjectState
 from datastores.models import Datastore, User, VirtualMachine
 
@@ -52,7 +53,7 @@ TYPE_WORDS: dict[str, str] = {
     Datastore.Type.FILE: "fil",
 }
 """As operators know them."""
-FULL, NEARLY_FULL = 90, 80
+FULL, NEARLY_FULL = (round(100 * rule.limit) for rule in (alert_rules.FULL, alert_rules.FILLING))
 """Percent of a datastore at which it is shown as full, and as filling up."""
 
 
