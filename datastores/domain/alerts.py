@@ -29,7 +29,7 @@ from datastores.domain.alert_rules import (
     WORKER_LOST,
     Rule,
 )
-from datastores.domain.states import HostState
+from datastores.domain.states import HostState, ObjectState
 from datastores.domain.values import format_size
 
 
@@ -53,6 +53,7 @@ class DatastoreFacts:
     age: float = 0.0
     expected: bool = True
     error: str = ""
+    state: str = ObjectState.READY.value
 
 
 @dataclass(frozen=True, slots=True)

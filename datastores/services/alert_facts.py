@@ -49,6 +49,7 @@ def datastore_facts(now: datetime) -> list[DatastoreFacts]:
             age=(now - (one.measured_at or one.created_at)).total_seconds(),
             expected=one.state == ObjectState.READY and one.pk not in out_of_use,
             error=one.error if one.state == ObjectState.READY and one.error.startswith(NOT_MEASURED) else "",
+            state=one.state,
         )
         for one in Datastore.objects.order_by("pk")
     ]

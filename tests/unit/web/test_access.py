@@ -91,7 +91,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "user-active": (NOBODY, ADMINS),
     "user-password": (ADMINS, ADMINS),
 }
-PUBLIC = {"login", "logout", "healthz"}
+PUBLIC = {"login", "logout", "healthz", "readyz", "metrics"}
 """Those that need nobody to be signed in."""
 OWN = {"password"}
 """Changing one's own account is no change of the cloud."""
