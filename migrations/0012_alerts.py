@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("datastores", "0008_hosts_of_steps"),
+        ("datastores", "0010_samples"),
     ]
 
     operations = [

@@ -42,6 +42,7 @@ class FakeShell:
         self.units: list[str] = []
         """The units that were started, or attached to."""
         self.round_trips = 0
+        self.warm = True
 
     @property
     def ran(self) -> list[Argv]:

@@ -35,8 +35,9 @@ from datastores.domain.values import format_size
 
 @dataclass(frozen=True, slots=True)
 class DatastoreFacts:
-    """Bytes; ``days_to_full``: at the pace of late, None when that is not known. ``age``: seconds since measured.
+    """Bytes; ``days_to_full``: at the pace of late, None when that is not known.
 
+    ``measured_at``: when it was measured last or, before that, made, in seconds since 1970; ``age``: seconds since then.
     ``expected``: it should be measured, because nobody took it or its storage host out of use. ``error``: why it could
     not be.
     """
@@ -51,6 +52,7 @@ class DatastoreFacts:
     inodes_used: int = 0
     days_to_full: float | None = None
     age: float = 0.0
+    measured_at: float = 0.0
     expected: bool = True
     error: str = ""
     state: str = ObjectState.READY.value

@@ -152,6 +152,10 @@ class Shell(Protocol):
 
     host: str
 
+    @property
+    def warm(self) -> bool:
+        """Whether a command would find a connection that is there already."""
+
     def run(self, command: Command, *, on_output: OnOutput | None = None) -> Output:
         """Run one command. A non-zero exit is an Output, not an error.
 

@@ -46,8 +46,10 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Bytes of a datastore's file system."""
+    """Bytes of a datastore's file system, and its inodes; None: it makes as many as are needed, or was not asked."""
 
     total: int
     used: int
     free: int
+    inodes: int | None = None
+    used_inodes: int | None = None

@@ -11,7 +11,7 @@ from datastores.domain.values import format_size
 from datastores.domain.volumes import Capacity, Format, Volume
 from datastores.hosts.inodes import missing
 
-FIELDS = r"--printf=%a %b %f %S %T\0%n\0"
+FIELDS = r"--printf=%a %b %f %S %c %d %T\0%n\0"
 """Two records per path; the type may hold blanks and slashes (``ext2/ext3``, ``UNKNOWN (0x...)``)."""
 FOUND = r"%s %b %f\0"
 BLOCK = 512  # of find's %b
@@ -21,16 +21,22 @@ BESIDE = (".*", "*.part", "*.sha256", "*.overlay")
 
 @dataclass(frozen=True, slots=True)
 class FileSystem:
-    """The file system below a path; sizes in bytes, ``available`` is what is left for us."""
+    """The file system below a path; sizes in bytes, ``available`` is what is left for us.
+
+    ``inodes``: how many files it can hold; 0: as many as there is room for.
+    """
 
     type: str
     total: int
     free: int
     available: int
+    inodes: int
+    free_inodes: int
 
     @property
     def capacity(self) -> Capacity:
-        return Capacity(self.total, self.total - self.free, self.available)
+        inodes = (self.inodes, self.inodes - self.free_inodes) if self.inodes else (None, None)
+        return Capacity(self.total, self.total - self.free, self.available, *inodes)
 
 
 def ask_room(*paths: str) -> Command:
@@ -46,8 +52,9 @@ def rooms(command: Command, output: Output) -> Mapping[str, FileSystem]:
     words = [word.decode("utf-8", "surrogateescape") for word in output.raw.split(b"\0")[:-1]]
     found = {}
     for numbers, path in zip(words[::2], words[1::2], strict=False):
-        available, total, free, unit, kind = numbers.split(" ", 4)
-        found[path] = FileSystem(kind, *(int(count) * int(unit) for count in (total, free, available)))
+        available, total, free, unit, inodes, free_inodes, kind = numbers.split(" ", 6)
+        sizes = [int(count) * int(unit) for count in (total, free, available)]
+        found[path] = FileSystem(kind, sizes[0], sizes[1], sizes[2], int(inodes), int(free_inodes))
     if len(found) + missing(output) != len(command.argv) - command.argv.index("--") - 1:
         raise CommandFailed(command.argv, output.exit_status, output.stderr)
     return found

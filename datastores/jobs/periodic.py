@@ -29,11 +29,14 @@ from datastores.jobs.connections import connector
 from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.reconcile import reconcile
+from datastores.jobs.sampling import take_samples
 from datastores.jobs.submit import submit
 from datastores.jobs.watching import count_ends, evaluate, forget_alerts
 from datastores.models import Datastore, Duty, Host, Job
+from datastores.models.samples import FINE
 from datastores.services.datastores import Measure, measure, remember_measure, remember_unmeasured
 from datastores.services.placing import driver_of
+from datastores.services.samples import sample_datastore, thin_samples
 
 logger = logging.getLogger(__name__)
 SCHEDULE = "schedule"
@@ -101,6 +104,7 @@ def remember(datastore: Datastore, found: Measure | Exception) -> bool:
     """Store what was found. False: the datastore could not be read, and says why."""
     if isinstance(found, Measure):
         remember_measure(datastore, found)
+        sample_datastore(datastore, found.capacity)
         return True
     if isinstance(found, CloudstoreError):
         remember_unmeasured(datastore, found)
@@ -148,6 +152,15 @@ def knock(host: Host, shell: Shell, found: SimpleQueue[tuple[Host, Exception | N
         found.put((host, None))
 
 
+def sample_hosts() -> int:
+    """Take a sample of every host that may be spoken to; return how many answered.
+
+    One that does not is read at once, unless it was just put in quarantine: else jobs would be taken for it until its
+    facts are due.
+    """
+    return take_samples(lambda host: ask_to_read(Host.objects.filter(pk=host.pk, state=HostState.READY)))
+
+
 def ask_to_read(hosts: QuerySet[Host]) -> int:
     """Ask for a job for each host that has been onboarded, unless there is one; return how many were asked for."""
     asked = 0
@@ -189,6 +202,8 @@ DUTIES: tuple[tuple[Callable[[], int], float], ...] = (
     (find_again, settings.MONITOR_SECONDS),
     (read_hosts, 15 * settings.MONITOR_SECONDS),
     (forget_reads, 3600.0),
+    (sample_hosts, float(FINE)),
+    (thin_samples, 3.0 * FINE),
     (evaluate_alerts, 60.0),
     (count_ends, 30.0),
     (forget_alerts, 3600.0),

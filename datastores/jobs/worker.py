@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import resource
 import signal
 import threading
 import time
@@ -81,6 +82,7 @@ def work(slot: Slot) -> None:
     A pool that was killed is started anew with workers of its own, so the old ones do not outlive it.
     """
     ending, pool_process = threading.Event(), os.getppid()
+    allow_many_connections()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
     workers = [worker_for(names) for names in slot if names != SCHEDULE]
@@ -106,6 +108,12 @@ def work(slot: Slot) -> None:
         worker.stop(deadline)
         worker.register_death()
     pool().close()
+
+
+def allow_many_connections() -> None:
+    """Use all the open files that the system grants: the schedule stays connected to every host that it samples."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class MixedPool(WorkerPool):

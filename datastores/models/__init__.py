@@ -7,6 +7,7 @@ from datastores.models.hosts import Cluster, Credential, Host, HostKey
 from datastores.models.images import Image, Snapshot
 from datastores.models.jobs import Job, JobEvent, JobStep
 from datastores.models.leases import Lease
+from datastores.models.samples import DatastoreSample, HostSample
 from datastores.models.storage import Datastore, DatastoreHost
 from datastores.models.users import User
 from datastores.models.virtual_machines import Disk, VirtualMachine
@@ -18,10 +19,12 @@ __all__ = [
     "Credential",
     "Datastore",
     "DatastoreHost",
+    "DatastoreSample",
     "Disk",
     "Duty",
     "Host",
     "HostKey",
+    "HostSample",
     "Image",
     "Job",
     "JobEvent",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from datastores.domain.growth import Growth
 from datastores.domain.states import ObjectState
 from datastores.models.fields import choices
 from datastores.models.hosts import Cluster, Host
@@ -48,6 +49,8 @@ class Datastore(models.Model):
     version = models.PositiveIntegerField(default=0)
     in_order: list[DatastoreHost]
     """Its members, once ``services.placing.hosts_of`` has looked them up."""
+    growth: Growth
+    """How fast it fills, once ``services.growth.add_growth`` has looked it up."""
 
     objects = DatastoreQuerySet.as_manager()
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Q, Sum
 from django.utils import timezone
 
 from datastores.domain.alerts import DatastoreFacts, Facts, HostFacts, JobFacts, QueueFacts, WorkerFacts
 from datastores.domain.states import HostState, JobState, ObjectState
-from datastores.models import Datastore, DatastoreHost, Disk, Duty, Host, Image, Job
+from datastores.models import Datastore, DatastoreHost, DatastoreSample, Disk, Duty, Host, Image, Job
+from datastores.models.samples import FINE
 from datastores.services.datastores import NOT_MEASURED
+from datastores.services.growth import growth_of
+
+LATELY = timedelta(hours=1)
 
 
 def gather(workers: Iterable[WorkerFacts] | None, queues: Iterable[QueueFacts] | None, duties: Iterable[str]) -> Facts:
@@ -37,7 +41,8 @@ def datastore_facts(now: datetime) -> list[DatastoreFacts]:
     """Return every datastore: how full, how much is promised, how long ago that was seen."""
     unused = Q(host__state=HostState.QUARANTINED) | Q(host__maintenance=True)
     out_of_use = set(DatastoreHost.objects.filter(unused, position=0).values_list("datastore_id", flat=True))
-    more = promised()
+    rows = list(Datastore.objects.order_by("pk"))
+    more, pace, inodes = promised(), growth_of(rows), inodes_of_late(now)
     return [
         DatastoreFacts(
             pk=one.pk,
@@ -46,13 +51,24 @@ def datastore_facts(now: datetime) -> list[DatastoreFacts]:
             used=one.used or 0,
             free=one.free or 0,
             promised=more.get(one.pk, 0),
+            inodes=inodes.get(one.pk, (0, 0))[0],
+            inodes_used=inodes.get(one.pk, (0, 0))[1],
+            days_to_full=pace[one.pk].days_to_full,
             age=(now - (one.measured_at or one.created_at)).total_seconds(),
+            measured_at=(one.measured_at or one.created_at).timestamp(),
             expected=one.state == ObjectState.READY and one.pk not in out_of_use,
             error=one.error if one.state == ObjectState.READY and one.error.startswith(NOT_MEASURED) else "",
             state=one.state,
         )
-        for one in Datastore.objects.order_by("pk")
+        for one in rows
     ]
+
+
+def inodes_of_late(now: datetime) -> dict[int, tuple[int, int]]:
+    """Return by datastore (inodes, those in use) as sampled last, where its file system has a number of them."""
+    rows = DatastoreSample.objects.filter(resolution=FINE, at__gte=now - LATELY, at__lte=now, inodes_total__gt=0)
+    lately = rows.order_by("at").values_list("datastore_id", "inodes_total", "inodes_used")
+    return {datastore: (total, used or 0) for datastore, total, used in lately}
 
 
 def promised() -> dict[int, int]:

@@ -17,6 +17,7 @@ from datastores.jobs.view import JOB_LOOK, STEP_LOOK
 from datastores.models import AuditEntry, Datastore, Job
 from datastores.web import look
 from datastores.web.figures import promised_bytes, promised_percent
+from datastores.web.lists.query import quoted
 from datastores.web.lists.rows import Column, Sort
 from datastores.web.sentences import sentence
 
@@ -92,6 +93,16 @@ def bar(used: int, promised: int = 0) -> SafeString:
     )  # fmt: skip
 
 
+@register.simple_tag
+def share_bar(percent: int) -> SafeString:
+    """How large something is beside the largest; the number stands next to it."""
+    return format_html(
+        '<svg class="cap" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect width="{}" height="1"/></svg>',
+        max(0, min(100, percent)),
+    )
+
+
 @register.filter
 def size(value: int | None) -> str:
     return "-" if value is None else format_size(value)
@@ -162,3 +173,4 @@ def next_sort(column: Column, sort: Sort) -> str:
 
 
 register.filter("sentence", sentence)
+register.filter("quoted", quoted)

@@ -73,6 +73,11 @@ class Pool:
                     return connections[0]
             self._add(endpoint)
 
+    def is_warm(self, endpoint: Endpoint) -> bool:
+        """Tell whether there is a live connection to the endpoint."""
+        with self._changed:
+            return any(connection.alive for connection in self._open.get(endpoint, []))
+
     def drop(self, endpoint: Endpoint) -> None:
         """Close every connection to the endpoint; commands that run on them end with Unreachable."""
         with self._changed:

@@ -48,6 +48,11 @@ class SSHShell:
     def __repr__(self) -> str:
         return f"<SSHShell {self.endpoint.account}@{self.endpoint.where}>"
 
+    @property
+    def warm(self) -> bool:
+        """Whether a command would find a connection that is there already."""
+        return self._pool.is_warm(self.endpoint)
+
     def run(self, command: Command, *, on_output: OnOutput | None = None) -> Output:
         """Run one command. A non-zero exit is an Output, not an error; 128 + N: ended by signal N.
 

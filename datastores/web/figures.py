@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from datastores.domain.figures import percentile
+from datastores.domain.growth import Growth
 from datastores.domain.states import ENDED, UNDER_WAY, HostState, JobState, ObjectState
 from datastores.domain.values import format_size
 from datastores.jobs.kinds import KINDS
@@ -84,8 +86,15 @@ def space(datastores: list[Datastore]) -> dict[str, Any]:
         "total": total, "used": used, "promised": promised,
         "used_percent": round(100 * used / total) if total else 0,
         "promised_percent": round(100 * promised / total) if total else 0,
+        "growth": together(each.growth for each in once if hasattr(each, "growth")),
         "measured_at": min((each.measured_at for each in measured if each.measured_at), default=None),
     }  # fmt: skip
+
+
+def together(growths: Iterable[Growth]) -> Growth:
+    """Return the pace of them all; of those that are known."""
+    paces = [each.bytes_per_day for each in growths if each.bytes_per_day is not None]
+    return Growth(sum(paces) if paces else None)
 
 
 def file_systems(datastores: list[Datastore]) -> list[tuple[Any, ...]]:

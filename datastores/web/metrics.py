@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 FRESH_SECONDS = 5.0
 """Several who scrape share one read of the database."""
+MEASURED_SECONDS = 30.0
+"""For so long what was read of datastores is told again."""
 OPEN = [state.value for state in JobState if state not in ENDED]
 Metrics = Iterator[Metric]
 
@@ -47,24 +49,34 @@ Metrics = Iterator[Metric]
 class CloudCollector(Collector):
     """All figures. A database or Redis that does not answer is a figure, too, and the others are there all the same."""
 
+    def __init__(self) -> None:
+        self._datastores: list[DatastoreFacts] = []
+        self._datastores_at = float("-inf")
+
     def collect(self) -> Metrics:
         version = {"version": product_version(), "python": platform.python_version(), "django": django.__version__}
         yield gauge("cloudstore_build_info", "Which version this is.", tuple(version), [(tuple(version.values()), 1)])
         workers, queues = machinery()
-        stored = from_database()
+        stored = self._from_database()
         up = [(("database",), stored is not None), (("redis",), workers is not None)]
         yield gauge("cloudstore_source_up", "Whether what the figures are read from answers.", ("source",), up)
         yield from of_queues(workers, queues)
         yield from stored or ()
 
+    def _from_database(self) -> list[Metric] | None:
+        """Return what the database knows; None: it does not answer."""
+        try:
+            parts = (of_hosts(), of_datastores(self._read_datastores()), of_jobs(), of_tallies(), of_watch())
+            return [metric for part in parts for metric in part]
+        except Error as error:
+            logger.warning("a scrape without the database: %s", error)
+            return None
 
-def from_database() -> list[Metric] | None:
-    """Return what the database knows; None: it does not answer."""
-    try:
-        return [metric for part in (of_hosts, of_datastores, of_jobs, of_tallies, of_watch) for metric in part()]
-    except Error as error:
-        logger.warning("a scrape without the database: %s", error)
-        return None
+    def _read_datastores(self) -> list[DatastoreFacts]:
+        """Return how full they are, which takes all images and disks to tell, and changes when they are measured."""
+        if time.monotonic() - self._datastores_at > MEASURED_SECONDS:
+            self._datastores, self._datastores_at = datastore_facts(timezone.now()), time.monotonic()
+        return self._datastores
 
 
 def gauge(name: str, about: str, labels: tuple[str, ...], rows: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
@@ -105,9 +117,7 @@ def of_hosts() -> Metrics:
     yield gauge("cloudstore_host_clock_skew_seconds", "How far its clock is ahead of ours.", ("host",), skew)
 
 
-def of_datastores() -> Metrics:
-    now = timezone.now()
-    stores = datastore_facts(now)
+def of_datastores(stores: list[DatastoreFacts]) -> Metrics:
     measured = [store for store in stores if store.total]
     figures: Mapping[str, tuple[str, Iterable[tuple[DatastoreFacts, float]]]] = {
         "size_bytes": ("Size of its file system.", [(each, each.total) for each in measured]),
@@ -119,7 +129,7 @@ def of_datastores() -> Metrics:
         "full_in_seconds": ("When it is full at the pace of late.",
                             [(each, each.days_to_full * DAY) for each in stores if each.days_to_full is not None]),
         "measured_timestamp_seconds": ("When it was measured last or, before that, made; only those that should be.",
-                                       [(each, now.timestamp() - each.age) for each in stores if each.expected]),
+                                       [(each, each.measured_at) for each in stores if each.expected]),
         "measure_failed": ("Whether it could not be measured.", [(each, bool(each.error)) for each in stores]),
     }  # fmt: skip
     for name, (about, rows) in figures.items():

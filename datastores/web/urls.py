@@ -20,6 +20,7 @@ from datastores.web.views import (
     machines,
     overview,
     plans,
+    samples,
     users,
 )
 
@@ -33,6 +34,7 @@ urlpatterns = [
     path("hosts/", hosts.HostList.as_view(), name="host-list"),
     path("hosts/new/", hosts.host_new, name="host-new"),
     path("hosts/<int:pk>/", hosts.HostPage.as_view(), name="host"),
+    path("hosts/<int:pk>/samples/", samples.host_samples, name="host-samples"),
     path("hosts/<int:pk>/edit/", hosts.host_edit, name="host-edit"),
     path("hosts/<int:pk>/delete/", hosts.host_delete, name="host-delete"),
     path("hosts/<int:pk>/scan/", hosts.host_scan, name="host-scan"),
@@ -52,6 +54,7 @@ urlpatterns = [
     path("datastores/new/", datastores.datastore_new, name="datastore-new"),
     path("datastores/options/", datastores.datastore_options, name="datastore-options"),
     path("datastores/<int:pk>/", datastores.DatastorePage.as_view(), name="datastore"),
+    path("datastores/<int:pk>/samples/", samples.datastore_samples, name="datastore-samples"),
     path("datastores/<int:pk>/edit/", datastores.datastore_edit, name="datastore-edit"),
     path("datastores/<int:pk>/hosts/", datastores.datastore_hosts, name="datastore-hosts"),
     path("datastores/<int:pk>/delete/", datastores.datastore_delete, name="datastore-delete"),

@@ -62,6 +62,8 @@ await copy("bootstrap/dist/css/bootstrap.min.css", "bootstrap.min.css");
 await copy("bootstrap/dist/js/bootstrap.bundle.min.js", "bootstrap.bundle.min.js");
 await copy("htmx.org/dist/htmx.min.js", "htmx.min.js");
 await copy("ansi_up/ansi_up.js", "ansi_up.js");
+await copy("uplot/dist/uPlot.iife.min.js", "uplot.min.js");
+await copy("uplot/dist/uPlot.min.css", "uplot.min.css");
 await icons();
 await licences([
   ["bootstrap", "LICENSE"],
@@ -69,4 +71,5 @@ await licences([
   ["bootstrap-icons", "LICENSE"],
   ["htmx.org", "LICENSE"],
   ["ansi_up", "LICENSE"],
+  ["uplot", "LICENSE"],
 ]);

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 from operator import attrgetter
 from typing import Any, ClassVar
 
@@ -92,10 +93,15 @@ class Rows(View):
         """Return the rows with everything that is shown of one."""
         return rows.select_related(*self.related).defer(*self.unread).annotate(**self.figures)
 
+    def completed(self, rows: list[Any]) -> list[Any]:
+        """Return some rows, of a page or a part of a file, with what no expression can tell of them."""
+        return rows
+
     def get(self, request: Request) -> HttpResponseBase:
         row = whole(request.GET.get("row", ""))
         if request.htmx and row is not None:
             found = self.dressed(self.rows().filter(pk=row)).first()
+            found = self.completed([found])[0] if found else None
             return render(request, self.row_template, {"object": found, "view": self, "shown": self.shown})
         if request.GET.get("file") in WRITERS:
             return self._file(request.GET["file"])
@@ -111,7 +117,7 @@ class Rows(View):
             refused = error
         keys = [place.pk for place in page.places]
         rows = self.dressed(self.rows()).in_bulk(keys) if keys else {}
-        context = {"refused": refused, "rows": [rows[key] for key in keys if key in rows]}
+        context = {"refused": refused, "rows": self.completed([rows[key] for key in keys if key in rows])}
         return render(self.request, self.template_name, self.context(page) | context)
 
     def _file(self, kind: str) -> HttpResponseBase:
@@ -122,7 +128,8 @@ class Rows(View):
         columns = [column for column in self.chosen_columns if column.value]
         order = self.sort.order
         rows = self.dressed(order.sorted(order.keyed(found))).iterator(CHUNK)
-        lines: Iterator[list[Any]] = ([column.of(row) for column in columns] for row in rows)
+        parts = iter(lambda: list(islice(rows, CHUNK)), [])
+        lines = ([column.of(row) for column in columns] for part in parts for row in self.completed(part))
         return export(self.name, kind, [column.key for column in columns], lines)
 
     def found(self) -> QuerySet[Any]:

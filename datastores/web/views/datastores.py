@@ -14,9 +14,11 @@ from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Datastore, DatastoreHost, Disk, Host, Image
 from datastores.models.audit import in_turn
+from datastores.services.growth import add_growth, growth_of
 from datastores.services.placing import hosts_of
 from datastores.web.access import ADMINS, READERS, Request, roles, visible
 from datastores.web.acting import ask_name, done, note, start, started
+from datastores.web.charts import SPANS, span_asked
 from datastores.web.forms.base import attempt
 from datastores.web.forms.datastores import DatastoreChangeForm, DatastoreForm, DatastoreHostsForm, OptionsForm
 from datastores.web.lists.fields import Choice, Linked, Moment, Number, Size, Text
@@ -36,9 +38,12 @@ COLUMNS = (
     Column("use", "Use", value="used"),
     Column("free", "Avail", "free", "free", number=True, absent=-1),
     Column("images", "Images", "image_count", "image_count", number=True),
+    Column("growth", "Growth", value="growth.bytes_per_day", number=True, shown=False),
+    Column("full", "Full in", value="growth.days_to_full", number=True, shown=False),
 )
+GROWING = {"growth", "full"}
 
-
+LARGEST = 10
 FIGURES = {
     "image_count": count_of(Image.objects.all(), "datastore"),
     "virtual": sum_of(Image.objects.all(), "datastore", "virtual_size")
@@ -88,6 +93,11 @@ class DatastoreList(Rows):
     )
     columns = COLUMNS
 
+    def completed(self, rows: list[Any]) -> list[Any]:
+        if GROWING & self.shown.keys():
+            add_growth(rows)
+        return rows
+
 
 @roles(read=READERS)
 class DatastorePage(DetailView):
@@ -109,7 +119,17 @@ class DatastorePage(DetailView):
             "disks": datastore.disks.select_related("vm", "image").order_by("-pk")[:100],
             "disk_count": datastore.disks.count(),
             "jobs": datastore.jobs.order_by("-pk")[:8],
+            "largest": largest_images(datastore),
+            "growth": growth_of([datastore])[datastore.pk],
+            "spans": SPANS.values(),
+            "span": span_asked(self.request, "month"),
         }
+
+
+def largest_images(datastore: Datastore) -> list[tuple[Image, int]]:
+    """Return the images that take most bytes, with their share of the largest of them in percent."""
+    images = list(datastore.images.filter(real_size__gt=0).order_by("-real_size", "pk")[:LARGEST])
+    return [(image, round(100 * image.real_size / images[0].real_size)) for image in images]
 
 
 @roles(read=ADMINS, write=ADMINS)

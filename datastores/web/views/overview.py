@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from datastores.models import Credential, Datastore, Host, Image, VirtualMachine
+from datastores.services.growth import add_growth
 from datastores.services.hosts import OWN_CREDENTIAL
 from datastores.web import figures
 from datastores.web.access import EVERYBODY, Request, roles
@@ -35,10 +36,12 @@ def overview(request: Request) -> HttpResponse:
         return render(request, "datastores/first_run.html", first)
     rows: Any = Datastore.objects
     datastores = list(with_figures(rows.visible_to(user)).order_by("pk"))
+    if user.sees_everything:
+        add_growth(datastores)
     context: dict[str, Any] = {
         "datastores": datastores[:SHOWN] if user.sees_everything else [],
         "datastore_count": len(datastores),
-        "shown": {column.key: column for column in COLUMNS if column.key != "state"},
+        "shown": {column.key: column for column in COLUMNS if column.key not in {"state", "full"}},
         "space": figures.space(datastores),
         "hosts": figures.host_counts() if user.sees_everything else {},
         "jobs": figures.job_counts(user),

@@ -191,11 +191,11 @@ def test_hosts_that_see_other_bytes_are_not_compared() -> None:
 
 @every
 def test_capacity_and_volumes_are_read_in_one_command_each(kind: str) -> None:
-    room = Output(0, b"1000 5000 2000 4096 btrfs\0/srv/ds\0")
+    room = Output(0, b"1000 5000 2000 4096 700 600 xfs\0/srv/ds\0")
     files = said("\0".join(("26843545600 1638400 a.raw", "196616 8 b.qcow2", "400 8 c.iso", "7 8 stranger", "")))
     shell = FakeShell("h1", {capacity.ask_room(BASE).argv: room, capacity.list_files(BASE).argv: files}, strict=True)
     store = driver(kind)
-    assert store.capacity(shell) == Capacity(total=5000 * 4096, used=3000 * 4096, free=1000 * 4096)
+    assert store.capacity(shell) == Capacity(5000 * 4096, 3000 * 4096, 1000 * 4096, 700, 100)
     assert store.volumes(shell) == (
         Volume(f"{BASE}/a.raw", Format.RAW, 25 << 30, 800 << 20),
         Volume(f"{BASE}/b.qcow2", Format.QCOW2, 0, 4096),
@@ -203,6 +203,13 @@ def test_capacity_and_volumes_are_read_in_one_command_each(kind: str) -> None:
         Volume(f"{BASE}/stranger", Format.RAW, 7, 4096),
     )
     assert shell.round_trips == 2
+
+
+def test_a_file_system_that_makes_inodes_as_needed_has_no_number_of_them() -> None:
+    room = Output(0, b"1000 5000 2000 4096 0 0 btrfs\0/srv/ds\0")
+    shell = FakeShell("h1", {capacity.ask_room(BASE).argv: room}, strict=True)
+    found = driver("btrfs").capacity(shell)
+    assert (found.inodes, found.used_inodes) == (None, None)
 
 
 @pytest.mark.parametrize(
