@@ -37,7 +37,7 @@ from datastores.domain.values import format_size
 class DatastoreFacts:
     """Bytes; ``days_to_full``: at the pace of late, None when that is not known.
 
-    ``measured_at``: when it was measured last or, before that, made, in seconds since 1970; ``age``: seconds since then.
+    ``measured_at``: when it was measured last or, before that, made (Unix time); ``age``: seconds since then.
     ``expected``: it should be measured, because nobody took it or its storage host out of use. ``error``: why it could
     not be.
     """

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datastores.domain import alert_rules
+from datastores.domain.alert_rules import Severity
 from datastores.domain.states import HostState, ObjectState
-from datastores.models import Datastore, User, VirtualMachine
+from datastores.models import Alert, Datastore, User, VirtualMachine
 
 Look = tuple[str, str]
 UNKNOWN: Look = ("idle", "question-circle")
@@ -46,6 +47,16 @@ RESULT_LOOK: dict[str, Look] = {
     "undone": ("idle", "arrow-counterclockwise"),
     "quarantined": ("bad", "shield-exclamation"),
     "refused": ("bad", "shield-exclamation"),
+}
+ALERT_LOOK: dict[str, Look] = {
+    Alert.State.PENDING: ("idle", "clock"),
+    Alert.State.FIRING: ("bad", "bell"),
+    Alert.State.ACKNOWLEDGED: ("run", "eye"),
+    Alert.State.RESOLVED: ("ok", "check2"),
+}
+SEVERITY_LOOK: dict[str, Look] = {
+    Severity.CRITICAL: ("bad", "exclamation-octagon"),
+    Severity.WARNING: ("warn", "exclamation-triangle"),
 }
 TYPE_WORDS: dict[str, str] = {
     Datastore.Type.IMAGE: "img",
