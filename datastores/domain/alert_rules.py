@@ -19,12 +19,13 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``hold``: seconds that it must be so before anybody is told; ``clear``: that it must not be so any more.
+    """``word``: for a badge. ``advice``: what to do next. ``limit``: from which value on it is so, where there is one.
 
-    ``limit``: from which value on it is so, where there is one. ``advice``: what to do next.
+    ``hold``: seconds that it must be so before anybody is told; ``clear``: that it must not be so any more.
     """
 
     name: str
+    word: str
     severity: Severity
     summary: str
     advice: str
@@ -34,65 +35,76 @@ class Rule:
 
 
 FILLING = Rule(
-    "datastore_filling", Severity.WARNING, "Datastore is filling up", "Delete or move its largest images.", limit=0.80
+    "datastore_filling",
+    "filling up",
+    Severity.WARNING,
+    "Datastore is filling up",
+    "Delete or move its largest images.",
+    limit=0.80,
 )
 FULL = Rule(
-    "datastore_full", Severity.CRITICAL, "Datastore is nearly full",
+    "datastore_full", "nearly full", Severity.CRITICAL, "Datastore is nearly full",
     "Make room now: a full datastore stops the virtual machines that write to it.", limit=0.90,
 )  # fmt: skip
 FULL_SOON = Rule(
-    "datastore_full_soon", Severity.WARNING, "Datastore will be full within two weeks",
+    "datastore_full_soon", "full soon", Severity.WARNING, "Datastore will be full within two weeks",
     "Plan for more room, or move images elsewhere.", hold=30 * MINUTE, clear=2 * HOUR, limit=14 * DAY,
 )  # fmt: skip
 FULL_VERY_SOON = Rule(
-    "datastore_full_very_soon", Severity.CRITICAL, "Datastore will be full within three days",
+    "datastore_full_very_soon", "full very soon", Severity.CRITICAL, "Datastore will be full within three days",
     "Make room, or find out what grows.", hold=30 * MINUTE, clear=2 * HOUR, limit=3 * DAY,
 )  # fmt: skip
 OVERCOMMITTED = Rule(
-    "datastore_overcommitted", Severity.WARNING, "Datastore has promised more than it has",
+    "datastore_overcommitted", "overcommitted", Severity.WARNING, "Datastore has promised more than it has",
     "Make no more disks there, or add room before they fill up.", hold=10 * MINUTE, clear=10 * MINUTE, limit=1.0,
 )  # fmt: skip
 INODES = Rule(
-    "datastore_inodes", Severity.WARNING, "Datastore runs out of inodes",
+    "datastore_inodes", "few inodes", Severity.WARNING, "Datastore runs out of inodes",
     "Delete files that are not needed: no file can be made without an inode.", limit=0.90,
 )  # fmt: skip
 NOT_MEASURED = Rule(
-    "datastore_not_measured", Severity.CRITICAL, "Datastore cannot be measured",
+    "datastore_not_measured", "not measured", Severity.CRITICAL, "Datastore cannot be measured",
     "See whether it is mounted, and whether its storage host answers.", limit=15 * MINUTE,
 )  # fmt: skip
 UNREACHABLE = Rule(
-    "host_unreachable", Severity.CRITICAL, "Host does not answer", "See whether it runs, and read it again.",
-    hold=MINUTE, clear=MINUTE,
+    "host_unreachable", "unreachable", Severity.CRITICAL, "Host does not answer",
+    "See whether it runs, and read it again.", hold=MINUTE, clear=MINUTE,
 )  # fmt: skip
 QUARANTINED = Rule(
-    "host_quarantined", Severity.CRITICAL, "Host has another key than the pinned one",
+    "host_quarantined", "quarantined", Severity.CRITICAL, "Host has another key than the pinned one",
     "Compare its key with the one on its console.", hold=0, clear=0,
 )  # fmt: skip
 CLOCK = Rule(
-    "clock_skew", Severity.WARNING, "Clock of a host is wrong", "Set up NTP there.",
+    "clock_skew", "wrong clock", Severity.WARNING, "Clock of a host is wrong", "Set up NTP there.",
     hold=0, clear=5 * MINUTE, limit=1.0,
 )  # fmt: skip
 WORKER_LOST = Rule(
-    "worker_lost", Severity.WARNING, "Worker was lost", "See the log of the workers on that machine.",
+    "worker_lost", "worker lost", Severity.WARNING, "Worker was lost", "See the log of the workers on that machine.",
     hold=0, clear=MINUTE, limit=90.0,
 )  # fmt: skip
 NO_WORKER = Rule(
-    "queue_without_worker", Severity.CRITICAL, "Queue has no worker", "Start the workers.", hold=MINUTE, clear=MINUTE
+    "queue_without_worker",
+    "no worker",
+    Severity.CRITICAL,
+    "Queue has no worker",
+    "Start the workers.",
+    hold=MINUTE,
+    clear=MINUTE,
 )
 QUEUE_STUCK = Rule(
-    "queue_stuck", Severity.WARNING, "Queue does not move", "See what its workers do, or start more of them.",
+    "queue_stuck", "stuck", Severity.WARNING, "Queue does not move", "See what its workers do, or start more of them.",
     limit=15 * MINUTE,
 )  # fmt: skip
 QUEUES_DOWN = Rule(
-    "queues_unreachable", Severity.CRITICAL, "Redis does not answer", "Start it: no job is handed over without it.",
-    hold=MINUTE, clear=MINUTE,
+    "queues_unreachable", "unreachable", Severity.CRITICAL, "Redis does not answer",
+    "Start it: no job is handed over without it.", hold=MINUTE, clear=MINUTE,
 )  # fmt: skip
 DUTY_LATE = Rule(
-    "duty_late", Severity.CRITICAL, "Schedule has stopped", "Start the workers with the schedule, or see their log.",
-    limit=10 * MINUTE,
+    "duty_late", "late", Severity.CRITICAL, "Schedule has stopped",
+    "Start the workers with the schedule, or see their log.", limit=10 * MINUTE,
 )  # fmt: skip
 INTERRUPTED = Rule(
-    "job_interrupted", Severity.WARNING, "Job is interrupted for long", "Resume it, or take it back.",
+    "job_interrupted", "interrupted", Severity.WARNING, "Job is interrupted for long", "Resume it, or take it back.",
     hold=0, clear=0, limit=30 * MINUTE,
 )  # fmt: skip
 

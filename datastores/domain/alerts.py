@@ -206,7 +206,7 @@ def of_queues(queues: Iterable[QueueFacts] | None, workers: Iterable[WorkerFacts
     known = list(workers)
     found = [
         Finding(WORKER_LOST, f"worker:{each.name}", f"{each.name[:12]} on {each.host}",
-                f"It works on {', '.join(each.queues)} and was heard of {span(each.silent_seconds)} ago.",
+                f"It works on {', '.join(each.queues)} and was last heard of {span(each.silent_seconds)} ago.",
                 each.silent_seconds)
         for each in known
         if is_lost(each)

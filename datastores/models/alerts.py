@@ -77,6 +77,10 @@ class Alert(models.Model):
         return self.about.summary if self.about else self.rule
 
     @property
+    def word(self) -> str:
+        return self.about.word if self.about else self.rule
+
+    @property
     def advice(self) -> str:
         """What to do next."""
         return self.about.advice if self.about else ""

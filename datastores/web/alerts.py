@@ -62,7 +62,7 @@ def next_step(alert: Alert) -> tuple[str, str]:
 def concern_of(alert: Alert) -> Concern:
     url, action = next_step(alert)
     tone, icon = TONES[Severity(alert.severity)], ICONS.get(kind_of(alert), "bell")
-    return Concern(tone, icon, alert.summary, alert.label, alert.text, url, action)
+    return Concern(tone, icon, alert.word, alert.label, alert.text, url, action)
 
 
 def attention(user: User) -> list[Concern]:

@@ -51,7 +51,7 @@ class AlertList(Rows):
         Column("what", "What", value="text"),
         Column("since", "Since", "since", "since"),
         Column("ended", "Ended", "resolved_at", "resolved_at", absent=LONG_AGO),
-        Column("by", "Acknowledged by", "acknowledged_by__username", "acknowledged_by", absent=""),
+        Column("by", "Acknowledged by", "acknowledged_by__username", "acknowledged_by", absent="", shown=False),
         Column("note", "Note", value="note", shown=False),
         Column("rule", "Rule", "rule", "rule", shown=False),
     )
