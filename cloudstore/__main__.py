@@ -21,6 +21,7 @@ from pathlib import Path
 from cloudstore.processes import PYTHON, ROOT, configuration, data_directory, runtime_directory
 
 START_SECONDS = 60
+NOT_READY = 503
 SOURCE = "/var/tmp/golden-25g.raw"  # noqa: S108 on a lab host
 
 
@@ -124,14 +125,25 @@ def lab() -> Iterator[str]:
 
 def wait_until_up(url: str, supervisor: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(f"{url}healthz", timeout=5):  # noqa: S310 our own address
-                return
-        except (urllib.error.URLError, OSError) as error:
-            if supervisor.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"{url} does not answer ({error}). See {data_directory() / 'log'}.") from error
+    while trouble := what_is_missing(url):
+        if supervisor.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(f"{url} does not answer ({trouble}). See {data_directory() / 'log'}.")
         time.sleep(0.1)
+
+
+def what_is_missing(url: str) -> str:
+    """Return "" when pages are answered, and have their database and Redis; else what is in the way."""
+    try:
+        with urllib.request.urlopen(f"{url}readyz", timeout=5) as answer:  # noqa: S310 our own address
+            answer.read()
+            return ""
+    except urllib.error.HTTPError as error:
+        if error.code != NOT_READY:
+            return str(error)
+        checks = json.load(error)["checks"]
+    except OSError as error:
+        return str(error)
+    return ", ".join(name for name in ("database", "redis") if not checks[name]["ok"])
 
 
 def announce(url: str) -> None:

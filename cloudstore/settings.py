@@ -127,6 +127,8 @@ AXES_VERBOSE = False
 SESSION_COOKIE_AGE = env.int("CLOUDSTORE_SESSION_HOURS", 12) * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
+"""What watches this machine asks it directly, not through the proxy with TLS."""
 SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"
@@ -161,6 +163,9 @@ KEEP_READS_DAYS = env.int("CLOUDSTORE_KEEP_READS_DAYS", 7)
 """How long the schedule's own readings of hosts that changed nothing stay in the list of jobs."""
 PATIENCE_SECONDS = env.int("CLOUDSTORE_PATIENCE_SECONDS", 35)
 """A worker that is not heard of for so long is dead. Beats and checks follow from it."""
+
+METRICS_TOKEN = secret("CLOUDSTORE_METRICS_TOKEN")
+"""Who sends it may read the metrics; without one, only this machine may."""
 
 LOGGING = {
     "version": 1,

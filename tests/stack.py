@@ -11,8 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +20,7 @@ from xmlrpc.client import ServerProxy
 import psycopg
 from supervisor.xmlrpc import SupervisorTransport
 
+from cloudstore.__main__ import what_is_missing
 from cloudstore.processes import runtime_directory
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -156,12 +155,10 @@ class Stack:
     def wait_until_up(self, seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while True:
-            try:
-                with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):  # noqa: S310 our own address
-                    return
-            except (urllib.error.URLError, OSError):
-                assert self.process.poll() is None and time.monotonic() < deadline, self.log("web")
-                time.sleep(0.1)
+            if not what_is_missing(f"{self.url}/"):
+                return
+            assert self.process.poll() is None and time.monotonic() < deadline, self.log("web")
+            time.sleep(0.1)
 
 
 @contextlib.contextmanager

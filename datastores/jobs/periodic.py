@@ -31,6 +31,7 @@ from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.reconcile import reconcile
 from datastores.jobs.sampling import take_samples
 from datastores.jobs.submit import submit
+from datastores.jobs.watching import count_ends, evaluate, forget_alerts
 from datastores.models import Datastore, Duty, Host, Job
 from datastores.models.samples import FINE
 from datastores.services.datastores import Measure, measure, remember_measure, remember_unmeasured
@@ -190,6 +191,11 @@ def forget_reads() -> int:
     return forgotten
 
 
+def evaluate_alerts() -> int:
+    """Find out what needs a person; return how many alerts began or ended."""
+    return evaluate([duty.__name__ for duty, _ in DUTIES])
+
+
 DUTIES: tuple[tuple[Callable[[], int], float], ...] = (
     (reconcile, 1.5 * BEAT_SECONDS),
     (measure_datastores, settings.MONITOR_SECONDS),
@@ -198,6 +204,9 @@ DUTIES: tuple[tuple[Callable[[], int], float], ...] = (
     (forget_reads, 3600.0),
     (sample_hosts, float(FINE)),
     (thin_samples, 3.0 * FINE),
+    (evaluate_alerts, 60.0),
+    (count_ends, 30.0),
+    (forget_alerts, 3600.0),
 )
 
 

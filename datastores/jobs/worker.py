@@ -25,6 +25,7 @@ from rq.worker_pool import ForkProcess, WorkerPool
 from datastores.jobs import doorbell
 from datastores.jobs.connections import keep_warm, pool
 from datastores.jobs.periodic import SCHEDULE, run_schedule
+from datastores.jobs.presence import keep_beating
 from datastores.jobs.submit import RUN
 
 logger = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ def work(slot: Slot) -> None:
         lambda worker=worker: worker.work(logging_level="WARNING") for worker in workers
     ]
     loops += [run_schedule] * (SCHEDULE in slot)
+    loops += [lambda: keep_beating(workers, ending)] * bool(workers)
     loops += [lambda: keep_warm(ending)] * any("interactive" in names for names in slot)
 
     def run(loop: Callable[[], object]) -> None:

@@ -1,5 +1,6 @@
 """What is remembered: one module per noun."""
 
+from datastores.models.alerts import Alert, Tally
 from datastores.models.audit import AuditEntry
 from datastores.models.duties import Duty
 from datastores.models.hosts import Cluster, Credential, Host, HostKey
@@ -13,6 +14,7 @@ from datastores.models.users import User
 from datastores.models.virtual_machines import Disk, VirtualMachine
 
 __all__ = [
+    "Alert",
     "AuditEntry",
     "Cluster",
     "Credential",
@@ -31,6 +33,7 @@ __all__ = [
     "Lease",
     "SavedView",
     "Snapshot",
+    "Tally",
     "User",
     "VirtualMachine",
 ]

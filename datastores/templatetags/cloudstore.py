@@ -29,6 +29,8 @@ LOOKS = {
     "vm": look.VM_LOOK,
     "role": look.ROLE_LOOK,
     "result": look.RESULT_LOOK,
+    "alert": look.ALERT_LOOK,
+    "severity": look.SEVERITY_LOOK,
     "job": JOB_LOOK,
     "step": STEP_LOOK,
 }

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from datastores.domain.states import UNDER_WAY, HostState
-from datastores.models import Cluster, Datastore, Disk, Host, Image, Job, User, VirtualMachine
+from datastores.models import Alert, Cluster, Datastore, Disk, Host, Image, Job, User, VirtualMachine
 
 TROUBLED = Q(state__in=[HostState.UNREACHABLE, HostState.QUARANTINED])
 
@@ -72,7 +72,11 @@ def navigation(path: str, user: User) -> Iterator[tuple[str, list[Link]]]:
                 link("Clusters", "diagram-3", "cluster-list", rows(Cluster)),
             ],
         )
-    yield "Work", [link("Jobs", "list-task", "job-list"), link("Audit", "journal-check", "audit-list")]
+    alerts = []
+    if user.sees_everything:
+        firing = Alert.objects.filter(state=Alert.State.FIRING).count()
+        alerts = [link("Alerts", "bell", "alert-list", firing or None, bad=bool(firing))]
+    yield "Work", [link("Jobs", "list-task", "job-list"), *alerts, link("Audit", "journal-check", "audit-list")]
     if user.role == User.Role.ADMIN:
         yield (
             "Administration",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+from datastores.domain.alert_rules import CLOCK
 from datastores.hosts.facts import HostFacts
 from datastores.hosts.software import Rights
 from datastores.models import Host
 
-SKEW = 1.0
+SKEW = CLOCK.limit
 """Seconds; more makes certificates, leases and logs disagree."""
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 from django.db.models import Count, Exists, OuterRef, Q
 from django.urls import reverse
@@ -14,16 +12,14 @@ from django.utils import timezone
 
 from datastores.domain.figures import percentile
 from datastores.domain.growth import Growth
-from datastores.domain.states import ENDED, UNDER_WAY, HostState, JobState, ObjectState
-from datastores.domain.values import format_size
+from datastores.domain.states import ENDED, UNDER_WAY, HostState, JobState
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.view import DONE
 from datastores.models import Datastore, DatastoreHost, Host, Job, User
 from datastores.models.jobs import HAS_ENDED, WAS_UNDONE
 from datastores.web import facts
+from datastores.web.alerts import Concern, attention
 from datastores.web.context import TROUBLED
-from datastores.web.lists.query import quoted
-from datastores.web.look import HOST_LOOK, NEARLY_FULL
 
 DAY = timedelta(hours=24)
 MOST_CLONES = 1000
@@ -32,19 +28,6 @@ OPEN = [state.value for state in JobState if state not in ENDED]
 ATTENTION = 8
 FAILED = (JobState.FAILED, JobState.ERRORED)
 UNDECIDED = (JobState.INTERRUPTED, JobState.AWAITING)
-
-
-@dataclass(frozen=True, slots=True)
-class Concern:
-    """Something that needs a person: what, about what, why, and the next thing to do."""
-
-    tone: str
-    icon: str
-    word: str
-    name: str
-    text: str
-    url: str
-    action: str
 
 
 def clone_seconds(user: User) -> dict[str, Any]:
@@ -123,12 +106,9 @@ def promised_percent(datastore: Any) -> int:
     return round(100 * promised_bytes(datastore) / datastore.total) if datastore.total else 0
 
 
-def concerns(user: User, datastores: list[Datastore]) -> list[Concern]:
+def concerns(user: User) -> list[Concern]:
     """Return what needs attention, the worst first."""
-    found = [host_concern(host) for host in Host.objects.filter(TROUBLED)] if user.sees_everything else []
-    found += [job_concern(job) for job in troubled_jobs(user)]
-    found += [silent_concern(each) for each in datastores if each.state == ObjectState.READY and each.error]
-    found += [full_concern(each) for each in datastores if each.total and each.used_percent > NEARLY_FULL]
+    found = attention(user) + [job_concern(job) for job in troubled_jobs(user)]
     return sorted(found, key=lambda concern: concern.tone != "bad")
 
 
@@ -154,15 +134,6 @@ def is_settled(job: Job) -> bool:
     return case is not None and any(getattr(job, f"{name}_id") is None for name in case.targets)
 
 
-def host_concern(host: Host) -> Concern:
-    tone, icon = HOST_LOOK[host.state]
-    if host.state == HostState.QUARANTINED:
-        text, action = "Its host key is not the pinned one. Jobs for it are refused.", "Compare the keys"
-    else:
-        text, action = host.error or "It does not answer.", "Look at it"
-    return Concern(tone, icon, host.state, host.name, text, reverse("host", args=[host.pk]), action)
-
-
 def job_concern(job: Job) -> Concern:
     url = job.get_absolute_url()
     if job.state == JobState.AWAITING:
@@ -171,18 +142,6 @@ def job_concern(job: Job) -> Concern:
     if job.state == JobState.INTERRUPTED:
         return Concern("warn", "plug", job.state, job.title, job.error, url, "Resume or undo")
     return Concern("bad", "x-lg", job.state, job.title, job.error, url, "See what was left")
-
-
-def silent_concern(datastore: Datastore) -> Concern:
-    url = reverse("datastore", args=[datastore.pk])
-    return Concern("bad", "plug", "not measured", datastore.name, datastore.error, url, "Look at it")
-
-
-def full_concern(datastore: Datastore) -> Concern:
-    tone = "bad" if datastore.used_percent >= 90 else "warn"
-    text = f"{datastore.used_percent} % used, {format_size(datastore.free or 0)} free."
-    url = f"{reverse('image-list')}?{urlencode({'sort': '-real', 'q': f'datastore={quoted(datastore.name)}'})}"
-    return Concern(tone, "hdd", "nearly full", datastore.name, text, url, "Largest images")
 
 
 def running(user: User) -> list[Job]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datastores.domain import alert_rules
+from datastores.domain.alert_rules import Severity
 from datastores.domain.states import HostState, ObjectState
-from datastores.models import Datastore, User, VirtualMachine
+from datastores.models import Alert, Datastore, User, VirtualMachine
 
 Look = tuple[str, str]
 UNKNOWN: Look = ("idle", "question-circle")
@@ -46,13 +48,23 @@ RESULT_LOOK: dict[str, Look] = {
     "quarantined": ("bad", "shield-exclamation"),
     "refused": ("bad", "shield-exclamation"),
 }
+ALERT_LOOK: dict[str, Look] = {
+    Alert.State.PENDING: ("idle", "clock"),
+    Alert.State.FIRING: ("bad", "bell"),
+    Alert.State.ACKNOWLEDGED: ("run", "eye"),
+    Alert.State.RESOLVED: ("ok", "check2"),
+}
+SEVERITY_LOOK: dict[str, Look] = {
+    Severity.CRITICAL: ("bad", "exclamation-octagon"),
+    Severity.WARNING: ("warn", "exclamation-triangle"),
+}
 TYPE_WORDS: dict[str, str] = {
     Datastore.Type.IMAGE: "img",
     Datastore.Type.SYSTEM: "sys",
     Datastore.Type.FILE: "fil",
 }
 """As operators know them."""
-FULL, NEARLY_FULL = 90, 80
+FULL, NEARLY_FULL = (round(100 * rule.limit) for rule in (alert_rules.FULL, alert_rules.FILLING))
 """Percent of a datastore at which it is shown as full, and as filling up."""
 
 

@@ -18,6 +18,7 @@ DONE = {
     "datastore.change": "changed the datastore {target}",
     "credential.create": "stored the key {target}",
     "credential.delete": "deleted the key {target}",
+    "alert.acknowledge": "acknowledged the alert {target}",
     "image.rename": "renamed the image {before} to {after}",
     "vm.create": "made the virtual machine {target}",
     "vm.delete": "deleted the virtual machine {target}",

@@ -7,6 +7,7 @@ from django.urls import path
 
 from datastores.web.views import (
     account,
+    alerts,
     audit,
     clusters,
     credentials,
@@ -100,6 +101,9 @@ urlpatterns = [
     path("jobs/<uuid:uuid>/retry/", jobs.job_retry, name="job-retry"),
     path("jobs/<uuid:uuid>/undo/", jobs.job_undo, name="job-undo"),
     path("jobs/<uuid:uuid>/plan-again/", jobs.job_plan_again, name="job-plan-again"),
+    path("alerts/", alerts.AlertList.as_view(), name="alert-list"),
+    path("alerts/<int:pk>/", alerts.alert_page, name="alert"),
+    path("alerts/<int:pk>/acknowledge/", alerts.alert_acknowledge, name="alert-acknowledge"),
     path("audit/", audit.AuditList.as_view(), name="audit-list"),
     path("audit/verify/", audit.audit_verify, name="audit-verify"),
     path("audit/<int:seq>/", audit.audit_entry, name="audit-entry"),

@@ -18,6 +18,7 @@ from django.utils import timezone
 from datastores.domain.states import EventKind, HostState, JobState, Level, ObjectState, StepState
 from datastores.jobs import submit as submit_module
 from datastores.models import (
+    Alert,
     Credential,
     Datastore,
     DatastoreHost,
@@ -172,6 +173,16 @@ def a_job(user: User, kind: str = "image.checksum", **fields: Any) -> Job:
     if values["state"] in {JobState.SUCCEEDED, JobState.FAILED, JobState.ERRORED, JobState.CANCELLED}:
         values.setdefault("ended_at", timezone.now())
     return Job.objects.create(user=user, kind=kind, **values)
+
+
+def an_alert(label: str = "gold", **fields: Any) -> Alert:
+    """An alert that fires: a datastore is nearly full."""
+    now = timezone.now()
+    values = {
+        "rule": "datastore_full", "subject": f"datastore:{next(_numbers)}", "severity": "critical", "state": "firing",
+        "text": "93 % used, 7 GiB free.", "since": now, "last_seen": now, "fired_at": now,
+    }  # fmt: skip
+    return Alert.objects.create(label=label, **(values | fields))
 
 
 def a_step(job: Job, title: str = "a file is there", host: str = "h1", **fields: Any) -> JobStep:

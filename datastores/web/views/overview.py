@@ -46,7 +46,7 @@ def overview(request: Request) -> HttpResponse:
         "hosts": figures.host_counts() if user.sees_everything else {},
         "jobs": figures.job_counts(user),
         "clones": figures.clone_seconds(user),
-        "concerns": figures.concerns(user, datastores if user.sees_everything else []),
+        "concerns": figures.concerns(user),
         "running": figures.running(user),
         "machine_count": VirtualMachine.objects.visible_to(user).count(),
         "image_count": Image.objects.visible_to(user).count(),

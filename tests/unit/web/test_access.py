@@ -9,7 +9,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from datastores.models import AuditEntry, HostKey, Job, SavedView, Snapshot, User
 from datastores.models.audit import record
-from tests.unit.conftest import a_disk, a_host, a_job, a_vm, an_image, person, signed_in, text_of
+from tests.unit.conftest import a_disk, a_host, a_job, a_vm, an_alert, an_image, person, signed_in, text_of
 
 ROLES = ("admin", "operator", "tenant", "auditor")
 A, O, T, U = ROLES  # noqa: E741 letters that make the table readable
@@ -87,6 +87,9 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "job-retry": (NOBODY, OWNERS),
     "job-undo": (NOBODY, OWNERS),
     "job-plan-again": (NOBODY, OWNERS),
+    "alert-list": (READERS, NOBODY),
+    "alert": (READERS, NOBODY),
+    "alert-acknowledge": (NOBODY, STAFF),
     "audit-list": (EVERYBODY, NOBODY),
     "audit-entry": (EVERYBODY, NOBODY),
     "audit-verify": (NOBODY, {A, U}),
@@ -96,7 +99,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "user-active": (NOBODY, ADMINS),
     "user-password": (ADMINS, ADMINS),
 }
-PUBLIC = {"login", "logout", "healthz"}
+PUBLIC = {"login", "logout", "healthz", "readyz", "metrics"}
 """Those that need nobody to be signed in."""
 OWN = {"password", "view-save", "view-delete"}
 """Changing one's own account, and what one keeps for oneself, is no change of the cloud."""
@@ -130,7 +133,7 @@ def arguments(owner: User, name: str) -> dict[str, Any]:
     known = {
         "pk": {"host": host.pk, "image": image.pk, "snapshot": image.pk, "vm": vm.pk, "disk": a_disk(image).pk,
                "datastore": image.datastore_id, "credential": host.credential_id, "user": owner.pk,
-               "cluster": cluster(), "view": a_view(owner).pk},
+               "cluster": cluster(), "view": a_view(owner).pk, "alert": an_alert().pk},
         "key": key.pk, "snapshot": snapshot.pk, "uuid": a_job(owner).uuid, "seq": entry.seq,
     }  # fmt: skip
     pattern = next(each for each in patterns() if each.name == name)

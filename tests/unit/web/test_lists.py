@@ -22,6 +22,7 @@ from tests.unit.conftest import (
     a_host,
     a_job,
     a_step,
+    an_alert,
     an_image,
     person,
     signed_in,
@@ -70,6 +71,11 @@ def credentials(admin: User, count: int) -> None:
         a_host(credential=a_credential())
 
 
+def alerts(admin: User, count: int) -> None:
+    for _ in range(count):
+        an_alert(acknowledged_by=admin)
+
+
 def one_tree(admin: User, count: int) -> None:
     """Everything hangs on the image that is made first."""
     from datastores.models import Image
@@ -96,7 +102,8 @@ def links_of(answer: Any) -> dict[str, str]:
     [
         ("/", datastores), ("/", jobs), ("/images/", images), ("/hosts/", hosts), ("/clusters/", hosts),
         ("/datastores/", datastores), ("/jobs/", jobs), ("/vms/", machines), ("/users/", people), ("/audit/", entries),
-        ("/credentials/", credentials), ("/images/{image}/", one_tree), ("/find/?q=image", images),
+        ("/credentials/", credentials), ("/alerts/", alerts), ("/", alerts),
+        ("/images/{image}/", one_tree), ("/find/?q=image", images),
     ],
 )  # fmt: skip
 def test_more_rows_need_no_more_queries(admin: User, path: str, make: Any) -> None:

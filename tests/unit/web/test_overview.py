@@ -11,8 +11,11 @@ from django.utils import timezone
 
 from datastores.domain.states import HostState, JobState
 from datastores.live.feed import ended_lately
-from datastores.models import Datastore, User
+from datastores.models import Datastore, Duty, User
+from datastores.services.alert_facts import gather
+from datastores.services.alerts import EVALUATE, evaluate
 from datastores.web import figures
+from datastores.web.alerts import next_step
 from datastores.web.figures import clone_seconds, concerns, job_counts, percentile, space
 from datastores.web.views.datastores import with_figures
 from tests.unit.conftest import (
@@ -23,6 +26,7 @@ from tests.unit.conftest import (
     a_job,
     a_step,
     a_vm,
+    an_alert,
     an_image,
     signed_in,
     text_of,
@@ -40,8 +44,11 @@ def test_without_a_host_the_first_page_says_how_to_begin(admin: User, operator: 
 def test_the_overview_says_what_is_wrong(admin: User) -> None:
     a_host("kvm-63", state=HostState.QUARANTINED)
     a_host("kvm-62", state=HostState.UNREACHABLE, error="no answer")
-    a_datastore("files", total=100 * GIB, used=85 * GIB, free=15 * GIB)
-    a_datastore("roomy", total=100 * GIB, used=80 * GIB)
+    measured = timezone.now()
+    a_datastore("files", total=100 * GIB, used=85 * GIB, free=15 * GIB, measured_at=measured)
+    a_datastore("roomy", total=100 * GIB, used=79 * GIB, free=21 * GIB, measured_at=measured)
+    for minutes in (0, 3):
+        evaluate(gather([], [], []), measured + timedelta(minutes=minutes))
     image = an_image(admin)
     a_job(admin, title="Broken copy", image=image, state=JobState.FAILED, error="No space")
     a_job(admin, title="Of an image that was deleted since", state=JobState.FAILED, error="No space")
@@ -109,7 +116,7 @@ def test_a_failure_needs_no_attention_once_the_same_was_brought_about(admin: Use
         a_job(admin, kind="host.read", title=f"Read {target}", target_label=target, state=JobState.FAILED,
               host=a_host(target))  # fmt: skip
     a_job(admin, kind="host.read", title="Read h1 again", target_label="h1")
-    assert [concern.name for concern in concerns(admin, [])] == ["Read h2"]
+    assert [concern.name for concern in concerns(admin)] == ["Read h2"]
 
 
 def test_what_waits_for_a_person_is_not_pushed_out_by_what_failed_since(admin: User) -> None:
@@ -122,10 +129,54 @@ def test_what_waits_for_a_person_is_not_pushed_out_by_what_failed_since(admin: U
     assert len(others) == figures.ATTENTION - 1
 
 
-def test_a_datastore_that_cannot_be_measured_needs_attention(admin: User) -> None:
-    datastore = a_datastore("far", error="It could not be measured: h1 cannot be reached.")
-    [concern] = concerns(admin, [datastore])
-    assert (concern.word, concern.name) == ("not measured", "far")
+def test_what_somebody_looks_after_needs_no_attention_and_what_ended_neither(admin: User) -> None:
+    for label, state in (("new", "firing"), ("known", "acknowledged"), ("over", "resolved"), ("perhaps", "pending")):
+        an_alert(label, state=state)
+    assert [concern.name for concern in concerns(admin)] == ["new"]
+
+
+def test_a_job_that_is_interrupted_is_not_shown_twice(admin: User) -> None:
+    job = a_job(admin, title="Half a move", state=JobState.INTERRUPTED)
+    an_alert("Half a move", rule="job_interrupted", subject=f"job:{job.uuid}")
+    assert [concern.action for concern in concerns(admin)] == ["Resume or undo"]
+
+
+def test_the_worst_alerts_come_first_and_the_others_are_a_link_away(admin: User) -> None:
+    for number in range(12):
+        an_alert(f"filling-{number}", rule="datastore_filling", severity="warning")
+    an_alert("burning")
+    found = concerns(admin)
+    assert (found[0].name, found[1].action, len(found)) == ("burning", "All alerts", 9)
+    assert found[1].url == "/alerts/?state=firing"
+
+
+def test_alerts_lead_to_where_the_next_thing_is_done(admin: User) -> None:
+    host, job = a_host("h"), a_job(admin)
+    for rule, subject, url in (
+        ("datastore_full", "datastore:3", "/images/?sort=-real&q=datastore%3D%22gold%22"),
+        ("datastore_not_measured", "datastore:3", "/datastores/3/"),
+        ("host_unreachable", f"host:{host.pk}", f"/hosts/{host.pk}/"),
+        ("job_interrupted", f"job:{job.uuid}", f"/jobs/{job.uuid}/"),
+    ):
+        assert next_step(an_alert(rule=rule, subject=subject))[0] == url
+    alert = an_alert(rule="queue_without_worker", subject="queue:transfer")
+    assert next_step(alert) == (f"/alerts/{alert.pk}/", "What to do")
+
+
+def test_a_schedule_that_stopped_is_seen_although_it_is_what_looks(admin: User, alice: User) -> None:
+    duty = Duty.objects.create(name=EVALUATE, due_at=timezone.now() - timedelta(minutes=2))
+    assert concerns(admin) == []
+    Duty.objects.filter(pk=duty.pk).update(due_at=timezone.now() - timedelta(minutes=10))
+    [concern] = concerns(admin)
+    assert (concern.word, "10 min" in concern.text) == ("schedule stopped", True)
+    assert concerns(alice) == []
+
+
+def test_tenants_are_not_told_what_the_cloud_is_made_of(alice: User) -> None:
+    an_alert("secret-gold")
+    assert concerns(alice) == []
+    page = text_of(signed_in(alice).get("/"))
+    assert "secret-gold" not in page and "/alerts/" not in page
 
 
 def test_jobs_that_were_taken_back_are_not_counted_as_cancelled(admin: User) -> None:

@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from datastores.jobs.view import JOB_LOOK, STEP_LOOK
 from datastores.models import Cluster, User
 from datastores.web import look
+from datastores.web.alerts import ICONS
 from datastores.web.context import Link
 from datastores.web.forms.hosts import ClusterForm
 from tests.unit.conftest import (
@@ -102,8 +103,9 @@ def test_a_question_before_an_act_names_the_thing(template: Path) -> None:
 
 def test_every_icon_is_in_the_font() -> None:
     known = set(re.findall(r"\.bi-([a-z0-9-]+)::before", (ROOT / "static/vendor/bootstrap-icons.css").read_text()))
-    looks = [look.OBJECT_LOOK, look.HOST_LOOK, look.VM_LOOK, look.ROLE_LOOK, look.RESULT_LOOK, JOB_LOOK, STEP_LOOK]
-    used = {icon for looking in looks for _, icon in looking.values()} | {look.UNKNOWN[1]}
+    looks = [look.OBJECT_LOOK, look.HOST_LOOK, look.VM_LOOK, look.ROLE_LOOK, look.RESULT_LOOK, JOB_LOOK, STEP_LOOK,
+             look.ALERT_LOOK, look.SEVERITY_LOOK]  # fmt: skip
+    used = {icon for looking in looks for _, icon in looking.values()} | {look.UNKNOWN[1], *ICONS.values()}
     for source in [*TEMPLATES, *(ROOT / "datastores/web").rglob("*.py")]:
         text = re.sub(r"{%.*?%}", " ", source.read_text())
         used |= set(re.findall(r"bi bi-([a-z0-9-]+[a-z0-9])(?=[\s\"])", text))

@@ -1,0 +1,41 @@
+"""What the schedule does to know whether all is well: alerts, and the tallies behind the metrics."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from redis.exceptions import RedisError
+
+from datastores.domain.alerts import QueueFacts, WorkerFacts
+from datastores.jobs.kinds import KINDS
+from datastores.jobs.presence import seen_queues, seen_workers
+from datastores.services import alerts, tallies
+from datastores.services.alert_facts import gather
+
+logger = logging.getLogger(__name__)
+Machinery = tuple[list[WorkerFacts] | None, list[QueueFacts] | None]
+
+
+def machinery() -> Machinery:
+    """Return the workers and the queues; None: Redis does not answer, which is a finding of its own."""
+    try:
+        return seen_workers(), seen_queues()
+    except RedisError as error:
+        logger.warning("Redis does not answer: %s", error)
+        return None, None
+
+
+def evaluate(duties: Iterable[str]) -> int:
+    """Hold what is known now against the rules of alerts. ``duties``: names of what the schedule does."""
+    return alerts.evaluate(gather(*machinery(), duties))
+
+
+def forget_alerts() -> int:
+    """Delete alerts that ended long ago."""
+    return alerts.forget()
+
+
+def count_ends() -> int:
+    """Count the jobs that have ended since it was done last."""
+    return tallies.count_ends(KINDS)

@@ -1,0 +1,96 @@
+"""What the rules of alerts, and the metrics, look at: gathered with a constant number of queries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db.models import Q, Sum
+from django.utils import timezone
+
+from datastores.domain.alerts import DatastoreFacts, Facts, HostFacts, JobFacts, QueueFacts, WorkerFacts
+from datastores.domain.states import HostState, JobState, ObjectState
+from datastores.models import Datastore, DatastoreHost, DatastoreSample, Disk, Duty, Host, Image, Job
+from datastores.models.samples import FINE
+from datastores.services.datastores import NOT_MEASURED
+from datastores.services.growth import growth_of
+
+LATELY = timedelta(hours=1)
+
+
+def gather(workers: Iterable[WorkerFacts] | None, queues: Iterable[QueueFacts] | None, duties: Iterable[str]) -> Facts:
+    """Return what is known now, with a constant number of queries.
+
+    ``workers`` and ``queues``: as Redis knows them, None when it does not answer. ``duties``: names of what the
+    schedule does.
+    """
+    now = timezone.now()
+    due = Duty.objects.filter(name__in=list(duties), due_at__lt=now).values_list("name", "due_at")
+    return Facts(
+        datastores=tuple(datastore_facts(now)),
+        hosts=tuple(host_facts()),
+        workers=None if workers is None else tuple(workers),
+        queues=None if queues is None else tuple(queues),
+        late=tuple((name, (now - due_at).total_seconds()) for name, due_at in due),
+        jobs=tuple(interrupted_jobs(now)),
+    )
+
+
+def datastore_facts(now: datetime) -> list[DatastoreFacts]:
+    """Return every datastore: how full, how much is promised, how long ago that was seen."""
+    unused = Q(host__state=HostState.QUARANTINED) | Q(host__maintenance=True)
+    out_of_use = set(DatastoreHost.objects.filter(unused, position=0).values_list("datastore_id", flat=True))
+    rows = list(Datastore.objects.order_by("pk"))
+    more, pace, inodes = promised(), growth_of(rows), inodes_of_late(now)
+    return [
+        DatastoreFacts(
+            pk=one.pk,
+            name=one.name,
+            total=one.total or 0,
+            used=one.used or 0,
+            free=one.free or 0,
+            promised=more.get(one.pk, 0),
+            inodes=inodes.get(one.pk, (0, 0))[0],
+            inodes_used=inodes.get(one.pk, (0, 0))[1],
+            days_to_full=pace[one.pk].days_to_full,
+            age=(now - (one.measured_at or one.created_at)).total_seconds(),
+            measured_at=(one.measured_at or one.created_at).timestamp(),
+            expected=one.state == ObjectState.READY and one.pk not in out_of_use,
+            error=one.error if one.state == ObjectState.READY and one.error.startswith(NOT_MEASURED) else "",
+            state=one.state,
+        )
+        for one in rows
+    ]
+
+
+def inodes_of_late(now: datetime) -> dict[int, tuple[int, int]]:
+    """Return by datastore (inodes, those in use) as sampled last, where its file system has a number of them."""
+    rows = DatastoreSample.objects.filter(resolution=FINE, at__gte=now - LATELY, at__lte=now, inodes_total__gt=0)
+    lately = rows.order_by("at").values_list("datastore_id", "inodes_total", "inodes_used")
+    return {datastore: (total, used or 0) for datastore, total, used in lately}
+
+
+def promised() -> dict[int, int]:
+    """Return by datastore the bytes that images and disks may still grow by."""
+    virtual: Counter[int] = Counter()
+    real: Counter[int] = Counter()
+    images = Image.objects.order_by().values("datastore").annotate(virtual=Sum("virtual_size"), real=Sum("real_size"))
+    for row in images.values_list("datastore", "virtual", "real"):
+        virtual[row[0]] += row[1] or 0
+        real[row[0]] += row[2] or 0
+    disks = Disk.objects.order_by().values("datastore").annotate(virtual=Sum("virtual_size"))
+    for datastore, size in disks.values_list("datastore", "virtual"):
+        virtual[datastore] += size or 0
+    return {datastore: max(0, size - real[datastore]) for datastore, size in virtual.items()}
+
+
+def host_facts() -> list[HostFacts]:
+    columns = ("pk", "name", "state", "error", "maintenance", "clock_skew")
+    return [HostFacts(*row) for row in Host.objects.order_by("pk").values_list(*columns)]
+
+
+def interrupted_jobs(now: datetime) -> list[JobFacts]:
+    rows = Job.objects.filter(state=JobState.INTERRUPTED).order_by("pk")
+    heard = rows.values_list("uuid", "title", "heartbeat_at", "queued_at")
+    return [JobFacts(str(uuid), title, (now - (beat or queued)).total_seconds()) for uuid, title, beat, queued in heard]

@@ -1,0 +1,148 @@
+"""Alerts: what is known of the cloud is held against the rules, and what comes of it is remembered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from datastores.domain.alert_rules import RULES, Rule
+from datastores.domain.alerts import Facts, Finding, findings, is_gone, known_subjects, not_known
+from datastores.domain.errors import Refused
+from datastores.models import Alert, Duty, User
+
+logger = logging.getLogger(__name__)
+KEPT = timedelta(days=90)
+"""How long an alert that has ended is remembered."""
+EVALUATE = "evaluate_alerts"
+"""Name of the duty, whose row is locked meanwhile."""
+WORDS = ("label", "severity", "text", "value")
+Key = tuple[str, str]
+"""Rule and subject."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What an evaluation makes of the alerts."""
+
+    now: datetime
+    seen: list[Alert] = field(default_factory=list)
+    reworded: list[Alert] = field(default_factory=list)
+    new: list[Alert] = field(default_factory=list)
+    dropped: list[Alert] = field(default_factory=list)
+    began: list[Alert] = field(default_factory=list)
+    ended: list[Alert] = field(default_factory=list)
+
+    def begins(self, finding: Finding) -> None:
+        """Note that it is so from now on."""
+        alert = Alert(rule=finding.rule.name, subject=finding.subject, since=self.now, last_seen=self.now)
+        reword(alert, finding)
+        self.new.append(alert)
+        self._fire_in_time(alert, finding.rule)
+
+    def goes_on(self, alert: Alert, finding: Finding) -> None:
+        """Note that it is still so, with what is to be said of it now."""
+        self.seen.append(alert)
+        if reword(alert, finding):
+            self.reworded.append(alert)
+        self._fire_in_time(alert, finding.rule)
+
+    def _fire_in_time(self, alert: Alert, rule: Rule) -> None:
+        if alert.state == Alert.State.PENDING and self.now - alert.since >= timedelta(seconds=rule.hold):
+            alert.state, alert.fired_at = Alert.State.FIRING, self.now
+            self.began.append(alert)
+
+    def does_not_hold(self, alert: Alert, clear: float) -> None:
+        """Note that it is not so; one that fires goes on for a while, so that it does not begin again and again."""
+        if alert.state == Alert.State.PENDING:
+            self.dropped.append(alert)
+        elif self.now - alert.last_seen >= timedelta(seconds=clear):
+            alert.state, alert.resolved_at = Alert.State.RESOLVED, self.now
+            self.ended.append(alert)
+
+
+def reword(alert: Alert, finding: Finding) -> bool:
+    """Say of an alert what was found now; tell whether that is something else."""
+    before = [getattr(alert, name) for name in WORDS]
+    alert.label, alert.severity = finding.label[:300], finding.rule.severity
+    alert.text, alert.value = finding.text, finding.value
+    return before != [getattr(alert, name) for name in WORDS]
+
+
+def evaluate(facts: Facts, now: datetime | None = None) -> int:
+    """Hold the facts against the rules, and bring the alerts forward; return how many began or ended.
+
+    Two schedules that do it at once do it one after the other: nothing begins twice.
+    """
+    found = {(finding.rule.name, finding.subject): finding for finding in findings(facts)}
+    unknown, known = not_known(facts), known_subjects(facts)
+    with transaction.atomic():
+        Duty.objects.select_for_update().get_or_create(name=EVALUATE)
+        changes = Changes(now or timezone.now())
+        open_now: dict[Key, Alert] = {
+            (one.rule, one.subject): one for one in Alert.objects.filter(state__in=Alert.OPEN)
+        }
+        for key, finding in found.items():
+            if key in open_now:
+                changes.goes_on(open_now[key], finding)
+            else:
+                changes.begins(finding)
+        for key in open_now.keys() - found.keys():
+            rule: Rule | None = RULES.get(key[0])
+            if key[0] not in unknown:
+                at_once = rule is None or is_gone(key[1], known)
+                changes.does_not_hold(open_now[key], 0 if at_once else rule.clear)
+        store(changes)
+        announce(changes.began, changes.ended)
+    return len(changes.began) + len(changes.ended)
+
+
+def store(changes: Changes) -> None:
+    """Write what has changed, in a few statements however many alerts there are.
+
+    States change by comparing: a person may acknowledge an alert at the same moment.
+    """
+    alerts, now = Alert.objects, changes.now
+    alerts.filter(pk__in=keys(changes.seen)).update(last_seen=now)
+    alerts.bulk_update(changes.reworded, WORDS, batch_size=200)
+    begun = alerts.filter(pk__in=keys(changes.began), state=Alert.State.PENDING)
+    begun.update(state=Alert.State.FIRING, fired_at=now)
+    alerts.filter(pk__in=keys(changes.ended)).update(state=Alert.State.RESOLVED, resolved_at=now)
+    alerts.filter(pk__in=keys(changes.dropped)).delete()
+    alerts.bulk_create(changes.new, batch_size=500)
+
+
+def keys(alerts: Iterable[Alert]) -> list[int]:
+    """Return the keys of those that are stored already."""
+    return [alert.pk for alert in alerts if alert.pk]
+
+
+def announce(began: Iterable[Alert], ended: Iterable[Alert]) -> None:
+    """Tell of alerts that begin and end. The one place for whoever wants to hear of them, in the same transaction."""
+    for alert in began:
+        logger.warning("alert begins: %s: %s", alert, alert.text)
+    for alert in ended:
+        logger.info("alert ends: %s", alert)
+
+
+def acknowledge(alert: Alert, user: User, note: str) -> None:
+    """Note that somebody looks after it. Belongs into the transaction of its audit entry.
+
+    :raises Refused: it has ended, or somebody was faster.
+    """
+    now = timezone.now()
+    taken = {"state": Alert.State.ACKNOWLEDGED, "acknowledged_by": user, "acknowledged_at": now, "note": note}
+    if not Alert.objects.filter(pk=alert.pk, state=Alert.State.FIRING).update(**taken):
+        alert.refresh_from_db()
+        if alert.state == Alert.State.ACKNOWLEDGED:
+            raise Refused(f"{alert} was acknowledged by {alert.acknowledged_by or 'somebody'} already.")
+        raise Refused(f"{alert} has ended already.")
+
+
+def forget() -> int:
+    """Delete alerts that ended long ago; return how many."""
+    return Alert.objects.filter(state=Alert.State.RESOLVED, resolved_at__lt=timezone.now() - KEPT).delete()[0]
