@@ -6,6 +6,8 @@ from datastores.models.hosts import Cluster, Credential, Host, HostKey
 from datastores.models.images import Image, Snapshot
 from datastores.models.jobs import Job, JobEvent, JobStep
 from datastores.models.leases import Lease
+from datastores.models.notifications import Delivery, Notice, NotificationTarget
+from datastores.models.settings import SettingsSection
 from datastores.models.storage import Datastore, DatastoreHost
 from datastores.models.users import User
 from datastores.models.virtual_machines import Disk, VirtualMachine
@@ -16,6 +18,7 @@ __all__ = [
     "Credential",
     "Datastore",
     "DatastoreHost",
+    "Delivery",
     "Disk",
     "Duty",
     "Host",
@@ -25,6 +28,9 @@ __all__ = [
     "JobEvent",
     "JobStep",
     "Lease",
+    "Notice",
+    "NotificationTarget",
+    "SettingsSection",
     "Snapshot",
     "User",
     "VirtualMachine",

@@ -140,6 +140,7 @@ class HostRead(UseCase):
     """Log in to a host that has been onboarded, and read everything that is to be known of it."""
 
     kind = "host.read"
+    can_wait = False
     label = "Read host"
     queue = "monitor"
     targets = ("host",)
@@ -184,6 +185,7 @@ class HostOnboard(HostRead):
     """Log in for the first time: install cloudstore's key (with the password, once), then read the host."""
 
     kind = "host.onboard"
+    can_wait = True
     label = "Onboard host"
     queue = "provision"
     roles = frozenset({User.Role.ADMIN})
