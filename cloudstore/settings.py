@@ -162,6 +162,14 @@ KEEP_READS_DAYS = env.int("CLOUDSTORE_KEEP_READS_DAYS", 7)
 PATIENCE_SECONDS = env.int("CLOUDSTORE_PATIENCE_SECONDS", 35)
 """A worker that is not heard of for so long is dead. Beats and checks follow from it."""
 
+EMAIL_HOST = env.str("CLOUDSTORE_SMTP_HOST", "")
+EMAIL_PORT = env.int("CLOUDSTORE_SMTP_PORT", 25)
+EMAIL_HOST_USER = env.str("CLOUDSTORE_SMTP_USER", "")
+EMAIL_HOST_PASSWORD = secret("CLOUDSTORE_SMTP_PASSWORD")
+EMAIL_USE_TLS = env.bool("CLOUDSTORE_SMTP_STARTTLS", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("CLOUDSTORE_MAIL_FROM", "cloudstore@localhost")
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

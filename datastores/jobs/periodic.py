@@ -25,6 +25,8 @@ from datastores.domain.states import HostState, JobState, ObjectState, StepState
 from datastores.drivers.base import StorageDriver
 from datastores.jobs.background import Background
 from datastores.jobs.connections import connector
+from datastores.jobs.deliveries import LOOK_SECONDS as DELIVER_SECONDS
+from datastores.jobs.deliveries import deliver, forget_deliveries
 from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.reconcile import reconcile
@@ -192,6 +194,8 @@ DUTIES: tuple[tuple[Callable[[], int], Every], ...] = (
     (find_again, monitoring),
     (read_hosts, partial(monitoring, 15)),
     (forget_reads, 3600.0),
+    (deliver, DELIVER_SECONDS),
+    (forget_deliveries, 3600.0),
 )
 
 

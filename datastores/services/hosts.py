@@ -15,6 +15,7 @@ from datastores.hosts.authorized_keys import AuthorizedKeysPresent
 from datastores.hosts.known import FactsKnown
 from datastores.models import Credential, Datastore, Host, HostKey, Job, User
 from datastores.models.audit import in_turn, record
+from datastores.services.notifications import tell
 from datastores.services.rows import change_row
 from datastores.services.usecase import Results, UseCase, facts_of
 from datastores.transport.hostkeys import HostKey as OfferedKey
@@ -173,9 +174,10 @@ class HostRead(UseCase):
         Host.objects.filter(pk=job.host_id).exclude(state=HostState.QUARANTINED).update(error=error)
 
     def unreachable(self, job: Job, error: str) -> None:
-        Host.objects.filter(pk=job.host_id).exclude(state=HostState.QUARANTINED).update(
-            state=HostState.UNREACHABLE, error=error
-        )
+        hosts = Host.objects.filter(pk=job.host_id).exclude(state=HostState.QUARANTINED)
+        for host in hosts.exclude(state=HostState.UNREACHABLE):  # once, not each time that it is tried
+            tell("host.unreachable", f"{host.name} does not answer", error, host.get_absolute_url(), f"host:{host.pk}")
+        hosts.update(state=HostState.UNREACHABLE, error=error)
 
     def cancelled(self, job: Job) -> None:
         """The host stays what it is."""
