@@ -33,7 +33,13 @@ class NotificationTarget(models.Model):
 
     class Meta:
         ordering = ["kind", "address"]
-        constraints = [models.UniqueConstraint(fields=["kind", "address"], name="target_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "address"],
+                name="target_once",
+                violation_error_message="It is told already. Change what it is told of.",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.address

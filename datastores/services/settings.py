@@ -40,6 +40,8 @@ class Setting:
     """The environment variable that gives the default."""
     unit: str = ""
     choices: tuple[tuple[str, str], ...] = ()
+    required: bool = True
+    """It may not be left empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,8 @@ SECTIONS: dict[str, Section] = {
                 Setting("source_directories", "Source directories",
                         "Directories on the storage hosts, one a line, by their real paths. Every tenant may register "
                         "any file below them. None: only datastores that name some take images from files.",
-                        directories, lambda: list(settings.SOURCE_DIRECTORIES), "CLOUDSTORE_SOURCE_DIRS"),
+                        directories, lambda: list(settings.SOURCE_DIRECTORIES), "CLOUDSTORE_SOURCE_DIRS",
+                        required=False),
             ),
         ),
         Section(
@@ -161,7 +164,8 @@ SECTIONS: dict[str, Section] = {
             (
                 Setting("base_url", "Address of this dashboard",
                         "Messages link to it, such as https://store.example. Empty: they hold no links.",
-                        web_address, lambda: next(iter(settings.CSRF_TRUSTED_ORIGINS), ""), "CLOUDSTORE_ORIGINS"),
+                        web_address, lambda: next(iter(settings.CSRF_TRUSTED_ORIGINS), ""), "CLOUDSTORE_ORIGINS",
+                        required=False),
             ),
         ),
         Section(
@@ -170,7 +174,7 @@ SECTIONS: dict[str, Section] = {
                 Setting("brand_name", "Name", "Beside the logo, in titles and in messages.",
                         line(40), lambda: "cloudstore"),
                 Setting("brand_label", "Label", "A strip over every page, such as production. Empty: none.",
-                        line(30, empty=True), lambda: ""),
+                        line(30, empty=True), lambda: "", required=False),
                 Setting("brand_tone", "Colour of the label", "The strip always shows the word, too.",
                         one_of(dict(TONES)), lambda: "none", choices=TONES),
             ),
@@ -192,6 +196,8 @@ class _Kept:
 
 _kept: list[_Kept] = []
 """What was read last; one entry at most."""
+_warned: set[str] = set()
+"""Settings of which the log has said that they cannot be used."""
 
 
 def stored() -> dict[str, SettingsSection]:
@@ -213,6 +219,7 @@ def stored_now() -> dict[str, SettingsSection]:
 def forget() -> None:
     """Read anew at the next occasion."""
     _kept.clear()
+    _warned.clear()
 
 
 def raw(section: str, rows: Mapping[str, SettingsSection] | None = None) -> dict[str, Any]:
@@ -238,11 +245,18 @@ def judged(setting: Setting, rows: Mapping[str, SettingsSection] | None = None) 
 
 def value(key: str) -> Any:
     """Return the value in force."""
-    setting = OF[key].setting(key)
-    assert setting is not None  # noqa: S101 OF is made from the settings
-    found, wrong = judged(setting)
-    if wrong:
-        logger.warning("the stored setting %s cannot be used, so its default is in force: %s", key, wrong)
+    return values_of(OF[key].name)[key]
+
+
+def values_of(section: str) -> dict[str, Any]:
+    """Return the values of a section that are in force."""
+    rows = stored()
+    found = {}
+    for setting in SECTIONS[section].settings:
+        found[setting.key], wrong = judged(setting, rows)
+        if wrong and setting.key not in _warned:
+            _warned.add(setting.key)
+            logger.warning("the stored setting %s cannot be used, so its default holds: %s", setting.key, wrong)
     return found
 
 
