@@ -68,7 +68,7 @@ class Versioned(Form):
     )
 
     def __init__(self, *args: Any, fields: dict[str, forms.Field], version: int, **kwargs: Any) -> None:
-        self.base_fields = {**type(self).base_fields, **fields}  # type: ignore[attr-defined]
+        self.base_fields = {**type(self).base_fields, **fields}
         super().__init__(*args, initial={"version": version}, **kwargs)
 
     def chosen(self) -> dict[str, Any]:
