@@ -10,9 +10,10 @@ from __future__ import annotations
 import functools
 import logging
 import uuid
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from django.db import transaction
@@ -52,7 +53,17 @@ def deliver() -> int:
     found: SimpleQueue[Found] = SimpleQueue()
     for lane in lanes:
         senders().give(partial(send_lane, [(each, address_of(each.target), message_of(each)) for each in lane], found))
-    return sum(remember(*found.get()) for lane in lanes for _ in lane)
+    return sum(remember(*each) for each in collected(found, sum(map(len, lanes))))
+
+
+def collected(found: SimpleQueue[Found], count: int) -> Iterator[Found]:
+    """Yield how it went with each, as it comes. One that never ends is left: its claim runs out."""
+    for _ in range(count):
+        try:
+            yield found.get(timeout=CLAIM.total_seconds())
+        except Empty:
+            logger.warning("a message has been on its way for %s; it is tried again", CLAIM)
+            return
 
 
 @functools.cache

@@ -251,6 +251,16 @@ class TestDelivery:
         later()
         assert deliver() == 2
 
+    def test_one_that_never_ends_holds_up_nobody_for_ever(
+        self, hook: NotificationTarget, web: Web, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(deliveries, "CLAIM", timedelta(seconds=0.2))
+        web.dribbles = True
+        tell("job.failed", "x")
+        later()
+        assert deliver() == 0
+        assert (Delivery.objects.get().outcome, len(web.posted)) == ("", 1)
+
     def test_a_target_that_is_deleted_takes_its_messages_along(self, hook: NotificationTarget, web: Web) -> None:
         tell("job.failed", "x")
         hook.delete()
