@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,14 +118,16 @@ def with_values(name: str) -> Section:
     return found
 
 
-def keep(request: Request, section: Section, version: int, new: Mapping[str, Any], drop: Iterable[str] = ()) -> None:
-    """Store what differs from what is in force, with its audit entry.
+def keep(request: Request, section: Section, version: int, new: Mapping[str, Any], drop: Sequence[str] = ()) -> None:
+    """Store what differs from what is in force, with its audit entry; nothing, when nothing does.
 
     :raises Refused: somebody else was first.
     """
     with in_turn():
         before = in_force(section)
         changed = {key: value for key, value in new.items() if before[key] != value}
+        if not changed and not drop:
+            return
         settings.change(section.name, version, changed, request.user.get_username(), drop=drop)
         after = in_force(section)
         names = [key for key in after if before[key] != after[key] or key in set(drop)]
@@ -175,8 +177,11 @@ def keep_policies(request: Request, version: int, chosen: Mapping[str, Approval]
     """Store the policies that are not those of the use cases, with the audit entry."""
     with in_turn():
         rows = settings.stored_now()
+        stored = settings.raw("approval", rows)
         before = {kind: policy.policy_now(KINDS[kind], rows) for kind in chosen}
         new = {kind: each.value for kind, each in chosen.items() if each is not policy.default_of(KINDS[kind])}
+        if {kind: stored[kind] for kind in chosen if kind in stored} == new:
+            return
         settings.change("approval", version, new, request.user.get_username(), drop=set(chosen) - set(new))
         names = [kind for kind, each in chosen.items() if before[kind] is not each]
         old, now = ({kind: values[kind] for kind in names} for values in (before, chosen))

@@ -49,6 +49,13 @@ class TestSections:
         change(admin, "retention", **RETENTION)
         assert SettingsSection.objects.get().values == {"keep_reads_days": 9}
 
+    def test_who_changes_nothing_leaves_no_trace(self, admin: User) -> None:
+        change(admin, "retention", **RETENTION | {"keep_reads_days": "7"})
+        form = {each.kind: str(each.policy) for each in kinds({})} | {"version": 0}
+        signed_in(admin).post("/settings/approval/", form)
+        assert not SettingsSection.objects.exists()
+        assert not AuditEntry.objects.filter(action="settings.change").exists()
+
     def test_a_value_goes_back_to_its_default(self, admin: User, settings: Any) -> None:
         change(admin, "monitoring", monitor_seconds="300")
         settings.MONITOR_SECONDS = 45
