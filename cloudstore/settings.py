@@ -167,6 +167,14 @@ PATIENCE_SECONDS = env.int("CLOUDSTORE_PATIENCE_SECONDS", 35)
 METRICS_TOKEN = secret("CLOUDSTORE_METRICS_TOKEN")
 """Who sends it may read the metrics; without one, only this machine may."""
 
+EMAIL_HOST = env.str("CLOUDSTORE_SMTP_HOST", "")
+EMAIL_PORT = env.int("CLOUDSTORE_SMTP_PORT", 25)
+EMAIL_HOST_USER = env.str("CLOUDSTORE_SMTP_USER", "")
+EMAIL_HOST_PASSWORD = secret("CLOUDSTORE_SMTP_PASSWORD")
+EMAIL_USE_TLS = env.bool("CLOUDSTORE_SMTP_STARTTLS", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("CLOUDSTORE_MAIL_FROM", "cloudstore@localhost")
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

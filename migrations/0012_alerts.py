@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("datastores", "0010_samples"),
+        ("datastores", "0011_settings"),
     ]
 
     operations = [

@@ -140,11 +140,15 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a step needs done on its host. ``note`` explains or warns, for the plan page."""
+    """What a step needs done on its host. ``note`` explains or warns, for the plan page.
+
+    ``follows``: it is derived from what the steps before it make, and kept beside that: who approved those approved it.
+    """
 
     summary: str
     actions: tuple[Action, ...]
     note: str = ""
+    follows: bool = False
 
 
 class Shell(Protocol):
@@ -246,10 +250,14 @@ AnyStep: TypeAlias = Step[Any]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Steps whose hosts may run side by side; on one host they run in order. Stages run one after another."""
+    """Steps whose hosts may run side by side; on one host they run in order. Stages run one after another.
+
+    ``gate``: unless they can be taken, nothing of the stages after it is so much as read.
+    """
 
     title: str
     steps: tuple[AnyStep, ...]
+    gate: bool = False
 
 
 Plan: TypeAlias = tuple[Stage, ...]

@@ -9,6 +9,7 @@ import ipaddress
 import posixpath
 import re
 import unicodedata
+from urllib.parse import urlsplit
 
 from datastores.domain.errors import BadInput
 
@@ -122,6 +123,36 @@ def host_address(value: str, what: str = "The address") -> str:
     if re.fullmatch(r"[0-9.]+|0[xX][0-9a-fA-F]+", value):
         raise BadInput(f"{what} looks like a number, but is not an IP address in its usual form.")
     return value.rstrip(".").lower()
+
+
+def one_line(value: str, what: str = "The text") -> str:
+    """Return text without control, invisible or line-breaking characters."""
+    return _no_controls(value, what)
+
+
+def web_address(value: str, what: str = "The address") -> str:
+    """Return an http or https address of a host, without credentials or a fragment.
+
+    :raises BadInput: it is none, or holds what must not be sent or shown.
+    """
+    value = _no_controls(value, what).strip()
+    if len(value) > 500 or not value.isascii() or set(value) & set(' "<>\\^`{|}'):
+        raise BadInput(f"{what} has at most 500 characters, and only those that an address may hold.")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError as error:
+        raise BadInput(f"{what} cannot be read: {error}.") from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise BadInput(f"{what} begins with https:// or http:// and the name of a host.")
+    if parts.username is not None or parts.password is not None:
+        raise BadInput(f"{what} holds a user name or password. Leave it out: addresses are shown and logged.")
+    if "#" in value:
+        raise BadInput(f"{what} has a fragment (#), which is never sent.")
+    if port is not None:
+        port_number(port)
+    host_address(parts.hostname, f"The host in {what[:1].lower()}{what[1:]}")
+    return value
 
 
 def account_name(value: str) -> str:

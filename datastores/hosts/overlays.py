@@ -138,7 +138,7 @@ class OverlayTemplateKept:
             return None
         name = Command(("mv", "-fT", "--", self.part, self.path))
         made = (*self._base.create(facts, self.part), Action(name, undo=gone(self.path), scratch=True))
-        return Change(self.title, made)
+        return Change(self.title, made, follows=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,20 @@ def preview(plan: Plan, connect: Connect, recorder: Recorder) -> list[Preview]:
             recorder.facts(host, len(lane), time.monotonic() - started)
             previews.update({index: plan_or_refusal(step, facts[index]) for index, step in lane})
 
-    for stage in number_plan(plan):
-        errors = side_by_side(look, lanes_of(stage))
+    for stage, numbered in zip(plan, number_plan(plan), strict=True):
+        errors = side_by_side(look, lanes_of(numbered))
         if errors:
             raise errors[0]
-    return refuse_what_never_comes([previews[index] for index in sorted(previews)], steps_of(plan))
+        if stage.gate and any(previews[index].refused for index, _ in numbered):
+            break
+    steps = steps_of(plan)
+    seen = refuse_what_never_comes([previews[index] for index in sorted(previews)], steps[: len(previews)])
+    return seen + [not_looked_at(step) for step in steps[len(previews) :]]
+
+
+def not_looked_at(step: AnyStep) -> Preview:
+    """Return the preview of a step behind a gate that is shut."""
+    return Preview(Change(f"{step.title}: looked at when the steps before it can be taken", ()))
 
 
 def refuse_what_never_comes(previews: Sequence[Preview], steps: Sequence[AnyStep]) -> list[Preview]:

@@ -15,6 +15,7 @@ from typing import NoReturn
 from django.db import Error as DatabaseError
 from django.db import transaction
 from django.db.models.functions import Coalesce
+from django.urls import reverse
 
 from datastores.domain.errors import Cancelled, CloudstoreError, LostTouch, NotTakenBack, Unreachable
 from datastores.domain.plan import AnyStep, Plan
@@ -26,7 +27,7 @@ from datastores.hosts.stages import steps_of
 from datastores.hosts.undo import take_back
 from datastores.jobs import doorbell
 from datastores.jobs.connections import connector
-from datastores.jobs.ends import Ending, end_all, told
+from datastores.jobs.ends import Ending, end_all, tell_given_up, told
 from datastores.jobs.journal import failure_of, journal_of
 from datastores.jobs.log import JobLog, TakenOver
 from datastores.jobs.quarantine import quarantine_after
@@ -42,6 +43,7 @@ from datastores.jobs.steps import (
 from datastores.jobs.submit import check_role
 from datastores.models import Job, JobStep
 from datastores.models.jobs import move_all
+from datastores.services.notifications import tell
 from datastores.services.usecase import UseCase
 
 logger = logging.getLogger(__name__)
@@ -138,6 +140,8 @@ class Attempt:
             self.job.refresh_from_db(fields=["cancel_requested_at"])
             if self.job.cancel_requested_at:
                 raise Cancelled("cancelled while it was planned")  # the move is rolled back
+            tell("job.waits", f"{self.job.title} waits for approval", f"{self.job.user_label} asked for it.",
+                 reverse("plan", args=[self.job.uuid]), f"job:{self.job.uuid}")  # fmt: skip
         doorbell.ring_state(self.job)
 
     def _carry_out(self) -> None:
@@ -294,7 +298,10 @@ class Attempt:
         message = self.log.clean(message)
         self.log.add(EventKind.JOB, f"interrupted: {message}", level=Level.WARNING)
         self.log.rest()
-        self.job.move(self.state, to=JobState.INTERRUPTED, unchanged=("worker",), error=message)
+        with transaction.atomic():
+            moved = self.job.move(self.state, to=JobState.INTERRUPTED, unchanged=("worker",), error=message)
+            if moved and self.job.is_given_up:
+                tell_given_up(self.job)
         doorbell.ring_state(self.job)
 
     def ending(self, update_rows: Callable[[], None]) -> Ending:

@@ -7,6 +7,7 @@ from django.utils import timezone
 from datastores.domain.errors import Refused
 from datastores.domain.states import EventKind, JobState, Level
 from datastores.jobs import doorbell
+from datastores.jobs.approval import check_eyes, demanded
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.log import JobLog
 from datastores.jobs.submit import check_role, enqueue, queue_again
@@ -24,16 +25,19 @@ def approve(job: Job, user: User, address: str = "", *, plan: int | None = None)
     ``plan``: the plan that the person saw, by the ``Job.attempts`` with which it was shown; None: the one that the
     job had when it was read.
 
-    :raises Refused: there is no plan to approve (any more), it is another one, or it holds refused steps.
+    :raises Refused: there is no plan to approve (any more), it is another one, it holds refused steps, or somebody
+        else has to approve it.
     """
-    check_role(KINDS[job.kind], user)
     if plan not in (None, job.attempts):
         raise another_plan(job)
     if job.steps.exclude(refused="").exists():
         raise Refused("A step of this plan is refused. Remove its cause, then plan again.")
     with in_turn():
+        user.refresh_from_db(fields=["role", "is_active"])  # it may have been taken since the request came
+        check_role(KINDS[job.kind], user)
+        check_eyes(job, user)
         approved = {"approved_by": user, "approved_at": timezone.now()}
-        if not queue_again(job, JobState.AWAITING, unchanged=("attempts",), **approved):
+        if not queue_again(job, JobState.AWAITING, unchanged=("attempts", "approval", "user_id"), **approved):
             job.refresh_from_db()
             raise another_plan(job)
         record(f"{job.kind}.approve", user=user, address=address, target=job.target_label, job=job, result="approved")
@@ -114,8 +118,10 @@ def retry(job: Job, user: User, address: str = "") -> None:
         if job.state in TRY_AGAIN:
             case.again(job)
             leases.acquire(job, case.resources(job))
+            job.approval = demanded(job)
         taking_back = job.state == JobState.INTERRUPTED and job.undo_requested
-        forward = {"cancel_requested_at": None, "undo_requested": False, "error": "", "approved_at": None}
+        forward = {"cancel_requested_at": None, "undo_requested": False, "error": "", "approved_at": None,
+                   "approval": job.approval}  # fmt: skip
         sources = (*TRY_AGAIN, JobState.INTERRUPTED)
         if not queue_again(job, *sources, unchanged=("state", "undo_requested"), **({} if taking_back else forward)):
             raise Refused(f"A job that is {job.state} cannot be tried again.")

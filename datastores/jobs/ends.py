@@ -14,8 +14,12 @@ from datastores.models import Job
 from datastores.models.audit import Deed, in_turn, record_all
 from datastores.models.jobs import UNDONE, move_all
 from datastores.services import leases
+from datastores.services.notifications import tell
 
 END_LEVEL = {JobState.SUCCEEDED: Level.GOOD, UNDONE: Level.GOOD, JobState.CANCELLED: Level.WARNING}
+
+
+TROUBLE = (JobState.FAILED, JobState.ERRORED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ def end_all(endings: Sequence[Ending], before: JobState, state: JobState, messag
         flush_all([ending.log for ending in endings])
         for job in leases.release(jobs):
             enqueue(job)
+        if state in TROUBLE:
+            tell_failed(jobs, state, message)
         record_all(
             Deed(action=job.kind, user=job.user, address=job.address, target=job.target_label, job=job,
                  result=job.word_in(state), detail={"error": message} if message else {})
@@ -65,6 +71,19 @@ def end_all(endings: Sequence[Ending], before: JobState, state: JobState, messag
         )  # fmt: skip
     doorbell.ring_states(jobs)
     return True
+
+
+def tell_failed(jobs: Sequence[Job], state: JobState, message: str) -> None:
+    """Have people told. What the schedule could not read is told of the host; its defects are ours."""
+    for job in jobs:
+        if job.user_id or state is JobState.ERRORED:
+            tell("job.failed", f"{job.title} {state}", message, job.get_absolute_url(), f"job:{job.uuid}")
+
+
+def tell_given_up(job: Job) -> None:
+    """Have people told that the job waits for one of them to resume it."""
+    text = f"{job.error} It was resumed {job.resumed} times by itself; now a person has to resume it."
+    tell("job.given_up", f"{job.title} was given up", text.strip(), job.get_absolute_url(), f"job:{job.uuid}")
 
 
 def told(error: Exception) -> str:

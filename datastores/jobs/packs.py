@@ -21,6 +21,7 @@ from datastores.hosts.lanes import LOST
 from datastores.hosts.stages import steps_of
 from datastores.hosts.together import Found, apply, look
 from datastores.jobs import heartbeat
+from datastores.jobs.approval import waits
 from datastores.jobs.attempts import Attempt, claim_all, worker_name
 from datastores.jobs.connections import connector
 from datastores.jobs.ends import end_all
@@ -50,8 +51,9 @@ def run_pack(uuids: Sequence[str]) -> None:
     """
     fresh = Job.objects.filter(uuid__in=uuids, state=JobState.QUEUED, attempts=1, undo_requested=False)
     jobs = list(fresh.select_related(*WITH_TARGETS).order_by("pk"))
-    if not jobs or (case := KINDS[jobs[0].kind]).needs_approval:
-        return
+    if not jobs or any(waits(job) for job in jobs):
+        return  # each has a plan of its own to be approved
+    case = KINDS[jobs[0].kind]
     attempts = [Attempt(job, case) for job in jobs]
     with heartbeat.beating(jobs, worker_name()):
         if claim_all(attempts, JobState.RUNNING):

@@ -15,7 +15,6 @@ from datetime import timedelta
 from functools import partial
 from queue import SimpleQueue
 
-from django.conf import settings
 from django.db import close_old_connections
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -26,6 +25,8 @@ from datastores.domain.states import HostState, JobState, ObjectState, StepState
 from datastores.drivers.base import StorageDriver
 from datastores.jobs.background import Background
 from datastores.jobs.connections import connector
+from datastores.jobs.deliveries import LOOK_SECONDS as DELIVER_SECONDS
+from datastores.jobs.deliveries import deliver, forget_deliveries
 from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.reconcile import reconcile
@@ -34,12 +35,15 @@ from datastores.jobs.submit import submit
 from datastores.jobs.watching import count_ends, evaluate, forget_alerts
 from datastores.models import Datastore, Duty, Host, Job
 from datastores.models.samples import FINE
+from datastores.services import settings
 from datastores.services.datastores import Measure, measure, remember_measure, remember_unmeasured
 from datastores.services.placing import driver_of
 from datastores.services.samples import sample_datastore, thin_samples
 
 logger = logging.getLogger(__name__)
 SCHEDULE = "schedule"
+LOOK_SECONDS = 10.0
+"""How soon a duty whose interval an admin may change is looked at again."""
 MEASURED_AT_ONCE = 16
 """Hosts of which datastores are measured side by side."""
 FORGOTTEN_AT_ONCE = 200
@@ -182,7 +186,7 @@ def forget_reads() -> int:
         user=None,
         user_label="cloudstore",
         state=JobState.SUCCEEDED,
-        ended_at__lt=timezone.now() - timedelta(days=settings.KEEP_READS_DAYS),
+        ended_at__lt=timezone.now() - timedelta(days=settings.value("keep_reads_days")),
     ).exclude(steps__state=StepState.CHANGED)
     forgotten = 0
     while keys := list(unremarkable.values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE]):
@@ -196,17 +200,26 @@ def evaluate_alerts() -> int:
     return evaluate([duty.__name__ for duty, _ in DUTIES])
 
 
-DUTIES: tuple[tuple[Callable[[], int], float], ...] = (
+def monitoring(times: int = 1) -> float:
+    """Return the seconds between two looks at hosts and datastores, so many of them."""
+    return float(times * settings.value("monitor_seconds"))
+
+
+Every = float | Callable[[], float]
+"""The seconds between two turns; a function: as it is set now."""
+DUTIES: tuple[tuple[Callable[[], int], Every], ...] = (
     (reconcile, 1.5 * BEAT_SECONDS),
-    (measure_datastores, settings.MONITOR_SECONDS),
-    (find_again, settings.MONITOR_SECONDS),
-    (read_hosts, 15 * settings.MONITOR_SECONDS),
+    (measure_datastores, monitoring),
+    (find_again, monitoring),
+    (read_hosts, partial(monitoring, 15)),
     (forget_reads, 3600.0),
     (sample_hosts, float(FINE)),
     (thin_samples, 3.0 * FINE),
     (evaluate_alerts, 60.0),
     (count_ends, 30.0),
     (forget_alerts, 3600.0),
+    (deliver, DELIVER_SECONDS),
+    (forget_deliveries, 3600.0),
 )
 
 
@@ -219,19 +232,22 @@ def run_schedule() -> None:
         thread.join()
 
 
-def repeat(duty: Callable[[], int], seconds: float) -> None:
+def repeat(duty: Callable[[], int], seconds: Every) -> None:
     """Do it every so many seconds."""
     while True:
         time.sleep(take_turn(duty, seconds))
 
 
-def take_turn(duty: Callable[[], int], seconds: float) -> float:
+def take_turn(duty: Callable[[], int], every: Every) -> float:
     """Do the duty if it is due and no other machine does it; return the seconds until it has to be looked at again."""
     close_old_connections()
+    seconds = LOOK_SECONDS
     try:
+        seconds = every() if callable(every) else every
         if Duty.take(duty.__name__, timedelta(seconds=seconds)):
             duty()
-        return min(seconds, Duty.seconds_left(duty.__name__))
+        left = min(seconds, Duty.seconds_left(duty.__name__))
+        return min(left, LOOK_SECONDS) if callable(every) else left  # it may be set anew meanwhile
     except Exception:  # the next time may be better, and nobody else would do it
         logger.exception("%s", duty.__name__)
         return seconds

@@ -6,6 +6,7 @@ from datastores.domain.errors import HostKeyChanged
 from datastores.domain.states import HostState
 from datastores.models import Host, HostKey
 from datastores.models.audit import in_turn, record
+from datastores.services.notifications import tell
 from datastores.transport.hostkeys import fingerprint
 
 
@@ -30,3 +31,6 @@ def quarantine(error: HostKeyChanged) -> None:
         if not key.pinned_at:
             Host.objects.filter(pk=host.pk).update(state=HostState.QUARANTINED, error=str(error))
             record("host.quarantined", user=None, target=host.name, result="quarantined", reason=str(error))
+            if host.state != HostState.QUARANTINED:
+                tell("host.quarantined", f"{host.name} is in quarantine", str(error), host.get_absolute_url(),
+                     f"host:{host.pk}")  # fmt: skip

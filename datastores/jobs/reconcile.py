@@ -9,11 +9,13 @@ import logging
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from datastores.domain.states import JobState
 from datastores.jobs import doorbell
+from datastores.jobs.ends import tell_given_up
 from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import enqueue, queue_again, waiting_in
@@ -41,7 +43,12 @@ def _orphans() -> int:
     for job in Job.objects.all().unattended(PATIENCE):
         worker, error = job.worker, f"The worker {job.worker} died."
         # without a worker: one that is alive after all stores nothing more
-        if job.move(JobState(job.state), to=JobState.INTERRUPTED, unchanged=("heartbeat_at",), worker="", error=error):
+        with transaction.atomic():
+            unheard = {"unchanged": ("heartbeat_at",), "worker": "", "error": error}
+            moved = job.move(JobState(job.state), to=JobState.INTERRUPTED, **unheard)
+            if moved and job.is_given_up:
+                tell_given_up(job)
+        if moved:
             logger.warning("job %s lost its worker %s, which is gone", job.uuid, worker)
             count += _resume(job)
     return count

@@ -6,6 +6,7 @@ import logging
 
 from datastores.domain.states import JobState
 from datastores.jobs import heartbeat
+from datastores.jobs.approval import waits
 from datastores.jobs.attempts import Attempt, worker_name
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.log import TakenOver
@@ -47,6 +48,6 @@ def attempt(job: Job, case: UseCase) -> bool:
     """
     if job.undo_requested:
         return Attempt(job, case).take_back()
-    if case.needs_approval and not job.approved_at:
+    if waits(job) and not job.approved_at:
         return Attempt(job, case).make_plan()
     return Attempt(job, case).carry_out()

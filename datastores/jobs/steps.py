@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from datastores.domain.errors import StalePlan
 from datastores.domain.plan import AnyStep, Change, Plan
@@ -62,12 +62,17 @@ def shown_title(step: AnyStep) -> str:
 def approval_of(job: Job) -> Callable[[int, Change], bool]:
     """Return a function that tells whether a change is the one that was approved for the step with that number.
 
-    Cleaning up what the job itself made on the way needs no approval, and could not be shown before.
+    Cleaning up what the job itself made on the way needs no approval, and could not be shown before; nor could what
+    only follows from the other changes.
     """
-    approved = list(job.steps.order_by("index").values_list("change", flat=True))
+    return approving(list(job.steps.order_by("index").values_list("change", flat=True)))
+
+
+def approving(approved: Sequence[dict[str, Any] | None]) -> Callable[[int, Change], bool]:
+    """Return the same for changes as ``jobs.codec`` wrote them."""
 
     def approves(index: int, change: Change) -> bool:
         cleaning = all(action.scratch and action.harmless for action in change.actions)
-        return cleaning or codec.encode_change(change) == approved[index]
+        return cleaning or change.follows or codec.encode_change(change) == approved[index]
 
     return approves

@@ -15,6 +15,7 @@ from rq.job import Job as Entry
 from datastores.domain.errors import Refused
 from datastores.domain.states import JobState
 from datastores.jobs import doorbell
+from datastores.jobs.approval import policy_for, waits
 from datastores.jobs.kinds import KINDS
 from datastores.models import Job, User
 from datastores.models.audit import Deed, in_turn, record_all
@@ -57,6 +58,7 @@ def submit_all(
     """
     case = KINDS[kind]
     check_role(case, user)
+    approval = policy_for(case, user)
     with in_turn():
         jobs = [
             Job(
@@ -66,6 +68,7 @@ def submit_all(
                 user_label=user.get_username() if user else "cloudstore",
                 address=address,
                 attempts=1,
+                approval=approval,
                 **targets,
             )
             for targets in wanted
@@ -140,7 +143,7 @@ def hand_over(jobs: Iterable[Job]) -> None:
 def goes_with(job: Job) -> tuple[str, ...]:
     """Return the name of the job's queue, and what it has in common with those that are done together with it."""
     case = KINDS[job.kind]
-    shared = "" if case.needs_approval else case.pack(job)
+    shared = "" if waits(job) else case.pack(job)
     return case.queue_of(job), job.kind, shared or str(job.uuid)
 
 

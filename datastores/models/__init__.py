@@ -7,8 +7,10 @@ from datastores.models.hosts import Cluster, Credential, Host, HostKey
 from datastores.models.images import Image, Snapshot
 from datastores.models.jobs import Job, JobEvent, JobStep
 from datastores.models.leases import Lease
+from datastores.models.notifications import Delivery, Notice, NotificationTarget
 from datastores.models.samples import DatastoreSample, HostSample
 from datastores.models.saved_views import SavedView
+from datastores.models.settings import SettingsSection
 from datastores.models.storage import Datastore, DatastoreHost
 from datastores.models.users import User
 from datastores.models.virtual_machines import Disk, VirtualMachine
@@ -21,6 +23,7 @@ __all__ = [
     "Datastore",
     "DatastoreHost",
     "DatastoreSample",
+    "Delivery",
     "Disk",
     "Duty",
     "Host",
@@ -31,7 +34,10 @@ __all__ = [
     "JobEvent",
     "JobStep",
     "Lease",
+    "Notice",
+    "NotificationTarget",
     "SavedView",
+    "SettingsSection",
     "Snapshot",
     "Tally",
     "User",

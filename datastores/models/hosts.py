@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.urls import reverse
 
 from datastores.domain.states import HostState
 from datastores.models.fields import EncryptedTextField, choices
@@ -89,6 +90,9 @@ class Host(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("host", args=[self.pk])
 
     @property
     def usable(self) -> bool:

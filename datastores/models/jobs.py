@@ -13,6 +13,7 @@ from django.db import models, transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from datastores.domain.approvals import Approval
 from datastores.domain.states import ENDED, JOB_MOVES, WITH_WORKER, EventKind, JobState, Level, StepState
 from datastores.models.fields import choices
 from datastores.models.hosts import Cluster, Host
@@ -65,6 +66,8 @@ class Job(models.Model):
     disk = models.ForeignKey(Disk, models.SET_NULL, null=True, blank=True, related_name="jobs")
     target_label = models.CharField(max_length=300, blank=True)
 
+    approval = models.CharField(max_length=20, choices=choices(Approval), blank=True)
+    """What was demanded when it was asked for; "": what its kind demands by itself."""
     approved_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
     approved_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)

@@ -207,6 +207,8 @@ class DiskChange(Change):
 
 
 class DiskDelete(DiskChange):
+    """Delete the disk of a VM with everything that is on it."""
+
     kind = "disk.delete"
     label = "Delete disk"
     states = (ObjectState.READY, ObjectState.ERROR)

@@ -15,6 +15,7 @@ from datastores.hosts.authorized_keys import AuthorizedKeysPresent
 from datastores.hosts.known import FactsKnown
 from datastores.models import Credential, Datastore, Host, HostKey, Job, User
 from datastores.models.audit import in_turn, record
+from datastores.services.notifications import tell
 from datastores.services.rows import change_row
 from datastores.services.usecase import Results, UseCase, facts_of
 from datastores.transport.hostkeys import HostKey as OfferedKey
@@ -140,6 +141,7 @@ class HostRead(UseCase):
     """Log in to a host that has been onboarded, and read everything that is to be known of it."""
 
     kind = "host.read"
+    can_wait = False
     label = "Read host"
     queue = "monitor"
     targets = ("host",)
@@ -172,9 +174,10 @@ class HostRead(UseCase):
         Host.objects.filter(pk=job.host_id).exclude(state=HostState.QUARANTINED).update(error=error)
 
     def unreachable(self, job: Job, error: str) -> None:
-        Host.objects.filter(pk=job.host_id).exclude(state=HostState.QUARANTINED).update(
-            state=HostState.UNREACHABLE, error=error
-        )
+        hosts = Host.objects.filter(pk=job.host_id).exclude(state=HostState.QUARANTINED)
+        for host in hosts.exclude(state=HostState.UNREACHABLE):  # once, not each time that it is tried
+            tell("host.unreachable", f"{host.name} does not answer", error, host.get_absolute_url(), f"host:{host.pk}")
+        hosts.update(state=HostState.UNREACHABLE, error=error)
 
     def cancelled(self, job: Job) -> None:
         """The host stays what it is."""
@@ -184,6 +187,7 @@ class HostOnboard(HostRead):
     """Log in for the first time: install cloudstore's key (with the password, once), then read the host."""
 
     kind = "host.onboard"
+    can_wait = True
     label = "Onboard host"
     queue = "provision"
     roles = frozenset({User.Role.ADMIN})

@@ -28,6 +28,8 @@ class ImageChange(Change):
 
 
 class ImageResize(ImageChange):
+    """Make an image larger; what is on it stays."""
+
     kind = "image.resize"
     label = "Resize image"
 

@@ -6,7 +6,6 @@ import json
 import posixpath
 from typing import Any, ClassVar
 
-from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from datastores.domain import values
@@ -23,6 +22,7 @@ from datastores.hosts.sources import SourceAllowed
 from datastores.models import Datastore, Image, Job, User
 from datastores.models.audit import in_turn, record
 from datastores.models.fields import secret_box
+from datastores.services import settings
 from datastores.services.dependants import built_on, require_at_rest, require_unneeded, require_untouched, users_of
 from datastores.services.placing import driver_of, hosts_of, image_volume, preparing, require_ready, require_state
 from datastores.services.rows import change_row
@@ -75,7 +75,7 @@ def open_moves() -> QuerySet[Job]:
 
 def source_directories(datastore: Datastore) -> list[str]:
     """Return the directories of the storage host from which images may be registered: real paths."""
-    return datastore.source_directories or settings.SOURCE_DIRECTORIES
+    return datastore.source_directories or settings.value("source_directories")
 
 
 def bases_beside(datastore: Datastore) -> tuple[str, ...]:
@@ -95,6 +95,8 @@ def check_source(datastore: Datastore, source: str) -> None:
     if not any(values.is_below(source, directory) and source != directory for directory in allowed):
         raise BadInput(
             f"{source} is not below {' or '.join(allowed)}, from where images may be registered in {datastore.name}."
+            if allowed
+            else f"No directory is allowed from which images may be registered in {datastore.name}."
         )
 
 
@@ -194,7 +196,7 @@ class ImageRegister(ImageMaker):
         volume = image_volume(image, driver)
         return (
             # two stages: the reads of one go together, and nothing is read of a file that is not allowed
-            Stage("check the path", (SourceAllowed(driver.host, image.source, allowed, forbidden=taken),)),
+            Stage("check the path", (SourceAllowed(driver.host, image.source, allowed, forbidden=taken),), gate=True),
             Stage("inspect", (ImageIsSafe(driver.host, image.source, image.format),)),
             Stage("copy", driver.import_file(image.source, volume)),
             Stage("inspect the copy", (ImageIsSafe(driver.host, volume.path, image.format),)),

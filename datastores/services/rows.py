@@ -7,10 +7,12 @@ from typing import Any
 from django.db.models import F
 
 from datastores.domain.errors import Refused
-from datastores.models import Cluster, Datastore, Host, Image
+from datastores.models import Cluster, Datastore, Host, Image, NotificationTarget
+
+Row = Cluster | Datastore | Host | Image | NotificationTarget
 
 
-def change_row(row: Cluster | Datastore | Host | Image, version: int, **changes: Any) -> None:
+def change_row(row: Row, version: int, **changes: Any) -> None:
     """Write these columns, and no others, only if nobody else changed the row since the person saw it.
 
     :raises Refused: somebody did, or deleted it.

@@ -23,6 +23,8 @@ def inside(image: Image) -> dict[str, Any]:
 
 
 class SnapshotTake(ImageChange):
+    """Keep the state of an image, to come back to."""
+
     kind = "snapshot.create"
     label = "Take snapshot of"
     can_undo = True
@@ -88,6 +90,8 @@ class SnapshotChange(ImageChange):
 
 
 class SnapshotRevert(SnapshotChange):
+    """Bring an image back to a snapshot; what was written since is lost."""
+
     kind = "snapshot.revert"
     label = "Revert to snapshot"
 
@@ -110,6 +114,8 @@ class SnapshotRevert(SnapshotChange):
 
 
 class SnapshotDelete(SnapshotChange):
+    """Delete a snapshot; the image stays as it is."""
+
     kind = "snapshot.delete"
     label = "Delete snapshot"
 

@@ -31,7 +31,9 @@ class UseCase:
     """A verb and a noun: "Clone image"."""
     queue: ClassVar[str] = "interactive"
     needs_approval: ClassVar[bool] = False
-    """Show the plan and wait for a person before anything changes."""
+    """Show the plan and wait for a person before anything changes, unless an admin has set something else."""
+    can_wait: ClassVar[bool] = True
+    """An admin may have it wait for approval; a kind that only reads has nothing to approve."""
     roles: ClassVar[frozenset[str]] = CLOUD_STAFF
     checks_plan: ClassVar[bool] = True
     """Plan once when it is asked for: what a step can never be made with is said there, and becomes no job."""

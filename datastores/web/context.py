@@ -10,9 +10,11 @@ from typing import Any
 from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
 
 from datastores.domain.states import UNDER_WAY, HostState
 from datastores.models import Alert, Cluster, Datastore, Disk, Host, Image, Job, User, VirtualMachine
+from datastores.services import settings
 
 TROUBLED = Q(state__in=[HostState.UNREACHABLE, HostState.QUARANTINED])
 
@@ -33,10 +35,12 @@ class Link:
 
 def chrome(request: HttpRequest) -> dict[str, Any]:
     """Context processor. Nothing is counted before a template asks."""
+    brand = {"brand": SimpleLazyObject(lambda: settings.values_of("branding"))}
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
-        return {}
+        return brand
     return {
+        **brand,
         "navigation": functools.partial(navigation, request.path, user),
         "running_jobs": lambda: Job.objects.visible_to(user).filter(state__in=UNDER_WAY).count(),
     }
@@ -83,6 +87,7 @@ def navigation(path: str, user: User) -> Iterator[tuple[str, list[Link]]]:
             [
                 link("Users", "people", "user-list"),
                 link("Credentials", "key", "credential-list"),
+                link("Settings", "sliders", "settings"),
                 *([link("Queues", "stack", "admin:django_rq_dashboard_changelist")] if user.is_superuser else []),
             ],
         )

@@ -23,6 +23,8 @@ from datastores.web.views import (
     plans,
     samples,
     saved_views,
+    settings,
+    targets,
     users,
 )
 
@@ -113,4 +115,12 @@ urlpatterns = [
     path("users/<int:pk>/", users.user_edit, name="user-edit"),
     path("users/<int:pk>/active/", users.user_active, name="user-active"),
     path("users/<int:pk>/password/", users.user_password, name="user-password"),
+    path("settings/", settings.index, name="settings"),
+    path("settings/approval/", settings.approval, name="settings-approval"),
+    path("settings/<slug:section>/", settings.section, name="settings-section"),
+    path("settings/<slug:section>/default/", settings.back_to_default, name="settings-default"),
+    path("settings/targets/new/", targets.target_new, name="target-new"),
+    path("settings/targets/<int:pk>/", targets.target_edit, name="target-edit"),
+    path("settings/targets/<int:pk>/test/", targets.target_test, name="target-test"),
+    path("settings/targets/<int:pk>/delete/", targets.target_delete, name="target-delete"),
 ]

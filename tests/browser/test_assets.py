@@ -22,6 +22,7 @@ FIRST_PAGE = (
     "vendor/htmx.min.js",
     "css/tokens.css",
     "css/cloudstore.css",
+    "css/brand.css",
     *(f"js/{name}.js" for name in ("theme", "copy", "clipboard", "confirm", "times", "feed", "rows", "socket")),
 )
 JOB_PAGE = (

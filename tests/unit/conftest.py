@@ -32,6 +32,7 @@ from datastores.models import (
     VirtualMachine,
 )
 from datastores.models.audit import in_turn
+from datastores.services.settings import forget
 
 GIB = 1 << 30
 _numbers = itertools.count(1)
@@ -57,6 +58,12 @@ def enqueued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     uuids: list[str] = []
     monkeypatch.setattr(submit_module, "hand_over", lambda jobs: uuids.extend(str(job.uuid) for job in jobs))
     return uuids
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_test_before() -> None:
+    """What is stored is kept for a moment in this process; tests empty the tables sooner."""
+    forget()
 
 
 # People

@@ -6,6 +6,7 @@ from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
 
 from datastores.domain.states import JobState
+from datastores.jobs.approval import eyes_on
 from datastores.models import Job
 from datastores.web import logs
 from datastores.web.access import EVERYBODY, Request, roles, visible
@@ -22,6 +23,7 @@ def plan(request: Request, uuid: str) -> HttpResponse:
         "plan": view,
         "can": possible(request, job),
         "awaiting": job.state == JobState.AWAITING,
+        "eyes": eyes_on(job, request.user) if job.state == JobState.AWAITING else None,
         "planned": job.state == JobState.AWAITING or job.approved_at,
         "shell": as_shell(view),
     }

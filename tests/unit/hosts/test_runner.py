@@ -334,6 +334,15 @@ def test_a_check_that_cannot_come_true_is_refused_in_the_plan(steps: tuple[AnySt
     assert {number for number, item in enumerate(found) if item.refused} == refused
 
 
+def test_nothing_is_read_behind_a_gate_that_is_shut() -> None:
+    shell = flag_host(c="broken", a="off")
+    gate, behind = Stage("gate", (FlagSet("h1", "c"),), gate=True), Stage("behind", (FlagSet("h1", "a"),))
+    found = preview((gate, behind), lambda name: shell, Record.empty())
+    assert ran(shell, "get") == [("get", "c")]
+    assert found[0].refused == "c is broken"
+    assert found[1].change and not found[1].change.actions and not found[1].refused
+
+
 def test_a_host_that_cannot_be_read_is_not_an_empty_host() -> None:
     shell = flag_host(a="off")
     shell.answers["get", "a"] = said(exit_status=5, stderr="I/O error")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from datastores.domain.approvals import Approval
 from datastores.domain.errors import NotConnected, Refused, Unreachable
 from datastores.domain.plan import Command, Output, Plan, Stage
 from datastores.domain.states import EventKind, JobState, StepState
@@ -429,10 +430,8 @@ class TestAsking:
         hand_over([Job(kind=FlagUp.kind, user=operator) for _ in range(submit_module.PACK + 1)])
         assert sizes == [submit_module.PACK, 1]
 
-    def test_what_needs_approval_is_not_done_before(
-        self, jobs: list[Job], shell: FakeShell, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(FlagUp, "needs_approval", True)
+    def test_what_needs_approval_is_not_done_before(self, jobs: list[Job], shell: FakeShell) -> None:
+        Job.objects.update(approval=Approval.AFTER)
         assert work(jobs) == [JobState.AWAITING] * 3
         assert ran(shell, "set") == []
 

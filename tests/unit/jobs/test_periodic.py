@@ -18,6 +18,7 @@ from datastores.drivers.base import StorageDriver
 from datastores.jobs import connections, periodic
 from datastores.models import AuditEntry, Datastore, Duty, Host, HostKey, Job, JobEvent, User
 from datastores.models.audit import record, unrecorded_ends
+from datastores.services import settings
 from datastores.services.datastores import Measure
 from datastores.transport.endpoint import Endpoint
 from tests.fakes import FakeShell, said
@@ -73,6 +74,26 @@ class TestADuty:
         assert 50 < periodic.take_turn(lambda: 1, 60.0) <= 60
         Duty.objects.update(due_at=timezone.now() + timedelta(seconds=5))
         assert periodic.take_turn(lambda: 1, 60.0) < 6
+
+    def test_follows_an_interval_that_is_set_anew(self) -> None:
+        done: list[int] = []
+
+        def duty() -> int:
+            done.append(1)
+            return 1
+
+        settings.change("monitoring", 0, {"monitor_seconds": 3600}, "anna")
+        assert periodic.take_turn(duty, periodic.monitoring) == periodic.LOOK_SECONDS
+        assert periodic.take_turn(duty, periodic.monitoring) == periodic.LOOK_SECONDS
+        assert done == [1]
+        settings.change("monitoring", 1, {"monitor_seconds": 5}, "anna")
+        assert periodic.take_turn(duty, periodic.monitoring) <= 5
+        assert done == [1, 1]
+
+    def test_has_the_interval_of_the_settings(self) -> None:
+        settings.change("monitoring", 0, {"monitor_seconds": 7}, "anna")
+        every = {duty.__name__: seconds() for duty, seconds in periodic.DUTIES if callable(seconds)}
+        assert every == {"measure_datastores": 7, "find_again": 7, "read_hosts": 105}
 
 
 class TestForgetting:

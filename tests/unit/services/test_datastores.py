@@ -71,6 +71,7 @@ def test_only_cleaning_up_needs_no_approval(admin: User) -> None:
     assert approves(0, wanted)
     assert not approves(1, wanted)
     assert approves(1, Change("clean up", (Action(Command(("rm", "/srv/ds/p")), scratch=True, harmless=True),)))
+    assert approves(1, Change("derived", (Action(Command(("touch", "/srv/ds/p"))),), follows=True))
     assert not approves(1, Change("write", (Action(Command(("touch", "/srv/ds/p")), scratch=True),)))
 
 

@@ -98,6 +98,14 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "user-edit": (ADMINS, ADMINS),
     "user-active": (NOBODY, ADMINS),
     "user-password": (ADMINS, ADMINS),
+    "settings": ({A, U}, NOBODY),
+    "settings-approval": (ADMINS, ADMINS),
+    "settings-section": (ADMINS, ADMINS),
+    "settings-default": (NOBODY, ADMINS),
+    "target-new": (ADMINS, ADMINS),
+    "target-edit": (ADMINS, ADMINS),
+    "target-test": (NOBODY, ADMINS),
+    "target-delete": (NOBODY, ADMINS),
 }
 PUBLIC = {"login", "logout", "healthz", "readyz", "metrics"}
 """Those that need nobody to be signed in."""
@@ -133,7 +141,8 @@ def arguments(owner: User, name: str) -> dict[str, Any]:
     known = {
         "pk": {"host": host.pk, "image": image.pk, "snapshot": image.pk, "vm": vm.pk, "disk": a_disk(image).pk,
                "datastore": image.datastore_id, "credential": host.credential_id, "user": owner.pk,
-               "cluster": cluster(), "view": a_view(owner).pk, "alert": an_alert().pk},
+               "cluster": cluster(), "view": a_view(owner).pk, "alert": an_alert().pk, "target": target()},
+        "section": "branding",
         "key": key.pk, "snapshot": snapshot.pk, "uuid": a_job(owner).uuid, "seq": entry.seq,
     }  # fmt: skip
     pattern = next(each for each in patterns() if each.name == name)
@@ -149,6 +158,12 @@ def cluster() -> int:
     from datastores.models import Cluster
 
     return Cluster.objects.get_or_create(name="c1")[0].pk
+
+
+def target() -> int:
+    from datastores.models import NotificationTarget
+
+    return NotificationTarget.objects.get_or_create(kind="webhook", address="http://127.0.0.1:1/")[0].pk
 
 
 def expected(name: str, role: str, method: str) -> set[int]:

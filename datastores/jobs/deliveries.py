@@ -1,0 +1,185 @@
+"""Deliver what people are to be told: a duty of the schedule.
+
+What was told to a target within ``WINDOW`` becomes one message, with a count: a thousand failed clones are one mail.
+From then on the message has an id that stays. It is claimed before it leaves; after a crash in between it is sent once
+more, with the same id. What cannot be delivered is tried again with growing pauses, and given up after a day.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max, Min
+from django.utils import timezone
+
+from datastores.jobs.background import Background
+from datastores.jobs.messengers import DEADLINE, Address, Message, NotDelivered, send
+from datastores.models import Delivery, Notice, NotificationTarget
+from datastores.services import settings
+from datastores.services.notifications import EVENTS
+
+logger = logging.getLogger(__name__)
+LOOK_SECONDS = 5.0
+WINDOW = timedelta(seconds=10)
+SHOWN = 20
+"""So many of what was told are in the message; of the others it holds the number."""
+AT_ONCE = 10
+"""Messages to one target in one go."""
+TARGETS_AT_ONCE = 8
+CLAIM = timedelta(seconds=(AT_ONCE + 1) * DEADLINE)
+"""For so long nobody else sends what was claimed."""
+PAUSES = tuple(timedelta(seconds=seconds) for seconds in (30, 60, 120, 300, 600, 1800, 3600))
+PATIENCE = timedelta(days=1)
+KEPT = timedelta(days=30)
+"""How long it is remembered what was sent."""
+
+Found = tuple[Delivery, str | Exception]
+"""A message, and what the other side said or why it did not take it."""
+
+
+def deliver() -> int:
+    """Put together what was told, and send what is due; return how many messages were taken."""
+    gather()
+    give_up()
+    lanes = claimed()
+    found: SimpleQueue[Found] = SimpleQueue()
+    for lane in lanes:
+        senders().give(partial(send_lane, [(each, address_of(each.target), message_of(each)) for each in lane], found))
+    return sum(remember(*each) for each in collected(found, sum(map(len, lanes))))
+
+
+def collected(found: SimpleQueue[Found], count: int) -> Iterator[Found]:
+    """Yield how it went with each, as it comes. One that never ends is left: its claim runs out."""
+    for _ in range(count):
+        try:
+            yield found.get(timeout=CLAIM.total_seconds())
+        except Empty:
+            logger.warning("a message has been on its way for %s; it is tried again", CLAIM)
+            return
+
+
+@functools.cache
+def senders() -> Background:
+    return Background("deliver", TARGETS_AT_ONCE)
+
+
+def gather() -> None:
+    """Make a message of what each target was told of an event, once the first of it is old enough."""
+    told = Notice.objects.order_by().values_list("target", "event")
+    due = told.annotate(last=Max("pk"), first=Min("at")).filter(first__lte=timezone.now() - WINDOW).order_by("last")
+    for target, event, last, _ in due:
+        put_together(target, event, last)
+
+
+def put_together(target: int, event: str, last: int) -> None:
+    """Replace notices by a message. Another machine that does the same finds them gone, and leaves it."""
+    notices = Notice.objects.filter(target=target, event=event, pk__lte=last)
+    with transaction.atomic():
+        items = [notice.line() for notice in notices.order_by("pk")[:SHOWN]]
+        count, _ = notices.order_by().delete()
+        if count:
+            Delivery.objects.create(target_id=target, event=event, count=count, items=items)
+
+
+def give_up() -> None:
+    """Stop trying what could not be delivered for a day. The settings page says so."""
+    late = Delivery.objects.filter(outcome=Delivery.Outcome.OPEN, created_at__lt=timezone.now() - PATIENCE)
+    for delivery in late.select_related("target"):
+        logger.warning("%s is not told of %s any more: %s", delivery.target, delivery.event, delivery.error)
+        ended(delivery, Delivery.Outcome.GIVEN_UP)
+
+
+def claimed() -> list[list[Delivery]]:
+    """Return the messages that are due, by target; nobody else sends them for a while."""
+    now = timezone.now()
+    open_ = Delivery.objects.filter(outcome=Delivery.Outcome.OPEN, due_at__lte=now, target__enabled=True)
+    lanes = []
+    for target in open_.order_by().values_list("target", flat=True).distinct():
+        due = open_.filter(target=target).select_related("target")[:AT_ONCE]
+        lane = [each for each in due if claim(each)]
+        lanes += [lane] if lane else []
+    return lanes
+
+
+def claim(delivery: Delivery) -> bool:
+    as_read = Delivery.objects.filter(pk=delivery.pk, due_at=delivery.due_at, outcome=Delivery.Outcome.OPEN)
+    delivery.attempts += 1
+    return bool(as_read.update(due_at=timezone.now() + CLAIM, attempts=delivery.attempts))
+
+
+def send_lane(lane: list[tuple[Delivery, Address, Message]], found: SimpleQueue[Found]) -> None:
+    """Send one message after the other; when one is not taken, the others are not tried. Knows no database."""
+    failure: Exception | None = None
+    for delivery, address, message in lane:
+        try:
+            found.put((delivery, failure or send(address, message)))
+        except Exception as error:  # told by who waits for it
+            failure = error
+            found.put((delivery, error))
+
+
+def remember(delivery: Delivery, found: str | Exception) -> bool:
+    """Store how it went. False: it was not taken."""
+    if isinstance(found, str):
+        ended(delivery, Delivery.Outcome.SENT, error="")
+        return True
+    if not isinstance(found, NotDelivered):
+        logger.error("a defect in telling %s", delivery.target, exc_info=found)
+    said = str(found) if isinstance(found, NotDelivered) else f"A defect in cloudstore: {type(found).__name__}."
+    pause = PAUSES[min(delivery.attempts, len(PAUSES)) - 1]
+    Delivery.objects.filter(pk=delivery.pk).update(error=said, due_at=timezone.now() + pause)
+    return False
+
+
+def ended(delivery: Delivery, outcome: Delivery.Outcome, **changes: Any) -> None:
+    Delivery.objects.filter(pk=delivery.pk).update(outcome=outcome, done_at=timezone.now(), **changes)
+
+
+def forget_deliveries() -> int:
+    """Delete what was delivered or given up long ago."""
+    old = Delivery.objects.filter(done_at__lt=timezone.now() - KEPT)
+    return old.delete()[0]
+
+
+# What a message says
+
+
+def address_of(target: NotificationTarget) -> Address:
+    return Address(target.kind, target.address, target.secret)
+
+
+def message_of(delivery: Delivery) -> Message:
+    """Return the message; every attempt makes the same of the same row."""
+    base, brand = settings.value("base_url"), settings.value("brand_name")
+    items = [{**item, "url": f"{base}{item['url']}" if base and item["url"] else ""} for item in delivery.items]
+    first = items[0]
+    subject = first["subject"] if delivery.count == 1 else f"{delivery.count:,} times: {EVENTS[delivery.event]}"
+    lines = ["\n".join(filter(None, (each["subject"], each["text"], each["url"]))) for each in items]
+    if delivery.count > len(items):
+        lines.append(f"And {delivery.count - len(items):,} more.")
+    payload = {
+        "id": str(delivery.uuid), "event": delivery.event, "installation": brand, "subject": subject,
+        "text": first["text"] if delivery.count == 1 else "", "url": first["url"] if delivery.count == 1 else "",
+        "key": first["key"] if delivery.count == 1 else "", "count": delivery.count, "items": items,
+        "at": delivery.created_at.isoformat(timespec="seconds"),
+    }  # fmt: skip
+    return Message(str(delivery.uuid), delivery.event, f"[{brand}] {subject}", "\n\n".join(lines) + "\n", payload)
+
+
+def try_out(target: NotificationTarget) -> str:
+    """Send a message that says that it is a test; return what the other side said.
+
+    :raises NotDelivered: it did not take it.
+    """
+    item = {"subject": "This is a test.", "text": "Somebody pressed the button on the settings page.",
+            "url": "/settings/", "key": "", "at": timezone.now().isoformat(timespec="seconds")}  # fmt: skip
+    trial = Delivery(uuid=uuid.uuid4(), target=target, event="test", items=[item])
+    return send(address_of(target), message_of(trial))
