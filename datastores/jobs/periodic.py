@@ -26,6 +26,7 @@ from datastores.domain.states import HostState, JobState, ObjectState, StepState
 from datastores.drivers.base import StorageDriver
 from datastores.jobs.background import Background
 from datastores.jobs.connections import connector
+from datastores.jobs.drift import LOOK_SECONDS, look_for_drift
 from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.reconcile import reconcile
@@ -183,6 +184,7 @@ DUTIES: tuple[tuple[Callable[[], int], float], ...] = (
     (find_again, settings.MONITOR_SECONDS),
     (read_hosts, 15 * settings.MONITOR_SECONDS),
     (forget_reads, 3600.0),
+    (look_for_drift, LOOK_SECONDS),
 )
 
 

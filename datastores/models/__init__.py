@@ -1,6 +1,7 @@
 """What is remembered: one module per noun."""
 
 from datastores.models.audit import AuditEntry
+from datastores.models.drift import Drift, DriftScan, ImageFootprint
 from datastores.models.duties import Duty
 from datastores.models.hosts import Cluster, Credential, Host, HostKey
 from datastores.models.images import Image, Snapshot
@@ -17,10 +18,13 @@ __all__ = [
     "Datastore",
     "DatastoreHost",
     "Disk",
+    "Drift",
+    "DriftScan",
     "Duty",
     "Host",
     "HostKey",
     "Image",
+    "ImageFootprint",
     "Job",
     "JobEvent",
     "JobStep",

@@ -28,6 +28,8 @@ LOOKS = {
     "vm": look.VM_LOOK,
     "role": look.ROLE_LOOK,
     "result": look.RESULT_LOOK,
+    "drift": look.DRIFT_LOOK,
+    "difference": look.DRIFT_KIND_LOOK,
     "job": JOB_LOOK,
     "step": STEP_LOOK,
 }

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from datastores.domain.states import UNDER_WAY, HostState
-from datastores.models import Cluster, Datastore, Host, Image, Job, User, VirtualMachine
+from datastores.models import Cluster, Datastore, Drift, Host, Image, Job, User, VirtualMachine
 
 TROUBLED = Q(state__in=[HostState.UNREACHABLE, HostState.QUARANTINED])
 
@@ -64,11 +64,13 @@ def navigation(path: str, user: User) -> Iterator[tuple[str, list[Link]]]:
     )
     if user.sees_everything:
         troubled = Host.objects.filter(TROUBLED).count()
+        differing = Drift.objects.open().count()
         yield (
             "Infrastructure",
             [
                 link("Hosts", "server", "host-list", troubled or rows(Host), bad=bool(troubled)),
                 link("Clusters", "diagram-3", "cluster-list", rows(Cluster)),
+                link("Drift", "shuffle", "drift-list", differing, bad=bool(differing)),
             ],
         )
     yield "Work", [link("Jobs", "list-task", "job-list"), link("Audit", "journal-check", "audit-list")]

@@ -16,7 +16,7 @@ from datastores.domain.states import ENDED, UNDER_WAY, HostState, JobState, Obje
 from datastores.domain.values import format_size
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.view import DONE
-from datastores.models import Datastore, DatastoreHost, Host, Job, User
+from datastores.models import Datastore, DatastoreHost, Drift, Host, Job, User
 from datastores.models.jobs import WAS_UNDONE
 from datastores.web import facts
 from datastores.web.context import TROUBLED
@@ -117,6 +117,7 @@ def promised_percent(datastore: Any) -> int:
 def concerns(user: User, datastores: list[Datastore]) -> list[Concern]:
     """Return what needs attention, the worst first."""
     found = [host_concern(host) for host in Host.objects.filter(TROUBLED)] if user.sees_everything else []
+    found += drift_concerns(user)
     found += [job_concern(job) for job in troubled_jobs(user)]
     found += [silent_concern(each) for each in datastores if each.state == ObjectState.READY and each.error]
     found += [full_concern(each) for each in datastores if each.total and each.used_percent > NEARLY_FULL]
@@ -150,6 +151,19 @@ def host_concern(host: Host) -> Concern:
     else:
         text, action = host.error or "It does not answer.", "Look at it"
     return Concern(tone, icon, host.state, host.name, text, reverse("host", args=[host.pk]), action)
+
+
+def drift_concerns(user: User) -> list[Concern]:
+    """Return one entry for all drift about which nobody has decided anything."""
+    grave = Q(kind__in=[Drift.Kind.MISSING, Drift.Kind.ALTERED])
+    found = Drift.objects.visible_to(user).open().aggregate(all=Count("pk"), lost=Count("pk", filter=grave))
+    if not found["all"]:
+        return []
+    what = "1 statement is" if found["all"] == 1 else f"{found['all']} statements are"
+    text = f"{what} not as cloudstore left them." if found["all"] > 1 else f"{what} not as cloudstore left it."
+    text += f" Files are missing or were altered: {found['lost']}." if found["lost"] else ""
+    tone = "bad" if found["lost"] else "warn"
+    return [Concern(tone, "shuffle", "drift", "Hosts differ", text, reverse("drift-list"), "See what differs")]
 
 
 def job_concern(job: Job) -> Concern:

@@ -17,6 +17,7 @@ from datastores.models.audit import in_turn
 from datastores.services.placing import hosts_of
 from datastores.web.access import ADMINS, READERS, Request, roles, visible
 from datastores.web.acting import ask_name, done, note, start, started
+from datastores.web.drift import notes_on
 from datastores.web.forms.base import attempt
 from datastores.web.forms.datastores import DatastoreChangeForm, DatastoreForm, DatastoreHostsForm, OptionsForm
 from datastores.web.lists.fields import Choice, Linked, Moment, Number, Size, Text
@@ -109,6 +110,7 @@ class DatastorePage(DetailView):
             "disks": datastore.disks.select_related("vm", "image").order_by("-pk")[:100],
             "disk_count": datastore.disks.count(),
             "jobs": datastore.jobs.order_by("-pk")[:8],
+            **notes_on(self.request.user, datastore=datastore),
         }
 
 

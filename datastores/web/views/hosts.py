@@ -17,6 +17,7 @@ from datastores.models.audit import in_turn
 from datastores.services import hosts
 from datastores.web.access import ADMINS, READERS, STAFF, Request, client_address, roles, visible
 from datastores.web.acting import ask_name, done, note, start, started
+from datastores.web.drift import notes_on
 from datastores.web.facts import known, warnings
 from datastores.web.forms.base import attempt
 from datastores.web.forms.hosts import HostForm, HostPlaceForm
@@ -90,6 +91,7 @@ class HostPage(DetailView):
             "sudoers": sudoers_text(host.account) if host.account != "root" else "",
             "datastores": host.datastores.order_by("name"),
             "jobs": host.jobs.order_by("-pk")[:8],
+            **notes_on(self.request.user, host=host),
         }
 
 
