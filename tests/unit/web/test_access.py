@@ -9,7 +9,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from datastores.models import AuditEntry, HostKey, Job, Snapshot, User
 from datastores.models.audit import record
-from tests.unit.conftest import a_disk, a_host, a_job, a_vm, an_image, person, signed_in, text_of
+from tests.unit.conftest import a_disk, a_drift, a_host, a_job, a_vm, an_image, person, signed_in, text_of
 
 ROLES = ("admin", "operator", "tenant", "auditor")
 A, O, T, U = ROLES  # noqa: E741 letters that make the table readable
@@ -38,6 +38,12 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "credential-list": (ADMINS, NOBODY),
     "credential-new": (ADMINS, ADMINS),
     "credential-delete": (NOBODY, ADMINS),
+    "drift-list": (READERS, NOBODY),
+    "drift": (READERS, NOBODY),
+    "drift-scan": (NOBODY, STAFF),
+    "drift-repair": (NOBODY, STAFF),
+    "drift-accept": (NOBODY, STAFF),
+    "drift-reopen": (NOBODY, STAFF),
     "datastore-list": (READERS, NOBODY),
     "datastore-new": (ADMINS, ADMINS),
     "datastore-options": (ADMINS, NOBODY),
@@ -125,7 +131,7 @@ def arguments(owner: User, name: str) -> dict[str, Any]:
     known = {
         "pk": {"host": host.pk, "image": image.pk, "snapshot": image.pk, "vm": vm.pk, "disk": a_disk(image).pk,
                "datastore": image.datastore_id, "credential": host.credential_id, "user": owner.pk,
-               "cluster": cluster()},
+               "cluster": cluster(), "drift": a_drift().pk},
         "key": key.pk, "snapshot": snapshot.pk, "uuid": a_job(owner).uuid, "seq": entry.seq,
     }  # fmt: skip
     pattern = next(each for each in patterns() if each.name == name)
