@@ -112,28 +112,28 @@ class FileStored:
 
     def plan(self, facts: Stored | None) -> Change | None:
         if facts is None:
-            raise Missing(f"{self.path} is not on {self.host}: somebody removed or renamed it.")
+            raise Missing(f"There is no such file on {self.host}: somebody removed or renamed it.")
         if self.link:
             if facts.kind != "l":
-                raise Altered(f"{self.path} on {self.host} is a file, not a link to {self.link}.")
+                raise Altered(f"On {self.host} it is a file, not a link to {self.link}.")
             if facts.target != self.link:
-                raise Altered(f"{self.path} on {self.host} leads to {plain(facts.target)}, not to {self.link}.")
+                raise Altered(f"On {self.host} it leads to {plain(facts.target)}, not to {self.link}.")
             return None
         if facts.kind != "f":
-            raise Altered(f"{self.path} on {self.host} is a link to {plain(facts.target)}, not a file.")
+            raise Altered(f"On {self.host} it is a link to {plain(facts.target)}, not a file.")
         self._check_bytes(facts.footprint)
         return None
 
     def _check_bytes(self, now: Footprint) -> None:
         if now.size < self.least:
             raise Altered(
-                f"{self.path} on {self.host} has {now.size} bytes ({format_size(now.size)}), but needs {self.least} "
+                f"On {self.host} it has {now.size} bytes ({format_size(now.size)}), but needs {self.least} "
                 f"({format_size(self.least)}): it was cut off {moment(now.written)}."
             )
         if self.before and now != self.before:
             sizes = f"It has {now.size} bytes" + ("." if now.size == self.before.size else f", not {self.before.size}.")
             raise Altered(
-                f"{self.path} on {self.host} was written to by somebody else {moment(now.written)}; it was of "
+                f"On {self.host} it was written to by somebody else {moment(now.written)}; it was of "
                 f"{moment(self.before.written, '')}. {sizes}"
             )
 

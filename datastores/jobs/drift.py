@@ -32,7 +32,7 @@ from datastores.services.managed import Managed, Scope, statements
 
 logger = logging.getLogger(__name__)
 SCAN_SECONDS = 3600.0
-LOOK_SECONDS = 15.0
+LOOK_SECONDS = 5.0
 """How soon a scan begins that a person asked for."""
 BEAT_SECONDS = 10.0
 SILENT = timedelta(seconds=60)

@@ -114,7 +114,7 @@ def logins(scope: Scope) -> Iterator[Managed]:
     """What onboarding made true: cloudstore's key may log in."""
     for host in scope.hosts.exclude(facts_at=None).select_related("credential").defer("facts"):
         if not scope.datastore and (steps := login_steps(host)):
-            yield Managed("host.onboard", host.pk, f"login on {host.name}", steps, settled=not host.first_password)
+            yield Managed("host.onboard", host.pk, f"login as {host.account}", steps, settled=not host.first_password)
 
 
 def directories(scope: Scope) -> Iterator[Managed]:

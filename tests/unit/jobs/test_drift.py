@@ -82,7 +82,7 @@ class TestAScan:
         assert scanned()["gold"] == kind
         found = Drift.objects.get(label="gold")
         assert (found.image, found.host, found.datastore) == (image, site.host, site.store)
-        assert str(site.file(image)) in found.text
+        assert str(site.file(image)) in found.title
         assert not found.can_be_repaired
         assert not Drift.objects.filter(image=other).exists()
 
