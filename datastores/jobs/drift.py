@@ -26,7 +26,7 @@ from datastores.jobs.connections import pool
 from datastores.jobs.quarantine import quarantine_after
 from datastores.models import Drift, DriftScan, Host, User
 from datastores.models.audit import in_turn, record
-from datastores.services.drift import Difference, Found, busy, kind_of, remember, storable
+from datastores.services.drift import NOT_EMPTY, Difference, Found, busy, kind_of, remember, storable
 from datastores.services.endpoints import endpoint_of
 from datastores.services.managed import Managed, Scope, statements
 
@@ -104,6 +104,9 @@ class Reading:
         working = busy()
         for managed in statements(scope):
             self.found.known.update((managed.key(step), managed) for step in managed.steps)
+            if managed.image or managed.disk:
+                whole = managed.of_datastore()
+                self.found.known.setdefault(whole.key_of(NOT_EMPTY), whole)
             if not working.concerns(managed):
                 self.lanes.setdefault(managed.host, []).append(managed)
         self.found.hosts, self.found.blind, self.names = set(scope.names), scope.blind, scope.names

@@ -21,6 +21,9 @@ from datastores.models.audit import in_turn, record
 from datastores.services.datastores import MOVES
 from datastores.services.managed import Managed
 
+FEW = 3
+"""From so many files on, that all of a datastore are missing is told once, of the datastore."""
+NOT_EMPTY = "the files of the datastore are there"
 KEPT_CLOSED = timedelta(days=30)
 """How long it can be looked up what was repaired, or went by itself."""
 PORTION = 5000
@@ -70,10 +73,33 @@ class Found:
 
     def forget(self, busy: Busy) -> None:
         """Leave out what a job worked on meanwhile: it was read before, during or after that, nobody knows."""
-        for key in [key for key in self.judged if busy.concerns(self.known[key])]:
+        self.leave_out([key for key in self.judged if busy.concerns(self.known[key])])
+
+    def leave_out(self, keys: Iterable[str]) -> None:
+        """Have these not been judged."""
+        for key in keys:
             self.judged.discard(key)
             self.differences.pop(key, None)
             self.footprints.pop(key, None)
+
+    def fold(self) -> None:
+        """Where nothing is left in a datastore, say that: a file system that is not mounted looks empty."""
+        files: dict[tuple[int, int | None], list[str]] = {}
+        for key in self.judged:
+            managed = self.known[key]
+            if managed.image or managed.disk:
+                files.setdefault((managed.host, managed.datastore), []).append(key)
+        for keys in files.values():
+            about = self.known[keys[0]].of_datastore()
+            whole = about.key_of(NOT_EMPTY)
+            self.judged.add(whole)
+            told = [self.differences[key].kind for key in keys if key in self.differences]
+            if len(keys) >= FEW and told == [Drift.Kind.MISSING] * len(keys):
+                text = f"None of its {len(keys)} files is there. Look whether its file system is mounted."
+                for key in keys:
+                    del self.differences[key]
+                self.judged.difference_update(keys)
+                self.differences[whole] = Difference(whole, about, NOT_EMPTY, Drift.Kind.MISSING, text=text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +150,7 @@ def remember(found: Found) -> None:
     now = timezone.now()
     found.forget(busy(found.since))
     forget_deleted(found)
+    found.fold()
     rows = {row.key: row for row in Drift.objects.defer("change", "text")}
     working = set(Lease.objects.filter(resource__startswith="drift:").values_list("resource", flat=True))
     same, other = [], []
@@ -151,9 +178,7 @@ def forget_deleted(found: Found) -> None:
     for name, model in SUBJECTS.items():
         wanted = {key: pk for key in told if (pk := getattr(found.known[key], name)) is not None}
         there = existing(model, set(wanted.values()))
-        for key in [key for key, pk in wanted.items() if pk not in there]:
-            found.differences.pop(key, None)
-            found.footprints.pop(key, None)
+        found.leave_out(key for key, pk in wanted.items() if pk not in there)
 
 
 def existing(model: type[Model], wanted: Iterable[int]) -> set[int]:

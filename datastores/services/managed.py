@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -50,10 +50,15 @@ class Managed:
     settled: bool = True
     version: int = 0
     """Of the image's row."""
+    store_label: str = ""
+    """Name of the datastore, where ``label`` is that of something in it."""
 
     def key(self, step: AnyStep) -> str:
         """Return what tells this statement from all others, for good."""
-        told = (self.owner, self.host, self.datastore, self.image, self.disk, step.title)
+        return self.key_of(step.title)
+
+    def key_of(self, title: str) -> str:
+        told = (self.owner, self.host, self.datastore, self.image, self.disk, title)
         return hashlib.sha256(repr(told).encode("utf-8", "backslashreplace")).hexdigest()
 
     @property
@@ -64,6 +69,11 @@ class Managed:
         if self.inside and self.image is None and self.disk is None:
             held.append(f"images of datastore:{self.datastore}")
         return tuple(held)
+
+    def of_datastore(self) -> Managed:
+        """Return what is said of the datastore as a whole, when all that should be in it is missing."""
+        label = self.store_label or self.label
+        return replace(self, owner="datastore.create", label=label, steps=(), image=None, disk=None, version=0)
 
 
 @dataclass
@@ -143,7 +153,7 @@ def masters(scope: Scope) -> Iterator[Managed]:
         yield Managed(
             "image.register", host, image.name, steps, datastore=datastore.pk, image=image.pk, inside=True,
             settled=image.state == ObjectState.READY == datastore.state,
-            version=-1 if image.persistent else image.version,
+            version=-1 if image.persistent else image.version, store_label=datastore.name,
         )  # fmt: skip
 
 
@@ -159,7 +169,7 @@ def disks(scope: Scope) -> Iterator[Managed]:
         steps = driver.stored(volume, link=linked.get(pk, "")) if not is_link or pk in linked else ()
         yield Managed(
             "disk.create", host, f"{vm_name} disk.{number}", steps, datastore=datastore.pk, disk=pk, inside=True,
-            settled=state == ObjectState.READY == datastore.state,
+            settled=state == ObjectState.READY == datastore.state, store_label=datastore.name,
         )  # fmt: skip
 
 

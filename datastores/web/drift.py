@@ -71,6 +71,11 @@ def missing(drift: Drift) -> Advice:
             "same owner and mode; or look whether somebody moved it. Overlays and links of this image do not work "
             "until then; clones that share blocks and full copies are whole."
         )
+    elif drift.disk_id is None:
+        words = (
+            "Log in to the host and look what the directory lies on. When the file system is mounted again, the next "
+            "scan sees the files, and this goes by itself. Until then nothing is said of each file."
+        )
     else:
         words = (
             "cloudstore has no other copy of these bytes. Put the file back from a backup at the same path; or delete "

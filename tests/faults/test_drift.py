@@ -37,7 +37,9 @@ def scan(site: Installation) -> DriftScan:
     site.press("/drift/scan/")
     asked = site.rows(DriftScan).first()
     assert asked
-    return wait_for(lambda: site.rows(DriftScan).filter(pk=asked.pk).exclude(ended_at=None).first(), "the scan ends")
+    return wait_for(
+        lambda: site.rows(DriftScan).filter(pk=asked.pk).exclude(ended_at=None).first(), "the scan ends", seconds=120
+    )
 
 
 def found(site: Installation) -> set[tuple[str, str]]:
@@ -131,7 +133,7 @@ def test_a_scan_that_is_killed_in_the_middle_leaves_the_rows_true(site: Installa
         point.wait()
         wait_for(lambda: site.rows(DriftScan).filter(started_at__isnull=False, ended_at=None).exists(), "a scan begins")
         kill_all_workers(site)
-    assert site.rows(Drift).values().get(pk=before["pk"]) == before
+    assert site.rows(Drift).values().get(pk=before["id"]) == before
     wait_for(lambda: site.rows(DriftScan).filter(broken=True).exists(), "the scan is given up", seconds=120)
     assert found(site) == set()
-    assert site.rows(Drift).get(pk=before["pk"]).state == Drift.State.GONE
+    assert site.rows(Drift).get(pk=before["id"]).state == Drift.State.GONE

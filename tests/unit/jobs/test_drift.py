@@ -44,7 +44,7 @@ class TestAScan:
         image = site.image(admin)
         assert scanned() == {}
         scan = DriftScan.objects.get()
-        assert (scan.hosts, scan.statements, scan.skipped, scan.unread) == (1, 4, 0, [])
+        assert (scan.hosts, scan.statements, scan.skipped, scan.unread) == (1, 5, 0, [])
         assert ImageFootprint.objects.get(image=image).size == MIB
 
     def test_changes_nothing_on_a_host(self, site: Site, admin: User) -> None:
@@ -158,6 +158,18 @@ class TestAScan:
         site.base.rename(site.base.with_name("away"))
         assert scanned() == {"fast": "differs"}
 
+    def test_tells_once_that_all_files_of_a_datastore_are_missing(self, site: Site, admin: User) -> None:
+        images = [site.image(admin, f"image {number}") for number in range(4)]
+        scanned()
+        for image in images:
+            site.file(image).rename(site.base / f".{image.uuid}")
+        assert scanned() == {"fast": "missing"}
+        assert "None of its 4 files is there" in Drift.objects.get().text
+        for image in images[:2]:
+            (site.base / f".{image.uuid}").rename(site.file(image))
+        assert scanned() == {"image 2": "missing", "image 3": "missing"}
+        assert Drift.objects.get(label="fast").state == Drift.State.GONE
+
     def test_concludes_nothing_from_a_host_that_is_away(self, site: Site, admin: User) -> None:
         image = site.image(admin)
         site.base.chmod(0o700)
@@ -219,7 +231,7 @@ class TestJobsMeanwhile:
         job = a_job(admin, "image.resize", image=image, state=JobState.RUNNING)
         Lease.objects.create(job=job, resource=f"image:{image.pk}", exclusive=True)
         assert scanned() == {}
-        assert DriftScan.objects.get().skipped == 1
+        assert DriftScan.objects.get().skipped == 2, "the file, and whether all are missing"
         Lease.objects.all().delete()
         assert scanned() == {"gold": "missing"}
 
