@@ -110,7 +110,7 @@ class Reading:
             if not working.concerns(managed):
                 self.lanes.setdefault(managed.host, []).append(managed)
         self.found.hosts, self.found.blind, self.names = set(scope.names), scope.blind, scope.names
-        return [host for host in hosts if host.pk in self.lanes]
+        return [host for host in hosts if host.pk in self.lanes.keys() & self.names.keys()]
 
     def take(self, host: int, answer: list[Verdict] | Exception) -> None:
         """Judge what was found on a host. One that could not be read tells nothing of what is true there."""

@@ -21,7 +21,7 @@ class DriftRepair(UseCase):
     """
 
     kind = "drift.repair"
-    label = "Repair"
+    label = "Repair drift of"
     queue = "provision"
     needs_approval = True
     can_undo = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
@@ -59,6 +59,13 @@ class DriftList(Rows):
         Column("by", "Accepted by", "accepted_by__username", "accepted_by", shown=False, absent=""),
         Column("note", "Note", value="note", shown=False),
     )
+
+    def get(self, request: Request) -> HttpResponseBase:
+        """The card of a scan that has ended meanwhile has the whole page shown anew."""
+        waits = bool(request.htmx) and request.htmx.trigger == "scan"
+        if waits and not words.latest_scans()["under_way"]:
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        return super().get(request)
 
     def found(self) -> QuerySet[Any]:
         rows: Any = super().found()

@@ -95,6 +95,15 @@ class TestTheList:
         assert DriftScan.objects.filter(asked_by=admin).count() == 1
         assert AuditEntry.objects.filter(action="drift.scan").count() == 1
 
+    def test_is_shown_anew_when_the_scan_has_ended(self, admin: User) -> None:
+        client = signed_in(admin)
+        headers = {"HX-Request": "true", "HX-Trigger": "scan"}
+        scan(ended_at=None)
+        answer = client.get("/drift/", headers=headers)
+        assert "HX-Refresh" not in answer and 'hx-trigger="every 5s"' in text_of(answer)
+        DriftScan.objects.update(ended_at=timezone.now())
+        assert client.get("/drift/", headers=headers)["HX-Refresh"] == "true"
+
 
 class TestOneDifference:
     def test_is_shown_as_on_a_plan_page(self, admin: User) -> None:
