@@ -20,6 +20,7 @@ from datastores.hosts.blocks import Filesystem
 from datastores.hosts.contexts import ContextFile, Variable
 from datastores.hosts.copies import AS_SOURCE, Ownership
 from datastores.hosts.parsing import canonical_path
+from datastores.hosts.stored import Footprint
 
 Steps: TypeAlias = tuple[AnyStep, ...]
 
@@ -128,6 +129,20 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def deactivate(self, host: str) -> Steps: ...
+
+    # What is looked at again and again, to find what somebody else has changed
+
+    def keeps(self, host: str) -> Steps:
+        """Return what of ``activate`` stays true on ``host`` from then on; nothing that writes in order to look."""
+        return self.activate(host)
+
+    def stored(self, volume: Volume, before: Footprint | None = None, link: str = "") -> Steps:
+        """Say that the volume is there; () where that takes more than a listing. See ``hosts.stored.FileStored``."""
+        return ()
+
+    def stores_only(self, volumes: Sequence[Volume]) -> Steps:
+        """Say that no other images lie in the datastore; () where that takes more than a listing."""
+        return ()
 
     @abstractmethod
     def create(self, volume: Volume, filesystem: Filesystem = Filesystem.NONE) -> Steps:

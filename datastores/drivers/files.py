@@ -25,6 +25,7 @@ from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.parsing import canonical_path
 from datastores.hosts.probes import ProbeGone, ProbePresent, ProbeVisible
 from datastores.hosts.sizes import ImageResized
+from datastores.hosts.stored import FileStored, Footprint, OnlyKnownFiles
 
 ALL_FORMATS = (Format.QCOW2, Format.RAW, Format.ISO)
 
@@ -144,6 +145,15 @@ class FileDriver(StorageDriver):
     def deactivate(self, host: str) -> Steps:
         """Nothing: unmounting is up to whoever mounted it."""
         return ()
+
+    def stored(self, volume: Volume, before: Footprint | None = None, link: str = "") -> Steps:
+        self.check_inside(volume)
+        least = 1 if volume.format is Format.QCOW2 else volume.virtual_size
+        return (FileStored(self.host, self.base, volume.path, least, before, link),)
+
+    def stores_only(self, volumes: Sequence[Volume]) -> Steps:
+        names = tuple(sorted(posixpath.basename(volume.path) for volume in volumes))
+        return (OnlyKnownFiles(self.host, self.base, names),)
 
     def create(self, volume: Volume, filesystem: Filesystem = Filesystem.NONE) -> Steps:
         self.check_inside(volume)

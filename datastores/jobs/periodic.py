@@ -27,6 +27,8 @@ from datastores.jobs.background import Background
 from datastores.jobs.connections import connector
 from datastores.jobs.deliveries import LOOK_SECONDS as DELIVER_SECONDS
 from datastores.jobs.deliveries import deliver, forget_deliveries
+from datastores.jobs.drift import LOOK_SECONDS as DRIFT_SECONDS
+from datastores.jobs.drift import look_for_drift
 from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.reconcile import reconcile
@@ -220,6 +222,7 @@ DUTIES: tuple[tuple[Callable[[], int], Every], ...] = (
     (forget_alerts, 3600.0),
     (deliver, DELIVER_SECONDS),
     (forget_deliveries, 3600.0),
+    (look_for_drift, DRIFT_SECONDS),
 )
 
 

@@ -2,6 +2,7 @@
 
 from datastores.models.alerts import Alert, Tally
 from datastores.models.audit import AuditEntry
+from datastores.models.drift import Drift, DriftScan, ImageFootprint
 from datastores.models.duties import Duty
 from datastores.models.hosts import Cluster, Credential, Host, HostKey
 from datastores.models.images import Image, Snapshot
@@ -25,11 +26,14 @@ __all__ = [
     "DatastoreSample",
     "Delivery",
     "Disk",
+    "Drift",
+    "DriftScan",
     "Duty",
     "Host",
     "HostKey",
     "HostSample",
     "Image",
+    "ImageFootprint",
     "Job",
     "JobEvent",
     "JobStep",

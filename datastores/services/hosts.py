@@ -11,6 +11,7 @@ from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import HostState
+from datastores.drivers.base import Steps
 from datastores.hosts.authorized_keys import AuthorizedKeysPresent
 from datastores.hosts.known import FactsKnown
 from datastores.models import Credential, Datastore, Host, HostKey, Job, User
@@ -199,15 +200,19 @@ class HostOnboard(HostRead):
         return {f"host:{job.host_id}": True}
 
     def plan(self, job: Job) -> Plan:
-        name, credential = job.host.name, job.host.credential
-        steps: tuple = (FactsKnown(name),)
-        if credential.public_key and not credential.certificate:
-            steps = (AuthorizedKeysPresent(name, job.host.account, (credential.public_key.strip(),)), *steps)
-        return (Stage("onboard", steps),)
+        return (Stage("onboard", (*login_steps(job.host), FactsKnown(job.host.name))),)
 
     def succeeded(self, job: Job, results: Results) -> None:
         super().succeeded(job, results)
         Host.objects.filter(pk=job.host_id).update(first_password="")
+
+
+def login_steps(host: Host) -> Steps:
+    """Return what onboarding makes true and what stays so: cloudstore's key may log in. A certificate needs none."""
+    credential = host.credential
+    if not credential.public_key or credential.certificate:
+        return ()
+    return (AuthorizedKeysPresent(host.name, host.account, (credential.public_key.strip(),)),)
 
 
 def require_pinned(host: Host) -> None:

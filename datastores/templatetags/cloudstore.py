@@ -31,6 +31,8 @@ LOOKS = {
     "result": look.RESULT_LOOK,
     "alert": look.ALERT_LOOK,
     "severity": look.SEVERITY_LOOK,
+    "drift": look.DRIFT_LOOK,
+    "difference": look.DRIFT_KIND_LOOK,
     "job": JOB_LOOK,
     "step": STEP_LOOK,
 }

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 
 from datastores.domain.states import UNDER_WAY, HostState
-from datastores.models import Alert, Cluster, Datastore, Disk, Host, Image, Job, User, VirtualMachine
+from datastores.models import Alert, Cluster, Datastore, Disk, Drift, Host, Image, Job, User, VirtualMachine
 from datastores.services import settings
 
 TROUBLED = Q(state__in=[HostState.UNREACHABLE, HostState.QUARANTINED])
@@ -69,11 +69,13 @@ def navigation(path: str, user: User) -> Iterator[tuple[str, list[Link]]]:
     )
     if user.sees_everything:
         troubled = Host.objects.filter(TROUBLED).count()
+        differing = Drift.objects.open().count()
         yield (
             "Infrastructure",
             [
                 link("Hosts", "server", "host-list", troubled or rows(Host), bad=bool(troubled)),
                 link("Clusters", "diagram-3", "cluster-list", rows(Cluster)),
+                link("Drift", "shuffle", "drift-list", differing, bad=bool(differing)),
             ],
         )
     alerts = []

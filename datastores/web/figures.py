@@ -15,7 +15,7 @@ from datastores.domain.growth import Growth
 from datastores.domain.states import ENDED, UNDER_WAY, HostState, JobState
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.view import DONE
-from datastores.models import Datastore, DatastoreHost, Host, Job, User
+from datastores.models import Datastore, DatastoreHost, Drift, Host, Job, User
 from datastores.models.jobs import HAS_ENDED, WAS_UNDONE
 from datastores.web import facts
 from datastores.web.alerts import Concern, attention
@@ -108,7 +108,7 @@ def promised_percent(datastore: Any) -> int:
 
 def concerns(user: User) -> list[Concern]:
     """Return what needs attention, the worst first."""
-    found = attention(user) + [job_concern(job) for job in troubled_jobs(user)]
+    found = attention(user) + drift_concerns(user) + [job_concern(job) for job in troubled_jobs(user)]
     return sorted(found, key=lambda concern: concern.tone != "bad")
 
 
@@ -132,6 +132,19 @@ def is_settled(job: Job) -> bool:
     """Tell whether what a failed job was about is gone: somebody has deleted it since."""
     case = KINDS.get(job.kind)
     return case is not None and any(getattr(job, f"{name}_id") is None for name in case.targets)
+
+
+def drift_concerns(user: User) -> list[Concern]:
+    """Return one entry for all drift about which nobody has decided anything."""
+    grave = Q(kind__in=[Drift.Kind.MISSING, Drift.Kind.ALTERED])
+    found = Drift.objects.visible_to(user).open().aggregate(all=Count("pk"), lost=Count("pk", filter=grave))
+    if not found["all"]:
+        return []
+    what = "1 statement is" if found["all"] == 1 else f"{found['all']} statements are"
+    text = f"{what} not as cloudstore left them." if found["all"] > 1 else f"{what} not as cloudstore left it."
+    text += f" Files are missing or were altered: {found['lost']}." if found["lost"] else ""
+    tone = "bad" if found["lost"] else "warn"
+    return [Concern(tone, "shuffle", "drift", "Hosts differ", text, reverse("drift-list"), "See what differs")]
 
 
 def job_concern(job: Job) -> Concern:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datastores.domain import alert_rules
 from datastores.domain.alert_rules import Severity
 from datastores.domain.states import HostState, ObjectState
-from datastores.models import Alert, Datastore, User, VirtualMachine
+from datastores.models import Alert, Datastore, Drift, User, VirtualMachine
 
 Look = tuple[str, str]
 UNKNOWN: Look = ("idle", "question-circle")
@@ -35,6 +35,19 @@ ROLE_LOOK: dict[str, Look] = {
     User.Role.OPERATOR: ("run", "wrench"),
     User.Role.TENANT: ("idle", "person"),
     User.Role.AUDITOR: ("idle", "eye"),
+}
+DRIFT_LOOK: dict[str, Look] = {
+    Drift.State.OPEN: ("warn", "exclamation-triangle"),
+    Drift.State.ACCEPTED: ("idle", "hand-index"),
+    Drift.State.REPAIRED: ("ok", "wrench"),
+    Drift.State.GONE: ("ok", "check2"),
+}
+DRIFT_KIND_LOOK: dict[str, Look] = {
+    Drift.Kind.MISSING: ("bad", "x-lg"),
+    Drift.Kind.ALTERED: ("bad", "file-diff"),
+    Drift.Kind.BLOCKED: ("bad", "signpost-split"),
+    Drift.Kind.DIFFERS: ("warn", "file-diff"),
+    Drift.Kind.FOREIGN: ("warn", "question-circle"),
 }
 RESULT_LOOK: dict[str, Look] = {
     "asked": ("idle", "hand-index"),

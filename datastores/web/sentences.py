@@ -28,6 +28,9 @@ DONE = {
     "vm.create": "made the virtual machine {target}",
     "vm.delete": "deleted the virtual machine {target}",
     "vm.state": "noted that {target} is {after}",
+    "drift.scan": "asked for a scan of {target} for drift",
+    "drift.accept": "accepted as it is: {statement}, of {target}",
+    "drift.reopen": "took back that this is accepted: {statement}, of {target}",
     "user.create": "made the account {target}",
     "user.change": "changed the account {target}",
     "user.password": "set the password of {target}",
@@ -47,7 +50,7 @@ STEERED = {
 
 def sentence(entry: AuditEntry) -> str:
     """Return what the actor did, without the actor."""
-    words = {"target": entry.target, "before": "", "after": ""} | {
+    words = {"target": entry.target, "before": "", "after": "", "statement": ""} | {
         name: value for name, value in entry.detail.items() if isinstance(value, str)
     }
     if (entry.action, entry.result) == ("user.sign_in", "refused"):

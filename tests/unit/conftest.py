@@ -23,6 +23,7 @@ from datastores.models import (
     Datastore,
     DatastoreHost,
     Disk,
+    Drift,
     Host,
     Image,
     Job,
@@ -208,3 +209,22 @@ def write_log(job: Job, *texts: str, lines_before: int = 0, **fields: Any) -> li
         events.append(JobEvent(job=job, seq=seq, first_line=line, lines=text.count("\n") + 1, text=text, **values))
         line += events[-1].lines
     return JobEvent.objects.bulk_create(events)
+
+
+def a_drift(**fields: Any) -> Drift:
+    """An open difference: a directory of a host has another mode, and a step can put that right."""
+    number = next(_numbers)
+    now = timezone.now()
+    do = {"type": "command", "argv": ["chmod", "0755", "--", "/srv/ds"], "root": True, "timeout": 60.0}
+    undo = {"argv": ["chmod", "0700", "--", "/srv/ds"], "root": True, "timeout": 60.0}
+    action = {"do": do, "undo": undo, "scratch": False, "final": False, "harmless": False}
+    values = {
+        "key": f"key {number}", "owner": "datastore.create", "label": f"ds{number}", "kind": Drift.Kind.DIFFERS,
+        "title": f"/srv/ds{number} is a directory", "fingerprint": f"print {number}", "first_seen": now,
+        "last_seen": now, "change": {"summary": "change mode", "note": "", "actions": [action]},
+    } | fields  # fmt: skip
+    if "host" not in fields:
+        values["host"] = a_host()
+    if values["kind"] != Drift.Kind.DIFFERS:
+        values["change"] = None
+    return Drift.objects.create(**values)

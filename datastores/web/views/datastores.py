@@ -19,6 +19,7 @@ from datastores.services.placing import hosts_of
 from datastores.web.access import ADMINS, READERS, Request, roles, visible
 from datastores.web.acting import ask_name, done, note, start, started
 from datastores.web.charts import SPANS, span_asked
+from datastores.web.drift import notes_on
 from datastores.web.forms.base import attempt
 from datastores.web.forms.datastores import DatastoreChangeForm, DatastoreForm, DatastoreHostsForm, OptionsForm
 from datastores.web.lists.columns import Column, Filter
@@ -126,6 +127,7 @@ class DatastorePage(DetailView):
             "growth": growth_of([datastore])[datastore.pk],
             "spans": SPANS.values(),
             "span": span_asked(self.request, "month"),
+            **notes_on(self.request.user, datastore=datastore),
         }
 
 

@@ -14,6 +14,7 @@ from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
 from datastores.services.placing import disk_volume
 from datastores.web.access import EVERYBODY, OWNERS, Request, roles, visible
 from datastores.web.acting import ask_name, start, started
+from datastores.web.drift import notes_on
 from datastores.web.forms.base import attempt
 from datastores.web.forms.images import PlaceForm
 from datastores.web.forms.machines import SaveForm
@@ -106,6 +107,7 @@ def disk_page(request: Request, disk: Disk, sent: dict[str, BaseForm] | None = N
         "path": disk_volume(disk).path,
         "forms": forms,
         "jobs": disk.jobs.visible_to(request.user).order_by("-pk")[:8],
+        **notes_on(request.user, disk=disk),
         "mine": request.user.role in OWNERS,
     }
     return render(request, "datastores/disk.html", context)

@@ -18,6 +18,7 @@ from datastores.services import hosts
 from datastores.web.access import ADMINS, READERS, STAFF, Request, client_address, roles, visible
 from datastores.web.acting import ask_name, done, note, start, started
 from datastores.web.charts import SPANS, span_asked
+from datastores.web.drift import notes_on
 from datastores.web.facts import known, warnings
 from datastores.web.forms.base import attempt
 from datastores.web.forms.hosts import HostForm, HostPlaceForm
@@ -111,6 +112,7 @@ class HostPage(DetailView):
             "spans": SPANS.values(),
             "span": span_asked(self.request),
             "jobs": host.jobs.order_by("-pk")[:8],
+            **notes_on(self.request.user, host=host),
         }
 
 

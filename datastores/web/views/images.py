@@ -18,6 +18,7 @@ from datastores.services.viewers import listed
 from datastores.web.access import EVERYBODY, OWNERS, Request, roles, visible
 from datastores.web.acting import start, started
 from datastores.web.dependants import independent_disks, tree
+from datastores.web.drift import notes_on
 from datastores.web.forms.base import attempt
 from datastores.web.forms.images import (
     BlockForm,
@@ -153,6 +154,7 @@ def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None 
         "needing": listed(needing) if needing else "",
         "snapshots": image.snapshots.order_by("pk"),
         "jobs": jobs[:8],
+        **notes_on(request.user, image=image),
         "forms": image_forms(request, image) | (sent or {}),
         "opened": next(iter(sent), "") if sent else "",
         "mine": request.user.role in OWNERS,

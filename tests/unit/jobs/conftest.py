@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from datastores.services.usecase import Results, UseCase
 from tests.fakes import FakeShell
 from tests.unit.conftest import a_host
 from tests.unit.flags import FlagSet, flag_host
+from tests.unit.jobs.drifting import Site, a_site
 
 
 class FlagsUp(UseCase):
@@ -91,6 +93,12 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeShell]:
     fake = flag_host(a="off", b="off")
     monkeypatch.setattr(attempts, "connector", lambda machines: lambda name: fake)
     return fake
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, db: None) -> Site:
+    """A datastore in a directory of this machine."""
+    return a_site(tmp_path, monkeypatch)
 
 
 Ask = Callable[..., Job]

@@ -9,7 +9,18 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from datastores.models import AuditEntry, HostKey, Job, SavedView, Snapshot, User
 from datastores.models.audit import record
-from tests.unit.conftest import a_disk, a_host, a_job, a_vm, an_alert, an_image, person, signed_in, text_of
+from tests.unit.conftest import (
+    a_disk,
+    a_drift,
+    a_host,
+    a_job,
+    a_vm,
+    an_alert,
+    an_image,
+    person,
+    signed_in,
+    text_of,
+)
 
 ROLES = ("admin", "operator", "tenant", "auditor")
 A, O, T, U = ROLES  # noqa: E741 letters that make the table readable
@@ -41,6 +52,12 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "credential-list": (ADMINS, NOBODY),
     "credential-new": (ADMINS, ADMINS),
     "credential-delete": (NOBODY, ADMINS),
+    "drift-list": (READERS, NOBODY),
+    "drift": (READERS, NOBODY),
+    "drift-scan": (NOBODY, STAFF),
+    "drift-repair": (NOBODY, STAFF),
+    "drift-accept": (NOBODY, STAFF),
+    "drift-reopen": (NOBODY, STAFF),
     "datastore-list": (READERS, NOBODY),
     "datastore-new": (ADMINS, ADMINS),
     "datastore-options": (ADMINS, NOBODY),
@@ -141,7 +158,8 @@ def arguments(owner: User, name: str) -> dict[str, Any]:
     known = {
         "pk": {"host": host.pk, "image": image.pk, "snapshot": image.pk, "vm": vm.pk, "disk": a_disk(image).pk,
                "datastore": image.datastore_id, "credential": host.credential_id, "user": owner.pk,
-               "cluster": cluster(), "view": a_view(owner).pk, "alert": an_alert().pk, "target": target()},
+               "cluster": cluster(), "view": a_view(owner).pk, "alert": an_alert().pk,
+               "target": target(), "drift": a_drift().pk},
         "section": "branding",
         "key": key.pk, "snapshot": snapshot.pk, "uuid": a_job(owner).uuid, "seq": entry.seq,
     }  # fmt: skip

@@ -1,0 +1,182 @@
+"""Files that have to be where they were left: one listing of a datastore's directory tells it of all of them.
+
+What these statements find wrong no step can put right, so it is refused, and told apart by the refusal's type.
+"""
+
+from __future__ import annotations
+
+import functools
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from datastores.domain.errors import CommandFailed, Refused
+from datastores.domain.plan import Change, Command, Output, read
+from datastores.domain.values import format_size
+from datastores.hosts.capacity import BESIDE
+from datastores.hosts.parsing import canonical_path
+
+LISTING_DEADLINE = 60.0
+_THERE = 'cd -- "$1" && shift && exec "$@"'
+"""A directory that is not there must not look like an empty one."""
+_FIELDS = r"%y %s %T@ %P\0%l\0"
+MOST_NAMES = 200
+"""Foreign files that are named; of the others their number is told."""
+
+
+class Missing(Refused):
+    """The file of a volume is not there."""
+
+
+class Altered(Refused):
+    """The file of a volume is there, and somebody else changed it."""
+
+
+class Foreign(Refused):
+    """Files are there that belong to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """By what a change of a file is noticed: bytes, and when it was written to (seconds since 1970, as find says)."""
+
+    size: int
+    written: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A name below a directory. ``kind``: f or l; ``target``: where a link leads to."""
+
+    kind: str
+    footprint: Footprint
+    target: str = ""
+
+
+def list_stored(directory: str) -> Command:
+    """Return the read that lists files and links in ``directory`` and the directories right in it.
+
+    What is kept beside images is left out, and so is what goes while it is listed.
+    """
+    ours = (word for pattern in BESIDE for word in ("!", "-name", pattern))
+    depth = ("-ignore_readdir_race", "-mindepth", "1", "-maxdepth", "2")
+    find = ("find", "-P", ".", *depth, "(", "-type", "f", "-o", "-type", "l", ")", *ours, "-printf", _FIELDS)
+    return read("sh", "-c", _THERE, "sh", directory, *find, root=True, timeout=LISTING_DEADLINE)
+
+
+@functools.lru_cache(maxsize=32)
+def stored(command: Command, output: Output) -> Mapping[str, Stored]:
+    """Return what ``list_stored`` found, by the path from the directory on. Kept: many statements ask it of one output.
+
+    :raises CommandFailed: it could not be read, or not all of it.
+    """
+    if not output.ok:
+        raise CommandFailed(command.argv[5:], output.exit_status, output.stderr)
+    parts = output.raw.decode("utf-8", "surrogateescape").split("\0")
+    found = {}
+    for fields, target in zip(parts[:-1:2], parts[1::2], strict=True):
+        kind, size, written, path = fields.split(" ", 3)
+        found[path] = Stored(kind, Footprint(int(size), written), target)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class FileStored:
+    """A volume's file is at ``path`` below ``base``, with ``least`` bytes or more.
+
+    ``before``: what it was when cloudstore had worked on it last, where nobody else may write to it. ``link``: it is
+    no file but a link to that path.
+    """
+
+    host: str
+    base: str
+    path: str
+    least: int = 0
+    before: Footprint | None = None
+    link: str = ""
+
+    def __post_init__(self) -> None:
+        canonical_path(self.base, "The base path")
+        canonical_path(self.path)
+
+    @property
+    def title(self) -> str:
+        return f"{self.path} leads to {self.link}" if self.link else f"{self.path} is stored"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (list_stored(self.base),)
+
+    def facts(self, outputs: Sequence[Output]) -> Stored | None:
+        return stored(*self.reads(), outputs[0]).get(posixpath.relpath(self.path, self.base))
+
+    def plan(self, facts: Stored | None) -> Change | None:
+        if facts is None:
+            raise Missing(f"There is no such file on {self.host}: somebody removed or renamed it.")
+        if self.link:
+            if facts.kind != "l":
+                raise Altered(f"On {self.host} it is a file, not a link to {self.link}.")
+            if facts.target != self.link:
+                raise Altered(f"On {self.host} it leads to {plain(facts.target)}, not to {self.link}.")
+            return None
+        if facts.kind != "f":
+            raise Altered(f"On {self.host} it is a link to {plain(facts.target)}, not a file.")
+        self._check_bytes(facts.footprint)
+        return None
+
+    def _check_bytes(self, now: Footprint) -> None:
+        if now.size < self.least:
+            raise Altered(
+                f"On {self.host} it has {now.size} bytes ({format_size(now.size)}), but needs {self.least} "
+                f"({format_size(self.least)}): it was cut off {moment(now.written)}."
+            )
+        if self.before and now != self.before:
+            sizes = f"It has {now.size} bytes" + ("." if now.size == self.before.size else f", not {self.before.size}.")
+            raise Altered(
+                f"On {self.host} it was written to by somebody else {moment(now.written)}; it was of "
+                f"{moment(self.before.written, '')}. {sizes}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyKnownFiles:
+    """No file lies right in ``base`` but the ``known`` ones (names), and what is kept beside those."""
+
+    host: str
+    base: str
+    known: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        canonical_path(self.base, "The base path")
+
+    @property
+    def title(self) -> str:
+        return f"{self.base} holds no file that belongs to nothing"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (list_stored(self.base),)
+
+    def facts(self, outputs: Sequence[Output]) -> tuple[str, ...]:
+        """Return the names of the files that belong to nothing."""
+        names = stored(*self.reads(), outputs[0]).keys() - set(self.known)
+        return tuple(sorted(name for name in names if "/" not in name))
+
+    def plan(self, facts: tuple[str, ...]) -> Change | None:
+        if not facts:
+            return None
+        more = f"\nand {len(facts) - MOST_NAMES} more" if len(facts) > MOST_NAMES else ""
+        raise Foreign("\n".join(plain(name) for name in facts[:MOST_NAMES]) + more)
+
+
+def plain(name: str) -> str:
+    """Return a name as it can be shown and stored, whatever bytes it is made of."""
+    return repr(name)[1:-1]
+
+
+def moment(written: str, before: str = "on ") -> str:
+    """Return "on 2026-11-22 01:10:24 UTC" for seconds since 1970."""
+    try:
+        when = datetime.fromtimestamp(float(written), UTC)
+    except (ValueError, OverflowError, OSError):  # a file may be of any year
+        return f"{before}day {written}"
+    return f"{before}{when:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,239 @@
+"""The scan for drift: every statement that is kept is read again, on all hosts side by side. It changes no host.
+
+Who asks for a scan makes a row; the schedule makes one each hour. It is a duty and no job: it holds no lease, so that
+it keeps nobody waiting, and what jobs work on meanwhile is not judged.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from queue import Empty, SimpleQueue
+
+from django.utils import timezone
+
+from datastores.domain.errors import Busy, CloudstoreError
+from datastores.domain.plan import AnyStep, Shell
+from datastores.hosts.previews import never_comes
+from datastores.hosts.stored import FileStored, stored
+from datastores.hosts.surveys import Verdict, survey
+from datastores.jobs.background import Background
+from datastores.jobs.codec import encode_change
+from datastores.jobs.connections import pool
+from datastores.jobs.quarantine import quarantine_after
+from datastores.models import Drift, DriftScan, Host, User
+from datastores.models.audit import in_turn, record
+from datastores.services.drift import NOT_EMPTY, Difference, Found, busy, kind_of, remember, storable
+from datastores.services.endpoints import endpoint_of
+from datastores.services.managed import Managed, Scope, statements
+
+logger = logging.getLogger(__name__)
+SCAN_SECONDS = 3600.0
+LOOK_SECONDS = 5.0
+"""How soon a scan begins that a person asked for."""
+BEAT_SECONDS = 10.0
+SILENT = timedelta(seconds=60)
+"""Who makes a scan and is not heard of for so long is dead."""
+HOSTS_AT_ONCE = 32
+MOST_UNREAD = 100
+KEPT_SCANS = 200
+
+Lane = list[Managed]
+Answer = tuple[int, list[Verdict] | Exception]
+"""The key of a host, and what was found there of its statements or why it could not be read."""
+
+
+def ask_for_scan(user: User, address: str = "") -> DriftScan:
+    """Have a scan made soon.
+
+    :raises Busy: one is asked for or under way already.
+    """
+    with in_turn():
+        if DriftScan.objects.filter(ended_at=None).exclude(started_at__isnull=False, heard_at__lt=quiet()).exists():
+            raise Busy("A scan is under way already, or about to begin.")
+        record("drift.scan", user=user, address=address, target="all hosts", result="done")
+        return DriftScan.objects.create(asked_by=user)
+
+
+def quiet() -> datetime:
+    """Return before when a scan must have been heard of to be given up."""
+    return timezone.now() - SILENT
+
+
+def look_for_drift() -> int:
+    """Make the scan that somebody asked for, or that is due; return how many statements were judged."""
+    scan = next_scan()
+    return make_scan(scan) if scan else 0
+
+
+def next_scan() -> DriftScan | None:
+    """Take the scan to be made now. None: there is none, or another machine makes one."""
+    now = timezone.now()
+    under_way = DriftScan.objects.filter(started_at__isnull=False, ended_at=None)
+    under_way.filter(heard_at__lt=quiet()).update(ended_at=now, broken=True)
+    if under_way.exists():
+        return None
+    asked = DriftScan.objects.filter(started_at=None).order_by("pk").first()
+    if asked is None:
+        lately = now - timedelta(seconds=SCAN_SECONDS)
+        if DriftScan.objects.filter(started_at__gt=lately).exists():
+            return None
+        asked = DriftScan.objects.create()
+    asked.started_at = asked.heard_at = now
+    taken = DriftScan.objects.filter(pk=asked.pk, started_at=None).update(started_at=now, heard_at=now)
+    return asked if taken else None
+
+
+class Reading:
+    """A scan under way: what was found so far, and what could not be read."""
+
+    def __init__(self, since: datetime) -> None:
+        self.found = Found(since)
+        self.unread: dict[tuple[str, str], None] = {}
+        self.silent: set[str] = set()
+        self.names: dict[int, str] = {}
+        self.lanes: dict[int, Lane] = {}
+
+    def begin(self) -> list[Host]:
+        """Look up what is kept true, and return the hosts to read; what a job works on now is left out."""
+        hosts = Host.objects.usable().select_related("credential", "jump__credential").defer("facts", "jump__facts")
+        scope = Scope(Host.objects.usable())
+        working = busy()
+        for managed in statements(scope):
+            self.found.known.update((managed.key(step), managed) for step in managed.steps)
+            if managed.image or managed.disk:
+                whole = managed.of_datastore()
+                self.found.known.setdefault(whole.key_of(NOT_EMPTY), whole)
+            if not working.concerns(managed):
+                self.lanes.setdefault(managed.host, []).append(managed)
+        self.found.hosts, self.found.blind, self.names = set(scope.names), scope.blind, scope.names
+        return [host for host in hosts if host.pk in self.lanes.keys() & self.names.keys()]
+
+    def take(self, host: int, answer: list[Verdict] | Exception) -> None:
+        """Judge what was found on a host. One that could not be read tells nothing of what is true there."""
+        name = self.names[host]
+        if isinstance(answer, list):
+            self._judge(name, self.lanes[host], answer)
+            return
+        self.silent.add(name)
+        self.unread[name, str(answer)] = None
+        if isinstance(answer, CloudstoreError):
+            quarantine_after(answer)
+        else:
+            logger.error("a defect in looking for drift on %s", name, exc_info=answer)
+
+    def _judge(self, name: str, lane: Lane, verdicts: Iterable[Verdict]) -> None:
+        said = iter(verdicts)
+        shut: set[int | None] = set()
+        """Datastores that are not there, so that nothing can be told of what is in them."""
+        for managed in lane:
+            mine = [(step, next(said)) for step in managed.steps]
+            if managed.inside and managed.datastore in shut:
+                continue
+            for _, verdict in mine:
+                if verdict.unread:
+                    self.unread[name, verdict.unread] = None
+            self._judge_one(managed, mine)
+            if not managed.inside and any(is_shut(verdict) for _, verdict in mine):
+                shut.add(managed.datastore)
+
+    def _judge_one(self, managed: Managed, mine: Sequence[tuple[AnyStep, Verdict]]) -> None:
+        """Judge the statements about one thing; what comes true with the step before it is no difference by itself."""
+        changes = False
+        for step, verdict in mine:
+            waits = verdict.change is not None and not verdict.change.actions
+            if verdict.unread or (waits and changes):
+                continue
+            key = managed.key(step)
+            self.found.judged.add(key)
+            if difference := difference_of(key, managed, step, verdict):
+                self.found.differences[key] = difference
+            elif managed.image and managed.version >= 0 and isinstance(step, FileStored) and not step.before:
+                self.found.footprints[key] = verdict.facts.footprint
+            changes = changes or bool(verdict.change and verdict.change.actions)
+
+
+def is_shut(verdict: Verdict) -> bool:
+    """Tell whether this statement about a datastore's directory leaves it unknown what is in there."""
+    return bool(verdict.unread or verdict.refused or (verdict.change and not verdict.change.actions))
+
+
+def difference_of(key: str, managed: Managed, step: AnyStep, verdict: Verdict) -> Difference | None:
+    """Return what differs; None: the statement is true."""
+    if verdict.refused:
+        return Difference(key, managed, step.title, kind_of(verdict.refused), text=storable(str(verdict.refused)))
+    if verdict.change is None:
+        return None
+    if not verdict.change.actions:
+        return Difference(key, managed, step.title, Drift.Kind.BLOCKED, text=never_comes(step))
+    change = storable(encode_change(verdict.change))
+    return Difference(key, managed, step.title, Drift.Kind.DIFFERS, change)
+
+
+def make_scan(scan: DriftScan) -> int:
+    """Read all hosts and store what was found, at once: a scan that is broken off has changed no row."""
+    reading = Reading(scan.started_at)
+    hosts = reading.begin()
+    answers: SimpleQueue[Answer] = SimpleQueue()
+    for host in hosts:
+        try:
+            readers().give(
+                partial(read_lane, host.pk, pool().shell(endpoint_of(host)), reading.lanes[host.pk], answers)
+            )
+        except CloudstoreError as error:
+            answers.put((host.pk, error))
+    for _ in hosts:
+        reading.take(*heard(answers, scan))
+    stored.cache_clear()
+    with in_turn():
+        remember(reading.found)
+        end(scan, reading)
+    prune()
+    return len(reading.found.judged)
+
+
+def heard(answers: SimpleQueue[Answer], scan: DriftScan) -> Answer:
+    """Wait for the next host, and say meanwhile that somebody waits."""
+    while True:
+        now = timezone.now()
+        if scan.heard_at is None or (now - scan.heard_at).total_seconds() > BEAT_SECONDS:
+            DriftScan.objects.filter(pk=scan.pk).update(heard_at=now)
+            scan.heard_at = now
+        try:
+            return answers.get(timeout=BEAT_SECONDS)
+        except Empty:
+            continue
+
+
+@functools.cache
+def readers() -> Background:
+    return Background("drift", HOSTS_AT_ONCE)
+
+
+def read_lane(host: int, shell: Shell, lane: Lane, answers: SimpleQueue[Answer]) -> None:
+    """Read the statements of one host. Knows no database."""
+    try:
+        answers.put((host, survey(shell, [step for managed in lane for step in managed.steps])))
+    except Exception as error:  # told by who waits for it
+        answers.put((host, error))
+
+
+def end(scan: DriftScan, reading: Reading) -> None:
+    """Note how the scan has gone."""
+    found = reading.found
+    unread = [list(each) for each in reading.unread]
+    DriftScan.objects.filter(pk=scan.pk).update(
+        ended_at=timezone.now(), hosts=len(reading.lanes) - len(reading.silent), statements=len(found.judged),
+        skipped=len(found.known) - len(found.judged), differing=len(found.differences),
+        unread=storable(unread[:MOST_UNREAD]), unread_hosts=len({name for name, _ in unread}),
+    )  # fmt: skip
+
+
+def prune() -> None:
+    """Forget old scans."""
+    last = DriftScan.objects.order_by("-pk").values_list("pk", flat=True)[KEPT_SCANS : KEPT_SCANS + 1]
+    if found := list(last):
+        DriftScan.objects.filter(pk__lte=found[0], ended_at__isnull=False).delete()

@@ -1,0 +1,273 @@
+"""Drift in the rows: what a scan found is remembered, and people accept what may stay as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from django.db.models import Model, Q
+from django.utils import timezone
+
+from datastores.domain.errors import Refused
+from datastores.domain.states import StepState
+from datastores.hosts.stored import Altered, Footprint, Foreign, Missing
+from datastores.models import Datastore, Disk, Drift, Host, Image, ImageFootprint, Job, Lease, User
+from datastores.models.audit import in_turn, record
+from datastores.services.datastores import MOVES
+from datastores.services.managed import Managed
+
+FEW = 3
+"""From so many files on, that all of a datastore are missing is told once, of the datastore."""
+NOT_EMPTY = "the files of the datastore are there"
+KEPT_CLOSED = timedelta(days=30)
+"""How long it can be looked up what was repaired, or went by itself."""
+PORTION = 5000
+"""Keys in one statement."""
+WRITTEN = (
+    "owner", "host", "datastore", "image", "disk", "label", "title", "kind", "change", "text", "fingerprint", "state",
+    "first_seen", "last_seen", "closed_at", "accepted_by", "accepted_at", "note",
+)  # fmt: skip
+WORKED = [StepState.CHANGED, StepState.UNDONE, StepState.KEPT, StepState.FAILED, StepState.UNKNOWN]
+"""States of steps that may have changed something."""
+SUBJECTS: dict[str, type[Model]] = {"host": Host, "datastore": Datastore, "image": Image, "disk": Disk}
+KINDS = {Missing: Drift.Kind.MISSING, Altered: Drift.Kind.ALTERED, Foreign: Drift.Kind.FOREIGN}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A statement that is not true. ``change``: what a step would do, encoded; None: ``text`` says what is wrong."""
+
+    key: str
+    managed: Managed
+    title: str
+    kind: Drift.Kind
+    change: dict[str, Any] | None = None
+    text: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """What exactly this difference is known by."""
+        told = json.dumps([self.kind, self.change, self.text], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
+
+
+@dataclass
+class Found:
+    """What a scan has found, host by host. ``known``: every statement that is kept; ``judged``: those looked at."""
+
+    since: datetime
+    hosts: set[int] = field(default_factory=set)
+    """Those whose statements are known."""
+    blind: set[int] = field(default_factory=set)
+    """Datastores whose statements are not known."""
+    known: dict[str, Managed] = field(default_factory=dict)
+    judged: set[str] = field(default_factory=set)
+    differences: dict[str, Difference] = field(default_factory=dict)
+    footprints: dict[str, Footprint] = field(default_factory=dict)
+    """Of image files that are as they should be, by statement."""
+
+    def forget(self, busy: Busy) -> None:
+        """Leave out what a job worked on meanwhile: it was read before, during or after that, nobody knows."""
+        self.leave_out([key for key in self.judged if busy.concerns(self.known[key])])
+
+    def leave_out(self, keys: Iterable[str]) -> None:
+        """Have these not been judged."""
+        for key in keys:
+            self.judged.discard(key)
+            self.differences.pop(key, None)
+            self.footprints.pop(key, None)
+
+    def fold(self) -> None:
+        """Where nothing is left in a datastore, say that: a file system that is not mounted looks empty."""
+        files: dict[tuple[int, int | None], list[str]] = {}
+        for key in self.judged:
+            managed = self.known[key]
+            if managed.image or managed.disk:
+                files.setdefault((managed.host, managed.datastore), []).append(key)
+        for keys in files.values():
+            about = self.known[keys[0]].of_datastore()
+            whole = about.key_of(NOT_EMPTY)
+            self.judged.add(whole)
+            told = [self.differences[key].kind for key in keys if key in self.differences]
+            if len(keys) >= FEW and told == [Drift.Kind.MISSING] * len(keys):
+                text = f"None of its {len(keys)} files is there. Look whether its file system is mounted."
+                for key in keys:
+                    del self.differences[key]
+                self.judged.difference_update(keys)
+                self.differences[whole] = Difference(whole, about, NOT_EMPTY, Drift.Kind.MISSING, text=text)
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """What jobs change now, or have changed since a moment."""
+
+    resources: frozenset[str]
+
+    def concerns(self, managed: Managed) -> bool:
+        return not managed.settled or not self.resources.isdisjoint(managed.resources)
+
+
+def busy(since: datetime | None = None) -> Busy:
+    """Return what is held exclusively now, and what was changed by jobs that have ended since then."""
+    held = Lease.objects.filter(exclusive=True)
+    resources = set(held.values_list("resource", flat=True))
+    if since:
+        ended = Job.objects.filter(ended_at__gte=since, steps__state__in=WORKED).distinct().order_by()
+        columns = ("kind", "host", "datastore", "image", "disk")
+        for kind, host, datastore, image, disk in ended.values_list(*columns):
+            resources |= set(touched(kind.partition(".")[0], host, datastore, image, disk))
+        resources |= {f"images of datastore:{key}" for key in filled(since)}
+    return Busy(frozenset(resources))
+
+
+def filled(since: datetime) -> set[int | None]:
+    """Return the datastores into which an image has come since then, or is to come since then."""
+    made = Image.objects.filter(created_at__gte=since).order_by().values_list("datastore", flat=True)
+    moved = Job.objects.filter(Q(created_at__gte=since) | Q(ended_at__gte=since), kind__in=MOVES)
+    return {*made, *moved.order_by().values_list("datastore", flat=True)}
+
+
+def touched(noun: str, host: int | None, datastore: int | None, image: int | None, disk: int | None) -> Iterator[str]:
+    """Yield the resources that a job of this kind has changed: a clone of an image leaves the image as it was."""
+    if noun in {"image", "snapshot"} and image:
+        yield f"image:{image}"
+    if noun == "disk" and disk:
+        yield f"disk:{disk}"
+    if noun not in {"image", "snapshot", "disk"}:
+        yield from (f"{name}:{key}" for name, key in (("host", host), ("datastore", datastore)) if key)
+
+
+def remember(found: Found) -> None:
+    """Store what a scan has found: only what is another than before is written.
+
+    Belongs into the caller's turn (``in_turn``), so that no job ends meanwhile.
+    """
+    now = timezone.now()
+    found.forget(busy(found.since))
+    forget_deleted(found)
+    found.fold()
+    rows = {row.key: row for row in Drift.objects.defer("change", "text")}
+    working = set(Lease.objects.filter(resource__startswith="drift:").values_list("resource", flat=True))
+    same, other = [], []
+    for key, difference in found.differences.items():
+        row = rows.get(key)
+        if row and f"drift:{row.pk}" in working:
+            continue
+        if row and row.is_live and row.fingerprint == difference.fingerprint:
+            same.append(row.pk)
+        else:
+            other.append(drift_row(difference, row, now))
+    Drift.objects.bulk_create(other, update_conflicts=True, unique_fields=["key"], update_fields=WRITTEN)
+    for keys in portions(same):
+        Drift.objects.filter(pk__in=keys).update(last_seen=now)
+    gone = [row.pk for row in rows.values() if row.is_live and is_over(row, found)]
+    for keys in portions(gone):
+        Drift.objects.filter(pk__in=keys).live().update(state=Drift.State.GONE, closed_at=now)
+    Drift.objects.filter(closed_at__lt=now - KEPT_CLOSED).delete()
+    remember_footprints(found)
+
+
+def forget_deleted(found: Found) -> None:
+    """Leave out what was deleted while hosts were read."""
+    told = {*found.differences, *found.footprints}
+    for name, model in SUBJECTS.items():
+        wanted = {key: pk for key in told if (pk := getattr(found.known[key], name)) is not None}
+        there = existing(model, set(wanted.values()))
+        found.leave_out(key for key, pk in wanted.items() if pk not in there)
+
+
+def existing(model: type[Model], wanted: Iterable[int]) -> set[int]:
+    rows = model._default_manager.order_by()
+    return {pk for keys in portions(wanted) for pk in rows.filter(pk__in=keys).values_list("pk", flat=True)}
+
+
+def drift_row(difference: Difference, before: Drift | None, now: datetime) -> Drift:
+    """Return the row of a difference that is new, or another one than before: whatever was accepted, it is open."""
+    managed = difference.managed
+    since = before.first_seen if before and before.state == Drift.State.OPEN else now
+    return Drift(
+        key=difference.key, owner=managed.owner, host_id=managed.host, datastore_id=managed.datastore,
+        image_id=managed.image, disk_id=managed.disk, label=managed.label[:300], title=difference.title[:1500],
+        kind=difference.kind, change=difference.change, text=difference.text, fingerprint=difference.fingerprint,
+        first_seen=since, last_seen=now,
+    )  # fmt: skip
+
+
+def is_over(row: Drift, found: Found) -> bool:
+    """Tell whether the statement is true again, or kept by nobody any more. What was not judged stays as it is."""
+    if row.key in found.known:
+        return row.key in found.judged and row.key not in found.differences
+    return row.host_id is None or (row.host_id in found.hosts and row.datastore_id not in found.blind)
+
+
+def remember_footprints(found: Found) -> None:
+    """Note what images are like of which that was not known, or which a job of ours has changed since."""
+    fresh = [
+        ImageFootprint(image_id=managed.image, size=each.size, written=each.written, version=managed.version,
+                       seen_at=found.since)
+        for key, each in found.footprints.items()
+        if (managed := found.known[key])
+    ]  # fmt: skip
+    columns = ["size", "written", "version", "seen_at"]
+    ImageFootprint.objects.bulk_create(fresh, update_conflicts=True, unique_fields=["image"], update_fields=columns)
+
+
+def portions(keys: Iterable[int]) -> Iterator[Collection[int]]:
+    waiting = iter(keys)
+    while portion := list(islice(waiting, PORTION)):
+        yield portion
+
+
+def kind_of(refused: Refused) -> Drift.Kind:
+    """Return what sort of difference a refusal tells of."""
+    return KINDS.get(type(refused), Drift.Kind.BLOCKED)
+
+
+# What people decide
+
+
+def accept(drift: Drift, user: User, address: str = "", *, fingerprint: str, note: str) -> None:
+    """Let the difference be that the person saw.
+
+    :raises Refused: it is another one by now, or there is none any more, or somebody else decided already.
+    """
+    with in_turn():
+        seen = Drift.objects.filter(pk=drift.pk, fingerprint=fingerprint, state=Drift.State.OPEN)
+        changes = {"accepted_by": user, "accepted_at": timezone.now(), "note": note[:500]}
+        if not seen.update(state=Drift.State.ACCEPTED, **changes):
+            raise Refused("It is not as you saw it any more. Look at it again, then decide.")
+        record("drift.accept", user=user, address=address, target=target_of(drift), result="done",
+               statement=drift.title, note=note[:500], before=Drift.State.OPEN, after=Drift.State.ACCEPTED)  # fmt: skip
+
+
+def reopen(drift: Drift, user: User, address: str = "") -> None:
+    """Take an acceptance back.
+
+    :raises Refused: it is not accepted any more.
+    """
+    with in_turn():
+        accepted = Drift.objects.filter(pk=drift.pk, state=Drift.State.ACCEPTED)
+        changes: dict[str, Any] = {"accepted_by": None, "accepted_at": None, "note": ""}
+        if not accepted.update(state=Drift.State.OPEN, **changes):
+            raise Refused("It is not accepted any more. Look at it again.")
+        record("drift.reopen", user=user, address=address, target=target_of(drift), result="done",
+               statement=drift.title, before=Drift.State.ACCEPTED, after=Drift.State.OPEN)  # fmt: skip
+
+
+def target_of(drift: Drift) -> str:
+    """Return what a difference is about, as an audit entry names it."""
+    return f"{drift.label} on {drift.host}" if drift.host else drift.label
+
+
+def storable(value: Any) -> Any:
+    """Return JSON data without what a database cannot keep: a file may hold any byte, and is shown all the same."""
+    if isinstance(value, str):
+        return value.replace("\0", "?").encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {name: storable(each) for name, each in value.items()}
+    return [storable(each) for each in value] if isinstance(value, Sequence) else value

@@ -1,0 +1,215 @@
+"""What cloudstore keeps true of hosts: every statement that a job made so and that is meant to last.
+
+To have a new kind of thing looked after, write a function that yields what is ``Managed`` of it, and add it to
+``KEEPERS``. Statements are made of few queries, however many hosts and images there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TypeAlias
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from datastores.domain.errors import CloudstoreError
+from datastores.domain.plan import AnyStep
+from datastores.domain.states import ObjectState
+from datastores.domain.volumes import Format, Volume
+from datastores.drivers.base import Steps, StorageDriver
+from datastores.hosts.stored import Footprint
+from datastores.models import Datastore, DatastoreHost, Disk, Host, Image, Job
+from datastores.services.datastores import MOVES
+from datastores.services.hosts import login_steps
+from datastores.services.placing import IN_ORDER, driver_on
+
+logger = logging.getLogger(__name__)
+WORKS_ON_IMAGE = (Q(kind__startswith="image.") | Q(kind__startswith="snapshot.")) & ~Q(kind="image.checksum")
+"""Jobs after which an image's file may be another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """Statements about one thing on one host. A later one may stand on those before it.
+
+    ``owner``: the kind of job that made them true. ``inside``: they tell nothing unless the datastore itself is there,
+    as its own statements on the same host say. ``settled``: False while the thing is being made, changed or deleted.
+    """
+
+    owner: str
+    host: int
+    label: str
+    steps: Steps
+    datastore: int | None = None
+    image: int | None = None
+    disk: int | None = None
+    inside: bool = False
+    settled: bool = True
+    version: int = 0
+    """Of the image's row."""
+    store_label: str = ""
+    """Name of the datastore, where ``label`` is that of something in it."""
+
+    def key(self, step: AnyStep) -> str:
+        """Return what tells this statement from all others, for good."""
+        return self.key_of(step.title)
+
+    def key_of(self, title: str) -> str:
+        told = (self.owner, self.host, self.datastore, self.image, self.disk, title)
+        return hashlib.sha256(repr(told).encode("utf-8", "backslashreplace")).hexdigest()
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """Whoever holds one of these exclusively may be changing what the statements are about."""
+        names = ("host", "datastore", "image", "disk")
+        held = [f"{name}:{key}" for name in names if (key := getattr(self, name)) is not None]
+        if self.inside and self.image is None and self.disk is None:
+            held.append(f"images of datastore:{self.datastore}")
+        return tuple(held)
+
+    def of_datastore(self) -> Managed:
+        """Return what is said of the datastore as a whole, when all that should be in it is missing."""
+        label = self.store_label or self.label
+        return replace(self, owner="datastore.create", label=label, steps=(), image=None, disk=None, version=0)
+
+
+@dataclass
+class Scope:
+    """Which hosts and datastores statements are wanted of, looked up once for all keepers."""
+
+    hosts: QuerySet[Host]
+    datastore: int | None = None
+    blind: set[int] = field(default_factory=set)
+    """Datastores of which nothing can be said: their options are not acceptable any more."""
+
+    @cached_property
+    def names(self) -> dict[int, str]:
+        return dict(self.hosts.values_list("pk", "name"))
+
+    @cached_property
+    def datastores(self) -> list[tuple[Datastore, StorageDriver, list[int]]]:
+        """Each datastore with its driver and all of its hosts, the storage host first."""
+        members = DatastoreHost.objects.filter(host__in=self.hosts)
+        rows = Datastore.objects.filter(pk__in=members.values("datastore"))
+        rows = rows.filter(pk=self.datastore) if self.datastore else rows
+        found = []
+        for datastore in rows.order_by("pk").prefetch_related(IN_ORDER):
+            hosts = [member.host for member in datastore.in_order]
+            try:
+                driver = driver_on(datastore, [host.name for host in hosts])
+            except CloudstoreError as error:
+                logger.warning("nothing can be said of the datastore %s: %s", datastore, error)
+                self.blind.add(datastore.pk)
+            else:
+                found.append((datastore, driver, [host.pk for host in hosts]))
+        return found
+
+    @cached_property
+    def stores(self) -> dict[int, tuple[Datastore, StorageDriver, int]]:
+        """The datastores whose storage host is among the hosts, by key, with driver and storage host."""
+        return {
+            datastore.pk: (datastore, driver, hosts[0])
+            for datastore, driver, hosts in self.datastores
+            if hosts[0] in self.names
+        }
+
+
+Keeper: TypeAlias = Callable[[Scope], Iterator[Managed]]
+
+
+def logins(scope: Scope) -> Iterator[Managed]:
+    """What onboarding made true: cloudstore's key may log in."""
+    for host in scope.hosts.exclude(facts_at=None).select_related("credential").defer("facts"):
+        if not scope.datastore and (steps := login_steps(host)):
+            yield Managed("host.onboard", host.pk, f"login as {host.account}", steps, settled=not host.first_password)
+
+
+def directories(scope: Scope) -> Iterator[Managed]:
+    """What making a datastore, or giving it a host, made true there."""
+    for datastore, driver, hosts in scope.datastores:
+        settled = datastore.state == ObjectState.READY
+        for host in hosts:
+            if name := scope.names.get(host):
+                steps = driver.keeps(name)
+                yield Managed("datastore.create", host, datastore.name, steps, datastore=datastore.pk, settled=settled)
+
+
+def masters(scope: Scope) -> Iterator[Managed]:
+    """The files of images, as the last job on each left them."""
+    worked = Job.objects.filter(
+        WORKS_ON_IMAGE, image=OuterRef("pk"), ended_at__isnull=False, ended_at__gt=OuterRef("footprint__seen_at")
+    )
+    images = Image.objects.filter(datastore__in=scope.stores).select_related("footprint")
+    for image in images.annotate(worked=Exists(worked)).order_by("pk").iterator(2000):
+        datastore, driver, host = scope.stores[image.datastore_id]
+        format_ = Format(image.format)
+        volume = Volume(driver.image_path(image.uuid, format_), format_, image.virtual_size)
+        before = getattr(image, "footprint", None)
+        valid = before and not image.persistent and not image.worked and before.version == image.version
+        steps = driver.stored(volume, Footprint(before.size, before.written) if valid else None)
+        yield Managed(
+            "image.register", host, image.name, steps, datastore=datastore.pk, image=image.pk, inside=True,
+            settled=image.state == ObjectState.READY == datastore.state,
+            version=-1 if image.persistent else image.version, store_label=datastore.name,
+        )  # fmt: skip
+
+
+def disks(scope: Scope) -> Iterator[Managed]:
+    """The files of VM disks, and the links of persistent ones."""
+    columns = ("pk", "vm_id", "vm__name", "number", "datastore_id", "kind", "format", "virtual_size", "state")
+    rows = Disk.objects.filter(datastore__in=scope.stores).order_by("pk")
+    linked = masters_of_links(scope)
+    for pk, vm, vm_name, number, datastore_id, kind, format_, size, state in rows.values_list(*columns).iterator(2000):
+        datastore, driver, host = scope.stores[datastore_id]
+        is_link = kind == Disk.Kind.LINK
+        volume = Volume(driver.disk_path(vm, number), Format(format_), size)
+        steps = driver.stored(volume, link=linked.get(pk, "")) if not is_link or pk in linked else ()
+        yield Managed(
+            "disk.create", host, f"{vm_name} disk.{number}", steps, datastore=datastore.pk, disk=pk, inside=True,
+            settled=state == ObjectState.READY == datastore.state, store_label=datastore.name,
+        )  # fmt: skip
+
+
+def masters_of_links(scope: Scope) -> dict[int, str]:
+    """Return where the links of persistent disks lead to, where the datastore of the image is known here."""
+    drivers = {datastore.pk: driver for datastore, driver, _ in scope.datastores}
+    links = Disk.objects.filter(kind=Disk.Kind.LINK, datastore__in=scope.stores, image__datastore__in=drivers)
+    rows = links.values_list("pk", "image__uuid", "image__format", "image__datastore").order_by()
+    return {pk: drivers[place].image_path(uuid, Format(format_)) for pk, uuid, format_, place in rows}
+
+
+def whole_directories(scope: Scope) -> Iterator[Managed]:
+    """That no other files lie among the images."""
+    known: dict[int, list[Volume]] = {key: [] for key in scope.stores}
+    for store, uuid, format_ in Image.objects.filter(datastore__in=known).values_list("datastore", "uuid", "format"):
+        known[store].append(Volume(scope.stores[store][1].image_path(uuid, format_), Format(format_)))
+    coming = Job.objects.filter(kind__in=MOVES, ended_at=None, datastore__in=known).exclude(image=None)
+    for store, uuid in coming.values_list("datastore", "image__uuid").order_by():
+        driver = scope.stores[store][1]
+        known[store] += [Volume(driver.image_path(uuid, format_), format_) for format_ in driver.formats]
+    for key, (datastore, driver, host) in scope.stores.items():
+        if datastore.type != Datastore.Type.SYSTEM:
+            settled = datastore.state == ObjectState.READY
+            steps = driver.stores_only(known[key])
+            yield Managed("datastore.create", host, datastore.name, steps, datastore=key, inside=True, settled=settled)
+
+
+KEEPERS: tuple[Keeper, ...] = (logins, directories, masters, disks, whole_directories)
+
+
+def statements(scope: Scope) -> Iterator[Managed]:
+    """Yield all that is kept true on the hosts; what a datastore stands on comes before what is in it."""
+    for keeper in KEEPERS:
+        yield from (managed for managed in keeper(scope) if managed.steps)
+
+
+def find(key: str, host: int, datastore: int | None) -> tuple[Managed, Sequence[AnyStep]] | None:
+    """Return the statement with this key, after those of the same thing that it stands on; None: nobody keeps it."""
+    for managed in statements(Scope(Host.objects.filter(pk=host), datastore)):
+        for number, step in enumerate(managed.steps, 1):
+            if managed.key(step) == key:
+                return managed, managed.steps[:number]
+    return None
