@@ -20,6 +20,7 @@ from datastores.web.views import (
     machines,
     overview,
     plans,
+    tray,
     users,
 )
 
@@ -29,6 +30,7 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("account/password/", account.password, name="password"),
     path("find/", find.find, name="find"),
+    path("find/palette/", find.palette, name="palette"),
     # Infrastructure
     path("hosts/", hosts.HostList.as_view(), name="host-list"),
     path("hosts/new/", hosts.host_new, name="host-new"),
@@ -83,6 +85,7 @@ urlpatterns = [
     path("disks/<int:pk>/delete/", disks.disk_delete, name="disk-delete"),
     # Work
     path("jobs/", jobs.JobList.as_view(), name="job-list"),
+    path("jobs/tray/", tray.tray, name="job-tray"),
     path("jobs/<uuid:uuid>/", jobs.job_page, name="job"),
     path("jobs/<uuid:uuid>/plan/", plans.plan, name="plan"),
     path("jobs/<uuid:uuid>/lines/", plans.job_lines, name="job-lines"),

@@ -20,6 +20,7 @@ NOBODY: set[str] = set()
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     "overview": (EVERYBODY, NOBODY),
     "find": (EVERYBODY, NOBODY),
+    "palette": (EVERYBODY, NOBODY),
     "password": (EVERYBODY, EVERYBODY),
     "host-list": (READERS, NOBODY),
     "host-new": (ADMINS, ADMINS),
@@ -72,6 +73,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "disk-move": (NOBODY, OWNERS),
     "disk-delete": (NOBODY, OWNERS),
     "job-list": (EVERYBODY, NOBODY),
+    "job-tray": (EVERYBODY, NOBODY),
     "job": (EVERYBODY, NOBODY),
     "plan": (EVERYBODY, NOBODY),
     "job-lines": (EVERYBODY, NOBODY),
