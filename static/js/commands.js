@@ -5,7 +5,7 @@
  *   <a href="/hosts/new/" data-command="Add host"><i class="bi bi-server"></i></a>           on every page
  *   <nav class="side"><a href="/hosts/"><i class="bi bi-server"></i><span>Hosts</span></a></nav>
  *
- * Each is {label, icon, more, run(), url}; a command without `url` presses its button, so that whatever asks before
+ * Each is {label, icon, more, run(), url, isDanger, isThere()}; a command without `url` presses its button, so that whatever asks before
  * an act asks here, too.
  */
 const HERE = "main .head .acts :is(a, button), main details > summary";
@@ -25,7 +25,8 @@ function press(element) {
 
 function command(label, element, more = "") {
   const url = element.matches("a[href]") ? element.href : "";
-  return { label, icon: iconOf(element), more, url, run: () => press(element), isThere: () => element.isConnected };
+  const isDanger = element.matches(".btn-danger, .btn-danger-quiet");
+  return { label, icon: iconOf(element), more, url, isDanger, run: () => press(element), isThere: () => element.isConnected };
 }
 
 /** What this page offers by itself. */
@@ -35,7 +36,9 @@ export function here() {
 
 /** What every page offers this person. */
 export function everywhere() {
-  return [...document.querySelectorAll("[data-command]")]
+  const begin = document.querySelectorAll("[data-commands] [data-command]");
+  const others = document.querySelectorAll(":not([data-commands]) > [data-command]");
+  return [...begin, ...others]
     .filter((element) => !element.disabled)
     .map((element) => command(element.dataset.command, element, element.dataset.commandMore ?? ""));
 }

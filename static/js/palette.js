@@ -104,7 +104,13 @@ class Palette {
     this.#input.setAttribute("aria-expanded", String(made.length > 0));
     this.#said.textContent = words || (made.length || !text ? "" : "Nothing that you may see has that in its name.");
     // Nothing is chosen before something was typed: Enter alone shall do nothing.
-    this.#choose(text ? Math.min(Math.max(this.#at, 0), this.#entries.length - 1) : -1);
+    this.#choose(text ? this.#first() : -1);
+  }
+
+  /** What is chosen by itself: where one is already, else the first that destroys nothing. */
+  #first() {
+    if (this.#at >= 0 && this.#at < this.#entries.length) return this.#at;
+    return this.#entries.findIndex(({ isDanger }) => !isDanger);
   }
 
   #offered() {
@@ -186,7 +192,11 @@ const dialog = document.querySelector("[data-palette]");
 if (dialog) {
   const palette = new Palette(dialog);
   const isMac = /mac|iphone|ipad/i.test(navigator.platform);
-  if (isMac) for (const hint of document.querySelectorAll("[data-palette-open] kbd")) hint.textContent = "Cmd K";
+  for (const hint of isMac ? document.querySelectorAll(".hint[data-palette-open]") : []) {
+    hint.querySelector("kbd").textContent = "Cmd K";
+    hint.setAttribute("aria-label", "Cmd K: find or do anything");
+    hint.setAttribute("aria-keyshortcuts", "Meta+K");
+  }
   document.addEventListener("click", (event) => event.target.closest("[data-palette-open]") && palette.toggle());
   document.addEventListener("keydown", (event) => {
     const wanted = (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k";
