@@ -6,12 +6,14 @@ import json
 from datetime import timedelta
 from typing import Any
 
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
 from django.utils import timezone
 
 from datastores.domain.plan import Action, Change, Command, WriteFile
 from datastores.domain.states import EventKind, HostState, JobState, Level, ObjectState, StepState
 from datastores.jobs.codec import encode_change
-from datastores.jobs.doorbell import ring_state
+from datastores.jobs.doorbell import FEED
 from datastores.models import Cluster, Datastore, HostKey, Job, Snapshot, User
 from datastores.models.audit import record
 from tests.unit.conftest import (
@@ -115,10 +117,10 @@ def planned(user: User, store: Any) -> Job:
 
 
 def end_a_job() -> None:
-    """Let a job of the admin begin and succeed, and tell of it as a worker does."""
+    """Let a job of the admin begin and succeed, and tell of it as a worker does, but do not go before it is told."""
     job = a_job(User.objects.get(username="admin"), title=f"Clone {HOSTILE}", state=JobState.RUNNING)
     job.move(JobState.RUNNING, to=JobState.SUCCEEDED)
-    ring_state(job)
+    async_to_sync(get_channel_layer().group_send)(FEED, {"type": "feed.job", "uuid": str(job.uuid)})
 
 
 def main() -> None:
