@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django import template
+from django.shortcuts import resolve_url
 from django.template.defaultfilters import date
 from django.utils import timezone
 from django.utils.html import format_html
@@ -199,3 +200,15 @@ def next_sort(column: Column, sort: Sort) -> str:
 
 register.filter("sentence", sentence)
 register.filter("quoted", quoted)
+
+
+@register.inclusion_tag("datastores/_crumbs.html")
+def crumbs(*path: Any, recent: str = "") -> dict[str, Any]:
+    """Where a page below a list is: the label and the address of each page above it, then its own label.
+
+    An address may be the name of one, or a row that has one. ``recent``: the icon of the thing that the page is of;
+    the palette offers those that were opened last.
+    """
+    *above, here = path
+    pairs = zip(above[::2], above[1::2], strict=True)
+    return {"above": [(label, resolve_url(to)) for label, to in pairs], "here": here, "recent": recent}

@@ -9,13 +9,30 @@ from typing import Any
 
 from django.db.models import Q
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import resolve, reverse
 from django.utils.functional import SimpleLazyObject
 
 from datastores.domain.states import UNDER_WAY, HostState
 from datastores.models import Alert, Cluster, Datastore, Disk, Drift, Host, Image, Job, User, VirtualMachine
 from datastores.services import settings
 
+KEYS = {
+    "overview": "o", "datastore-list": "d", "image-list": "i", "vm-list": "v", "host-list": "h", "cluster-list": "c",
+    "job-list": "j", "audit-list": "a",
+}  # fmt: skip
+"""The key after "g" that leads to a page of the navigation."""
+ACTIONS = (
+    ("Register image", "upload", "image-register"),
+    ("New data block", "plus-lg", "image-block"),
+    ("New context CD", "disc", "image-context"),
+    ("New virtual machine", "pc-display", "vm-new"),
+    ("New datastore", "hdd-stack", "datastore-new"),
+    ("Add host", "server", "host-new"),
+    ("New cluster", "diagram-3", "cluster-new"),
+    ("New user", "person-plus", "user-new"),
+    ("Store a key", "key", "credential-new"),
+)
+"""What the palette offers on every page to those who may: words, icon, and the address of a form."""
 TROUBLED = Q(state__in=[HostState.UNREACHABLE, HostState.QUARANTINED])
 
 
@@ -31,6 +48,8 @@ class Link:
     here: bool
     count: int | None = None
     bad: bool = False
+    key: str = ""
+    """What leads there after "g"."""
 
 
 def chrome(request: HttpRequest) -> dict[str, Any]:
@@ -42,8 +61,15 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
     return {
         **brand,
         "navigation": functools.partial(navigation, request.path, user),
+        "actions": functools.partial(actions, user),
         "running_jobs": lambda: Job.objects.visible_to(user).filter(state__in=UNDER_WAY).count(),
     }
+
+
+def actions(user: User) -> list[tuple[str, str, str]]:
+    """Return (words, icon, address) of the actions that the views themselves would let the person begin."""
+    urls = ((words, icon, reverse(name)) for words, icon, name in ACTIONS)
+    return [(words, icon, url) for words, icon, url in urls if user.role in resolve(url).func.rule.read]  # type: ignore[attr-defined]
 
 
 def navigation(path: str, user: User) -> Iterator[tuple[str, list[Link]]]:
@@ -51,7 +77,9 @@ def navigation(path: str, user: User) -> Iterator[tuple[str, list[Link]]]:
 
     def link(label: str, icon: str, name: str, count: int | None = None, *, bad: bool = False) -> Link:
         url = reverse(name)
-        return Link(name, label, icon, url, path.startswith(url) if url != "/" else path == url, count, bad)
+        return Link(
+            name, label, icon, url, path.startswith(url) if url != "/" else path == url, count, bad, KEYS.get(name, "")
+        )
 
     def rows(model: Any) -> int:
         return model.objects.visible_to(user).count()

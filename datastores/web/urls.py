@@ -26,6 +26,7 @@ from datastores.web.views import (
     saved_views,
     settings,
     targets,
+    tray,
     users,
 )
 
@@ -37,6 +38,7 @@ urlpatterns = [
     path("find/", find.find, name="find"),
     path("views/", saved_views.view_save, name="view-save"),
     path("views/<int:pk>/delete/", saved_views.view_delete, name="view-delete"),
+    path("find/palette/", find.palette, name="palette"),
     # Infrastructure
     path("hosts/", hosts.HostList.as_view(), name="host-list"),
     path("hosts/new/", hosts.host_new, name="host-new"),
@@ -100,6 +102,7 @@ urlpatterns = [
     path("disks/<int:pk>/delete/", disks.disk_delete, name="disk-delete"),
     # Work
     path("jobs/", jobs.JobList.as_view(), name="job-list"),
+    path("jobs/tray/", tray.tray, name="job-tray"),
     path("jobs/<uuid:uuid>/", jobs.job_page, name="job"),
     path("jobs/<uuid:uuid>/plan/", plans.plan, name="plan"),
     path("jobs/<uuid:uuid>/lines/", plans.job_lines, name="job-lines"),

@@ -1,7 +1,7 @@
 /* What happens elsewhere, on every page: the number of running jobs, rows that changed, "your job is done".
  *
  *   <body data-feed-url="/ws/feed/">
- *   <a class="running" data-running href="/jobs/"><i class="bi bi-arrow-repeat"></i><span>2 jobs under way</span></a>
+ *   <button class="running" data-running popovertarget="tray"><i class="bi bi-arrow-repeat"></i><b>2</b> <span>jobs under way</span></button>
  *   <span class="conn" data-feed-state role="status"></span>                         shown while the connection is lost
  *   <div data-live="disk:17" hx-get="…" hx-trigger="live" hx-swap="outerHTML">       refreshed when disk:17 changed
  *   <div data-live="disk:17 datastore:3" …>                                          several, divided by blanks
@@ -9,6 +9,8 @@
  *   <div data-live="jobs" hx-get="…" …>                                              now and then while any job changes
  *   <div data-new-jobs hidden>…<b></b>…</div>                    shown with the number of jobs that have no row here yet
  *   <div class="toasts" data-toasts data-jobs-url="/jobs/" role="status" aria-live="polite"></div>
+ *
+ * What is told of a job is an event "job" of the document, too, with the message as its detail.
  */
 import { pace, refreshRows } from "./rows.js";
 import { Socket } from "./socket.js";
@@ -65,7 +67,8 @@ function inSight(element) {
 function count(running) {
   for (const chip of document.querySelectorAll("[data-running]")) {
     chip.classList.toggle("none", running === 0);
-    chip.querySelector("span").textContent = `${running || "no"} ${running === 1 ? "job" : "jobs"} under way`;
+    chip.querySelector("b").textContent = running || "no";
+    chip.querySelector("span").textContent = `${running === 1 ? "job" : "jobs"} under way`;
   }
 }
 
@@ -165,6 +168,7 @@ function job(message) {
   gatheringAll ||= setTimeout(refreshAll, GATHER_ALL);
   if (!message.replay) countUnlisted(message.uuid);
   if (message.ended && message.mine && !message.replay) toast(message);
+  document.dispatchEvent(new CustomEvent("job", { detail: message }));
 }
 
 document.addEventListener("visibilitychange", () => missed && refreshAll());

@@ -233,6 +233,8 @@ export class LogWindow {
   #pressed(event) {
     const typing = event.target.closest?.("input, textarea, select, dialog, [contenteditable]");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    // Whoever has switched keys of one character off has them in the log itself only.
+    if (document.documentElement.dataset.keys === "off" && !this.#view.contains(event.target)) return;
     const keys = {
       "/": () => this.search.focus(),
       n: () => this.search.next(1),

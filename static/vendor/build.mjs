@@ -25,6 +25,7 @@ const ICONS = `
 const root = new URL("../../", import.meta.url);
 const vendor = new URL("static/vendor/", root);
 const modules = new URL("node_modules/", root);
+const ofTests = new URL("tests/browser/vendor/", root);
 const text = (path) => readFile(new URL(path, modules), "utf8");
 
 // A storage that hashes file names refuses a comment that points to a map we do not ship.
@@ -65,6 +66,9 @@ await copy("ansi_up/ansi_up.js", "ansi_up.js");
 await copy("uplot/dist/uPlot.iife.min.js", "uplot.min.js");
 await copy("uplot/dist/uPlot.min.css", "uplot.min.css");
 await icons();
+await mkdir(ofTests, { recursive: true });
+await writeFile(new URL("axe.min.js", ofTests), withoutMap(await text("axe-core/axe.min.js")));
+await writeFile(new URL("LICENSE-axe-core.txt", ofTests), `${await text("axe-core/LICENSE")}\nThird parties\n\n${await text("axe-core/LICENSE-3RD-PARTY.txt")}`);
 await licences([
   ["bootstrap", "LICENSE"],
   ["@popperjs/core", "LICENSE.md"],

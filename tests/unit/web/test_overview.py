@@ -241,7 +241,7 @@ def test_a_tenant_sees_only_what_is_theirs(alice: User, bob: User, admin: User) 
         page = text_of(client.get(path))
         assert "secret-" not in page, path
         assert str(image.datastore.hosts.get()) not in page or path == "/images/register/", path
-    assert "no jobs under way" in text_of(client.get("/"))
+    assert "<b>no</b> <span>jobs under way" in text_of(client.get("/"))
 
 
 def test_finding(admin: User) -> None:

@@ -1,0 +1,170 @@
+"""Rows of every kind and in every state, and nothing behind them: what the pages are looked at with."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.utils import timezone
+
+from datastores.domain.plan import Action, Change, Command, WriteFile
+from datastores.domain.states import EventKind, HostState, JobState, Level, ObjectState, StepState
+from datastores.jobs.codec import encode_change
+from datastores.jobs.doorbell import FEED
+from datastores.models import (
+    Cluster,
+    Datastore,
+    DatastoreSample,
+    Drift,
+    Host,
+    HostKey,
+    HostSample,
+    Job,
+    NotificationTarget,
+    Snapshot,
+    User,
+)
+from datastores.models.audit import record
+from datastores.models.samples import FINE
+from tests.unit.conftest import (
+    GIB,
+    a_credential,
+    a_datastore,
+    a_disk,
+    a_drift,
+    a_host,
+    a_job,
+    a_step,
+    a_vm,
+    an_alert,
+    an_image,
+    write_log,
+)
+from tests.unit.web.test_hosts import facts
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+LONG = "a-name-that-nobody-would-choose-but-a-program-that-puts-everything-it-knows-into-one-name-2026-11-21"
+PASSWORD = "not for production 1"
+LATER = timedelta(days=1)
+"""So far ahead is the last sign of life of what runs, that nobody takes it for dead."""
+
+
+def furnish() -> dict[str, Any]:
+    """Make the rows, and return what the addresses of the pages need."""
+    admin = User.objects.get(username="admin")
+    people = {
+        role: User.objects.create_user(f"the-{role}", password=PASSWORD, role=role) for role in ("tenant", "auditor")
+    }
+    cluster = Cluster.objects.create(name="paris", description="Two rooms, one network.")
+    a_credential(name="a key of ours")
+    hosts = [a_host(f"kvm-0{n}", cluster=cluster, facts=facts(), clock_skew=0.1) for n in range(3)]
+    a_host("kvm-lost", state=HostState.UNREACHABLE, error="No route to host.", cluster=cluster)
+    strange = a_host("kvm-strange", state=HostState.QUARANTINED, facts=facts())
+    a_host("kvm-new", state=HostState.NEW)
+    a_host("kvm-off", maintenance=True)
+    for number, host in enumerate([*hosts, strange]):
+        HostKey.objects.create(
+            host=host, line="ssh-ed25519 AAAA", fingerprint=f"SHA256:{number:043}", pinned_at=timezone.now()
+        )
+    HostKey.objects.create(host=strange, line="ssh-ed25519 BBBB", fingerprint=f"SHA256:{'x' * 43}")
+    space = {"total": 4 << 40, "measured_at": timezone.now(), "cluster": cluster}
+    store = a_datastore("fast", hosts=hosts, used=1 << 40, free=3 << 40, **space)
+    a_datastore("full", kind="qcow2", hosts=hosts[:1], used=3900 << 30, free=196 << 30, **space)
+    a_datastore("system", type=Datastore.Type.SYSTEM, kind="xfs", hosts=hosts, used=1 << 30, free=1 << 40, **space)
+    a_datastore("silent", error="df: /srv: Input/output error", used=1 << 40, free=3 << 40, **space)
+    image = an_image(admin, "debian-12", datastore=store, real_size=3 * GIB, sha256="0" * 64, format="qcow2")
+    for name in (HOSTILE, LONG, "alma-9"):
+        an_image(people["tenant"], name, datastore=store)
+    an_image(admin, "broken", datastore=store, state=ObjectState.ERROR, error="No space left on device.")
+    Snapshot.objects.create(image=image, name="before", state="ready")
+    machine = a_vm(admin, "web-1")
+    disk = a_disk(image, machine)
+    a_vm(people["tenant"], HOSTILE, state="running")
+    jobs = {name: make(admin, store) for name, make in (("running", running), ("failed", failed), ("planned", planned))}
+    asked = timezone.now() - timedelta(seconds=2)
+    a_job(admin, title="Clone debian-12 to web-1 disk.0", kind="disk.create", image=image, created_at=asked)
+    a_job(admin, title=f"Register {HOSTILE}", state=JobState.INTERRUPTED, error="The host does not answer.")
+    entry = record("datastore.change", user=admin, target=store, address="10.0.0.9", result="done",
+                   before={"name": "slow", "base": "/srv/a"}, after={"name": "fast", "base": "/srv/a"})  # fmt: skip
+    record("user.sign_in", user=None, target=admin, address="10.0.0.9", result="refused")
+    alert = an_alert("full", subject=f"datastore:{store.pk}")
+    an_alert("silent", severity="warning", rule="datastore_not_measured", state="resolved", resolved_at=timezone.now())
+    drift = a_drift(host=hosts[0], datastore=store, label="fast")
+    vanished = a_drift(host=hosts[0], image=image, label="debian-12", kind=Drift.Kind.MISSING)
+    target = NotificationTarget.objects.create(kind="webhook", address="http://127.0.0.1:1/hook")
+    sample(hosts[0], store)
+    return {
+        "alert": alert.pk, "drift": drift.pk, "vanished": vanished.pk, "target": target.pk,
+        "host": hosts[0].pk, "strange": strange.pk, "cluster": cluster.pk, "datastore": store.pk, "image": image.pk,
+        "vm": machine.pk, "disk": disk.pk, "entry": entry.seq, "user": people["tenant"].pk,
+        **{name: str(job.uuid) for name, job in jobs.items()},
+    }  # fmt: skip
+
+
+def sample(host: Host, store: Datastore) -> None:
+    """A day of samples, so that the charts show something."""
+    now = timezone.now()
+    for number in range(0, 288, 2):
+        at = now - timedelta(minutes=5 * number)
+        HostSample.objects.create(
+            host=host,
+            at=at,
+            resolution=FINE,
+            latency=2.0 + number % 7,
+            load=0.5 + number % 5 / 4,
+            memory_used=(8 + number % 3) * GIB,
+            memory_total=32 * GIB,
+            root_used=20 * GIB,
+            root_total=100 * GIB,
+        )
+        DatastoreSample.objects.create(
+            datastore=store, at=at, resolution=FINE, total=4 << 40, used=(1 << 40) - number * GIB, promised=1 << 40
+        )
+
+
+def running(user: User, store: Any) -> Job:
+    job = a_job(user, "image.move", title=f"Move {LONG} to full", state=JobState.RUNNING, datastore=store,
+                started_at=timezone.now(), heartbeat_at=timezone.now() + LATER)  # fmt: skip
+    a_step(job, "the directory is there", "kvm-00", state=StepState.CHANGED)
+    a_step(job, "the copy is there", "kvm-00", state=StepState.RUNNING, bytes_done=9 * GIB, bytes_total=25 * GIB,
+           started_at=timezone.now() - timedelta(seconds=90))  # fmt: skip
+    a_step(job, "the copy has the right checksum", "kvm-01")
+    write_log(job, "cp --sparse=always", kind=EventKind.ACTION_STARTED)
+    write_log(job, *(f"{number} % copied" for number in range(60)), "\x1b[31mslow\x1b[0m")
+    write_log(job, "The disk is nearly full.", level=Level.WARNING)
+    return job
+
+
+def failed(user: User, store: Any) -> Job:
+    job = a_job(user, "datastore.create", title="Create the datastore slow", state=JobState.FAILED, datastore=store,
+                error="exportfs: /srv/slow: No such file or directory")  # fmt: skip
+    a_step(job, "it is exported", "kvm-00", state=StepState.FAILED)
+    a_step(job, "the directory is there", "kvm-00", state=StepState.UNDONE)
+    write_log(job, "exportfs -r", kind=EventKind.ACTION_STARTED)
+    write_log(job, "exportfs: No such file or directory", level=Level.ERROR)
+    return job
+
+
+def planned(user: User, store: Any) -> Job:
+    job = a_job(user, "datastore.create", title="Create the datastore next", state=JobState.AWAITING, datastore=store)
+    export = WriteFile("/etc/exports", "/srv 10.0.0.0/24(rw)\n", "/srv 10.0.0.0/24 (rw)\n", mode="0640")
+    actions = (Action(export, export.undo), Action(Command(("exportfs", "-r"))))
+    change = encode_change(Change("export it", actions, "The blank gave it to everybody."))
+    a_step(job, "/srv is exported", "kvm-00", change=change)
+    a_step(job, "nfs-common is installed", "kvm-01")
+    a_step(job, "it is mounted", "kvm-02", refused="There is something else at /srv.")
+    return job
+
+
+def end_a_job() -> None:
+    """Let a job of the admin begin and succeed, and tell of it as a worker does, but do not go before it is told."""
+    job = a_job(User.objects.get(username="admin"), title=f"Clone {HOSTILE}", state=JobState.RUNNING)
+    job.move(JobState.RUNNING, to=JobState.SUCCEEDED)
+    async_to_sync(get_channel_layer().group_send)(FEED, {"type": "feed.job", "uuid": str(job.uuid)})
+
+
+def main() -> None:
+    print(json.dumps(furnish()))  # noqa: T201 for the test that asked

@@ -1,0 +1,148 @@
+"""Every page as people look at it: by day and by night, on a phone and on a wall, with the keyboard alone.
+
+The whole product runs; its rows are made, and nothing is behind them. Nobody looks at a page that is not in PAGES.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.dashboard import page, product, rows, signed_in
+from tests.browser.furnished import PASSWORD
+from tests.stack import Stack
+
+__all__ = ["page", "product", "rows"]
+pytestmark = pytest.mark.browser
+
+NOWHERE = "/nowhere/"
+PAGES = (
+    "/",
+    "/hosts/",
+    "/hosts/new/",
+    "/hosts/{host}/",
+    "/hosts/{strange}/",
+    "/hosts/{host}/edit/",
+    "/clusters/",
+    "/clusters/new/",
+    "/clusters/{cluster}/edit/",
+    "/credentials/",
+    "/credentials/new/",
+    "/datastores/",
+    "/datastores/new/",
+    "/datastores/{datastore}/",
+    "/datastores/{datastore}/edit/",
+    "/datastores/{datastore}/hosts/",
+    "/images/",
+    "/images/?q=size>",
+    "/images/?q=nowhere",
+    "/images/register/",
+    "/images/block/",
+    "/images/context/",
+    "/images/{image}/",
+    "/vms/",
+    "/vms/new/",
+    "/vms/{vm}/",
+    "/disks/",
+    "/disks/{disk}/",
+    "/jobs/",
+    "/jobs/{running}/",
+    "/jobs/{failed}/",
+    "/jobs/{planned}/",
+    "/jobs/{planned}/plan/",
+    "/alerts/",
+    "/alerts/{alert}/",
+    "/drift/",
+    "/drift/{drift}/",
+    "/drift/{vanished}/",
+    "/audit/",
+    "/audit/{entry}/",
+    "/users/",
+    "/users/new/",
+    "/users/{user}/",
+    "/users/{user}/password/",
+    "/settings/",
+    "/settings/approval/",
+    "/settings/monitoring/",
+    "/settings/branding/",
+    "/settings/targets/new/",
+    "/settings/targets/{target}/",
+    "/account/password/",
+    "/find/?q=a",
+    "/find/?q=nowhere",
+    NOWHERE,
+)
+AXE = (Path(__file__).parent / "vendor/axe.min.js").read_text()
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+CHECK = """
+async (rules) => {
+  const found = await axe.run(document, { runOnly: rules, preload: false, resultTypes: ["violations"] });
+  const why = (node) => node.failureSummary.split("\\n")[1] ?? "";
+  return found.violations.flatMap(({ id, nodes }) =>
+    nodes.slice(0, 4).map((node) => `${id}: ${node.target.join(" ")} ${node.html.slice(0, 160)} ${why(node)}`));
+}
+"""
+WIDE = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+WALL = {"width": 3840, "height": 2160}
+
+
+def axe(page: Page) -> list[str]:
+    """Return what is wrong with the page as it is now."""
+    if not page.evaluate("typeof axe === 'object'"):
+        page.evaluate(AXE)
+    found: list[str] = page.evaluate(CHECK, RULES)
+    return found
+
+
+def complaints(page: Page) -> list[str]:
+    """Return what is wrong with a page, by day and by night, on a desk and on a phone."""
+    found: list[str] = []
+    for size in (WIDE, PHONE):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            found += [f"{size['width']} {scheme} {each}" for each in axe(page)]
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+    return found
+
+
+def overhang(page: Page) -> dict[int, int]:
+    """Return by how much the page is wider than the window, for windows where it is."""
+    found = {}
+    for size in (PHONE, WIDE, WALL):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        found[size["width"]] = page.evaluate("document.documentElement.scrollWidth") - size["width"]
+    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+    return {width: more for width, more in found.items() if more > 0}
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_everybody_can_read_and_work_the_page(page: Page, rows: dict[str, Any], address: str) -> None:
+    answer = page.goto(address.format(**rows))
+    assert answer and answer.status == (404 if address == NOWHERE else 200)
+    found = complaints(page)
+    assert not found, "\n".join(found)
+    assert overhang(page) == {}
+
+
+@pytest.mark.parametrize("name", ["the-tenant", "the-auditor"])
+def test_so_can_others(
+    browser: Browser, browser_context_args: dict[str, Any], product: Stack, rows: dict[str, Any], name: str
+) -> None:
+    page = signed_in(browser, product, browser_context_args, name, PASSWORD)
+    for address in ("/", "/images/", "/jobs/"):
+        page.goto(address)
+        assert (address, complaints(page), overhang(page)) == (address, [], {})
+    page.context.close()
+
+
+def test_signing_in_is_for_everybody(browser: Browser, browser_context_args: dict[str, Any], product: Stack) -> None:
+    page = browser.new_context(base_url=product.url, **browser_context_args).new_page()
+    page.goto("/login/")
+    assert complaints(page) == []
+    page.context.close()
