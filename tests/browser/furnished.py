@@ -22,6 +22,7 @@ from datastores.models import (
     Host,
     HostKey,
     HostSample,
+    Image,
     Job,
     NotificationTarget,
     Snapshot,
@@ -90,18 +91,24 @@ def furnish() -> dict[str, Any]:
     entry = record("datastore.change", user=admin, target=store, address="10.0.0.9", result="done",
                    before={"name": "slow", "base": "/srv/a"}, after={"name": "fast", "base": "/srv/a"})  # fmt: skip
     record("user.sign_in", user=None, target=admin, address="10.0.0.9", result="refused")
-    alert = an_alert("full", subject=f"datastore:{store.pk}")
-    an_alert("silent", severity="warning", rule="datastore_not_measured", state="resolved", resolved_at=timezone.now())
-    drift = a_drift(host=hosts[0], datastore=store, label="fast")
-    vanished = a_drift(host=hosts[0], image=image, label="debian-12", kind=Drift.Kind.MISSING)
-    target = NotificationTarget.objects.create(kind="webhook", address="http://127.0.0.1:1/hook")
-    sample(hosts[0], store)
     return {
-        "alert": alert.pk, "drift": drift.pk, "vanished": vanished.pk, "target": target.pk,
         "host": hosts[0].pk, "strange": strange.pk, "cluster": cluster.pk, "datastore": store.pk, "image": image.pk,
         "vm": machine.pk, "disk": disk.pk, "entry": entry.seq, "user": people["tenant"].pk,
         **{name: str(job.uuid) for name, job in jobs.items()},
+        **watched(hosts[0], image),
     }  # fmt: skip
+
+
+def watched(host: Host, image: Image) -> dict[str, Any]:
+    """Make what the schedule finds, and to whom it tells it."""
+    store = image.datastore
+    alert = an_alert("full", subject=f"datastore:{store.pk}")
+    an_alert("silent", severity="warning", rule="datastore_not_measured", state="resolved", resolved_at=timezone.now())
+    drift = a_drift(host=host, datastore=store, label="fast")
+    vanished = a_drift(host=host, image=image, label="debian-12", kind=Drift.Kind.MISSING)
+    target = NotificationTarget.objects.create(kind="webhook", address="http://127.0.0.1:1/hook")
+    sample(host, store)
+    return {"alert": alert.pk, "drift": drift.pk, "vanished": vanished.pk, "target": target.pk}
 
 
 def sample(host: Host, store: Datastore) -> None:

@@ -98,7 +98,7 @@ class DatastoreList(Rows):
     columns = COLUMNS
 
     def completed(self, rows: list[Any]) -> list[Any]:
-        if GROWING & self.shown.keys():
+        if GROWING & self.address.shown.keys():
             add_growth(rows)
         return rows
 
