@@ -73,9 +73,10 @@ def next_scan() -> DriftScan | None:
     """Take the scan to be made now. None: there is none, or another machine makes one."""
     now = timezone.now()
     under_way = DriftScan.objects.filter(started_at__isnull=False, ended_at=None)
-    under_way.filter(heard_at__lt=quiet()).update(ended_at=now, broken=True)
     if under_way.exists():
-        return None
+        under_way.filter(heard_at__lt=quiet()).update(ended_at=now, broken=True)
+        if under_way.exists():
+            return None
     asked = DriftScan.objects.filter(started_at=None).order_by("pk").first()
     if asked is None:
         lately = now - timedelta(seconds=SCAN_SECONDS)
