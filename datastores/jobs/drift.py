@@ -73,9 +73,10 @@ def next_scan() -> DriftScan | None:
     """Take the scan to be made now. None: there is none, or another machine makes one."""
     now = timezone.now()
     under_way = DriftScan.objects.filter(started_at__isnull=False, ended_at=None)
-    under_way.filter(heard_at__lt=quiet()).update(ended_at=now, broken=True)
     if under_way.exists():
-        return None
+        under_way.filter(heard_at__lt=quiet()).update(ended_at=now, broken=True)
+        if under_way.exists():
+            return None
     asked = DriftScan.objects.filter(started_at=None).order_by("pk").first()
     if asked is None:
         lately = now - timedelta(seconds=SCAN_SECONDS)
@@ -151,7 +152,7 @@ class Reading:
             self.found.judged.add(key)
             if difference := difference_of(key, managed, step, verdict):
                 self.found.differences[key] = difference
-            elif managed.image and managed.version >= 0 and isinstance(step, FileStored) and not step.before:
+            elif managed.watched and isinstance(step, FileStored) and not step.before:
                 self.found.footprints[key] = verdict.facts.footprint
             changes = changes or bool(verdict.change and verdict.change.actions)
 
@@ -189,6 +190,9 @@ def make_scan(scan: DriftScan) -> int:
         reading.take(*heard(answers, scan))
     stored.cache_clear()
     with in_turn():
+        if not DriftScan.objects.filter(pk=scan.pk, ended_at=None).exists():
+            logger.warning("%s took too long, and was given up", scan)
+            return 0
         remember(reading.found)
         end(scan, reading)
     prune()

@@ -126,14 +126,15 @@ class DriftScan(models.Model):
 
 
 class ImageFootprint(models.Model):
-    """What the file of an image was like when a scan saw it first after the last job on it. Nobody may write to it."""
+    """What the file of an image was like when a scan saw it first after the last job on it.
+
+    Only of images that nobody may write to: it goes when one becomes persistent, or ceases to be.
+    """
 
     image = models.OneToOneField(Image, models.CASCADE, related_name="footprint")
     size = models.BigIntegerField()
     written = models.CharField(max_length=40)
     """Seconds since 1970, as exact as the host knows it."""
-    version = models.PositiveIntegerField()
-    """Of the image's row: it may have been persistent meanwhile."""
     seen_at = models.DateTimeField()
 
     def __str__(self) -> str:

@@ -208,12 +208,10 @@ def is_over(row: Drift, found: Found) -> bool:
 def remember_footprints(found: Found) -> None:
     """Note what images are like of which that was not known, or which a job of ours has changed since."""
     fresh = [
-        ImageFootprint(image_id=managed.image, size=each.size, written=each.written, version=managed.version,
-                       seen_at=found.since)
+        ImageFootprint(image_id=found.known[key].image, size=each.size, written=each.written, seen_at=found.since)
         for key, each in found.footprints.items()
-        if (managed := found.known[key])
-    ]  # fmt: skip
-    columns = ["size", "written", "version", "seen_at"]
+    ]
+    columns = ["size", "written", "seen_at"]
     ImageFootprint.objects.bulk_create(fresh, update_conflicts=True, unique_fields=["image"], update_fields=columns)
 
 

@@ -19,7 +19,7 @@ from datastores.hosts.contexts import ContextIsoExists, Variable
 from datastores.hosts.inspection import ImageIsSafe
 from datastores.hosts.qemu_img import ImageOpens
 from datastores.hosts.sources import SourceAllowed
-from datastores.models import Datastore, Image, Job, User
+from datastores.models import Datastore, Image, ImageFootprint, Job, User
 from datastores.models.audit import in_turn, record
 from datastores.models.fields import secret_box
 from datastores.services import settings
@@ -124,6 +124,7 @@ def set_persistent(image: Image, user: User, address: str = "", *, on: bool, ver
     with in_turn():
         before = image.persistent
         change_row(image, version, persistent=on)
+        ImageFootprint.objects.filter(image=image.pk).delete()  # a VM may write to it, or may have
         require_state(image, ObjectState.READY)
         if users := users_of(image, user):
             raise Refused(f"{image.name} is used by {listed(users)}.")

@@ -48,8 +48,8 @@ class Managed:
     disk: int | None = None
     inside: bool = False
     settled: bool = True
-    version: int = 0
-    """Of the image's row."""
+    watched: bool = False
+    """It is an image that nobody may write to."""
     store_label: str = ""
     """Name of the datastore, where ``label`` is that of something in it."""
 
@@ -73,7 +73,7 @@ class Managed:
     def of_datastore(self) -> Managed:
         """Return what is said of the datastore as a whole, when all that should be in it is missing."""
         label = self.store_label or self.label
-        return replace(self, owner="datastore.create", label=label, steps=(), image=None, disk=None, version=0)
+        return replace(self, owner="datastore.create", label=label, steps=(), image=None, disk=None, watched=False)
 
 
 @dataclass
@@ -148,12 +148,12 @@ def masters(scope: Scope) -> Iterator[Managed]:
         format_ = Format(image.format)
         volume = Volume(driver.image_path(image.uuid, format_), format_, image.virtual_size)
         before = getattr(image, "footprint", None)
-        valid = before and not image.persistent and not image.worked and before.version == image.version
+        valid = before and not image.persistent and not image.worked
         steps = driver.stored(volume, Footprint(before.size, before.written) if valid else None)
         yield Managed(
             "image.register", host, image.name, steps, datastore=datastore.pk, image=image.pk, inside=True,
             settled=image.state == ObjectState.READY == datastore.state,
-            version=-1 if image.persistent else image.version, store_label=datastore.name,
+            watched=not image.persistent, store_label=datastore.name,
         )  # fmt: skip
 
 

@@ -4,8 +4,8 @@
  *   <form … data-confirm="12 snapshots go with it." data-confirm-name="persistent_data">…</form>
  *
  * With `data-confirm-name` the name has to be typed; it is sent along as `confirm_name`, for the server to check.
- * `data-confirm-title` is the head line (default: the button's words). The attributes may also sit on one
- * of several submit buttons. Works for plain and for hx-* forms.
+ * `data-confirm-title` is the head line (default: the button's words), `data-confirm-no` the words of the
+ * way back. The attributes may also sit on one of several submit buttons. Works for plain and for hx-* forms.
  */
 const agreed = new WeakSet();
 
@@ -18,7 +18,7 @@ function element(tag, properties, ...children) {
 function question(settings, words) {
   const name = settings.confirmName;
   const yes = element("button", { className: name ? "btn btn-danger" : "btn btn-primary", value: "yes", disabled: Boolean(name) }, words);
-  const no = element("button", { className: "btn btn-quiet", type: "button" }, "Keep as it is");
+  const no = element("button", { className: "btn btn-quiet", type: "button" }, settings.confirmNo || "Keep as it is");
   const title = element("h2", { id: "confirm-title" }, settings.confirmTitle || words);
   const form = element("form", { method: "dialog" }, title, element("p", {}, settings.confirm));
   let typed = null;

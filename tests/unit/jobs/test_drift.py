@@ -32,6 +32,7 @@ from datastores.models import (
     User,
 )
 from datastores.services.drift import remember as really_remember
+from datastores.services.images import rename, set_persistent
 from tests.unit.conftest import a_credential, a_datastore, a_disk, a_drift, a_host, a_job, a_step, an_image
 from tests.unit.jobs.drifting import MIB, Site, scanned, write
 from tests.unit.local import LocalShell
@@ -114,10 +115,26 @@ class TestAScan:
         scanned()
         write(site.file(image), b"y" * MIB)
         assert scanned() == {}
-        Image.objects.update(persistent=False, version=1)
+        image.refresh_from_db()
+        set_persistent(image, admin, on=False, version=image.version)
         assert scanned() == {}
         write(site.file(image), b"z" * MIB)
         assert scanned() == {"gold": "altered"}
+
+    def test_compares_nothing_with_what_was_before_the_image_was_persistent(self, site: Site, admin: User) -> None:
+        image = site.image(admin)
+        scanned()
+        set_persistent(image, admin, on=True, version=0)
+        write(site.file(image), b"y" * MIB)
+        set_persistent(image, admin, on=False, version=1)
+        assert scanned() == {}
+
+    def test_is_not_deceived_by_another_name(self, site: Site, admin: User) -> None:
+        image = site.image(admin)
+        scanned()
+        write(site.file(image), b"y" * MIB)
+        rename(image, "fine", admin, version=0)
+        assert scanned() == {"fine": "altered"}
 
     def test_lists_files_that_belong_to_nothing(self, site: Site, admin: User) -> None:
         site.image(admin)
@@ -312,6 +329,18 @@ class TestJobsMeanwhile:
         assert DriftScan.objects.get(pk=ask.pk).ended_at
         assert DriftScan.objects.filter(broken=True).count() == 1
         assert dict(Drift.objects.values_list("label", "state")) == {"fast": "gone", "gold": "open"}
+
+    def test_a_scan_that_was_given_up_stores_nothing(self, site: Site, admin: User) -> None:
+        site.base.chmod(0o700)
+
+        def given_up() -> None:
+            DriftScan.objects.filter(ended_at=None).update(ended_at=timezone.now(), broken=True)
+
+        ask_for_scan(admin)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(drift.stored, "cache_clear", given_up, raising=False)
+            assert look_for_drift() == 0
+        assert not Drift.objects.exists()
 
 
 class TestAsking:
