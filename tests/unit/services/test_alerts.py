@@ -48,6 +48,11 @@ def test_an_alert_fires_when_it_has_been_so_for_a_while() -> None:
     assert (alert.rule, alert.subject, alert.label, alert.text) == (UNREACHABLE.name, "host:1", "kvm-1", "No route.")
 
 
+def test_an_evaluation_that_comes_a_moment_early_does_not_cost_a_minute() -> None:
+    look(0, LOST)
+    assert look(0.99, LOST) == 1
+
+
 def test_what_was_so_for_a_moment_only_leaves_nothing_behind() -> None:
     look(0, LOST)
     look(0.5, WELL)
