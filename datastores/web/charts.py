@@ -59,7 +59,7 @@ HOST_FIGURES = (
 )
 DATASTORE_FIGURES = (
     Figure("used", "Used", "bytes"),
-    Figure("promised", "Promised", "bytes"),
+    Figure("promised", "More promised", "bytes"),
     Figure("total", "Size", "bytes"),
     Figure("inodes_used", "Inodes used"),
     Figure("inodes_total", "Inodes"),

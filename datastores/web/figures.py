@@ -69,15 +69,20 @@ def space(datastores: list[Datastore]) -> dict[str, Any]:
         "total": total, "used": used, "promised": promised,
         "used_percent": round(100 * used / total) if total else 0,
         "promised_percent": round(100 * promised / total) if total else 0,
-        "growth": together(each.growth for each in once if hasattr(each, "growth")),
+        "growth": together({places[each.pk]: each.growth for each in measured if grows(each)}.values()),
         "measured_at": min((each.measured_at for each in measured if each.measured_at), default=None),
     }  # fmt: skip
 
 
 def together(growths: Iterable[Growth]) -> Growth:
-    """Return the pace of them all; of those that are known."""
-    paces = [each.bytes_per_day for each in growths if each.bytes_per_day is not None]
+    """Return the pace of them all."""
+    paces = [each.bytes_per_day or 0.0 for each in growths]
     return Growth(sum(paces) if paces else None)
+
+
+def grows(datastore: Datastore) -> bool:
+    """Tell whether it is known how fast it fills."""
+    return hasattr(datastore, "growth") and datastore.growth.bytes_per_day is not None
 
 
 def file_systems(datastores: list[Datastore]) -> list[tuple[Any, ...]]:

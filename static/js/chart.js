@@ -6,9 +6,8 @@
  * The address answers {"at": [seconds, …], "figures": [{"name", "label", "unit", "values": [number or null, …]}, …]}.
  * The last of several figures is the whole that the others are part of. Charts of one address share its answer.
  */
-import { words } from "./units.js";
+import { label, words } from "./units.js";
 
-const LEGEND = 54; // pixels of a chart that are left for its legend
 const AGAIN = 5 * 60 * 1000; // samples are taken so often
 const BINARY = Array.from({ length: 60 }, (_, power) => 2 ** power);
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
@@ -70,16 +69,15 @@ function optionsOf(place, figures) {
     ...sizeOf(place),
     scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
     axes: [
-      { ...axis, font, values: timeLabels, grid: { show: false } },
+      { ...axis, font, size: 30, values: timeLabels, grid: { show: false } },
       {
         ...axis, font, size: unit === "bytes" ? 76 : 64, space: 34,
-        values: (_, splits) => splits.map((value) => words(value, unit)),
+        values: (_, splits) => splits.map((value) => label(value, unit)),
         ...(unit === "bytes" ? { incrs: BINARY } : {}),
       },
     ],
     series: [{ label: "At", value: (_, at) => (at === null ? "-" : when(at)) }, ...figures.map((figure, index) => lineOf(figure, index, figures.length, tones))],
     cursor: { drag: { x: false, y: false }, points: { size: 7 } },
-    legend: { markers: { width: 10 } },
     hooks: { setLegend: [showLast] },
   };
 }
@@ -95,7 +93,8 @@ function sizeOf(place) {
   const style = getComputedStyle(place);
   const across = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
   const down = parseFloat(style.paddingTop) + parseFloat(style.paddingBottom);
-  return { width: place.clientWidth - across, height: place.clientHeight - down - LEGEND };
+  const legend = parseFloat(style.getPropertyValue("--legend"));
+  return { width: place.clientWidth - across, height: place.clientHeight - down - legend };
 }
 
 function draw(place, answer) {

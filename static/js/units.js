@@ -25,3 +25,10 @@ export function words(value, unit) {
   const number = Number.isInteger(value) ? value.toLocaleString("en") : short(value);
   return unit ? `${number} ${unit}` : number;
 }
+
+/** The same beside an axis: no more digits than it needs. */
+export function label(value, unit) {
+  if (value === null || unit === "bytes") return words(value, unit);
+  const number = value.toLocaleString("en", { maximumFractionDigits: 2 });
+  return unit ? `${number} ${unit}` : number;
+}
