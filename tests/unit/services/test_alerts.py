@@ -18,7 +18,7 @@ from datastores.domain.states import HostState, JobState, ObjectState
 from datastores.models import Alert, Datastore, DatastoreSample, Duty, User
 from datastores.models.samples import DAILY
 from datastores.services import alerts
-from datastores.services.alert_facts import datastore_facts, gather
+from datastores.services.alert_facts import datastore_facts, gather, trends
 from datastores.services.alerts import acknowledge, evaluate, forget
 from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, a_job, an_image
 
@@ -258,7 +258,7 @@ class TestFacts:
         for hours, used in ((3, 999), (0.5, 10), (0.1, 95)):
             figures = {"total": 1, "used": 1, "promised": 0, "inodes_total": 100, "inodes_used": used}
             DatastoreSample.objects.create(datastore=gold, at=now - timedelta(hours=hours), **figures)
-        [found] = datastore_facts(now)
+        [found] = datastore_facts(now, trends(now))
         assert (found.inodes, found.inodes_used) == (100, 95)
         assert found.days_to_full is not None and 3 < found.days_to_full < 5
         assert {"datastore_full_soon", "datastore_inodes"} <= {each.rule.name for each in findings(Facts((found,)))}
