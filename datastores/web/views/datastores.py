@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
@@ -26,6 +27,17 @@ from datastores.web.lists.rows import Column, Filter, Rows
 from datastores.web.lists.sums import count_of, sum_of
 from datastores.web.look import TYPE_WORDS
 
+
+def growing(name: str) -> Callable[[Datastore], int | None]:
+    """Return what finds a number of a datastore's growth."""
+
+    def find(datastore: Datastore) -> int | None:
+        value = getattr(datastore.growth, name)
+        return None if value is None else round(value)
+
+    return find
+
+
 COLUMNS = (
     Column("id", "ID", "pk", "pk", number=True),
     Column("name", "Name", "name", "name"),
@@ -38,8 +50,8 @@ COLUMNS = (
     Column("use", "Use", value="used"),
     Column("free", "Avail", "free", "free", number=True, absent=-1),
     Column("images", "Images", "image_count", "image_count", number=True),
-    Column("growth", "Growth", value="growth.bytes_per_day", number=True, shown=False),
-    Column("full", "Full in", value="growth.days_to_full", number=True, shown=False),
+    Column("growth", "Growth", value=growing("bytes_per_day"), number=True, shown=False),
+    Column("full", "Full in", value=growing("days_to_full"), number=True, shown=False),
 )
 GROWING = {"growth", "full"}
 
