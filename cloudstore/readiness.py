@@ -16,7 +16,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from datastores.domain.alerts import is_lost, span
+from datastores.domain.alerts import WorkerFacts, is_lost, span
 from datastores.domain.values import format_size
 from datastores.jobs.presence import seen_workers
 from datastores.models import Duty
@@ -43,11 +43,6 @@ def database() -> str:
     return ""
 
 
-def redis() -> str:
-    seen_workers()
-    return ""
-
-
 def migrations() -> str:
     missing = sorted(expected_migrations() - MigrationRecorder(connection).applied_migrations().keys())
     return f"Not applied: {', '.join('.'.join(each) for each in missing[:5])}." if missing else ""
@@ -67,10 +62,10 @@ def schedule() -> str:
     return f"It was due {span(late)} ago." if late > LATE_SECONDS else ""
 
 
-def workers() -> str:
-    manned = {queue for worker in seen_workers() if not is_lost(worker) for queue in worker.queues}
-    unmanned = [name for name in settings.QUEUES if name not in manned]
-    return f"No worker was heard of lately for {', '.join(unmanned)}." if unmanned else ""
+def unmanned(workers: Iterable[WorkerFacts]) -> str:
+    manned = {queue for worker in workers if not is_lost(worker) for queue in worker.queues}
+    missing = [name for name in settings.QUEUES if name not in manned]
+    return f"No worker was heard of lately for {', '.join(missing)}." if missing else ""
 
 
 def disk() -> str:
@@ -83,17 +78,32 @@ def disk() -> str:
     return ""
 
 
-CHECKS: tuple[Callable[[], str], ...] = (database, migrations, redis, workers, schedule, disk)
-
-
-def look(checks: Iterable[Callable[[], str]] = CHECKS) -> Iterator[Check]:
+def look() -> Iterator[Check]:
     """Yield what each check says now."""
-    for check in checks:
-        try:
-            wrong = check()
-        except (Error, RedisError, OSError) as error:
-            wrong = f"{type(error).__name__}: {error}"
-        yield Check(check.__name__, not wrong, wrong or "As it should be.")
+    yield from map(checked, (database, migrations))
+    yield from of_redis()
+    yield from map(checked, (schedule, disk))
+
+
+def checked(check: Callable[[], str]) -> Check:
+    try:
+        return said(check.__name__, check())
+    except (Error, OSError) as error:
+        return said(check.__name__, f"{type(error).__name__}: {error}")
+
+
+def of_redis() -> tuple[Check, Check]:
+    """Return whether it answers, and whether every queue has a worker; asked once, for it may take its time to fail."""
+    try:
+        workers = seen_workers()
+    except RedisError as error:
+        wrong = f"{type(error).__name__}: {error}"
+        return said("redis", wrong), said("workers", "Nothing is known of them while Redis does not answer.")
+    return said("redis", ""), said("workers", unmanned(workers))
+
+
+def said(name: str, wrong: str) -> Check:
+    return Check(name, not wrong, wrong or "As it should be.")
 
 
 class Shared:

@@ -60,6 +60,7 @@ class Alert(models.Model):
             ),
         ]
         indexes = [
+            models.Index(fields=["state"], name="alert_state"),  # counted on every page
             models.Index(fields=["since"], name="alert_since"),
             models.Index(fields=["resolved_at"], name="alert_resolved"),
         ]

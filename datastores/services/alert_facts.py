@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Q, Sum
@@ -28,7 +29,7 @@ def gather(workers: Iterable[WorkerFacts] | None, queues: Iterable[QueueFacts] |
     now = timezone.now()
     due = Duty.objects.filter(name__in=list(duties), due_at__lt=now).values_list("name", "due_at")
     return Facts(
-        datastores=tuple(datastore_facts(now)),
+        datastores=tuple(datastore_facts(now, trends(now))),
         hosts=tuple(host_facts()),
         workers=None if workers is None else tuple(workers),
         queues=None if queues is None else tuple(queues),
@@ -37,12 +38,25 @@ def gather(workers: Iterable[WorkerFacts] | None, queues: Iterable[QueueFacts] |
     )
 
 
-def datastore_facts(now: datetime) -> list[DatastoreFacts]:
+@dataclass(frozen=True, slots=True)
+class Trends:
+    """What takes all images and the samples of weeks to tell, by the keys of datastores, and changes slowly."""
+
+    promised: Mapping[int, int]
+    days_to_full: Mapping[int, float | None]
+    inodes: Mapping[int, tuple[int, int]]
+
+
+def trends(now: datetime) -> Trends:
+    pace = growth_of(Datastore.objects.all())
+    days = {datastore: growth.days_to_full for datastore, growth in pace.items()}
+    return Trends(promised(), days, inodes_of_late(now))
+
+
+def datastore_facts(now: datetime, slow: Trends) -> list[DatastoreFacts]:
     """Return every datastore: how full, how much is promised, how long ago that was seen."""
     unused = Q(host__state=HostState.QUARANTINED) | Q(host__maintenance=True)
     out_of_use = set(DatastoreHost.objects.filter(unused, position=0).values_list("datastore_id", flat=True))
-    rows = list(Datastore.objects.order_by("pk"))
-    more, pace, inodes = promised(), growth_of(rows), inodes_of_late(now)
     return [
         DatastoreFacts(
             pk=one.pk,
@@ -50,17 +64,17 @@ def datastore_facts(now: datetime) -> list[DatastoreFacts]:
             total=one.total or 0,
             used=one.used or 0,
             free=one.free or 0,
-            promised=more.get(one.pk, 0),
-            inodes=inodes.get(one.pk, (0, 0))[0],
-            inodes_used=inodes.get(one.pk, (0, 0))[1],
-            days_to_full=pace[one.pk].days_to_full,
+            promised=slow.promised.get(one.pk, 0),
+            inodes=slow.inodes.get(one.pk, (0, 0))[0],
+            inodes_used=slow.inodes.get(one.pk, (0, 0))[1],
+            days_to_full=slow.days_to_full.get(one.pk),
             age=(now - (one.measured_at or one.created_at)).total_seconds(),
             measured_at=(one.measured_at or one.created_at).timestamp(),
             expected=one.state == ObjectState.READY and one.pk not in out_of_use,
             error=one.error if one.state == ObjectState.READY and one.error.startswith(NOT_MEASURED) else "",
             state=one.state,
         )
-        for one in rows
+        for one in Datastore.objects.order_by("pk")
     ]
 
 

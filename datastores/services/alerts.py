@@ -20,6 +20,8 @@ KEPT = timedelta(days=90)
 """How long an alert that has ended is remembered."""
 EVALUATE = "evaluate_alerts"
 """Name of the duty, whose row is locked meanwhile."""
+SLACK = timedelta(seconds=10)
+"""Evaluations are a minute apart, more or less: what must hold for one minute is not told after two."""
 WORDS = ("label", "severity", "text", "value")
 Key = tuple[str, str]
 """Rule and subject."""
@@ -52,7 +54,7 @@ class Changes:
         self._fire_in_time(alert, finding.rule)
 
     def _fire_in_time(self, alert: Alert, rule: Rule) -> None:
-        if alert.state == Alert.State.PENDING and self.now - alert.since >= timedelta(seconds=rule.hold):
+        if alert.state == Alert.State.PENDING and self.now - alert.since >= timedelta(seconds=rule.hold) - SLACK:
             alert.state, alert.fired_at = Alert.State.FIRING, self.now
             self.began.append(alert)
 
@@ -60,7 +62,7 @@ class Changes:
         """Note that it is not so; one that fires goes on for a while, so that it does not begin again and again."""
         if alert.state == Alert.State.PENDING:
             self.dropped.append(alert)
-        elif self.now - alert.last_seen >= timedelta(seconds=clear):
+        elif self.now - alert.last_seen >= timedelta(seconds=clear) - SLACK:
             alert.state, alert.resolved_at = Alert.State.RESOLVED, self.now
             self.ended.append(alert)
 

@@ -33,15 +33,15 @@ from datastores.domain.states import ENDED, HostState, JobState
 from datastores.jobs.periodic import DUTIES
 from datastores.jobs.watching import machinery
 from datastores.models import Alert, AuditEntry, Duty, Host, Job, Tally
-from datastores.services.alert_facts import datastore_facts, interrupted_jobs
+from datastores.services.alert_facts import Trends, datastore_facts, interrupted_jobs, trends
 from datastores.services.tallies import BOUNDS, CLONE, DURATION, ENDS, RUNNING
 
 logger = logging.getLogger(__name__)
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 FRESH_SECONDS = 5.0
 """Several who scrape share one read of the database."""
-MEASURED_SECONDS = 30.0
-"""For so long what was read of datastores is told again."""
+TREND_SECONDS = 300.0
+"""As often as samples are taken; it takes all images, and weeks of samples, to tell."""
 OPEN = [state.value for state in JobState if state not in ENDED]
 Metrics = Iterator[Metric]
 
@@ -50,8 +50,7 @@ class CloudCollector(Collector):
     """All figures. A database or Redis that does not answer is a figure, too, and the others are there all the same."""
 
     def __init__(self) -> None:
-        self._datastores: list[DatastoreFacts] = []
-        self._datastores_at = float("-inf")
+        self._trends, self._trends_at = Trends({}, {}, {}), float("-inf")
 
     def collect(self) -> Metrics:
         version = {"version": product_version(), "python": platform.python_version(), "django": django.__version__}
@@ -73,10 +72,10 @@ class CloudCollector(Collector):
             return None
 
     def _read_datastores(self) -> list[DatastoreFacts]:
-        """Return how full they are, which takes all images and disks to tell, and changes when they are measured."""
-        if time.monotonic() - self._datastores_at > MEASURED_SECONDS:
-            self._datastores, self._datastores_at = datastore_facts(timezone.now()), time.monotonic()
-        return self._datastores
+        now = timezone.now()
+        if time.monotonic() - self._trends_at > TREND_SECONDS:
+            self._trends, self._trends_at = trends(now), time.monotonic()
+        return datastore_facts(now, self._trends)
 
 
 def gauge(name: str, about: str, labels: tuple[str, ...], rows: Iterable[tuple[tuple[str, ...], float]]) -> Metric:

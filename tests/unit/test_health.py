@@ -92,11 +92,15 @@ def test_a_queue_whose_worker_is_not_heard_of(ready: None, monkeypatch: pytest.M
 
 
 def test_a_redis_that_does_not_answer(ready: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
     def away() -> list[WorkerFacts]:
+        asked.append(1)
         raise RedisAway("refused")
 
     monkeypatch.setattr(readiness, "seen_workers", away)
     assert set(failed_checks()) == {"redis", "workers"}
+    assert len(asked) == 1, "each try may take seconds"
 
 
 def test_a_database_that_does_not_answer(ready: None, monkeypatch: pytest.MonkeyPatch) -> None:

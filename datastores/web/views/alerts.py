@@ -14,10 +14,11 @@ from datastores.models.audit import in_turn
 from datastores.services.alerts import acknowledge
 from datastores.web.access import READERS, STAFF, Request, roles, visible
 from datastores.web.acting import done, note
-from datastores.web.alerts import next_step
+from datastores.web.alerts import next_step, standstill
 from datastores.web.forms.alerts import AcknowledgeForm
 from datastores.web.lists.columns import LONG_AGO, Column, Filter
 from datastores.web.lists.fields import Choice, Moment, Text
+from datastores.web.lists.paging import Page
 from datastores.web.lists.rows import Rows
 
 STATES = tuple((state.value, state.value) for state in Alert.State if state != Alert.State.PENDING)
@@ -45,10 +46,10 @@ class AlertList(Rows):
     default_sort = "-since"
     filters = (Filter("state", "state", STATES), Filter("severity", "severity", tuple((s, s) for s in Severity)))
     columns = (
-        Column("state", "State", "state", "state"),
-        Column("severity", "Severity", "severity", "severity"),
         Column("alert", "Alert", "rule", "summary"),
         Column("about", "About", "label", "label"),
+        Column("state", "State", "state", "state"),
+        Column("severity", "Severity", "severity", "severity"),
         Column("what", "What", value="text"),
         Column("since", "Since", "since", "since"),
         Column("ended", "Ended", "resolved_at", "resolved_at", absent=LONG_AGO),
@@ -59,6 +60,9 @@ class AlertList(Rows):
 
     def rows(self) -> QuerySet[Any]:
         return super().rows().exclude(state=Alert.State.PENDING)
+
+    def context(self, page: Page) -> dict[str, Any]:
+        return super().context(page) | {"standstill": standstill()}
 
 
 @roles(read=READERS)

@@ -15,8 +15,8 @@ from datastores.domain.plan import Command, Output
 from datastores.domain.states import HostState, JobState, StepState
 from datastores.domain.volumes import Capacity
 from datastores.drivers.base import StorageDriver
-from datastores.jobs import connections, periodic
-from datastores.models import AuditEntry, Datastore, Duty, Host, HostKey, Job, JobEvent, User
+from datastores.jobs import connections, periodic, watching
+from datastores.models import Alert, AuditEntry, Datastore, Duty, Host, HostKey, Job, JobEvent, User
 from datastores.models.audit import record, unrecorded_ends
 from datastores.services import settings
 from datastores.services.datastores import Measure
@@ -94,6 +94,29 @@ class TestADuty:
         settings.change("monitoring", 0, {"monitor_seconds": 7}, "anna")
         every = {duty.__name__: seconds() for duty, seconds in periodic.DUTIES if callable(seconds)}
         assert every == {"measure_datastores": 7, "find_again": 7, "read_hosts": 105}
+
+
+class TestWatching:
+    @pytest.fixture(autouse=True)
+    def _no_redis(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(watching, "machinery", lambda: ([], []))
+
+    def test_what_is_wrong_with_the_cloud_becomes_an_alert(self) -> None:
+        a_host("kvm-1", state=HostState.QUARANTINED)
+        assert periodic.evaluate_alerts() == 1
+        assert periodic.evaluate_alerts() == 0
+        assert Alert.objects.get().label == "kvm-1"
+
+    def test_a_duty_that_nobody_does_any_more_becomes_one_and_one_of_a_former_version_does_not(self) -> None:
+        long_ago = timezone.now() - timedelta(hours=1)
+        for name in ("measure_datastores", "phase_of_the_moon"):
+            Duty.objects.create(name=name, due_at=long_ago)
+        periodic.evaluate_alerts()
+        assert list(Alert.objects.values_list("subject", flat=True)) == ["duty:measure_datastores"]
+
+    def test_ends_of_jobs_of_all_kinds_are_counted(self, admin: User) -> None:
+        record("host.read", user=None, result="succeeded")
+        assert (watching.count_ends(), watching.count_ends()) == (1, 0)
 
 
 class TestForgetting:

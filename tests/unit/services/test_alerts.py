@@ -12,12 +12,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from datastores.domain.alert_rules import FULL, UNREACHABLE, WORKER_LOST
-from datastores.domain.alerts import DatastoreFacts, Facts, HostFacts, WorkerFacts
+from datastores.domain.alerts import DatastoreFacts, Facts, HostFacts, WorkerFacts, findings
 from datastores.domain.errors import Refused
 from datastores.domain.states import HostState, JobState, ObjectState
-from datastores.models import Alert, Datastore, Duty, User
+from datastores.models import Alert, Datastore, DatastoreSample, Duty, User
+from datastores.models.samples import DAILY
 from datastores.services import alerts
-from datastores.services.alert_facts import gather
+from datastores.services.alert_facts import datastore_facts, gather, trends
 from datastores.services.alerts import acknowledge, evaluate, forget
 from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, a_job, an_image
 
@@ -46,6 +47,11 @@ def test_an_alert_fires_when_it_has_been_so_for_a_while() -> None:
     [alert] = Alert.objects.all()
     assert (alert.state, alert.since, alert.fired_at) == ("firing", at(0), at(1))
     assert (alert.rule, alert.subject, alert.label, alert.text) == (UNREACHABLE.name, "host:1", "kvm-1", "No route.")
+
+
+def test_an_evaluation_that_comes_a_moment_early_does_not_cost_a_minute() -> None:
+    look(0, LOST)
+    assert look(0.99, LOST) == 1
 
 
 def test_what_was_so_for_a_moment_only_leaves_nothing_behind() -> None:
@@ -241,6 +247,21 @@ class TestFacts:
         assert (found["refused"].error, found["refused"].expected, found["refused"].promised) == ("", True, 0)
         assert 3590 < found["refused"].age < 3700
         assert (found["new"].expected, new.total, found["new"].total) == (False, None, 0)
+
+    def test_how_fast_a_datastore_fills_and_its_inodes(self) -> None:
+        now = timezone.now()
+        gold = a_datastore("gold", total=100 * GIB, used=80 * GIB, free=20 * GIB, measured_at=now)
+        for days in range(1, 11):
+            figures = {"total": 100 * GIB, "used": (80 - 10 * days // 2) * GIB, "promised": 0}
+            at = now - timedelta(days=days)
+            DatastoreSample.objects.create(datastore=gold, resolution=DAILY, at=at, **figures)
+        for hours, used in ((3, 999), (0.5, 10), (0.1, 95)):
+            figures = {"total": 1, "used": 1, "promised": 0, "inodes_total": 100, "inodes_used": used}
+            DatastoreSample.objects.create(datastore=gold, at=now - timedelta(hours=hours), **figures)
+        [found] = datastore_facts(now, trends(now))
+        assert (found.inodes, found.inodes_used) == (100, 95)
+        assert found.days_to_full is not None and 3 < found.days_to_full < 5
+        assert {"datastore_full_soon", "datastore_inodes"} <= {each.rule.name for each in findings(Facts((found,)))}
 
     def test_jobs_and_duties(self, admin: User) -> None:
         hour_ago = timezone.now() - timedelta(hours=1)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from datastores.models import Alert, AuditEntry, User
+from datastores.models import Alert, AuditEntry, Duty, User
+from datastores.services.alerts import EVALUATE
 from datastores.web.sentences import sentence
 from tests.unit.conftest import an_alert, before_the_turn, signed_in, text_of
 
@@ -51,6 +52,12 @@ def test_the_list_has_what_is_and_what_was_but_not_what_may_become(admin: User) 
 def test_what_cannot_be_asked_is_no_defect(admin: User, search: str) -> None:
     an_alert()
     assert signed_in(admin).get(f"/alerts/?{search}").status_code == 200
+
+
+def test_the_list_says_when_nobody_looks_any_more(admin: User) -> None:
+    Duty.objects.create(name=EVALUATE, due_at=timezone.now() - timedelta(minutes=9))
+    page = text_of(signed_in(admin).get("/alerts/"))
+    assert "The schedule has stopped. Nobody has looked for 9 min" in page
 
 
 def test_the_page_says_what_it_is_what_to_do_and_when_it_was_before(admin: User) -> None:

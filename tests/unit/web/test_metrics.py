@@ -134,11 +134,11 @@ def test_alerts_and_duties() -> None:
     assert list(samples("cloudstore_duty_due_timestamp_seconds")) == [{"duty": "reconcile"}]
 
 
-@pytest.mark.parametrize(
-    "name", ['a"b', "back\\slash", "two\nlines", 'x"} 1\ncloudstore_up 0 #', "<img src=x>", "\u202e\x00é"]
-)
+HOSTILE = ('a"b', "back\\slash", "two\nlines", 'x"} 1\ncloudstore_up 0 #', "<img src=x onerror=alert(1)>", "\u202e{}")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_stays_a_label_whatever_it_is(name: str) -> None:
-    name = name.replace("\x00", "")  # which PostgreSQL cannot hold
     a_host(name)
     a_datastore(name, total=1, used=1)
     assert name in [labels["host"] for labels in samples("cloudstore_host_up")]
