@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from datastores.domain.approvals import Approval
 from datastores.domain.states import JobState
@@ -386,3 +388,14 @@ class TestTargets:
         page = text_of(signed_in(admin).get("/settings/"))
         assert "1 message was given up after a day." in page and "1 message waits." in page
         assert "It answered 503." in page and NASTY not in page
+        assert "not delivered" in page
+
+    def test_a_target_that_takes_messages_again_is_in_no_trouble(self, admin: User) -> None:
+        target = NotificationTarget.objects.create(address="https://h.example/x", events=["job.failed"])
+        now = timezone.now()
+        lost = {"error": "It answered 503.", "outcome": "given up", "done_at": now - timedelta(days=2)}
+        Delivery.objects.create(target=target, event="job.failed", **lost)
+        assert "not delivered" in text_of(signed_in(admin).get("/settings/"))
+        Delivery.objects.create(target=target, event="job.failed", outcome="sent", done_at=now)
+        page = text_of(signed_in(admin).get("/settings/"))
+        assert "not delivered" not in page and "Earlier: 1 message was given up" in page
