@@ -50,7 +50,7 @@ def with_state(user: User) -> QuerySet[NotificationTarget]:
 def kept(target: NotificationTarget) -> dict[str, Any]:
     """Return what an audit entry tells about a target: never its secret."""
     secret = "set" if target.secret else ""
-    return {"kind": target.kind, "address": target.address, "secret": secret, "events": target.events,
+    return {"kind": target.kind, "address": str(target), "secret": secret, "events": target.events,
             "enabled": target.enabled}  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def target_test(request: Request, pk: int) -> HttpResponse:
 @roles(write=ADMINS)
 def target_delete(request: Request, pk: int) -> HttpResponse:
     target = visible(request, NotificationTarget, pk=pk)
-    if asked := ask_name(request, str(target), "It is told of nothing any more. What waits to be sent is dropped."):
+    if asked := ask_name(request, target.address, "It is told of nothing any more. What waits to be sent is dropped."):
         return asked
     with in_turn():
         note(request, "target.delete", target, before=kept(target))

@@ -202,9 +202,10 @@ class TestNonsenseInTheDatabase:
 
 class TestWhoSeesIt:
     def test_an_auditor_reads_everything_but_secrets_and_has_no_buttons(self, auditor: User) -> None:
-        NotificationTarget.objects.create(address="https://h.example/x", secret="sesame", events=list(EVENTS))
+        NotificationTarget.objects.create(address="https://h.example/t0k3n", secret="sesame", events=list(EVENTS))
         page = text_of(signed_in(auditor).get("/settings/"))
-        assert "https://h.example/x" in page and "secret set" in page and "Create disk" in page
+        assert "https://h.example/... (" in page and "t0k3n" not in page
+        assert "secret set" in page and "Create disk" in page
         assert "sesame" not in page
         assert "/settings/targets/" not in page and "Change</a>" not in page
 
@@ -321,6 +322,19 @@ class TestTargets:
         assert last_entry().detail["after"]["secret"] == "set"
         for path in ("/settings/", f"/settings/targets/{target.pk}/", "/audit/", f"/audit/{last_entry().seq}/"):
             assert "sesame" not in text_of(client.get(path)), path
+
+    def test_the_path_of_a_webhook_is_shown_to_admins_only(self, admin: User, operator: User) -> None:
+        client = signed_in(admin)
+        client.post("/settings/targets/new/", self.FORM | {"address": "https://h.example/t0k3n"})
+        assert "t0k3n" in text_of(client.get("/settings/"))
+        target = NotificationTarget.objects.get()
+        client.post(f"/settings/targets/{target.pk}/", self.FORM | {"version": 0, "address": "https://h.example/0th3r"})
+        target.refresh_from_db()
+        client.post(f"/settings/targets/{target.pk}/delete/", {"confirm_name": target.address})
+        for entry in AuditEntry.objects.filter(action__startswith="target."):
+            page = text_of(signed_in(operator).get(f"/audit/{entry.seq}/"))
+            assert "https://h.example/... (" in page and "t0k3n" not in page and "0th3r" not in page
+        assert AuditEntry.objects.filter(action__startswith="target.").count() == 3
 
     def test_an_empty_secret_keeps_the_one_that_is_there(self, admin: User) -> None:
         signed_in(admin).post("/settings/targets/new/", self.FORM)
