@@ -191,7 +191,7 @@ class TestNonsenseInTheDatabase:
         assert "brand_name cannot be used" in caplog.text
         page = text_of(client.get("/settings/"))
         assert page.count("What is stored cannot be used") == sum(len(each.settings) for each in kept.SECTIONS.values())
-        assert NASTY not in page
+        assert NASTY not in page and "default; what is stored cannot be used" in page
 
     def test_a_section_that_is_no_table(self, admin: User) -> None:
         SettingsSection.objects.create(name="branding", values="x")
@@ -339,6 +339,7 @@ class TestTargets:
     def test_an_empty_secret_keeps_the_one_that_is_there(self, admin: User) -> None:
         signed_in(admin).post("/settings/targets/new/", self.FORM)
         target = NotificationTarget.objects.get()
+        assert "One is set." in text_of(signed_in(admin).get(f"/settings/targets/{target.pk}/"))
         form = self.FORM | {"version": 0, "secret": "", "events": ["job.waits"]}
         signed_in(admin).post(f"/settings/targets/{target.pk}/", form)
         target.refresh_from_db()
