@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db import models
 from django.utils import timezone
@@ -42,7 +44,11 @@ class NotificationTarget(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.address
+        """Whoever knows the path of a webhook may often post to it: only admins see that, on the page of the target."""
+        parts = urlsplit(self.address)
+        if self.kind != self.Kind.WEBHOOK or (parts.path in {"", "/"} and not parts.query):
+            return self.address
+        return f"{parts.scheme}://{parts.netloc}/... ({hashlib.sha256(self.address.encode()).hexdigest()[:8]})"
 
 
 class Notice(models.Model):

@@ -130,6 +130,9 @@ class TargetForm(ChangeForm):
         super().__init__(*args, **kwargs)
         if self.instance.pk:
             self.fields["kind"].disabled = True
+        if self.instance.secret:
+            secret = self.fields["secret"]
+            secret.help_text = f"One is set. {secret.help_text}"
 
     def clean_secret(self) -> str:
         return self.cleaned_data["secret"] or self.instance.secret

@@ -48,6 +48,8 @@ class Kind:
     roles: str
     policy: Approval
     stored: bool
+    wrong: bool
+    """What is stored is no policy, so the default is in force."""
     bound: Any = None
     """The field of the form."""
 
@@ -83,9 +85,17 @@ def kinds(rows: Rows, form: ApprovalForm | None = None) -> list[Kind]:
         case = KINDS[kind]
         about = inspect.cleandoc(case.__doc__ or "").split("\n\n")[0].replace("\n", " ")
         found.append(
-            Kind(kind, case.label.removesuffix(" of"), about, ", ".join(sorted(case.roles)),
-                 policy.policy_now(case, rows), kind in stored, form[kind] if form else None)
-        )  # fmt: skip
+            Kind(
+                kind=kind,
+                label=case.label.removesuffix(" of"),
+                about=about,
+                roles=", ".join(sorted(case.roles)),
+                policy=policy.policy_now(case, rows),
+                stored=kind in stored,
+                wrong=kind in stored and stored[kind] not in tuple(Approval),
+                bound=form[kind] if form else None,
+            )
+        )
     return found
 
 

@@ -21,27 +21,36 @@ OPEN, GIVEN_UP = Q(deliveries__outcome=Delivery.Outcome.OPEN), Q(deliveries__out
 SENT = Q(deliveries__outcome=Delivery.Outcome.SENT)
 
 
-def targets_shown(user: User) -> list[tuple[NotificationTarget, list[str]]]:
-    """Return the targets with how they do, and what they are told of in words; one query."""
-    return [(target, [EVENTS.get(each, each) for each in target.events]) for target in with_state(user)]
+def targets_shown(user: User) -> list[tuple[Any, list[str], bool]]:
+    """Return the targets, what they are told of in words, and whether they do not take messages; one query."""
+    return [(target, [EVENTS.get(each, each) for each in target.events], troubled(target))
+            for target in with_state(user)]  # fmt: skip
+
+
+def troubled(target: Any) -> bool:
+    """Tell whether a message is being tried again, or was given up since the last one that was taken."""
+    lost = target.given_up_at and (target.sent_at is None or target.given_up_at > target.sent_at)
+    return bool(target.failing or lost)
 
 
 def with_state(user: User) -> QuerySet[NotificationTarget]:
-    troubled = Delivery.objects.filter(target=OuterRef("pk")).exclude(error="").exclude(outcome="sent")
+    failed = Delivery.objects.filter(target=OuterRef("pk")).exclude(error="").exclude(outcome="sent")
     rows: QuerySet[NotificationTarget] = NotificationTarget.objects.visible_to(user).defer("secret")
     return rows.annotate(
         is_signed=Q(~Q(secret="")),
         sent_at=Max("deliveries__done_at", filter=SENT),
         waiting=Count("deliveries", filter=OPEN),
+        failing=Count("deliveries", filter=OPEN & ~Q(deliveries__error="")),
+        given_up_at=Max("deliveries__done_at", filter=GIVEN_UP),
         given_up=Count("deliveries", filter=GIVEN_UP),
-        error=Subquery(troubled.order_by("-pk").values("error")[:1]),
+        error=Subquery(failed.order_by("-pk").values("error")[:1]),
     )
 
 
 def kept(target: NotificationTarget) -> dict[str, Any]:
     """Return what an audit entry tells about a target: never its secret."""
     secret = "set" if target.secret else ""
-    return {"kind": target.kind, "address": target.address, "secret": secret, "events": target.events,
+    return {"kind": target.kind, "address": str(target), "secret": secret, "events": target.events,
             "enabled": target.enabled}  # fmt: skip
 
 
@@ -91,7 +100,7 @@ def target_test(request: Request, pk: int) -> HttpResponse:
 @roles(write=ADMINS)
 def target_delete(request: Request, pk: int) -> HttpResponse:
     target = visible(request, NotificationTarget, pk=pk)
-    if asked := ask_name(request, str(target), "It is told of nothing any more. What waits to be sent is dropped."):
+    if asked := ask_name(request, target.address, "It is told of nothing any more. What waits to be sent is dropped."):
         return asked
     with in_turn():
         note(request, "target.delete", target, before=kept(target))

@@ -148,6 +148,12 @@ class TestForgetting:
         self.read(**fields)
         assert periodic.forget_reads() == 0
 
+    def test_they_are_kept_for_as_long_as_is_set(self) -> None:
+        self.read(days=3)
+        assert periodic.forget_reads() == 0
+        settings.change("retention", 0, {"keep_reads_days": 2}, "anna")
+        assert periodic.forget_reads() == 1
+
     def test_what_a_person_asked_for_stays(self, operator: User) -> None:
         self.read(operator)
         assert periodic.forget_reads() == 0

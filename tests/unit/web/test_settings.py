@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from datastores.domain.approvals import Approval
 from datastores.domain.states import JobState
@@ -189,7 +191,7 @@ class TestNonsenseInTheDatabase:
         assert "brand_name cannot be used" in caplog.text
         page = text_of(client.get("/settings/"))
         assert page.count("What is stored cannot be used") == sum(len(each.settings) for each in kept.SECTIONS.values())
-        assert NASTY not in page
+        assert NASTY not in page and "default; what is stored cannot be used" in page
 
     def test_a_section_that_is_no_table(self, admin: User) -> None:
         SettingsSection.objects.create(name="branding", values="x")
@@ -200,9 +202,10 @@ class TestNonsenseInTheDatabase:
 
 class TestWhoSeesIt:
     def test_an_auditor_reads_everything_but_secrets_and_has_no_buttons(self, auditor: User) -> None:
-        NotificationTarget.objects.create(address="https://h.example/x", secret="sesame", events=list(EVENTS))
+        NotificationTarget.objects.create(address="https://h.example/t0k3n", secret="sesame", events=list(EVENTS))
         page = text_of(signed_in(auditor).get("/settings/"))
-        assert "https://h.example/x" in page and "secret set" in page and "Create disk" in page
+        assert "https://h.example/... (" in page and "t0k3n" not in page
+        assert "secret set" in page and "Create disk" in page
         assert "sesame" not in page
         assert "/settings/targets/" not in page and "Change</a>" not in page
 
@@ -320,9 +323,23 @@ class TestTargets:
         for path in ("/settings/", f"/settings/targets/{target.pk}/", "/audit/", f"/audit/{last_entry().seq}/"):
             assert "sesame" not in text_of(client.get(path)), path
 
+    def test_the_path_of_a_webhook_is_shown_to_admins_only(self, admin: User, operator: User) -> None:
+        client = signed_in(admin)
+        client.post("/settings/targets/new/", self.FORM | {"address": "https://h.example/t0k3n"})
+        assert "t0k3n" in text_of(client.get("/settings/"))
+        target = NotificationTarget.objects.get()
+        client.post(f"/settings/targets/{target.pk}/", self.FORM | {"version": 0, "address": "https://h.example/0th3r"})
+        target.refresh_from_db()
+        client.post(f"/settings/targets/{target.pk}/delete/", {"confirm_name": target.address})
+        for entry in AuditEntry.objects.filter(action__startswith="target."):
+            page = text_of(signed_in(operator).get(f"/audit/{entry.seq}/"))
+            assert "https://h.example/... (" in page and "t0k3n" not in page and "0th3r" not in page
+        assert AuditEntry.objects.filter(action__startswith="target.").count() == 3
+
     def test_an_empty_secret_keeps_the_one_that_is_there(self, admin: User) -> None:
         signed_in(admin).post("/settings/targets/new/", self.FORM)
         target = NotificationTarget.objects.get()
+        assert "One is set." in text_of(signed_in(admin).get(f"/settings/targets/{target.pk}/"))
         form = self.FORM | {"version": 0, "secret": "", "events": ["job.waits"]}
         signed_in(admin).post(f"/settings/targets/{target.pk}/", form)
         target.refresh_from_db()
@@ -386,3 +403,14 @@ class TestTargets:
         page = text_of(signed_in(admin).get("/settings/"))
         assert "1 message was given up after a day." in page and "1 message waits." in page
         assert "It answered 503." in page and NASTY not in page
+        assert "not delivered" in page
+
+    def test_a_target_that_takes_messages_again_is_in_no_trouble(self, admin: User) -> None:
+        target = NotificationTarget.objects.create(address="https://h.example/x", events=["job.failed"])
+        now = timezone.now()
+        lost = {"error": "It answered 503.", "outcome": "given up", "done_at": now - timedelta(days=2)}
+        Delivery.objects.create(target=target, event="job.failed", **lost)
+        assert "not delivered" in text_of(signed_in(admin).get("/settings/"))
+        Delivery.objects.create(target=target, event="job.failed", outcome="sent", done_at=now)
+        page = text_of(signed_in(admin).get("/settings/"))
+        assert "not delivered" not in page and "Earlier: 1 message was given up" in page
