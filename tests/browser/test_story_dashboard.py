@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.dashboard import page, product, rows, signed_in
 from tests.browser.furnished import PASSWORD
@@ -93,6 +93,7 @@ def complaints(page: Page) -> list[str]:
         page.set_viewport_size(size)  # type: ignore[arg-type]
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            expect(page.locator(f"html[data-bs-theme={scheme}]")).to_have_count(1)
             found += [f"{size['width']} {scheme} {each}" for each in axe(page)]
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(WIDE)  # type: ignore[arg-type]
