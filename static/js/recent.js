@@ -18,7 +18,7 @@ export function recent() {
 }
 
 function isSound({ url, label, icon } = {}) {
-  return [url, label, icon].every((text) => typeof text === "string") && /^\/(?!\/)/.test(url) && /^[a-z0-9-]+$/.test(icon);
+  return [url, label, icon].every((text) => typeof text === "string") && /^\/(?![\/\\])/.test(url) && /^[a-z0-9-]+$/.test(icon);
 }
 
 function note(url, label, icon) {

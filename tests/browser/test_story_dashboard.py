@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.dashboard import page, product, rows, signed_in
 from tests.browser.furnished import PASSWORD
@@ -105,6 +105,7 @@ def complaints(page: Page) -> list[str]:
         page.set_viewport_size(size)  # type: ignore[arg-type]
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            expect(page.locator(f"html[data-bs-theme={scheme}]")).to_have_count(1)
             found += [f"{size['width']} {scheme} {each}" for each in axe(page)]
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(WIDE)  # type: ignore[arg-type]
@@ -146,3 +147,21 @@ def test_signing_in_is_for_everybody(browser: Browser, browser_context_args: dic
     page.goto("/login/")
     assert complaints(page) == []
     page.context.close()
+
+
+@pytest.mark.parametrize("address", ["/audit/", "/jobs/{planned}/plan/"])
+def test_on_paper_there_is_what_the_page_says(page: Page, rows: dict[str, Any], address: str) -> None:
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": 720, "height": 1000})
+    page.goto(address.format(**rows))
+    expect(page.locator("h1")).to_be_visible()
+    assert page.locator("main table.t td, main .diff").first.is_visible()
+    pressed = page.locator(".side, .top, .toasts, main button, .filters input").all()
+    assert pressed and not any(each.is_visible() for each in pressed)
+    ground, ink = page.evaluate(
+        "(({ backgroundColor, color }) => [backgroundColor, color])(getComputedStyle(document.body))"
+    )
+    assert (ground, ink) == ("rgb(255, 255, 255)", "rgb(0, 0, 0)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 720
+    page.emulate_media(media="screen", color_scheme="light")
+    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
