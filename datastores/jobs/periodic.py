@@ -1,21 +1,13 @@
-"""What happens by itself: looking after jobs, measuring hosts and datastores, forgetting what nobody will ask for.
-
-Nothing of it goes through the queue, which may be the very thing that was lost. Every machine with workers may have
-the schedule; a duty is done by one of them each time it is due (``models.duties``).
-"""
+"""Duties of the schedule: measuring datastores, reading and sampling hosts, forgetting what nobody will ask for."""
 
 from __future__ import annotations
 
 import functools
 import logging
-import threading
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from queue import SimpleQueue
 
-from django.db import close_old_connections
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -25,27 +17,16 @@ from datastores.domain.states import HostState, JobState, ObjectState, StepState
 from datastores.drivers.base import StorageDriver
 from datastores.jobs.background import Background
 from datastores.jobs.connections import connector
-from datastores.jobs.deliveries import LOOK_SECONDS as DELIVER_SECONDS
-from datastores.jobs.deliveries import deliver, forget_deliveries
-from datastores.jobs.drift import LOOK_SECONDS as DRIFT_SECONDS
-from datastores.jobs.drift import look_for_drift
-from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.quarantine import quarantine_after
-from datastores.jobs.reconcile import reconcile
 from datastores.jobs.sampling import take_samples
 from datastores.jobs.submit import submit
-from datastores.jobs.watching import count_ends, evaluate, forget_alerts
-from datastores.models import Datastore, Duty, Host, Job
-from datastores.models.samples import FINE
+from datastores.models import Datastore, Host, Job
 from datastores.services import settings
 from datastores.services.datastores import Measure, measure, remember_measure, remember_unmeasured
 from datastores.services.placing import driver_of
-from datastores.services.samples import sample_datastore, thin_samples
+from datastores.services.samples import sample_datastore
 
 logger = logging.getLogger(__name__)
-SCHEDULE = "schedule"
-LOOK_SECONDS = 10.0
-"""How soon a duty whose interval an admin may change is looked at again."""
 MEASURED_AT_ONCE = 16
 """Hosts of which datastores are measured side by side."""
 FORGOTTEN_AT_ONCE = 200
@@ -195,62 +176,3 @@ def forget_reads() -> int:
         Job.objects.filter(pk__in=keys).delete()
         forgotten += len(keys)
     return forgotten
-
-
-def evaluate_alerts() -> int:
-    """Find out what needs a person; return how many alerts began or ended."""
-    return evaluate([duty.__name__ for duty, _ in DUTIES])
-
-
-def monitoring(times: int = 1) -> float:
-    """Return the seconds between two looks at hosts and datastores, so many of them."""
-    return float(times * settings.value("monitor_seconds"))
-
-
-Every = float | Callable[[], float]
-"""The seconds between two turns; a function: as it is set now."""
-DUTIES: tuple[tuple[Callable[[], int], Every], ...] = (
-    (reconcile, 1.5 * BEAT_SECONDS),
-    (measure_datastores, monitoring),
-    (find_again, monitoring),
-    (read_hosts, partial(monitoring, 15)),
-    (forget_reads, 3600.0),
-    (sample_hosts, float(FINE)),
-    (thin_samples, 3.0 * FINE),
-    (evaluate_alerts, 60.0),
-    (count_ends, 30.0),
-    (forget_alerts, 3600.0),
-    (deliver, DELIVER_SECONDS),
-    (forget_deliveries, 3600.0),
-    (look_for_drift, DRIFT_SECONDS),
-)
-
-
-def run_schedule() -> None:
-    """Do every duty again and again, for ever. A host that hangs delays its measuring, not the looking after jobs."""
-    threads = [threading.Thread(target=repeat, args=duty, name=duty[0].__name__, daemon=True) for duty in DUTIES]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def repeat(duty: Callable[[], int], seconds: Every) -> None:
-    """Do it every so many seconds."""
-    while True:
-        time.sleep(take_turn(duty, seconds))
-
-
-def take_turn(duty: Callable[[], int], every: Every) -> float:
-    """Do the duty if it is due and no other machine does it; return the seconds until it has to be looked at again."""
-    close_old_connections()
-    seconds = LOOK_SECONDS
-    try:
-        seconds = every() if callable(every) else every
-        if Duty.take(duty.__name__, timedelta(seconds=seconds)):
-            duty()
-        left = min(seconds, Duty.seconds_left(duty.__name__))
-        return min(left, LOOK_SECONDS) if callable(every) else left  # it may be set anew meanwhile
-    except Exception:  # the next time may be better, and nobody else would do it
-        logger.exception("%s", duty.__name__)
-        return seconds

@@ -24,8 +24,8 @@ from rq.worker_pool import ForkProcess, WorkerPool
 
 from datastores.jobs import doorbell
 from datastores.jobs.connections import keep_warm, pool
-from datastores.jobs.periodic import SCHEDULE, run_schedule
 from datastores.jobs.presence import keep_beating
+from datastores.jobs.schedule import SCHEDULE, run_schedule
 from datastores.jobs.submit import RUN
 
 logger = logging.getLogger(__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.urls import reverse
 
 from datastores.domain.alert_rules import RULES, Rule, Severity
 from datastores.models.fields import choices
@@ -67,6 +68,10 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return f"{self.summary}: {self.label}"
+
+    def get_absolute_url(self) -> str:
+        """Return the address of its page; of its list while it has no number."""
+        return reverse("alert", args=[self.pk]) if self.pk else reverse("alert-list")
 
     @property
     def about(self) -> Rule | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import ClassVar
 
 from django.db import models
@@ -12,8 +11,7 @@ from datastores.models.storage import Datastore
 
 FINE, HOURLY, DAILY = 300, 3600, 86400
 """Seconds that a sample stands for: as it was taken, the mean of an hour, the mean of a day."""
-KEPT: dict[int, timedelta] = {FINE: timedelta(days=2), HOURLY: timedelta(days=30), DAILY: timedelta(days=730)}
-"""How long each of them stays."""
+RESOLUTIONS = (FINE, HOURLY, DAILY)
 
 
 class Sample(models.Model):

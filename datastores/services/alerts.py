@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -14,6 +14,7 @@ from datastores.domain.alert_rules import RULES, Rule
 from datastores.domain.alerts import Facts, Finding, findings, is_gone, known_subjects, not_known
 from datastores.domain.errors import Refused
 from datastores.models import Alert, Duty, User
+from datastores.services.notifications import Said, tell_all
 
 logger = logging.getLogger(__name__)
 KEPT = timedelta(days=90)
@@ -123,12 +124,18 @@ def keys(alerts: Iterable[Alert]) -> list[int]:
     return [alert.pk for alert in alerts if alert.pk]
 
 
-def announce(began: Iterable[Alert], ended: Iterable[Alert]) -> None:
-    """Tell of alerts that begin and end. The one place for whoever wants to hear of them, in the same transaction."""
+def announce(began: Sequence[Alert], ended: Sequence[Alert]) -> None:
+    """Tell of alerts that begin and end, in the transaction in which they do."""
     for alert in began:
         logger.warning("alert begins: %s: %s", alert, alert.text)
     for alert in ended:
         logger.info("alert ends: %s", alert)
+    tell_all("alert.began", [said_of(alert, alert.text) for alert in began])
+    tell_all("alert.ended", [said_of(alert, "It is not so any more.") for alert in ended])
+
+
+def said_of(alert: Alert, text: str) -> Said:
+    return Said(str(alert), text, alert.get_absolute_url(), f"{alert.rule} {alert.subject}")
 
 
 def acknowledge(alert: Alert, user: User, note: str) -> None:

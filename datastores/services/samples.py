@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from datastores.domain.volumes import Capacity
 from datastores.models import Datastore, DatastoreSample, HostSample
-from datastores.models.samples import FINE, KEPT, Sample
+from datastores.models.samples import DAILY, FINE, HOURLY, RESOLUTIONS, Sample
+from datastores.services import settings
 
 MODELS: tuple[type[Sample], ...] = (HostSample, DatastoreSample)
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -63,9 +64,15 @@ def thin_samples() -> int:
     """
     now = timezone.now()
     for model in MODELS:
-        for finer, coarser in pairwise(KEPT):
+        for finer, coarser in pairwise(RESOLUTIONS):
             add_means(model, finer, coarser, now - LATE)
     return sum(expire(model, now) for model in MODELS)
+
+
+def kept_for() -> dict[int, timedelta]:
+    """Return how long samples of each resolution stay."""
+    chosen = {FINE: "samples_raw_days", HOURLY: "samples_hourly_days", DAILY: "samples_daily_days"}
+    return {resolution: timedelta(days=settings.value(key)) for resolution, key in chosen.items()}
 
 
 def add_means(model: type[Sample], finer: int, coarser: int, now: datetime) -> None:
@@ -108,7 +115,7 @@ def as_stored(model: type[Sample], name: str, value: Any) -> float | int | None:
 def expire(model: type[Sample], now: datetime) -> int:
     """Delete what is older than its kind is kept, a few at a time."""
     gone = 0
-    for resolution, kept in KEPT.items():
+    for resolution, kept in kept_for().items():
         old = model._default_manager.filter(resolution=resolution, at__lt=now - kept)
         while keys := list(old.values_list("pk", flat=True)[:DELETED_AT_ONCE]):
             model._default_manager.filter(pk__in=keys).delete()

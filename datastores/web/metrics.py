@@ -30,7 +30,7 @@ from datastores.domain.alert_rules import DAY, RULES
 from datastores.domain.alerts import DatastoreFacts, JobFacts, QueueFacts, WorkerFacts, is_lost
 from datastores.domain.histograms import cumulative
 from datastores.domain.states import ENDED, HostState, JobState
-from datastores.jobs.periodic import DUTIES
+from datastores.jobs.schedule import DUTIES
 from datastores.jobs.watching import machinery
 from datastores.models import Alert, AuditEntry, Duty, Host, Job, Tally
 from datastores.services.alert_facts import Trends, datastore_facts, interrupted_jobs, trends

@@ -16,6 +16,7 @@ from datastores.web.access import READERS, STAFF, Request, roles, visible
 from datastores.web.acting import done, note
 from datastores.web.alerts import next_step, standstill
 from datastores.web.forms.alerts import AcknowledgeForm
+from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import LONG_AGO, Column, Filter
 from datastores.web.lists.fields import Choice, Moment, Text
 from datastores.web.lists.paging import Page
@@ -25,9 +26,18 @@ STATES = tuple((state.value, state.value) for state in Alert.State if state != A
 EARLIER = 10
 
 
-@roles(read=READERS)
+def look_after(request: Request, alert: Alert, words: str = "") -> None:
+    """Note that the person looks after an alert."""
+    with in_turn():
+        acknowledge(alert, request.user, words)
+        note(request, "alert.acknowledge", alert, note=words)
+
+
+@roles(read=READERS, write=STAFF)
 class AlertList(Rows):
     model = Alert
+    noun = "alert,alerts"
+    acts = (Act("acknowledge", "Acknowledge", "check2", look_after, "are acknowledged", STAFF),)
     template_name = "datastores/alert_list.html"
     row_template = "datastores/_alert_row.html"
     related = ("acknowledged_by",)
@@ -89,7 +99,5 @@ def alert_acknowledge(request: Request, pk: int) -> HttpResponse:
     form = AcknowledgeForm(request.POST)
     if not form.is_valid():
         return show(request, alert, form)
-    with in_turn():
-        acknowledge(alert, request.user, form.cleaned_data["note"])
-        note(request, "alert.acknowledge", alert, note=form.cleaned_data["note"])
+    look_after(request, alert, form.cleaned_data["note"])
     return done(request, f"{alert} is acknowledged. It stays listed until it ends.", "alert-list")

@@ -15,17 +15,24 @@ from datastores.services import drift as services
 from datastores.web import drift as words
 from datastores.web.access import READERS, STAFF, Request, client_address, roles, visible, wants_json
 from datastores.web.acting import done, start, started
+from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import LONG_AGO, Column, Filter
 from datastores.web.lists.fields import Choice, Moment, Text
 from datastores.web.lists.paging import Page
 from datastores.web.lists.rows import Rows
 
 
-@roles(read=READERS)
+def plan_repair(request: Request, found: Drift) -> Job:
+    return start(request, "drift.repair", {"drift": found.pk}, host=found.host)
+
+
+@roles(read=READERS, write=STAFF)
 class DriftList(Rows):
     """Without a state in the address: what still differs."""
 
     model = Drift
+    noun = "difference,differences"
+    acts = (Act("repair", "Plan the repair", "wrench", plan_repair, "are planned to be repaired", STAFF),)
     template_name = "datastores/drift_list.html"
     row_template = "datastores/_drift_row.html"
     related = ("host", "accepted_by")
@@ -105,8 +112,7 @@ def drift(request: Request, pk: int) -> HttpResponse:
 @roles(write=STAFF)
 def drift_repair(request: Request, pk: int) -> HttpResponse:
     """Ask for the plan of the repair, and go there."""
-    found = visible_drift(request, pk)
-    job = start(request, "drift.repair", {"drift": found.pk}, host=found.host)
+    job = plan_repair(request, visible_drift(request, pk))
     return started(request, job) if wants_json(request) else redirect(reverse("plan", args=[job.uuid]))
 
 

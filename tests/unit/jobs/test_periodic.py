@@ -15,7 +15,7 @@ from datastores.domain.plan import Command, Output
 from datastores.domain.states import HostState, JobState, StepState
 from datastores.domain.volumes import Capacity
 from datastores.drivers.base import StorageDriver
-from datastores.jobs import connections, periodic, watching
+from datastores.jobs import connections, periodic, schedule, watching
 from datastores.models import Alert, AuditEntry, Datastore, Duty, Host, HostKey, Job, JobEvent, User
 from datastores.models.audit import record, unrecorded_ends
 from datastores.services import settings
@@ -39,7 +39,7 @@ class TestADuty:
 
         def machine() -> None:
             together.wait()
-            periodic.take_turn(duty, 60.0)
+            schedule.take_turn(duty, 60.0)
             connection.close()
 
         machines = [threading.Thread(target=machine) for _ in range(4)]
@@ -68,12 +68,12 @@ class TestADuty:
         def locked() -> int:
             raise OperationalError("database is locked")
 
-        assert periodic.take_turn(locked, 60.0) == 60.0
+        assert schedule.take_turn(locked, 60.0) == 60.0
 
     def test_that_is_not_due_is_looked_at_when_it_is(self) -> None:
-        assert 50 < periodic.take_turn(lambda: 1, 60.0) <= 60
+        assert 50 < schedule.take_turn(lambda: 1, 60.0) <= 60
         Duty.objects.update(due_at=timezone.now() + timedelta(seconds=5))
-        assert periodic.take_turn(lambda: 1, 60.0) < 6
+        assert schedule.take_turn(lambda: 1, 60.0) < 6
 
     def test_follows_an_interval_that_is_set_anew(self) -> None:
         done: list[int] = []
@@ -83,16 +83,16 @@ class TestADuty:
             return 1
 
         settings.change("monitoring", 0, {"monitor_seconds": 3600}, "anna")
-        assert periodic.take_turn(duty, periodic.monitoring) == periodic.LOOK_SECONDS
-        assert periodic.take_turn(duty, periodic.monitoring) == periodic.LOOK_SECONDS
+        assert schedule.take_turn(duty, schedule.monitoring) == schedule.LOOK_SECONDS
+        assert schedule.take_turn(duty, schedule.monitoring) == schedule.LOOK_SECONDS
         assert done == [1]
         settings.change("monitoring", 1, {"monitor_seconds": 5}, "anna")
-        assert periodic.take_turn(duty, periodic.monitoring) <= 5
+        assert schedule.take_turn(duty, schedule.monitoring) <= 5
         assert done == [1, 1]
 
     def test_has_the_interval_of_the_settings(self) -> None:
         settings.change("monitoring", 0, {"monitor_seconds": 7}, "anna")
-        every = {duty.__name__: seconds() for duty, seconds in periodic.DUTIES if callable(seconds)}
+        every = {duty.__name__: seconds() for duty, seconds in schedule.DUTIES if callable(seconds)}
         assert every == {"measure_datastores": 7, "find_again": 7, "read_hosts": 105}
 
 
@@ -103,15 +103,15 @@ class TestWatching:
 
     def test_what_is_wrong_with_the_cloud_becomes_an_alert(self) -> None:
         a_host("kvm-1", state=HostState.QUARANTINED)
-        assert periodic.evaluate_alerts() == 1
-        assert periodic.evaluate_alerts() == 0
+        assert schedule.evaluate_alerts() == 1
+        assert schedule.evaluate_alerts() == 0
         assert Alert.objects.get().label == "kvm-1"
 
     def test_a_duty_that_nobody_does_any_more_becomes_one_and_one_of_a_former_version_does_not(self) -> None:
         long_ago = timezone.now() - timedelta(hours=1)
         for name in ("measure_datastores", "phase_of_the_moon"):
             Duty.objects.create(name=name, due_at=long_ago)
-        periodic.evaluate_alerts()
+        schedule.evaluate_alerts()
         assert list(Alert.objects.values_list("subject", flat=True)) == ["duty:measure_datastores"]
 
     def test_ends_of_jobs_of_all_kinds_are_counted(self, admin: User) -> None:

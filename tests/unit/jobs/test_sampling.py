@@ -15,7 +15,7 @@ from datastores.domain.plan import Command, Output
 from datastores.domain.states import HostState
 from datastores.domain.volumes import Capacity
 from datastores.hosts.vitals import Vitals
-from datastores.jobs import periodic, sampling
+from datastores.jobs import periodic, sampling, schedule
 from datastores.models import DatastoreSample, Host, HostKey, HostSample, Job, User
 from datastores.services.datastores import Measure
 from tests.fakes import FakeShell, said
@@ -168,7 +168,7 @@ class TestDatastores:
 
 
 def test_the_duties_are_in_the_schedule() -> None:
-    duties = {duty.__name__: seconds for duty, seconds in periodic.DUTIES}
+    duties = {duty.__name__: seconds for duty, seconds in schedule.DUTIES}
     assert duties["sample_hosts"] == 300
     assert duties["thin_samples"] == 900
 

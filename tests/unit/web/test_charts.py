@@ -13,8 +13,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from datastores.models import Datastore, DatastoreSample, Host, HostSample, User
-from datastores.models.samples import DAILY, FINE, HOURLY, KEPT
-from datastores.services.samples import thin_samples
+from datastores.models.samples import DAILY, FINE, HOURLY
+from datastores.services.samples import kept_for, thin_samples
 from datastores.web.charts import SPANS
 from tests.unit.conftest import GIB, a_datastore, a_host, an_image, signed_in, text_of
 
@@ -36,7 +36,7 @@ def sample(host: Host, ago: timedelta, resolution: int = FINE, **figures: Any) -
 
 def filled(host: Host) -> None:
     """As many samples as there can be of a host."""
-    for resolution, kept in KEPT.items():
+    for resolution, kept in kept_for().items():
         step = timedelta(seconds=resolution)
         HostSample.objects.bulk_create(sample(host, step * number, resolution) for number in range(1, kept // step))
 

@@ -159,7 +159,7 @@ def test_each_key_leads_to_one_page(admin: User, alice: User) -> None:
 
 # Breadcrumbs
 
-TOP = {"overview", "first_run", "find", "confirm", "refused", "password", "list"}
+TOP = {"overview", "first_run", "find", "confirm", "acted", "refused", "password", "list", "settings"}
 """Pages that are below no list."""
 
 
