@@ -44,6 +44,15 @@ def test_a_connection_is_kept_for_the_next_command_and_the_next_shell(server: Se
     assert server.connections == 1
 
 
+def test_a_shell_knows_whether_its_connection_is_there_already(server: Server, pool: Pool) -> None:
+    shell = pool.shell(server.endpoint())
+    assert not shell.warm
+    echo(shell)
+    assert shell.warm
+    pool.drop(server.endpoint())
+    assert not shell.warm
+
+
 def test_commands_run_side_by_side_on_one_connection(server: Server, pool: Pool) -> None:
     assert together(pool.shell(server.endpoint()), 6, seconds=0.5) < 2.5
     assert server.connections == 1
