@@ -14,11 +14,9 @@ from datastores.models import Job
 from datastores.models.audit import Deed, in_turn, record_all
 from datastores.models.jobs import UNDONE, move_all
 from datastores.services import leases
-from datastores.services.notifications import tell
+from datastores.services.notifications import Said, tell, tell_all
 
 END_LEVEL = {JobState.SUCCEEDED: Level.GOOD, UNDONE: Level.GOOD, JobState.CANCELLED: Level.WARNING}
-
-
 TROUBLE = (JobState.FAILED, JobState.ERRORED)
 
 
@@ -75,9 +73,10 @@ def end_all(endings: Sequence[Ending], before: JobState, state: JobState, messag
 
 def tell_failed(jobs: Sequence[Job], state: JobState, message: str) -> None:
     """Have people told. What the schedule could not read is told of the host; its defects are ours."""
-    for job in jobs:
-        if job.user_id or state is JobState.ERRORED:
-            tell("job.failed", f"{job.title} {state}", message, job.get_absolute_url(), f"job:{job.uuid}")
+    told_of = [job for job in jobs if job.user_id or state is JobState.ERRORED]
+    tell_all("job.failed", [
+        Said(f"{job.title} {state}", message, job.get_absolute_url(), f"job:{job.uuid}") for job in told_of
+    ])  # fmt: skip
 
 
 def tell_given_up(job: Job) -> None:
