@@ -35,6 +35,7 @@ def addresses(size: Size) -> dict[str, Sequence[str]]:
             "?q=size>100G+-state:ready", "?q=owner:user12", "?q=debian", "?q=nowhere",
         ),
         "vms": ("", f"?{deep['vms']}", "?sort=name", "?sort=-disks", "?sort=owner", "?q=disks>2", "?q=web-12"),
+        "disks": ("", f"?{deep['vms']}", "?sort=vm", "?sort=-size", "?q=datastore:ds1", "?q=web-12", "?q=nowhere"),
         "jobs": (
             "", f"?{deep['jobs']}", "?sort=job", "?sort=by", "?q=state:failed", "?q=asked:today", "?q=by:user7",
             "?q=clone", "?q=nowhere",
