@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from xdist.scheduler import LoadScopeScheduling
 
-from datastores.models import audit_guard
+from datastores.models import audit_guard, audit_words
 from tests.lab.fixtures import debian11, debian13, host_factory, lab
 
 # Playwright keeps an event loop in the main thread; tests beside it use the database all the same.
@@ -51,6 +51,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Companies:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: Any, django_db_blocker: Any) -> None:
-    """Take the append-only triggers away: emptying the tables between tests is a DELETE."""
+    """Take the audit trail's triggers away: emptying the tables between tests is a DELETE, and no index is told."""
     with django_db_blocker.unblock():
         audit_guard.remove(connection)
+        audit_words.remove(connection)
