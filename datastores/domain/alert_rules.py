@@ -115,6 +115,8 @@ RULES: dict[str, Rule] = {
         WORKER_LOST, NO_WORKER, QUEUE_STUCK, QUEUES_DOWN, DUTY_LATE, INTERRUPTED,
     )
 }  # fmt: skip
+WORSE = {FILLING.name: FULL.name, FULL_SOON.name: FULL_VERY_SOON.name}
+"""The rule that takes the place of another: where it holds, the other has not come to a good end."""
 OF_QUEUES = frozenset({WORKER_LOST.name, NO_WORKER.name, QUEUE_STUCK.name})
 """Rules of which nothing is known while Redis does not answer."""
 LONG_QUEUES = {"transfer": 4 * HOUR}

@@ -63,8 +63,13 @@ def demanded(job: Job, rows: Mapping[str, SettingsSection] | None = None) -> App
 
 def check_eyes(job: Job, user: User) -> None:
     """Raise Refused when somebody else has to approve the job's plan. Belongs into the turn of the approval."""
-    if user.pk == job.user_id and demanded(job, settings.stored_now()) is Approval.FOUR_EYES:
+    if user.pk in askers(job) and demanded(job, settings.stored_now()) is Approval.FOUR_EYES:
         raise Refused("Four eyes: you asked for this job, so somebody else has to approve it. Nothing was approved.")
+
+
+def askers(job: Job) -> set[int]:
+    """Return who asked for the job, at first or again."""
+    return {key for key in (job.user_id, job.retried_by_id) if key is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +86,13 @@ class Eyes:
 def eyes_on(job: Job, user: User) -> Eyes:
     """Return who has to approve the plan; two queries at most."""
     if demanded(job) is not Approval.FOUR_EYES:
-        return Eyes(four=False, is_asker=user.pk == job.user_id)
+        return Eyes(four=False, is_asker=user.pk in askers(job))
     names = list(approvers(job).values_list("username", flat=True))
-    return Eyes(True, user.pk == job.user_id, tuple(names[:NAMED]), max(0, len(names) - NAMED))
+    return Eyes(True, user.pk in askers(job), tuple(names[:NAMED]), max(0, len(names) - NAMED))
 
 
 def approvers(job: Job) -> QuerySet[User]:
     """Return those who may approve what somebody else asked for: tenants see only their own jobs."""
     may = KINDS[job.kind].roles - {User.Role.TENANT}
-    return User.objects.filter(is_active=True, role__in=may).exclude(pk=job.user_id).order_by("username")
+    people = User.objects.filter(is_active=True, role__in=may)
+    return people.exclude(pk__in=askers(job)).order_by("username")

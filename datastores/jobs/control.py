@@ -37,7 +37,8 @@ def approve(job: Job, user: User, address: str = "", *, plan: int | None = None)
         check_role(KINDS[job.kind], user)
         check_eyes(job, user)
         approved = {"approved_by": user, "approved_at": timezone.now()}
-        if not queue_again(job, JobState.AWAITING, unchanged=("attempts", "approval", "user_id"), **approved):
+        as_seen = ("attempts", "approval", "user_id", "retried_by_id")
+        if not queue_again(job, JobState.AWAITING, unchanged=as_seen, **approved):
             job.refresh_from_db()
             raise another_plan(job)
         record(f"{job.kind}.approve", user=user, address=address, target=job.target_label, job=job, result="approved")
@@ -121,7 +122,7 @@ def retry(job: Job, user: User, address: str = "") -> None:
             job.approval = demanded(job)
         taking_back = job.state == JobState.INTERRUPTED and job.undo_requested
         forward = {"cancel_requested_at": None, "undo_requested": False, "error": "", "approved_at": None,
-                   "approval": job.approval}  # fmt: skip
+                   "approval": job.approval, "retried_by": user}  # fmt: skip
         sources = (*TRY_AGAIN, JobState.INTERRUPTED)
         if not queue_again(job, *sources, unchanged=("state", "undo_requested"), **({} if taking_back else forward)):
             raise Refused(f"A job that is {job.state} cannot be tried again.")

@@ -81,12 +81,13 @@ def gather() -> None:
 
 def put_together(target: int, event: str, last: int) -> None:
     """Replace notices by a message. Another machine that does the same finds them gone, and leaves it."""
-    notices = Notice.objects.filter(target=target, event=event, pk__lte=last)
     with transaction.atomic():
-        items = [notice.line() for notice in notices.order_by("pk")[:SHOWN]]
-        count, _ = notices.order_by().delete()
-        if count:
-            Delivery.objects.create(target_id=target, event=event, count=count, items=items)
+        told = Notice.objects.select_for_update().filter(target=target, event=event, pk__lte=last)
+        notices = list(told.order_by("pk"))
+        if notices:  # just these: one that was written before them may be committed after them
+            Notice.objects.filter(pk__in=[notice.pk for notice in notices]).delete()
+            items = [notice.line() for notice in notices[:SHOWN]]
+            Delivery.objects.create(target_id=target, event=event, count=len(notices), items=items)
 
 
 def give_up() -> None:
@@ -161,7 +162,8 @@ def message_of(delivery: Delivery) -> Message:
     base, brand = settings.value("base_url"), settings.value("brand_name")
     items = [{**item, "url": f"{base}{item['url']}" if base and item["url"] else ""} for item in delivery.items]
     first = items[0]
-    subject = first["subject"] if delivery.count == 1 else f"{delivery.count:,} times: {EVENTS[delivery.event]}"
+    event = EVENTS.get(delivery.event, delivery.event)  # a former version may have told of others
+    subject = first["subject"] if delivery.count == 1 else f"{delivery.count:,} times: {event}"
     lines = ["\n".join(filter(None, (each["subject"], each["text"], each["url"]))) for each in items]
     if delivery.count > len(items):
         lines.append(f"And {delivery.count - len(items):,} more.")

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 from django.core.mail import EmailMessage
@@ -82,8 +82,8 @@ def post(to: Address, message: Message) -> str:
     try:
         connection.request("POST", path, body, headers_of(to, message, body))
         answer = connection.getresponse()
-        said = f"{answer.status} {answer.reason}: {excerpt(answer.read(READ_AT_MOST))}".strip(" :")
-        place = answer.getheader("Location", "")
+        words = without(url, f"{answer.reason}: {excerpt(answer.read(READ_AT_MOST))}")
+        said = f"{answer.status} {words}".strip(" :")
         if late.is_set():  # what was cut off reads like an answer
             raise TimeoutError
     except (OSError, http.client.HTTPException) as error:
@@ -92,7 +92,7 @@ def post(to: Address, message: Message) -> str:
         overdue.cancel()
         connection.close()
     if 300 <= answer.status < 400:
-        raise NotDelivered(f"It answered {said} (to {plain(place)[:TOLD_AT_MOST]}). Redirects are not followed.")
+        raise NotDelivered(f"It answered {answer.status}. Redirects are not followed.")
     if not 200 <= answer.status < 300:
         raise NotDelivered(f"It answered {said}.")
     return said
@@ -139,6 +139,14 @@ def mail(address: str, message: Message) -> str:
     except (OSError, smtplib.SMTPException) as error:
         raise NotDelivered(f"The mail server {settings.EMAIL_HOST} did not take it: {reason_of(error)}.") from error
     return f"The mail server {settings.EMAIL_HOST} took it."
+
+
+def without(url: SplitResult, text: str) -> str:
+    """Return a text without the path and the query of the address, which are often what lets one post there."""
+    for part in filter(None, (url.query, url.path.strip("/"), *url.path.split("/"))):
+        if len(part) > 3:
+            text = text.replace(part, "...")
+    return text
 
 
 def reason_of(error: Exception) -> str:

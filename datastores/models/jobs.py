@@ -68,6 +68,8 @@ class Job(models.Model):
 
     approval = models.CharField(max_length=20, choices=choices(Approval), blank=True)
     """What was demanded when it was asked for; "": what its kind demands by itself."""
+    retried_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+    """Who asked for it last, when that was to try it again."""
     approved_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
     approved_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Q, Sum
+from django.db.models import Q
 from django.utils import timezone
 
 from datastores.domain.alerts import DatastoreFacts, Facts, HostFacts, JobFacts, QueueFacts, WorkerFacts
 from datastores.domain.states import HostState, JobState, ObjectState
-from datastores.models import Datastore, DatastoreHost, DatastoreSample, Disk, Duty, Host, Image, Job
+from datastores.models import Datastore, DatastoreHost, DatastoreSample, Duty, Host, Job
 from datastores.models.samples import FINE
 from datastores.services.datastores import NOT_MEASURED
 from datastores.services.growth import growth_of
+from datastores.services.promises import promised
 
 LATELY = timedelta(hours=1)
 
@@ -83,20 +83,6 @@ def inodes_of_late(now: datetime) -> dict[int, tuple[int, int]]:
     rows = DatastoreSample.objects.filter(resolution=FINE, at__gte=now - LATELY, at__lte=now, inodes_total__gt=0)
     lately = rows.order_by("at").values_list("datastore_id", "inodes_total", "inodes_used")
     return {datastore: (total, used or 0) for datastore, total, used in lately}
-
-
-def promised() -> dict[int, int]:
-    """Return by datastore the bytes that images and disks may still grow by."""
-    virtual: Counter[int] = Counter()
-    real: Counter[int] = Counter()
-    images = Image.objects.order_by().values("datastore").annotate(virtual=Sum("virtual_size"), real=Sum("real_size"))
-    for row in images.values_list("datastore", "virtual", "real"):
-        virtual[row[0]] += row[1] or 0
-        real[row[0]] += row[2] or 0
-    disks = Disk.objects.order_by().values("datastore").annotate(virtual=Sum("virtual_size"))
-    for datastore, size in disks.values_list("datastore", "virtual"):
-        virtual[datastore] += size or 0
-    return {datastore: max(0, size - real[datastore]) for datastore, size in virtual.items()}
 
 
 def host_facts() -> list[HostFacts]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from datastores.domain.alert_rules import RULES, Rule
+from datastores.domain.alert_rules import RULES, WORSE, Rule
 from datastores.domain.alerts import Facts, Finding, findings, is_gone, known_subjects, not_known
 from datastores.domain.errors import Refused
 from datastores.models import Alert, Duty, User
@@ -100,7 +100,7 @@ def evaluate(facts: Facts, now: datetime | None = None) -> int:
                 at_once = rule is None or is_gone(key[1], known)
                 changes.does_not_hold(open_now[key], 0 if at_once else rule.clear)
         store(changes)
-        announce(changes.began, changes.ended)
+        announce(changes.began, [one for one in changes.ended if (WORSE.get(one.rule), one.subject) not in found])
     return len(changes.began) + len(changes.ended)
 
 

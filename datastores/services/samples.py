@@ -8,13 +8,14 @@ from itertools import pairwise
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import Avg, Sum
+from django.db.models import Avg
 from django.utils import timezone
 
 from datastores.domain.volumes import Capacity
 from datastores.models import Datastore, DatastoreSample, HostSample
 from datastores.models.samples import DAILY, FINE, HOURLY, RESOLUTIONS, Sample
 from datastores.services import settings
+from datastores.services.promises import promised
 
 MODELS: tuple[type[Sample], ...] = (HostSample, DatastoreSample)
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,18 +44,10 @@ def sample_datastore(datastore: Datastore, capacity: Capacity) -> bool:
     if lately.exists():
         return False
     figures = {
-        "total": capacity.total, "used": capacity.used, "promised": promised_bytes(datastore),
+        "total": capacity.total, "used": capacity.used, "promised": promised(datastore.pk).get(datastore.pk, 0),
         "inodes_total": capacity.inodes, "inodes_used": capacity.used_inodes,
     }  # fmt: skip
     return bool(store(DatastoreSample, {datastore.pk: figures}, now))
-
-
-def promised_bytes(datastore: Datastore) -> int:
-    """Return what the images and disks of a datastore may still grow by."""
-    images = datastore.images.aggregate(virtual=Sum("virtual_size", default=0), real=Sum("real_size", default=0))
-    disks = datastore.disks.aggregate(virtual=Sum("virtual_size", default=0))
-    more: int = images["virtual"] + disks["virtual"] - images["real"]
-    return max(0, more)
 
 
 def thin_samples() -> int:

@@ -111,6 +111,8 @@ def navigation(path: str, user: User) -> Iterator[tuple[str, list[Link]]]:
         firing = Alert.objects.filter(state=Alert.State.FIRING).count()
         alerts = [link("Alerts", "bell", "alert-list", firing or None, bad=bool(firing))]
     yield "Work", [link("Jobs", "list-task", "job-list"), *alerts, link("Audit", "journal-check", "audit-list")]
+    if user.role == User.Role.AUDITOR:
+        yield "Administration", [link("Settings", "sliders", "settings")]
     if user.role == User.Role.ADMIN:
         yield (
             "Administration",

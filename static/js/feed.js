@@ -12,10 +12,11 @@
  *
  * What is told of a job is an event "job" of the document, too, with the message as its detail.
  */
-import { pace, refreshRows } from "./rows.js";
+import { rowsChanged } from "./rows.js";
 import { Socket } from "./socket.js";
 
 const TONES = ["ok", "idle", "run", "warn", "bad"]; // what matters least first: it makes room for the others
+const GATHER = 300;
 const GATHER_ALL = 2500; // what shows something of all jobs is read again at most so often
 const MOST = 3; // notes that tell of one job each
 const STAYS = 8000;
@@ -30,19 +31,18 @@ let gatheringAll = 0;
 let missed = false; // something changed while the page was not seen
 
 function refreshSoon(elements) {
-  for (const element of elements) stale.add(element);
-  if (stale.size && !gathering) gathering = setTimeout(refresh, pace());
+  const all = [...elements];
+  rowsChanged(all.filter((element) => element.dataset.row));
+  for (const element of all) if (!element.dataset.row) stale.add(element);
+  if (stale.size && !gathering) gathering = setTimeout(refresh, GATHER);
 }
 
 // What is being pressed stays where it is: the click would go nowhere.
 function refresh() {
-  gathering = document.querySelector("a:active, button:active") ? setTimeout(refresh, pace()) : 0;
+  gathering = document.querySelector("a:active, button:active") ? setTimeout(refresh, GATHER) : 0;
   if (gathering) return;
-  const there = [...stale].filter((element) => element.isConnected);
+  for (const element of stale) if (element.isConnected) window.htmx.trigger(element, "live");
   stale.clear();
-  const rows = there.filter((element) => element.dataset.row);
-  if (rows.length) refreshRows(rows);
-  for (const element of there) if (!element.dataset.row) window.htmx.trigger(element, "live");
 }
 
 function refreshAll() {

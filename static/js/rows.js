@@ -4,14 +4,56 @@
  *
  * The answer holds the rows that are still there; what was checked in one stays checked, what had the focus keeps it.
  */
-export const QUIET = 300;
+const QUIET = 300;
 const SLOWEST = 5000;
+const stale = new Map(); // table body to the keys of its rows that changed
 let pause = QUIET; // grows while rows change all the time: two hundred open lists must not keep the server busy
 let lastRead = 0;
+let waiting = 0;
+let reading = false; // an answer that comes late must not take the place of a newer one
 
-// How long to wait before rows are read again.
-export function pace() {
-  return pause;
+// Have these rows read anew soon.
+export function rowsChanged(rows) {
+  for (const row of rows) {
+    const body = row.closest("[data-rows]");
+    if (!stale.has(body)) stale.set(body, new Set());
+    stale.get(body).add(row.dataset.row);
+  }
+  if (stale.size && !waiting) waiting = setTimeout(readStale, pause);
+}
+
+// What is being pressed stays where it is: the click would go nowhere.
+async function readStale() {
+  waiting = 0;
+  if (reading || document.querySelector("a:active, button:active")) {
+    waiting = setTimeout(readStale, pause);
+    return;
+  }
+  const wanted = [...stale];
+  stale.clear();
+  const now = performance.now();
+  pause = now - lastRead < 3 * pause ? Math.min(SLOWEST, 2 * pause) : QUIET;
+  lastRead = now;
+  reading = true;
+  await Promise.allSettled(wanted.map(([body, keys]) => readRows(body, keys)));
+  reading = false;
+  document.dispatchEvent(new Event("rows:read"));
+}
+
+// What cannot be read stays as it is until the next news of it.
+async function readRows(body, keys) {
+  const url = new URL(body.dataset.rows, location.href);
+  for (const key of keys) url.searchParams.append("row", key);
+  const response = await fetch(url, { headers: { "HX-Request": "true" } });
+  if (!response.ok || response.redirected) return; // signed out, or the server is away: the page says so
+  const template = document.createElement("template");
+  template.innerHTML = await response.text();
+  const made = new Map([...template.content.children].map((row) => [row.dataset.row, row]));
+  for (const key of keys) {
+    const row = body.querySelector(`[data-row="${CSS.escape(key)}"]`);
+    if (row && made.has(key)) keepState(row, made.get(key));
+    else row?.remove();
+  }
 }
 
 function keepState(row, next) {
@@ -21,29 +63,4 @@ function keepState(row, next) {
   const index = [...row.querySelectorAll("a, button, input")].indexOf(document.activeElement);
   row.replaceWith(next);
   if (index >= 0) next.querySelectorAll("a, button, input")[index]?.focus();
-}
-
-async function readRows(body, rows) {
-  const url = new URL(body.dataset.rows, location.href);
-  for (const row of rows) url.searchParams.append("row", row.dataset.row);
-  const response = await fetch(url, { headers: { "HX-Request": "true" } });
-  if (!response.ok || response.redirected) return; // signed out, or the server is away: the page says so
-  const template = document.createElement("template");
-  template.innerHTML = await response.text();
-  const made = new Map([...template.content.children].map((row) => [row.dataset.row, row]));
-  for (const row of rows) {
-    const next = made.get(row.dataset.row);
-    if (next) keepState(row, next);
-    else row.remove();
-  }
-}
-
-// Read these rows anew. What cannot be read stays as it is until the next news of it.
-export async function refreshRows(rows) {
-  const bodies = Map.groupBy(rows, (row) => row.closest("[data-rows]"));
-  const now = performance.now();
-  pause = now - lastRead < 3 * pause ? Math.min(SLOWEST, 2 * pause) : QUIET;
-  lastRead = now;
-  await Promise.allSettled([...bodies].map(([body, some]) => readRows(body, some)));
-  document.dispatchEvent(new Event("rows:read"));
 }

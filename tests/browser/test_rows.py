@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.log_window.joblog import JobLog
 from tests.browser.log_window.server import LogServer
@@ -72,6 +72,30 @@ def test_rows_that_change_all_the_time_are_read_less_and_less_often(
     assert 2 <= len(asked) <= 5, "four seconds"
 
 
+def test_an_answer_that_comes_late_does_not_take_the_place_of_a_newer_one(table: Page, pages: LogServer) -> None:
+    waiting: list[Route] = []
+    table.route("**/rows.html*", waiting.append)
+    tell(pages, 1)
+    table.wait_for_timeout(600)
+    tell(pages, 1)
+    table.wait_for_timeout(1500)
+    assert len(waiting) == 1, "the second read waits for the first"
+    for word in ("running", "ready"):
+        table.wait_for_timeout(1300)
+        waiting.pop().fulfill(body=f'<tr data-live="disk:1" data-row="1"><td><a href="#1">one, {word}</a></td></tr>')
+        expect(table.locator('[data-row="1"]')).to_contain_text(word)
+
+
+def test_news_of_a_row_that_is_being_replaced_are_not_lost(
+    table: Page, pages: LogServer, asked: list[list[str]]
+) -> None:
+    tell(pages, 1)
+    expect(table.locator('[data-row="1"]')).to_contain_text("one, ready")
+    tell(pages, 1)
+    table.wait_for_timeout(1500)
+    assert asked == [["1"], ["1"]]
+
+
 def test_a_server_that_fails_leaves_the_rows_as_they_are(table: Page, pages: LogServer, complaints: list[str]) -> None:
     table.route("**/rows.html*", lambda route: route.fulfill(status=503, body="<tr data-row='1'><td>no</td></tr>"))
     with table.expect_response("**/rows.html*"):
@@ -116,3 +140,12 @@ def test_a_chosen_row_that_goes_is_not_counted_any_more(table: Page, pages: LogS
     table.get_by_label("Choose two").check()
     tell(pages, 3)
     expect(table.locator("[data-picked]")).to_contain_text("1 chosen")
+
+
+def test_a_second_press_of_the_button_does_nothing(table: Page) -> None:
+    sent: list[str] = []
+    table.route("**/pages/list.html", lambda route: sent.append(route.request.method) or table.wait_for_timeout(1))
+    table.get_by_label("Choose one").check()
+    table.get_by_role("button", name="Delete").dblclick(no_wait_after=True)
+    table.wait_for_timeout(300)
+    assert sent == ["POST"]

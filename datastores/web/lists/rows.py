@@ -58,6 +58,7 @@ class Rows(View):
     """What one row is called, and what many are."""
     acts: ClassVar[tuple[Act, ...]] = ()
     """What can be done to many rows at once."""
+    most_at_once: ClassVar[int] = MOST_AT_ONCE
     resource: ClassVar[str] = ""
     """What leases call a row ("image"), so that it shows the job that works on it; "": no job does."""
 

@@ -13,10 +13,11 @@ from django.views.generic import DetailView
 from datastores.domain.states import ObjectState
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
-from datastores.models import Datastore, DatastoreHost, Disk, Host, Image
+from datastores.models import Datastore, DatastoreHost, Host, Image
 from datastores.models.audit import in_turn
 from datastores.services.growth import add_growth, growth_of
 from datastores.services.placing import hosts_of
+from datastores.services.promises import growing_disks
 from datastores.web.access import ADMINS, READERS, Request, roles, visible
 from datastores.web.acting import ask_name, done, note, start, started
 from datastores.web.charts import SPANS, span_asked
@@ -61,7 +62,7 @@ LARGEST = 10
 FIGURES = {
     "image_count": count_of(Image.objects.all(), "datastore"),
     "virtual": sum_of(Image.objects.all(), "datastore", "virtual_size")
-    + sum_of(Disk.objects.all(), "datastore", "virtual_size"),
+    + sum_of(growing_disks(), "datastore", "virtual_size"),
     "real": sum_of(Image.objects.all(), "datastore", "real_size"),
 }
 """What lists show: the number of images, and the bytes promised to images and disks and really taken."""

@@ -124,6 +124,21 @@ class TestFourEyes:
         assert work(four_eyes).state == JobState.AWAITING
         assert (sets(shell), AuditEntry.objects.count()) == (0, entries)
 
+    def test_who_tries_it_again_has_asked_for_it_too(
+        self, ask: Ask, operator: User, oscar: User, shell: FakeShell
+    ) -> None:
+        set_policy("test.flags", Approval.FOUR_EYES)
+        job = ask()
+        Job.objects.filter(pk=job.pk).update(state=JobState.FAILED)
+        job.leases.all().delete()
+        control.retry(Job.objects.get(pk=job.pk), oscar)
+        job = work(Job.objects.get(pk=job.pk))
+        assert job.state == JobState.AWAITING
+        for asker in (operator, oscar):
+            with pytest.raises(Refused, match="you asked for this job"):
+                control.approve(job, asker)
+        control.approve(job, person("otto", User.Role.OPERATOR))
+
     def test_a_weaker_policy_set_meanwhile_does_not_help(self, four_eyes: Job, operator: User) -> None:
         set_policy("test.flags", Approval.AT_ONCE)
         with pytest.raises(Refused, match="Four eyes"):

@@ -15,7 +15,7 @@ from datastores.domain.alert_rules import FULL, UNREACHABLE, WORKER_LOST
 from datastores.domain.alerts import DatastoreFacts, Facts, HostFacts, WorkerFacts, findings
 from datastores.domain.errors import Refused
 from datastores.domain.states import HostState, JobState, ObjectState
-from datastores.models import Alert, Datastore, DatastoreSample, Duty, User
+from datastores.models import Alert, Datastore, DatastoreSample, Duty, Notice, NotificationTarget, User
 from datastores.models.samples import DAILY
 from datastores.services import alerts
 from datastores.services.alert_facts import datastore_facts, gather, trends
@@ -75,6 +75,19 @@ def test_an_alert_ends_when_it_has_not_been_so_for_a_while_and_begins_anew_after
     assert Alert.objects.get().resolved_at == at(2.5)
     look(3, LOST)
     assert states() == ["resolved", "pending"]
+
+
+def test_what_becomes_worse_is_not_told_to_have_ended() -> None:
+    NotificationTarget.objects.create(address="https://h.example/x", events=["alert.began", "alert.ended"])
+    for minute in range(14):
+        used = 85 if minute < 5 else 95
+        look(minute, datastores=(DatastoreFacts(1, "gold", 100, used, 100 - used),))
+    assert list(Notice.objects.values_list("event", "subject")) == [
+        ("alert.began", "Datastore is filling up: gold"), ("alert.began", "Datastore is nearly full: gold"),
+    ]  # fmt: skip
+    for minute in range(14, 24):
+        look(minute, datastores=(DatastoreFacts(1, "gold", 100, 10, 90),))
+    assert Notice.objects.filter(event="alert.ended").count() == 1
 
 
 def test_a_rule_that_flaps_is_one_alert() -> None:
