@@ -156,13 +156,15 @@ def test_a_host_that_never_says_that_a_command_began_is_given_up(server: Server)
 
 
 def test_a_closed_pool_connects_no_more(server: Server) -> None:
+    before = set(threading.enumerate())
     pool = Pool(timeout=5)
     shell = pool.shell(server.endpoint())
     echo(shell)
     pool.close()
     with pytest.raises(NotConnected, match="this process is ending"):
         echo(shell)
-    eventually(lambda: not any(thread.name == "ssh-sweeper" for thread in threading.enumerate()), seconds=10)
+    mine = [thread for thread in threading.enumerate() if thread.name == "ssh-sweeper" and thread not in before]
+    eventually(lambda: not any(thread.is_alive() for thread in mine), seconds=10)
 
 
 def test_many_callers_of_a_host_that_is_down_share_one_attempt(server: Server, pool: Pool) -> None:
