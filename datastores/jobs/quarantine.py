@@ -30,7 +30,7 @@ def quarantine(error: HostKeyChanged) -> None:
         )
         if not key.pinned_at:
             Host.objects.filter(pk=host.pk).update(state=HostState.QUARANTINED, error=str(error))
-            record("host.quarantined", user=None, target=host.name, result="quarantined", reason=str(error))
+            record("host.quarantined", user=None, target=host, result="quarantined", reason=str(error))
             if host.state != HostState.QUARANTINED:
                 tell("host.quarantined", f"{host.name} is in quarantine", str(error), host.get_absolute_url(),
                      f"host:{host.pk}")  # fmt: skip

@@ -88,6 +88,7 @@ def job_frame(job: Job, steps: Sequence[JobStep]) -> dict[str, Any]:
     lanes: dict[str, list[JobStep]] = {}
     for step in steps:
         lanes.setdefault(step.host, []).append(step)
+    done, total = sum(step.bytes_done for step in steps), sum(step.bytes_total for step in steps)
     return {
         "type": "job",
         "state": job.state,
@@ -101,8 +102,9 @@ def job_frame(job: Job, steps: Sequence[JobStep]) -> dict[str, Any]:
         "can_cancel": job.state in CAN_CANCEL and not job.cancel_requested_at and not job.undo_requested,
         "steps_done": sum(step.state in DONE for step in steps),
         "steps": len(steps),
-        "bytes_done": sum(step.bytes_done for step in steps),
-        "bytes_total": sum(step.bytes_total for step in steps),
+        "bytes_done": done,
+        "bytes_total": total,
+        "bytes_left": max(0, total - done),
         "eta": eta(job, steps),
         "lanes": [lane_frame(host, lane) for host, lane in lanes.items()],
         "all_steps": [step_frame(step) for step in steps],

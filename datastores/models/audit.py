@@ -13,7 +13,7 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 
 from datastores.domain.states import ENDED
-from datastores.models.jobs import UNDONE, Job
+from datastores.models.jobs import TARGETS, UNDONE, Job
 from datastores.models.users import User
 from datastores.models.visibility import VisibleQuerySet
 
@@ -30,6 +30,12 @@ class AuditQuerySet(VisibleQuerySet):
         if isinstance(user, User) and user.is_active and not user.sees_everything:
             return self.filter(actor_id=user.pk)
         return super().visible_to(user)
+
+    def about(self, row: str) -> AuditQuerySet:
+        """Entries about one object, such as "host:3": its jobs', and what was done to it at once."""
+        noun, _, pk = row.partition(":")
+        jobs = Job.objects.filter(**{noun: int(pk)})
+        return self.filter(models.Q(job_uuid__in=jobs.values("uuid")) | models.Q(detail__row=row))
 
 
 class AuditEntry(models.Model):
@@ -103,6 +109,13 @@ class Deed:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
+def row_of(target: object) -> str:
+    """Return "host:3" for the host with that key, "" for what no job is about."""
+    nouns: dict[Any, str] = {Job._meta.get_field(name).related_model: name for name in TARGETS}
+    noun = nouns.get(type(target))
+    return f"{noun}:{target.pk}" if noun and isinstance(target, models.Model) and target.pk else ""
+
+
 def record(action: str, *, user: User | None, address: str = "", target: object = "", job: Job | None = None,
            result: str = "asked", **detail: Any) -> AuditEntry:  # fmt: skip
     """Append an entry, in the caller's transaction, so that it stands or falls with the change."""
@@ -124,6 +137,8 @@ def record_all(deeds: Iterable[Deed]) -> list[AuditEntry]:
 
 
 def _entry(deed: Deed, seq: int, previous: str) -> AuditEntry:
+    row = row_of(deed.target)
+    detail = deed.detail | ({"row": row} if row else {})  # names change, and two things may have the same
     entry = AuditEntry(
         seq=seq,
         at=timezone.now(),
@@ -134,7 +149,7 @@ def _entry(deed: Deed, seq: int, previous: str) -> AuditEntry:
         target=str(deed.target)[:300],
         job_uuid=deed.job.uuid if deed.job else None,
         result=deed.result,
-        detail=json.loads(json.dumps(deed.detail, default=str)),
+        detail=json.loads(json.dumps(detail, default=str)),
         previous=previous,
     )
     entry.seal = entry.compute_seal()

@@ -239,7 +239,7 @@ def accept(drift: Drift, user: User, address: str = "", *, fingerprint: str, not
         changes = {"accepted_by": user, "accepted_at": timezone.now(), "note": note[:500]}
         if not seen.update(state=Drift.State.ACCEPTED, **changes):
             raise Refused("It is not as you saw it any more. Look at it again, then decide.")
-        record("drift.accept", user=user, address=address, target=target_of(drift), result="done",
+        record("drift.accept", user=user, address=address, target=target_of(drift), result="done", row=row_of(drift),
                statement=drift.title, note=note[:500], before=Drift.State.OPEN, after=Drift.State.ACCEPTED)  # fmt: skip
 
 
@@ -253,8 +253,14 @@ def reopen(drift: Drift, user: User, address: str = "") -> None:
         changes: dict[str, Any] = {"accepted_by": None, "accepted_at": None, "note": ""}
         if not accepted.update(state=Drift.State.OPEN, **changes):
             raise Refused("It is not accepted any more. Look at it again.")
-        record("drift.reopen", user=user, address=address, target=target_of(drift), result="done",
+        record("drift.reopen", user=user, address=address, target=target_of(drift), result="done", row=row_of(drift),
                statement=drift.title, before=Drift.State.ACCEPTED, after=Drift.State.OPEN)  # fmt: skip
+
+
+def row_of(drift: Drift) -> str:
+    """Return the row that a difference is about: "disk:17"."""
+    ids = {noun: getattr(drift, f"{noun}_id") for noun in ("disk", "image", "datastore", "host")}
+    return next((f"{noun}:{pk}" for noun, pk in ids.items() if pk), "")
 
 
 def target_of(drift: Drift) -> str:

@@ -126,7 +126,7 @@ def pin(key: HostKey, user: User, address: str = "") -> None:
         HostKey.objects.filter(pk=key.pk).update(pinned_at=timezone.now(), pinned_by=user)
         shut_off = Host.objects.filter(pk=key.host_id, state__in=[HostState.QUARANTINED, HostState.UNREACHABLE])
         shut_off.update(state=HostState.UNREACHABLE, error=NOT_READ)
-        record("host.pin", user=user, address=address, target=key.host.name, result="done",
+        record("host.pin", user=user, address=address, target=key.host, result="done",
                fingerprint=key.fingerprint, before=old)  # fmt: skip
 
 
@@ -134,7 +134,7 @@ def set_maintenance(host: Host, user: User, address: str = "", *, on: bool) -> N
     """Take the host out of, or back into, the choice for new work."""
     with in_turn():
         Host.objects.filter(pk=host.pk).update(maintenance=on)
-        record("host.maintenance", user=user, address=address, target=host.name, result="done",
+        record("host.maintenance", user=user, address=address, target=host, result="done",
                before=host.maintenance, after=on)  # fmt: skip
 
 

@@ -31,8 +31,9 @@ ACTIONS = (
     ("New cluster", "diagram-3", "cluster-new"),
     ("New user", "person-plus", "user-new"),
     ("Store a key", "key", "credential-new"),
+    ("Getting started", "flag", "begin"),
 )
-"""What the palette offers on every page to those who may: words, icon, and the address of a form."""
+"""What the palette offers on every page to those who may: words, icon, and the address of a page."""
 TROUBLED = Q(state__in=[HostState.UNREACHABLE, HostState.QUARANTINED])
 
 

@@ -12,8 +12,7 @@ from datastores.domain.states import EventKind, JobState
 from datastores.jobs.codec import HIDDEN
 from datastores.models import Job, JobStep
 from datastores.transport.quoting import shell_line
-
-TONES = {"+": "a", "-": "r", "@": "c"}
+from datastores.web.diffs import Line, diff_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +20,7 @@ class Operation:
     """A command, or a file that is written."""
 
     line: str
-    diff: tuple[tuple[str, str], ...] = ()
-    """(class, text) of each line."""
+    diff: tuple[Line, ...] = ()
     hint: str = ""
 
 
@@ -111,19 +109,13 @@ def statement(step: JobStep, change: dict[str, Any]) -> Statement:
 
 def operation(do: dict[str, Any]) -> Operation:
     if do["type"] == "write":
-        diff = tuple((tone(line), line) for line in do["diff"].splitlines())
-        return Operation(do["path"], diff, f"{do['owner']}:{do['group']} {do['mode']}")
+        return Operation(do["path"], diff_lines(do["diff"]), f"{do['owner']}:{do['group']} {do['mode']}")
     hints = [] if do["root"] else ["not as root"]
     if do.get("stdin"):
         hints.append("reads a secret" if do["stdin"] == HIDDEN else f"reads {len(do['stdin'])} bytes")
     if do["type"] == "detached":
         hints.append("goes on by itself if the connection is lost")
     return Operation(shell_line(do["argv"]), hint=", ".join(hints))
-
-
-def tone(line: str) -> str:
-    """Return the class of a line of a diff."""
-    return "c" if line.startswith(("---", "+++")) else TONES.get(line[:1], "")
 
 
 def as_shell(view: PlanView) -> str:
@@ -140,7 +132,7 @@ def as_shell(view: PlanView) -> str:
 
 def patch(write: Operation) -> list[str]:
     """Return the lines that bring a file to its new text."""
-    texts = [text for _, text in write.diff]
+    texts = [line.text for line in write.diff]
     end = "END"
     while end in texts:
         end += "_"

@@ -32,6 +32,8 @@ from datastores.web.views import (
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
+    path("begin/", overview.begin, name="begin"),
+    path("begin/hide/", overview.begin_hide, name="begin-hide"),
     path("login/", account.SignIn.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("account/password/", account.password, name="password"),

@@ -4,7 +4,7 @@
  *   <div data-job data-socket-url="/ws/jobs/…/">             without data-socket-url (job ended) only the log window starts
  *     <span class="st run" data-job-state><i class="bi bi-arrow-repeat"></i><span>running</span></span>
  *     <b data-job-count>11 of 17 steps</b> <progress class="prog" data-job-progress value="11" max="17"></progress>
- *     <span class="sub" data-job-eta>about 8 s left</span>
+ *     <span class="sub" data-job-eta data-usual="usually 12 s">about 8 s left</span>     data-usual: said while nothing better is known
  *     <form data-job-cancel …>…</form>                                       hidden when it cannot be cancelled
  *     <div data-job-refresh data-job-shown="running, 17 steps" hx-get="…" hx-trigger="live" hx-sync="this:queue last">…</div>
  *                                            read again whenever what it was made for is not what the socket tells
@@ -16,7 +16,7 @@
  *   </div>
  *
  * Messages: {"type": "events", "events": [frames]} and {"type": "job", "state", "state_label", "state_tone", "icon", "steps",
- * "steps_done", "bytes_done", "bytes_total", "eta": seconds or null, "can_cancel", "lanes": [{"host", "state", "tone",
+ * "steps_done", "bytes_done", "bytes_total", "eta": seconds or null, "ended", "can_cancel", "lanes": [{"host", "state", "tone",
  * "icon"}], "changed": [{"index", "state", "tone", "icon", "seconds"}], "shown": what a refreshed part would be made for}; a field
  * that is missing leaves its place as it is.
  */
@@ -115,7 +115,7 @@ class JobPage {
     badge.querySelector("span").textContent = words;
   }
 
-  #progress({ steps, steps_done: stepsDone, bytes_done: done, bytes_total: total, eta, state_tone: kind }) {
+  #progress({ steps, steps_done: stepsDone, bytes_done: done, bytes_total: total, eta, ended, state_tone: kind }) {
     const bar = this.#part("progress");
     if (steps === undefined || !bar) return;
     const inBytes = total > 0 && done < total;
@@ -124,7 +124,9 @@ class JobPage {
     bar.className = `prog ${tone(kind)}`;
     const words = `${stepsDone} of ${steps} steps`;
     this.#part("count").textContent = inBytes ? `${words}, ${share(done, total)}` : words;
-    this.#part("eta").textContent = typeof eta === "number" ? left(eta) : "";
+    const place = this.#part("eta");
+    const usual = ended ? "" : (place.dataset.usual ?? "");
+    place.textContent = typeof eta === "number" ? left(eta) : usual;
   }
 
   #step({ index, tone: kind, icon, seconds, state }) {

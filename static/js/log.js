@@ -4,6 +4,7 @@
  *            data-total="1204551" data-last-seq="8130" [data-follow]>       what the page was rendered with; data-follow: job runs
  *     <div class="bar log-bar"><h2>Log</h2> <span class="count" data-log-count></span> <span class="conn" data-log-state role="status"></span>
  *       <div class="acts end"><button type="button" class="btn btn-quiet btn-sm" data-log-copy hidden>copy line</button>
+ *         <button type="button" class="btn btn-quiet btn-sm" data-log-wrap aria-pressed="false">wrap</button>       may be missing
  *         <button type="button" class="btn btn-quiet btn-sm" data-log-follow aria-pressed="false">follow</button>
  *         <a class="icon-btn" href="…" download aria-label="Download the log">…</a></div></div>
  *     <div class="bar log-bar">
@@ -13,6 +14,7 @@
  *       <button type="button" class="icon-btn" data-log-previous aria-label="Previous match">…</button>  <button … data-log-next …>
  *       <select class="form-select form-select-sm" data-log-filter="host" aria-label="Host"><option value="">all hosts</option>…</select>
  *       <select … data-log-filter="step">…  <select … data-log-filter="level">…        any of them may be missing
+ *       <button type="button" class="icon-btn" data-log-clear hidden aria-label="Clear the filter">…</button>
  *     </div>
  *     <div class="log" data-log-window tabindex="0" role="region" aria-label="Log lines"></div>
  *   </section>
@@ -36,7 +38,24 @@ import { LogSheet } from "./log_sheet.js";
 
 const SPARE = 8; // rows kept above and below the view
 const MOST_COPIED = 20_000;
+const WRAP = "cloudstore:wrap";
 const digits = new Intl.NumberFormat("en");
+
+function remembered() {
+  try {
+    return localStorage.getItem(WRAP) === "on";
+  } catch {
+    return false; // storage is forbidden in this browser
+  }
+}
+
+function remember(on) {
+  try {
+    localStorage.setItem(WRAP, on ? "on" : "off");
+  } catch {
+    // It holds for this page, then.
+  }
+}
 
 export class LogWindow {
   #root;
@@ -57,10 +76,11 @@ export class LogWindow {
     space.className = "log-space";
     this.#view.replaceChildren(space, this.#sheet.element);
     const height = parseFloat(getComputedStyle(this.#view).getPropertyValue("--log-row"));
-    this.scroller = new Scroller(this.#view, space, this.#sheet.element, height, (up) => this.#moved(up));
+    this.scroller = new Scroller(this.#view, space, this.#sheet.element, height, (up) => this.#moved(up), (at) => this.#sheet.boxOf(at));
     this.filter = new LogFilter(this);
     this.search = new LogSearch(this);
     this.#listen();
+    this.#wrap(this.part("wrap") !== null && remembered());
     this.#open();
   }
 
@@ -85,6 +105,11 @@ export class LogWindow {
 
   #listen() {
     this.part("follow")?.addEventListener("click", () => this.follow(!this.#following));
+    this.part("wrap")?.addEventListener("click", () => {
+      const on = !this.#view.classList.contains("wrap");
+      remember(on);
+      this.#wrap(on);
+    });
     this.part("copy")?.addEventListener("click", () => this.#copyMarked());
     this.#sheet.element.addEventListener("click", (event) => this.#clicked(event));
     addEventListener("hashchange", () => this.#goToHash());
@@ -96,6 +121,14 @@ export class LogWindow {
     await this.filter.restore();
     this.scroller.total = this.lines.total;
     if (!(await this.#goToHash())) this.follow(this.#live);
+    this.#draw();
+  }
+
+  /** Break long lines, or let them be scrolled to their ends; remembered in this browser. */
+  #wrap(on) {
+    this.#view.classList.toggle("wrap", on);
+    this.part("wrap")?.setAttribute("aria-pressed", String(on));
+    this.scroller.wraps = on;
     this.#draw();
   }
 
@@ -129,6 +162,7 @@ export class LogWindow {
     this.lines.need(first, last);
     this.#view.style.setProperty("--log-number", `${Math.max(4, String(total).length)}ch`);
     this.#sheet.show(first, last);
+    if (this.#following) this.scroller.toEnd(); // of rows that wrap, the heights are known only now
     this.scroller.place(first);
     this.search.paint(this.#sheet.element);
     this.#tell(total);

@@ -1,11 +1,17 @@
 /* Scrolls over more rows than an element can be high: browsers stop at 17 to 33 million pixels, and positions get
  * coarse well before. Up to LIMIT it is plain scrolling. Above, the scroll bar stands for the whole (a jump is taken in
  * proportion) while wheel, keys and fingers still move pixel by pixel; the two are brought together when at rest.
+ *
+ * Rows that wrap have heights that nobody knows before they are there. Up to WHOLE of them are all in the page, and
+ * scroll as any text. Of more, positions stay those of rows of one height, and the row that is so far down all rows as
+ * the bar is stands so far down the view: the first one at its top, the last one at its end.
  */
 const LIMIT = 8_000_000;
 const REST = 150;
+const WHOLE = 500;
 
 export class Scroller {
+  #boxOf;
   #view;
   #space;
   #sheet;
@@ -14,6 +20,8 @@ export class Scroller {
   #top = 0; // pixels from the first row to the upper edge of the view, over all rows
   #bar = 0; // view.scrollTop as last seen or set
   #timer = 0;
+  #wraps = false;
+  #goal = 0; // the position to be kept in sight while the rows above it still grow
 
   /**
    * @param {HTMLElement} view  the element that scrolls
@@ -21,8 +29,10 @@ export class Scroller {
    * @param {HTMLElement} sheet holds the rows in sight
    * @param {number} row        the height of a row in pixels
    * @param {(up: boolean) => void} moved  the view was scrolled by hand
+   * @param {(position: number) => object} boxOf  {top, height} of a row in the sheet, if it is there
    */
-  constructor(view, space, sheet, row, moved) {
+  constructor(view, space, sheet, row, moved, boxOf) {
+    this.#boxOf = boxOf;
     this.#view = view;
     this.#space = space;
     this.#sheet = sheet;
@@ -34,24 +44,51 @@ export class Scroller {
     return this.#total * this.#row;
   }
 
+  get #isWhole() {
+    return this.#wraps && this.#total <= WHOLE;
+  }
+
   get #lowest() {
-    return Math.max(0, this.#height - this.#view.clientHeight);
+    const height = this.#isWhole ? this.#sheet.offsetHeight : this.#height;
+    return Math.max(0, height - this.#view.clientHeight);
   }
 
   get #lowestBar() {
-    return Math.max(0, Math.min(this.#height, LIMIT) - this.#view.clientHeight);
+    return this.#isWhole ? this.#lowest : Math.max(0, Math.min(this.#height, LIMIT) - this.#view.clientHeight);
+  }
+
+  /** How far down all rows the view is, from 0 to 1. */
+  get #share() {
+    return this.#lowest ? this.#top / this.#lowest : 0;
   }
 
   set total(total) {
     if (total === this.#total) return;
     const shrunk = total < this.#total;
+    const share = this.#share;
+    const wasWhole = this.#isWhole;
     this.#total = total;
-    this.#space.style.height = `${Math.min(this.#height, LIMIT)}px`;
-    if (shrunk) this.#go(Math.min(this.#top, this.#lowest));
+    this.#stretch();
+    if (wasWhole !== this.#isWhole) this.#go(share * this.#lowest);
+    else if (shrunk) this.#go(Math.min(this.#top, this.#lowest));
+  }
+
+  set wraps(on) {
+    const share = this.#share;
+    this.#wraps = on;
+    this.#goal = 0;
+    this.#stretch();
+    this.#go(share * this.#lowest);
+  }
+
+  #stretch() {
+    const height = this.#isWhole ? this.#sheet.offsetHeight : Math.min(this.#height, LIMIT);
+    this.#space.style.height = `${height}px`;
   }
 
   /** The first and last positions at least partly in sight. */
   get range() {
+    if (this.#isWhole) return [1, this.#total];
     const first = Math.floor(this.#top / this.#row) + 1;
     const last = Math.ceil((this.#top + this.#view.clientHeight) / this.#row);
     return [Math.min(first, Math.max(1, this.#total)), Math.min(last, this.#total)];
@@ -62,19 +99,47 @@ export class Scroller {
   }
 
   toEnd() {
+    this.#goal = 0;
     this.#go(this.#lowest);
   }
 
   /** Bring a position into the upper third of the view; with `lazily` only when it is out of sight. */
   to(position, lazily = false) {
+    if (this.#isWhole) return this.#toRow(position, lazily);
+    if (this.#wraps) return this.#go((this.#lowest * (position - 1)) / Math.max(1, this.#total - 1));
     const at = (position - 1) * this.#row;
     const seen = at >= this.#top && at + this.#row <= this.#top + this.#view.clientHeight;
     if (!(lazily && seen)) this.#go(at - this.#view.clientHeight / 3);
   }
 
-  /** Put the sheet so that its first row stands at its position. */
+  #toRow(position, lazily) {
+    const box = this.#boxOf(position);
+    const seen = box && box.top >= this.#top && box.top + box.height <= this.#top + this.#view.clientHeight;
+    if (lazily && seen) return;
+    this.#goal = position;
+    if (box) this.#go(box.top - this.#view.clientHeight / 3);
+  }
+
+  /** Put the sheet so that its rows stand at their positions. */
   place(first) {
-    this.#sheet.style.transform = `translateY(${(first - 1) * this.#row - this.#top + this.#bar}px)`;
+    let at = (first - 1) * this.#row - this.#top;
+    if (this.#isWhole) {
+      this.#stretch();
+      if (this.#goal) this.#toRow(this.#goal, false);
+      else this.#go(Math.min(this.#top, this.#lowest));
+      at = -this.#top;
+    } else if (this.#wraps) {
+      at = this.#hang() ?? at;
+    }
+    this.#sheet.style.transform = `translateY(${at + this.#bar}px)`;
+  }
+
+  // Where the sheet begins in the view when each row has a height of its own.
+  #hang() {
+    const above = this.#share * this.#total;
+    const position = Math.min(this.#total, Math.floor(above) + 1);
+    const box = this.#boxOf(position);
+    return box && Math.round(this.#share * this.#view.clientHeight - box.top - (above - position + 1) * box.height);
   }
 
   #go(top) {
@@ -95,6 +160,7 @@ export class Scroller {
     const delta = bar - this.#bar;
     if (Math.abs(delta) < 1) return; // our own doing
     this.#bar = bar;
+    this.#goal = 0;
     if (this.#height <= LIMIT) {
       this.#top = bar;
     } else {

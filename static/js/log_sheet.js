@@ -33,6 +33,12 @@ export class LogSheet {
     this.element.setAttribute("aria-rowcount", this.#lines.total);
   }
 
+  /** Where a row that is here stands in the sheet, and how high it is; undefined: it is not here. */
+  boxOf(position) {
+    const line = this.#shown.get(position)?.line;
+    return line && { top: line.offsetTop, height: line.offsetHeight };
+  }
+
   #place(position, next) {
     const row = this.#lines.get(position);
     const shown = this.#shown.get(position);

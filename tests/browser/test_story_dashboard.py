@@ -21,6 +21,7 @@ pytestmark = pytest.mark.browser
 NOWHERE = "/nowhere/"
 PAGES = (
     "/",
+    "/begin/",
     "/hosts/",
     "/hosts/new/",
     "/hosts/{host}/",

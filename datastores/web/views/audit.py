@@ -16,6 +16,7 @@ from django.utils.dateparse import parse_date
 
 from datastores.models import AuditEntry, audit_words
 from datastores.models.audit import verify
+from datastores.models.jobs import TARGETS
 from datastores.web.access import EVERYBODY, INSPECTORS, Request, roles, visible
 from datastores.web.lists.columns import Column, Filter
 from datastores.web.lists.fields import Choice, Moment, Text
@@ -72,10 +73,12 @@ class AuditList(Rows):
     )
 
     def found(self) -> QuerySet[Any]:
-        rows = super().found()
+        rows: Any = super().found()
         asked = self.request.GET
         if job := asked.get("job"):
             rows = rows.filter(job_uuid__in=uuids(job))
+        if about := about_of(asked.get("about", "")):
+            rows = rows.about(about)
         if day := day_of(asked.get("day", "")):
             rows = rows.filter(at__gte=day[0], at__lt=day[1])
         return rows
@@ -83,7 +86,7 @@ class AuditList(Rows):
     def context(self, page: Page) -> dict[str, Any]:
         asked = self.request.GET
         context = super().context(page)
-        context["narrowed"] = context["narrowed"] or bool(asked.get("job") or asked.get("day"))
+        context["narrowed"] = context["narrowed"] or any(asked.get(name) for name in ("job", "about", "day"))
         return context | {
             "verified": cache.get(VERIFIED),
             "may_verify": self.request.user.role in INSPECTORS,
@@ -97,6 +100,12 @@ def uuids(text: str) -> list[UUID]:
         return [UUID(text)]
     except ValueError:
         return []
+
+
+def about_of(text: str) -> str:
+    """Return the row that the text names, such as "host:3", or nothing."""
+    noun, _, pk = text.partition(":")
+    return text if noun in TARGETS and pk.isdecimal() and pk.isascii() and len(pk) < 19 else ""
 
 
 def day_of(text: str) -> tuple[datetime, datetime] | None:

@@ -29,6 +29,7 @@ from datastores.web.lists.fields import Choice, Linked, Moment, Number, Size, Te
 from datastores.web.lists.rows import Rows
 from datastores.web.lists.sums import count_of, sum_of
 from datastores.web.look import TYPE_WORDS
+from datastores.web.timeline import timeline_of
 
 
 def growing(name: str) -> Callable[[Datastore], int | None]:
@@ -141,6 +142,7 @@ class DatastorePage(DetailView):
             "spans": SPANS.values(),
             "span": span_asked(self.request, "month"),
             **notes_on(self.request.user, datastore=datastore),
+            **timeline_of(self.request.user, datastore),
         }
 
 

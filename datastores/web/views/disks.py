@@ -22,6 +22,7 @@ from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import Column, Filter
 from datastores.web.lists.fields import Anywhere, Choice, Moment, Owning, Size, Text
 from datastores.web.lists.rows import Rows
+from datastores.web.timeline import timeline_of
 
 ANYWHERE = (Datastore.Type.IMAGE, Datastore.Type.SYSTEM)
 
@@ -108,6 +109,7 @@ def disk_page(request: Request, disk: Disk, sent: dict[str, BaseForm] | None = N
         "forms": forms,
         "jobs": disk.jobs.visible_to(request.user).order_by("-pk")[:8],
         **notes_on(request.user, disk=disk),
+        **timeline_of(request.user, disk),
         "mine": request.user.role in OWNERS,
     }
     return render(request, "datastores/disk.html", context)

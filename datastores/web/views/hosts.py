@@ -26,6 +26,7 @@ from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import LONG_AGO, Column, Filter
 from datastores.web.lists.fields import Choice, Flag, Moment, Number, Size, Text
 from datastores.web.lists.rows import Rows
+from datastores.web.timeline import timeline_of
 
 KEPT = ("name", "address", "port", "account", "cluster", "jump", "credential")
 """The fields that an audit entry tells about."""
@@ -113,6 +114,7 @@ class HostPage(DetailView):
             "span": span_asked(self.request),
             "jobs": host.jobs.order_by("-pk")[:8],
             **notes_on(self.request.user, host=host),
+            **timeline_of(self.request.user, host),
         }
 
 

@@ -37,6 +37,7 @@ from datastores.web.lists.columns import Column, Filter
 from datastores.web.lists.fields import Anywhere, Choice, Flag, Moment, Number, Owning, Size, Text
 from datastores.web.lists.rows import Rows
 from datastores.web.lists.sums import count_of
+from datastores.web.timeline import timeline_of
 
 WAYS: dict[str, tuple[str, str, type[PlacedForm], str]] = {
     "register": ("Register image", "image.register", RegisterForm, "upload"),
@@ -155,6 +156,7 @@ def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None 
         "snapshots": image.snapshots.order_by("pk"),
         "jobs": jobs[:8],
         **notes_on(request.user, image=image),
+        **timeline_of(request.user, image),
         "forms": image_forms(request, image) | (sent or {}),
         "opened": next(iter(sent), "") if sent else "",
         "mine": request.user.role in OWNERS,

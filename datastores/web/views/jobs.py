@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from statistics import median
 from typing import Any
 
 from django.http import HttpResponse, JsonResponse
@@ -17,7 +18,7 @@ from datastores.domain.values import whole
 from datastores.jobs import control
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.view import job_frame
-from datastores.models import Job, JobStep
+from datastores.models import Job, JobStep, User
 from datastores.services.leases import waits_for
 from datastores.services.usecase import UseCase
 from datastores.web import logs
@@ -31,6 +32,8 @@ from datastores.web.sentences import kind_words
 
 PARTS = ("state", "acts", "lanes")
 """The parts of the page that are asked for anew when the job's state changes."""
+SAMPLE = 20
+"""Jobs of a kind of which it is told how long they usually take."""
 LEFT = (StepState.CHANGED, StepState.KEPT, StepState.UNKNOWN, StepState.FAILED, StepState.UNDONE)
 """States of steps that matter after something went wrong."""
 
@@ -148,12 +151,22 @@ def visible_job(request: Request, uuid: str) -> Job:
     return visible(request, Job, "user", "approved_by", "host", uuid=uuid)
 
 
+def usual_seconds(job: Job, user: User) -> float | None:
+    """Return the median of how long the last jobs of this kind took of which the person may know."""
+    jobs: Any = Job.objects
+    ended = jobs.visible_to(user).filter(kind=job.kind, state=JobState.SUCCEEDED, ended_at__isnull=False)
+    spans = ended.filter(started_at__isnull=False).order_by("-ended_at").values_list("started_at", "ended_at")
+    took = [(end - start).total_seconds() for start, end in spans[:SAMPLE]]
+    return median(took) if took else None
+
+
 @roles(read=EVERYBODY)
 def job_page(request: Request, uuid: str) -> HttpResponse:
     """The page; for htmx only the part that changes with the job's state."""
     job = visible_job(request, uuid)
     steps = list(job.steps.order_by("index").defer("change"))
     total, seq = logs.extent(job)
+    part = request.GET.get("part", "")
     context = {
         "job": job,
         "kind": kind_words(job.kind),
@@ -164,12 +177,12 @@ def job_page(request: Request, uuid: str) -> HttpResponse:
         "left": [(state, [step for step in steps if step.state == state]) for state in LEFT],
         "waits_for": waits_for(job, request.user) if job.state == JobState.QUEUED else [],
         "seconds": ((job.ended_at or timezone.now()) - job.created_at).total_seconds(),
+        "usual": None if job.ended or part else usual_seconds(job, request.user),
         "total": total,
         "seq": seq,
         "levels": list(Level),
         "touched": bool(job.events.filter(kind=EventKind.ACTION_STARTED).exists()),
     }
-    part = request.GET.get("part", "")
     template = f"datastores/_job_{part}.html" if part in PARTS and request.htmx else "datastores/job.html"
     return render(request, template, context)
 

@@ -22,6 +22,7 @@ from datastores.web.lists.columns import Column, Filter
 from datastores.web.lists.fields import Anywhere, Choice, Moment, Number, Owning, Size, Text
 from datastores.web.lists.rows import Rows
 from datastores.web.lists.sums import count_of, sum_of
+from datastores.web.timeline import timeline_of
 
 OWNER = Owning(User.objects.all(), "owner", Text(("username",), "owner:alice"))
 
@@ -84,6 +85,7 @@ def machine_page(request: Request, vm: VirtualMachine, form: BaseForm | None = N
         "form": form or DiskForm(user=request.user),
         "states": VirtualMachine.State.values,
         "jobs": vm.jobs.visible_to(request.user).order_by("-pk")[:8],
+        **timeline_of(request.user, vm),
         "mine": request.user.role in OWNERS,
     }
     return render(request, "datastores/vm.html", context)

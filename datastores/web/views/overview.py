@@ -11,29 +11,19 @@ from datastores.models import Credential, Datastore, Host, Image, VirtualMachine
 from datastores.services.growth import add_growth
 from datastores.services.hosts import OWN_CREDENTIAL
 from datastores.web import figures
-from datastores.web.access import EVERYBODY, Request, roles
+from datastores.web.access import EVERYBODY, READERS, Request, roles
+from datastores.web.acting import done
+from datastores.web.beginning import HIDDEN, beginning, first_disk_is_made
 from datastores.web.views.datastores import COLUMNS, with_figures
 
 SHOWN = 12
-FIRST_STEPS = (
-    ("Add a host", "Its address, and an account. cloudstore reads its public key; you compare it with the console."),
-    (
-        "Onboard it",
-        "The first login: what it is and has is read, and nothing else is changed but the key that lets us in.",
-    ),
-    ("Make a datastore", "A directory on that host. You see every command, for every host, before it is run."),
-    ("Register an image", "A file that is there already is inspected, then copied."),
-    ("Make disks of it", "One for a machine, or a thousand for a thousand machines; clones take milliseconds."),
-)
 
 
 @roles(read=EVERYBODY)
 def overview(request: Request) -> HttpResponse:
     user = request.user
     if user.sees_everything and not Host.objects.exists():
-        own = Credential.objects.filter(name=OWN_CREDENTIAL).first()
-        first: dict[str, Any] = {"public_key": own.public_key if own else "", "steps": FIRST_STEPS}
-        return render(request, "datastores/first_run.html", first)
+        return begin_page(request)
     rows: Any = Datastore.objects
     datastores = list(with_figures(rows.visible_to(user)).order_by("pk"))
     if user.sees_everything:
@@ -50,5 +40,29 @@ def overview(request: Request) -> HttpResponse:
         "running": figures.running(user),
         "machine_count": VirtualMachine.objects.visible_to(user).count(),
         "image_count": Image.objects.visible_to(user).count(),
+        "beginning": beginning() if is_guided(request) else None,
     }
     return render(request, "datastores/overview.html", context)
+
+
+def is_guided(request: Request) -> bool:
+    """Tell whether the person is shown the next step on the way to the first clone."""
+    may = request.user.sees_everything and not request.session.get(HIDDEN)
+    return may and not first_disk_is_made()
+
+
+@roles(read=READERS)
+def begin(request: Request) -> HttpResponse:
+    return begin_page(request)
+
+
+def begin_page(request: Request) -> HttpResponse:
+    own = Credential.objects.filter(name=OWN_CREDENTIAL).first()
+    context = {"public_key": own.public_key if own else "", "beginning": beginning()}
+    return render(request, "datastores/first_run.html", context)
+
+
+@roles(write=READERS)
+def begin_hide(request: Request) -> HttpResponse:
+    request.session[HIDDEN] = True
+    return done(request, "The guide is hidden until you sign in again. Ctrl K finds it: Getting started.", "overview")

@@ -30,6 +30,8 @@ NOBODY: set[str] = set()
 # name: (who may look, who may act). Nobody: the method is not there.
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     "overview": (EVERYBODY, NOBODY),
+    "begin": (READERS, NOBODY),
+    "begin-hide": (NOBODY, READERS),
     "find": (EVERYBODY, NOBODY),
     "view-save": (NOBODY, EVERYBODY),
     "view-delete": (NOBODY, EVERYBODY),
@@ -128,7 +130,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
 }
 PUBLIC = {"login", "logout", "healthz", "readyz", "metrics"}
 """Those that need nobody to be signed in."""
-OWN = {"password", "view-save", "view-delete"}
+OWN = {"password", "view-save", "view-delete", "begin-hide"}
 """Changing one's own account, and what one keeps for oneself, is no change of the cloud."""
 INSPECTION = {"audit-verify"}
 """Looking closely."""

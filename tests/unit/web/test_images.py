@@ -207,7 +207,9 @@ def test_making_an_image_persistent_is_audited(alice: User) -> None:
     image.refresh_from_db()
     assert image.persistent
     entry = AuditEntry.objects.get(action="image.persistent")
-    assert (entry.actor_name, entry.detail) == ("alice", {"before": False, "after": True})
+    assert (entry.actor_name, entry.detail) == (
+        "alice", {"before": False, "after": True, "row": f"image:{image.pk}"},
+    )  # fmt: skip
 
 
 def test_an_image_in_use_does_not_become_persistent(alice: User) -> None:

@@ -45,7 +45,7 @@ def test_the_plan_is_told_host_by_host(admin: User, planned: Job) -> None:
     export = view.hosts[0].changes[0]
     assert export.undo == "can be undone in part"
     assert view.hosts[1].changes[0].undo == "can be undone"
-    assert [tone for tone, _ in export.operations[0].diff] == ["c", "c", "c", "r", "a"]
+    assert [line.tone for line in export.operations[0].diff] == ["c", "c", "c", "r", "a"]
 
 
 def test_the_plan_page_shows_the_exact_commands(admin: User, planned: Job) -> None:
