@@ -149,7 +149,8 @@ USE_TZ = True
 TIME_ZONE = env.str("CLOUDSTORE_TIME_ZONE", "UTC")
 LANGUAGE_CODE = "en-gb"
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [BASE_DIR / "static", ("screenshots", BASE_DIR / "docs" / "screenshots")]
+"""The second: the pictures of the guides."""
 STATIC_ROOT = Path(env.str("CLOUDSTORE_STATIC_DIR", str(BASE_DIR / "staticfiles")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

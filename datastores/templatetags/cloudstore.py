@@ -18,6 +18,7 @@ from datastores.jobs.view import JOB_LOOK, STEP_LOOK
 from datastores.models import AuditEntry, Datastore, Job
 from datastores.web import look
 from datastores.web.figures import promised_bytes, promised_percent
+from datastores.web.guides import section_url
 from datastores.web.lists.columns import Column, Sort
 from datastores.web.lists.query import quoted
 from datastores.web.sentences import sentence
@@ -200,6 +201,18 @@ def next_sort(column: Column, sort: Sort) -> str:
 
 register.filter("sentence", sentence)
 register.filter("quoted", quoted)
+
+
+@register.simple_tag(takes_context=True)
+def help_link(context: template.Context) -> SafeString | str:
+    """A question mark that leads to the section of the guide for this page; nothing where there is none."""
+    request = context["request"]
+    url = section_url(request.user, request.resolver_match.url_name) if request.resolver_match else ""
+    if not url:
+        return ""
+    html = '<a class="ask-guide" href="{}" aria-label="{}" title="{}"><i class="bi bi-question-circle"></i></a>'
+    words = "Help with this page"
+    return format_html(html, url, words, words)
 
 
 @register.inclusion_tag("datastores/_crumbs.html")

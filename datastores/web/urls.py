@@ -15,6 +15,7 @@ from datastores.web.views import (
     disks,
     drift,
     find,
+    help,
     hosts,
     image_actions,
     images,
@@ -135,4 +136,9 @@ urlpatterns = [
     path("settings/targets/<int:pk>/", targets.target_edit, name="target-edit"),
     path("settings/targets/<int:pk>/test/", targets.target_test, name="target-test"),
     path("settings/targets/<int:pk>/delete/", targets.target_delete, name="target-delete"),
+    # Help
+    path("help/", help.index, name="help-index"),
+    path("help/developers/", help.staff_guide, {"name": "developers"}, name="help-developers"),
+    path("help/architecture/", help.staff_guide, {"name": "architecture"}, name="help-architecture"),
+    path("help/<slug:guide>/", help.guide, name="help"),
 ]

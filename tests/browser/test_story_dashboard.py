@@ -72,6 +72,8 @@ PAGES = (
     "/settings/targets/new/",
     "/settings/targets/{target}/",
     "/account/password/",
+    "/help/operators/",
+    "/help/developers/",
     "/find/?q=a",
     "/find/?q=nowhere",
     NOWHERE,

@@ -32,7 +32,7 @@ class Command(BaseCommand):
     def collect_static(self) -> None:
         """Collect only when a file has changed: compressing takes seconds. Two at once wait for each other."""
         stamp = settings.STATIC_ROOT / ".collected"
-        state = fingerprint([settings.BASE_DIR / "static"])
+        state = fingerprint([settings.BASE_DIR / "static", settings.BASE_DIR / "docs" / "screenshots"])
         with Path(f"{settings.STATIC_ROOT}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if stamp.exists() and stamp.read_text() == state:

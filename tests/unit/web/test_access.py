@@ -127,6 +127,10 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "target-edit": (ADMINS, ADMINS),
     "target-test": (NOBODY, ADMINS),
     "target-delete": (NOBODY, ADMINS),
+    "help-index": (EVERYBODY, NOBODY),
+    "help": (EVERYBODY, NOBODY),
+    "help-developers": (STAFF, NOBODY),
+    "help-architecture": (STAFF, NOBODY),
 }
 PUBLIC = {"login", "logout", "healthz", "readyz", "metrics"}
 """Those that need nobody to be signed in."""
@@ -164,7 +168,7 @@ def arguments(owner: User, name: str) -> dict[str, Any]:
                "datastore": image.datastore_id, "credential": host.credential_id, "user": owner.pk,
                "cluster": cluster(), "view": a_view(owner).pk, "alert": an_alert().pk,
                "target": target(), "drift": a_drift().pk},
-        "section": "branding",
+        "section": "branding", "guide": "operators",
         "key": key.pk, "snapshot": snapshot.pk, "uuid": a_job(owner).uuid, "seq": entry.seq,
     }  # fmt: skip
     pattern = next(each for each in patterns() if each.name == name)

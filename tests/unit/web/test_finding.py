@@ -136,7 +136,7 @@ def commands(user: User) -> set[str]:
 
 
 def test_the_palette_offers_what_the_person_may_begin(admin: User, operator: User, alice: User, auditor: User) -> None:
-    everybody = {"Change the theme", "Notifications", "Keys", "Change password", "Sign out"}
+    everybody = {"Change the theme", "Notifications", "Guide", "Keys", "Change password", "Sign out"}
     owners = {"Register image", "New data block", "New context CD", "New virtual machine"}
     admins = {"New datastore", "Add host", "New user", "Store a key"}
     assert commands(auditor) == everybody
