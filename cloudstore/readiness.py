@@ -13,7 +13,6 @@ from django.conf import settings
 from django.db import Error, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
-from django.utils import timezone
 from redis.exceptions import RedisError
 
 from datastores.domain.alerts import WorkerFacts, is_lost, span
@@ -55,10 +54,9 @@ def expected_migrations() -> frozenset[tuple[str, str]]:
 
 
 def schedule() -> str:
-    due_at = Duty.objects.filter(name=PULSE).values_list("due_at", flat=True).first()
-    if due_at is None:
+    if not Duty.objects.filter(name=PULSE).exists():
         return "It has never run."
-    late = (timezone.now() - due_at).total_seconds()
+    late = Duty.late([PULSE]).get(PULSE, 0.0)
     return f"It was due {span(late)} ago." if late > LATE_SECONDS else ""
 
 

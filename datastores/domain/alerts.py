@@ -98,7 +98,8 @@ class JobFacts:
 class Facts:
     """All that the rules look at. ``workers`` and ``queues``: None when Redis does not answer.
 
-    ``late``: by the name of a duty of the schedule, how many seconds ago it was due.
+    ``late``: by the name of a duty of the schedule, how many seconds ago it was due. One that is being done is not
+    late.
     """
 
     datastores: tuple[DatastoreFacts, ...] = ()

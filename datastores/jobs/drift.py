@@ -111,6 +111,9 @@ class Reading:
             if not working.concerns(managed):
                 self.lanes.setdefault(managed.host, []).append(managed)
         self.found.hosts, self.found.blind, self.names = set(scope.names), scope.blind, scope.names
+        for each in scope.unsaid:
+            self.found.unsaid.add(each.about)
+            self.unread[self.names[each.host], each.why] = None
         return [host for host in hosts if host.pk in self.lanes.keys() & self.names.keys()]
 
     def take(self, host: int, answer: list[Verdict] | Exception) -> None:
@@ -231,7 +234,7 @@ def end(scan: DriftScan, reading: Reading) -> None:
     unread = [list(each) for each in reading.unread]
     DriftScan.objects.filter(pk=scan.pk).update(
         ended_at=timezone.now(), hosts=len(reading.lanes) - len(reading.silent), statements=len(found.judged),
-        skipped=len(found.known) - len(found.judged), differing=len(found.differences),
+        skipped=len(found.known) - len(found.judged) + len(found.unsaid), differing=len(found.differences),
         unread=storable(unread[:MOST_UNREAD]), unread_hosts=len({name for name, _ in unread}),
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from functools import partial
 
 from django.db import close_old_connections
 
+from datastores.jobs.beating import beating
 from datastores.jobs.deliveries import LOOK_SECONDS as DELIVER_SECONDS
 from datastores.jobs.deliveries import deliver, forget_deliveries
 from datastores.jobs.drift import LOOK_SECONDS as DRIFT_SECONDS
@@ -32,6 +33,11 @@ logger = logging.getLogger(__name__)
 SCHEDULE = "schedule"
 LOOK_SECONDS = 10.0
 """How soon a duty whose interval an admin may change is looked at again."""
+
+HEARD_SECONDS = 20.0
+"""How often a duty that takes long says that it is being done."""
+LONGEST_SECONDS = 3600.0
+"""One that takes longer hangs, or is too much for this machine: then it counts as late."""
 
 
 def evaluate_alerts() -> int:
@@ -85,7 +91,8 @@ def take_turn(duty: Callable[[], int], every: Every) -> float:
     try:
         seconds = every() if callable(every) else every
         if Duty.take(duty.__name__, timedelta(seconds=seconds)):
-            duty()
+            with beating(partial(Duty.beat, duty.__name__), HEARD_SECONDS, LONGEST_SECONDS):
+                duty()
         left = min(seconds, Duty.seconds_left(duty.__name__))
         return min(left, LOOK_SECONDS) if callable(every) else left  # it may be set anew meanwhile
     except Exception:  # the next time may be better, and nobody else would do it

@@ -27,13 +27,12 @@ def gather(workers: Iterable[WorkerFacts] | None, queues: Iterable[QueueFacts] |
     schedule does.
     """
     now = timezone.now()
-    due = Duty.objects.filter(name__in=list(duties), due_at__lt=now).values_list("name", "due_at")
     return Facts(
         datastores=tuple(datastore_facts(now, trends(now))),
         hosts=tuple(host_facts()),
         workers=None if workers is None else tuple(workers),
         queues=None if queues is None else tuple(queues),
-        late=tuple((name, (now - due_at).total_seconds()) for name, due_at in due),
+        late=tuple(Duty.late(duties).items()),
         jobs=tuple(interrupted_jobs(now)),
     )
 

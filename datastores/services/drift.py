@@ -65,6 +65,8 @@ class Found:
     """Those whose statements are known."""
     blind: set[int] = field(default_factory=set)
     """Datastores whose statements are not known."""
+    unsaid: set[str] = field(default_factory=set)
+    """Single things whose statements are not known, such as "image:7"."""
     known: dict[str, Managed] = field(default_factory=dict)
     judged: set[str] = field(default_factory=set)
     differences: dict[str, Difference] = field(default_factory=dict)
@@ -202,7 +204,18 @@ def is_over(row: Drift, found: Found) -> bool:
     """Tell whether the statement is true again, or kept by nobody any more. What was not judged stays as it is."""
     if row.key in found.known:
         return row.key in found.judged and row.key not in found.differences
+    if not found.unsaid.isdisjoint(about(row)):
+        return False
     return row.host_id is None or (row.host_id in found.hosts and row.datastore_id not in found.blind)
+
+
+def about(row: Drift) -> tuple[str, ...]:
+    """Return what ``Scope.unsaid`` may call the thing that the statement is about."""
+    if row.image_id or row.disk_id:
+        return (f"image:{row.image_id}", f"disk:{row.disk_id}")
+    if row.datastore_id:
+        return (f"datastore:{row.datastore_id}", f"images of datastore:{row.datastore_id}")
+    return (f"host:{row.host_id}",)
 
 
 def remember_footprints(found: Found) -> None:

@@ -6,16 +6,18 @@ To have a new kind of thing looked after, write a function that yields what is `
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
+from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from datastores.domain.errors import CloudstoreError
+from datastores.domain.errors import BadInput, CloudstoreError
 from datastores.domain.plan import AnyStep
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
@@ -76,6 +78,15 @@ class Managed:
         return replace(self, owner="datastore.create", label=label, steps=(), image=None, disk=None, watched=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Unsaid:
+    """Why nothing can be said of one thing on a host. ``about``: such as "image:7", as in ``Managed.resources``."""
+
+    host: int
+    about: str
+    why: str
+
+
 @dataclass
 class Scope:
     """Which hosts and datastores statements are wanted of, looked up once for all keepers."""
@@ -84,6 +95,17 @@ class Scope:
     datastore: int | None = None
     blind: set[int] = field(default_factory=set)
     """Datastores of which nothing can be said: their options are not acceptable any more."""
+    unsaid: list[Unsaid] = field(default_factory=list)
+    """Single things of which nothing can be said."""
+
+    @contextlib.contextmanager
+    def row(self, host: int, about: str, label: str) -> Iterator[None]:
+        """Note what drivers and steps refuse in the data of one row, and go on with the next: it stops no other."""
+        try:
+            yield
+        except CloudstoreError as error:
+            logger.warning("nothing can be said of %s (%s): %s", label, about, error)
+            self.unsaid.append(Unsaid(host, about, f"Nothing can be said of {label}: {error}"))
 
     @cached_property
     def names(self) -> dict[int, str]:
@@ -123,8 +145,12 @@ Keeper: TypeAlias = Callable[[Scope], Iterator[Managed]]
 def logins(scope: Scope) -> Iterator[Managed]:
     """What onboarding made true: cloudstore's key may log in."""
     for host in scope.hosts.exclude(facts_at=None).select_related("credential").defer("facts"):
-        if not scope.datastore and (steps := login_steps(host)):
-            yield Managed("host.onboard", host.pk, f"login as {host.account}", steps, settled=not host.first_password)
+        if scope.datastore:
+            continue
+        with scope.row(host.pk, f"host:{host.pk}", f"the login to {host.name}"):
+            if steps := login_steps(host):
+                label = f"login as {host.account}"
+                yield Managed("host.onboard", host.pk, label, steps, settled=not host.first_password)
 
 
 def directories(scope: Scope) -> Iterator[Managed]:
@@ -132,7 +158,9 @@ def directories(scope: Scope) -> Iterator[Managed]:
     for datastore, driver, hosts in scope.datastores:
         settled = datastore.state == ObjectState.READY
         for host in hosts:
-            if name := scope.names.get(host):
+            if not (name := scope.names.get(host)):
+                continue
+            with scope.row(host, f"datastore:{datastore.pk}", f"the datastore {datastore.name}"):
                 steps = driver.keeps(name)
                 yield Managed("datastore.create", host, datastore.name, steps, datastore=datastore.pk, settled=settled)
 
@@ -145,16 +173,32 @@ def masters(scope: Scope) -> Iterator[Managed]:
     images = Image.objects.filter(datastore__in=scope.stores).select_related("footprint")
     for image in images.annotate(worked=Exists(worked)).order_by("pk").iterator(2000):
         datastore, driver, host = scope.stores[image.datastore_id]
-        format_ = Format(image.format)
-        volume = Volume(driver.image_path(image.uuid, format_), format_, image.virtual_size)
-        before = getattr(image, "footprint", None)
-        valid = before and not image.persistent and not image.worked
-        steps = driver.stored(volume, Footprint(before.size, before.written) if valid else None)
-        yield Managed(
-            "image.register", host, image.name, steps, datastore=datastore.pk, image=image.pk, inside=True,
-            settled=image.state == ObjectState.READY == datastore.state,
-            watched=not image.persistent, store_label=datastore.name,
-        )  # fmt: skip
+        with scope.row(host, f"image:{image.pk}", f"the image {image.name}"):
+            before = getattr(image, "footprint", None)
+            valid = before and not image.persistent and not image.worked
+            volume = master(driver, image.uuid, image.format, image.virtual_size)
+            steps = driver.stored(volume, Footprint(before.size, before.written) if valid else None)
+            yield Managed(
+                "image.register", host, image.name, steps, datastore=datastore.pk, image=image.pk, inside=True,
+                settled=image.state == ObjectState.READY == datastore.state,
+                watched=not image.persistent, store_label=datastore.name,
+            )  # fmt: skip
+
+
+def master(driver: StorageDriver, uuid: UUID, format: str, size: int = 0) -> Volume:
+    """Return the file of an image.
+
+    :raises BadInput: its format is none.
+    """
+    known = format_named(format)
+    return Volume(driver.image_path(uuid, known), known, size)
+
+
+def format_named(name: str) -> Format:
+    try:
+        return Format(name)
+    except ValueError:
+        raise BadInput(f"{name!r} is no format of a file.") from None
 
 
 def disks(scope: Scope) -> Iterator[Managed]:
@@ -164,36 +208,40 @@ def disks(scope: Scope) -> Iterator[Managed]:
     linked = masters_of_links(scope)
     for pk, vm, vm_name, number, datastore_id, kind, format_, size, state in rows.values_list(*columns).iterator(2000):
         datastore, driver, host = scope.stores[datastore_id]
-        is_link = kind == Disk.Kind.LINK
-        volume = Volume(driver.disk_path(vm, number), Format(format_), size)
-        steps = driver.stored(volume, link=linked.get(pk, "")) if not is_link or pk in linked else ()
-        yield Managed(
-            "disk.create", host, f"{vm_name} disk.{number}", steps, datastore=datastore.pk, disk=pk, inside=True,
-            settled=state == ObjectState.READY == datastore.state, store_label=datastore.name,
-        )  # fmt: skip
+        label = f"{vm_name} disk.{number}"
+        with scope.row(host, f"disk:{pk}", label):
+            image = linked.get(pk)
+            volume = Volume(driver.disk_path(vm, number), format_named(format_), size)
+            link = master(*image).path if image else ""
+            steps = driver.stored(volume, link=link) if link or kind != Disk.Kind.LINK else ()
+            yield Managed(
+                "disk.create", host, label, steps, datastore=datastore.pk, disk=pk, inside=True,
+                settled=state == ObjectState.READY == datastore.state, store_label=datastore.name,
+            )  # fmt: skip
 
 
-def masters_of_links(scope: Scope) -> dict[int, str]:
-    """Return where the links of persistent disks lead to, where the datastore of the image is known here."""
+def masters_of_links(scope: Scope) -> dict[int, tuple[StorageDriver, UUID, str]]:
+    """Return what the links of persistent disks lead to, where the datastore of the image is known here."""
     drivers = {datastore.pk: driver for datastore, driver, _ in scope.datastores}
     links = Disk.objects.filter(kind=Disk.Kind.LINK, datastore__in=scope.stores, image__datastore__in=drivers)
     rows = links.values_list("pk", "image__uuid", "image__format", "image__datastore").order_by()
-    return {pk: drivers[place].image_path(uuid, Format(format_)) for pk, uuid, format_, place in rows}
+    return {pk: (drivers[place], uuid, format_) for pk, uuid, format_, place in rows}
 
 
 def whole_directories(scope: Scope) -> Iterator[Managed]:
     """That no other files lie among the images."""
-    known: dict[int, list[Volume]] = {key: [] for key in scope.stores}
+    known: dict[int, list[tuple[UUID, str]]] = {key: [] for key in scope.stores}
     for store, uuid, format_ in Image.objects.filter(datastore__in=known).values_list("datastore", "uuid", "format"):
-        known[store].append(Volume(scope.stores[store][1].image_path(uuid, format_), Format(format_)))
+        known[store].append((uuid, format_))
     coming = Job.objects.filter(kind__in=MOVES, ended_at=None, datastore__in=known).exclude(image=None)
     for store, uuid in coming.values_list("datastore", "image__uuid").order_by():
-        driver = scope.stores[store][1]
-        known[store] += [Volume(driver.image_path(uuid, format_), format_) for format_ in driver.formats]
+        known[store] += [(uuid, format_) for format_ in scope.stores[store][1].formats]
     for key, (datastore, driver, host) in scope.stores.items():
-        if datastore.type != Datastore.Type.SYSTEM:
+        if datastore.type == Datastore.Type.SYSTEM:
+            continue
+        with scope.row(host, f"images of datastore:{key}", f"the files of the datastore {datastore.name}"):
             settled = datastore.state == ObjectState.READY
-            steps = driver.stores_only(known[key])
+            steps = driver.stores_only([master(driver, uuid, format_) for uuid, format_ in known[key]])
             yield Managed("datastore.create", host, datastore.name, steps, datastore=key, inside=True, settled=settled)
 
 

@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 
 from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.urls import reverse
-from django.utils import timezone
 
 from datastores.domain.alert_rules import FILLING, FULL, FULL_SOON, FULL_VERY_SOON, INTERRUPTED, QUARANTINED, Severity
 from datastores.domain.alerts import span
@@ -82,9 +81,8 @@ def attention(user: User) -> list[Concern]:
 
 def standstill() -> list[Concern]:
     """Return that alerts are out of date when the schedule, which finds them, has stopped."""
-    due_at = Duty.objects.filter(name=EVALUATE).values_list("due_at", flat=True).first()
-    late = timezone.now() - due_at if due_at else timedelta()
-    if late < OUT_OF_DATE:
+    late = Duty.late([EVALUATE]).get(EVALUATE, 0.0)
+    if late < OUT_OF_DATE.total_seconds():
         return []
-    text = f"Nobody has looked for {span(late.total_seconds())}: what is shown may be out of date. Start the workers."
+    text = f"Nobody has looked for {span(late)}: what is shown may be out of date. Start the workers."
     return [Concern("bad", "clock-history", "schedule stopped", "Alerts", text, reverse("job-list"), "See the jobs")]

@@ -80,6 +80,10 @@ def test_strangers_learn_names_of_checks_and_no_more(ready: None, monkeypatch: p
 def test_a_schedule_that_stopped(ready: None) -> None:
     Duty.objects.update(due_at=timezone.now() - timedelta(minutes=5))
     assert failed_checks() == {"schedule": "It was due 5 min ago."}
+    Duty.objects.update(heard_at=timezone.now() - timedelta(seconds=30))
+    assert failed_checks() == {}, "it is being done, and takes long"
+    Duty.objects.update(heard_at=timezone.now() - timedelta(minutes=3))
+    assert failed_checks() == {"schedule": "It was due 5 min ago."}
     Duty.objects.all().delete()
     assert failed_checks() == {"schedule": "It has never run."}
 

@@ -214,6 +214,20 @@ class TestAScan:
         site.base.chmod(0o700)
         assert scanned() == {"fast": "differs", "lost": "differs"}
 
+    def test_goes_on_past_a_row_with_wrong_data_and_leaves_alone_what_was_found_of_it(
+        self, site: Site, admin: User
+    ) -> None:
+        bad, gold = site.image(admin, "bad"), site.image(admin)
+        site.file(bad).unlink()
+        (site.base / "theirs").write_text("x")
+        assert scanned() == {"bad": "missing", "fast": "foreign"}
+        Image.objects.filter(pk=bad.pk).update(format="vmdk")
+        site.file(gold).unlink()
+        assert scanned() == {"bad": "missing", "fast": "foreign", "gold": "missing"}
+        scan = DriftScan.objects.first()
+        assert scan and scan.skipped == 2
+        assert ["h1", "Nothing can be said of the image bad: 'vmdk' is no format of a file."] in scan.unread
+
     def test_closes_what_is_true_again(self, site: Site) -> None:
         site.base.chmod(0o700)
         scanned()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from datastores.jobs import connections, periodic, schedule, watching
 from datastores.models import Alert, AuditEntry, Datastore, Duty, Host, HostKey, Job, JobEvent, User
 from datastores.models.audit import record, unrecorded_ends
 from datastores.services import settings
+from datastores.services.alert_facts import gather
 from datastores.services.datastores import Measure
 from datastores.transport.endpoint import Endpoint
 from tests.fakes import FakeShell, said
@@ -26,6 +28,11 @@ from tests.unit.conftest import a_datastore, a_host, a_step, write_log
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MINUTE = timedelta(minutes=1)
+
+
+def hangs() -> int:
+    time.sleep(0.5)
+    return 0
 
 
 class TestADuty:
@@ -89,6 +96,43 @@ class TestADuty:
         settings.change("monitoring", 1, {"monitor_seconds": 5}, "anna")
         assert schedule.take_turn(duty, schedule.monitoring) <= 5
         assert done == [1, 1]
+
+    def test_that_takes_long_is_not_late_while_it_is_being_done(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(schedule, "HEARD_SECONDS", 0.02)
+        long_ago = timezone.now() - timedelta(hours=1)
+        late: list[Any] = []
+
+        def slow() -> int:
+            Duty.objects.update(due_at=long_ago, heard_at=long_ago)
+            deadline = time.monotonic() + 10
+            while Duty.objects.get().heard_at == long_ago and time.monotonic() < deadline:
+                time.sleep(0.01)
+            late.append(gather([], [], ["slow"]).late)
+            return 1
+
+        schedule.take_turn(slow, 60.0)
+        assert late == [()]
+
+    def test_that_is_due_and_of_which_nobody_heard_for_two_minutes_is_late(self) -> None:
+        now = timezone.now()
+        for name, heard in (("killed", 121), ("being_done", 60)):
+            Duty.objects.create(name=name, due_at=now - 11 * MINUTE, heard_at=now - timedelta(seconds=heard))
+        assert [name for name, _ in gather([], [], ["killed", "being_done"]).late] == ["killed"]
+
+    def test_that_hangs_is_late_in_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(schedule, "HEARD_SECONDS", 0.01)
+        monkeypatch.setattr(schedule, "LONGEST_SECONDS", 0.03)
+        beats: list[str] = []
+        monkeypatch.setattr(Duty, "beat", beats.append)
+        schedule.take_turn(hangs, 60.0)
+        assert beats == ["hangs"] * 3
+
+    def test_that_ends_soon_beats_no_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def beating() -> list[str]:
+            return [thread.name for thread in threading.enumerate() if thread.name == "beat"]
+
+        schedule.take_turn(lambda: len(beating()), 60.0)
+        assert beating() == []
 
     def test_has_the_interval_of_the_settings(self) -> None:
         settings.change("monitoring", 0, {"monitor_seconds": 7}, "anna")

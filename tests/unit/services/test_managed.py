@@ -84,6 +84,36 @@ def test_a_datastore_with_options_that_are_not_acceptable_is_left_out() -> None:
     assert scope.blind == {Datastore.objects.get(name="broken").pk}
 
 
+def test_rows_whose_data_are_wrong_are_told_and_stop_no_other(admin: User) -> None:
+    key, bad_key = a_credential(public_key=KEY), a_credential(public_key="no key\nat all")
+    store, other = a_datastore("gold", hosts=[a_host(credential=key)]), a_datastore("iron")
+    login = a_host("odd", credential=bad_key)
+    good, bad = an_image(admin, "good", datastore=store), an_image(admin, "bad", datastore=store, format="vmdk")
+    there, wrong = a_disk(good), a_disk(good, format="")
+    link = a_disk(bad, kind=Disk.Kind.LINK)
+    elsewhere = an_image(admin, "elsewhere", datastore=other)
+    scope = Scope(Host.objects.usable())
+    said = list(statements(scope))
+    assert {each.image for each in said} == {None, good.pk, elsewhere.pk}
+    assert {each.disk for each in said} == {None, there.pk}
+    assert {each.datastore for each in said if not each.inside} == {None, store.pk, other.pk}
+    assert [each.about for each in scope.unsaid] == [
+        f"host:{login.pk}", f"image:{bad.pk}", f"disk:{wrong.pk}", f"disk:{link.pk}", f"images of datastore:{store.pk}",
+    ]  # fmt: skip
+    assert scope.unsaid[1].why == "Nothing can be said of the image bad: 'vmdk' is no format of a file."
+
+
+def test_a_defect_is_not_taken_for_a_row_with_wrong_data(admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    an_image(admin)
+
+    def defect(*args: Any) -> None:
+        raise TypeError("a defect")
+
+    monkeypatch.setattr("datastores.services.managed.master", defect)
+    with pytest.raises(TypeError, match="a defect"):
+        kept()
+
+
 def test_more_hosts_and_images_need_no_more_queries(admin: User) -> None:
     def fill() -> None:
         store = a_datastore(hosts=[a_host(), a_host()])

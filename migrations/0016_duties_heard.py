@@ -1,0 +1,8 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("datastores", "0014_audit_words")]
+    operations = [
+        migrations.AddField(model_name="duty", name="heard_at", field=models.DateTimeField(null=True)),
+    ]
