@@ -139,10 +139,11 @@ def test_the_palette_offers_what_the_person_may_begin(admin: User, operator: Use
     everybody = {"Change the theme", "Notifications", "Keys", "Change password", "Sign out"}
     owners = {"Register image", "New data block", "New context CD", "New virtual machine"}
     admins = {"New datastore", "Add host", "New user", "Store a key"}
-    assert commands(auditor) == everybody
+    guide = {"Getting started"}
+    assert commands(auditor) == everybody | guide
     assert commands(alice) == everybody | owners
-    assert commands(operator) == everybody | owners | {"New cluster"}
-    assert commands(admin) == everybody | owners | {"New cluster"} | admins
+    assert commands(operator) == everybody | owners | guide | {"New cluster"}
+    assert commands(admin) == everybody | owners | guide | {"New cluster"} | admins
 
 
 def test_every_offer_leads_somewhere(admin: User) -> None:
