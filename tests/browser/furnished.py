@@ -53,6 +53,13 @@ LATER = timedelta(days=1)
 """So far ahead is the last sign of life of what runs, that nobody takes it for dead."""
 
 
+def deeds(admin: User, image: Image, host: Host) -> None:
+    record("image.rename", user=admin, target=image, result="done", before=HOSTILE, after=LONG)
+    record("image.persistent", user=admin, target=image, result="done", before=True, after=False)
+    record("host.change", user=admin, target=host, result="done")
+    record("user.sign_in", user=None, target=admin, address="10.0.0.9", result="refused")
+
+
 def furnish() -> dict[str, Any]:
     """Make the rows, and return what the addresses of the pages need."""
     admin = User.objects.get(username="admin")
@@ -77,6 +84,7 @@ def furnish() -> dict[str, Any]:
     a_datastore("system", type=Datastore.Type.SYSTEM, kind="xfs", hosts=hosts, used=1 << 30, free=1 << 40, **space)
     a_datastore("silent", error="df: /srv: Input/output error", used=1 << 40, free=3 << 40, **space)
     image = an_image(admin, "debian-12", datastore=store, real_size=3 * GIB, sha256="0" * 64, format="qcow2")
+    deeds(admin, image, hosts[0])
     for name in (HOSTILE, LONG, "alma-9"):
         an_image(people["tenant"], name, datastore=store)
     an_image(admin, "broken", datastore=store, state=ObjectState.ERROR, error="No space left on device.")
@@ -90,7 +98,6 @@ def furnish() -> dict[str, Any]:
     a_job(admin, title=f"Register {HOSTILE}", state=JobState.INTERRUPTED, error="The host does not answer.")
     entry = record("datastore.change", user=admin, target=store, address="10.0.0.9", result="done",
                    before={"name": "slow", "base": "/srv/a"}, after={"name": "fast", "base": "/srv/a"})  # fmt: skip
-    record("user.sign_in", user=None, target=admin, address="10.0.0.9", result="refused")
     return {
         "host": hosts[0].pk, "strange": strange.pk, "cluster": cluster.pk, "datastore": store.pk, "image": image.pk,
         "vm": machine.pk, "disk": disk.pk, "entry": entry.seq, "user": people["tenant"].pk,
@@ -157,7 +164,7 @@ def failed(user: User, store: Any) -> Job:
 
 def planned(user: User, store: Any) -> Job:
     job = a_job(user, "datastore.create", title="Create the datastore next", state=JobState.AWAITING, datastore=store)
-    export = WriteFile("/etc/exports", "/srv 10.0.0.0/24(rw)\n", "/srv 10.0.0.0/24 (rw)\n", mode="0640")
+    export = WriteFile("/etc/exports", "/srv 10.0.0.0/24(rw)\n", "/srv 10.0.0.0/24 (ro,sync)\n", mode="0640")
     actions = (Action(export, export.undo), Action(Command(("exportfs", "-r"))))
     change = encode_change(Change("export it", actions, "The blank gave it to everybody."))
     a_step(job, "/srv is exported", "kvm-00", change=change)
