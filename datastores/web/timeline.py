@@ -11,7 +11,7 @@ from datastores.models import AuditEntry, Job, User
 from datastores.models.audit import row_of
 
 SHOWN = 10
-LATELY = 20_000
+LATELY = 10_000
 """Of so many entries, the newest of all, those without a job are looked through: no index finds them."""
 
 
