@@ -202,9 +202,12 @@ def picture(path: str, words: str) -> str:
     if folder != PICTURES or not (documents() / path).is_file():
         return escape(words)
     night = name.replace(LIGHT, DARK)
-    if night == name or not (documents() / PICTURES / night).is_file():
-        return _img(name, words, "")
-    return _img(name, words, "day") + _img(night, words, "night")
+    try:
+        if night == name or not (documents() / PICTURES / night).is_file():
+            return _img(name, words, "")
+        return _img(name, words, "day") + _img(night, words, "night")
+    except ValueError:  # newer than the files that were collected when this process began
+        return escape(words)
 
 
 def _img(name: str, words: str, tone: str) -> str:

@@ -152,6 +152,14 @@ def test_a_picture_is_shown_by_day_and_by_night(tmp_path: Path, monkeypatch: pyt
     assert html.count('alt="Words" width="1280" height="800"') == 2
 
 
+def test_a_picture_that_was_not_collected_yet_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise ValueError(f"Missing staticfiles manifest entry for {name!r}")
+
+    monkeypatch.setattr(guides, "static", missing)
+    assert guides.picture(f"{PICTURES}/overview-light.png", "The <overview>") == "The &lt;overview&gt;"
+
+
 def test_a_link_to_another_guide_leads_to_its_page() -> None:
     html = page_of(GUIDES["developers"]).html
     assert f'href="{reverse("help-architecture")}"' in html
