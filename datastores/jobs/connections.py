@@ -25,7 +25,9 @@ LOOK_SECONDS = 2.0
 """How soon the storage host of a new datastore is connected to."""
 FRESH_SECONDS = 240.0
 """A connection is used at least so often; the pool closes it after ten minutes without use."""
-MOST_HOSTS = 200
+MOST_WARM = 200
+"""Hosts that a process stays connected to for no other reason: each connection has a thread that looks for input ten
+times a second."""
 AT_ONCE = 4
 """Hosts that are spoken to side by side to stay connected."""
 SPARES = 2
@@ -37,17 +39,18 @@ def pool() -> Pool:
     return Pool(spares=SPARES)
 
 
-def connector(machines: Machines | None = None) -> Callable[[str], Shell]:
+def connector(machines: Machines | None = None, *, passing: bool = False) -> Callable[[str], Shell]:
     """Return a function from a host's name to its shell; each row is read once for a job.
 
-    ``machines``: which hosts the names mean; None: those that have them now.
+    ``machines``: which hosts the names mean; None: those that have them now. ``passing``: connections that have to be
+    made are closed after each use.
     """
 
     @functools.cache
     def endpoint(name: str) -> Endpoint:
         return endpoint_named(name) if machines is None else endpoint_meant(name, machines.get(name))
 
-    return lambda name: pool().shell(endpoint(name))
+    return lambda name: pool().shell(endpoint(name), passing=passing)
 
 
 def keep_warm(ending: threading.Event) -> None:
@@ -81,7 +84,7 @@ def storage_hosts() -> list[str]:
     """Return the names of the hosts on which disks are made, of those that answer."""
     usable = {"host__state": HostState.READY, "host__maintenance": False}
     first = DatastoreHost.objects.filter(position=0, datastore__state=ObjectState.READY, **usable)
-    return list(first.values_list("host__name", flat=True).distinct()[:MOST_HOSTS])
+    return list(first.values_list("host__name", flat=True).distinct()[:MOST_WARM])
 
 
 def warm(shell: Shell) -> None:

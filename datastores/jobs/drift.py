@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 from django.utils import timezone
 
@@ -21,12 +21,14 @@ from datastores.hosts.previews import never_comes
 from datastores.hosts.stored import FileStored, stored
 from datastores.hosts.surveys import Verdict, survey
 from datastores.jobs.background import Background
+from datastores.jobs.beating import beating
 from datastores.jobs.codec import encode_change
 from datastores.jobs.connections import pool
 from datastores.jobs.quarantine import quarantine_after
 from datastores.models import Drift, DriftScan, Host, User
 from datastores.models.audit import in_turn, record
-from datastores.services.drift import NOT_EMPTY, Difference, Found, busy, kind_of, remember, storable
+from datastores.services.drift import busy, forget_closed, kind_of, remember, remember_footprints, storable
+from datastores.services.drift_found import NOT_EMPTY, Difference, Found
 from datastores.services.endpoints import endpoint_of
 from datastores.services.managed import Managed, Scope, statements
 
@@ -179,7 +181,30 @@ def difference_of(key: str, managed: Managed, step: AnyStep, verdict: Verdict) -
 
 def make_scan(scan: DriftScan) -> int:
     """Read all hosts and store what was found, at once: a scan that is broken off has changed no row."""
-    reading = Reading(scan.started_at)
+    with beating(partial(beat, scan), BEAT_SECONDS):
+        reading = read_all(scan.started_at)
+        found = reading.found
+        found.prepare()
+        with in_turn():
+            if not DriftScan.objects.filter(pk=scan.pk, ended_at=None).exists():
+                logger.warning("%s took too long, and was given up", scan)
+                return 0
+            remember(found)
+            end(scan, reading)
+    remember_footprints(found)
+    forget_closed()
+    prune()
+    return len(found.judged)
+
+
+def beat(scan: DriftScan) -> None:
+    """Say that somebody makes it."""
+    DriftScan.objects.filter(pk=scan.pk, ended_at=None).update(heard_at=timezone.now())
+
+
+def read_all(since: datetime) -> Reading:
+    """Look up what is kept true, and read it on all hosts."""
+    reading = Reading(since)
     hosts = reading.begin()
     answers: SimpleQueue[Answer] = SimpleQueue()
     for host in hosts:
@@ -190,29 +215,9 @@ def make_scan(scan: DriftScan) -> int:
         except CloudstoreError as error:
             answers.put((host.pk, error))
     for _ in hosts:
-        reading.take(*heard(answers, scan))
+        reading.take(*answers.get())
     stored.cache_clear()
-    with in_turn():
-        if not DriftScan.objects.filter(pk=scan.pk, ended_at=None).exists():
-            logger.warning("%s took too long, and was given up", scan)
-            return 0
-        remember(reading.found)
-        end(scan, reading)
-    prune()
-    return len(reading.found.judged)
-
-
-def heard(answers: SimpleQueue[Answer], scan: DriftScan) -> Answer:
-    """Wait for the next host, and say meanwhile that somebody waits."""
-    while True:
-        now = timezone.now()
-        if scan.heard_at is None or (now - scan.heard_at).total_seconds() > BEAT_SECONDS:
-            DriftScan.objects.filter(pk=scan.pk).update(heard_at=now)
-            scan.heard_at = now
-        try:
-            return answers.get(timeout=BEAT_SECONDS)
-        except Empty:
-            continue
+    return reading
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from datastores.domain.errors import CloudstoreError, HostGone, Unreachable
 from datastores.domain.plan import Shell
 from datastores.hosts.vitals import Vitals
 from datastores.jobs.background import Background
-from datastores.jobs.connections import connector
+from datastores.jobs.connections import MOST_WARM, connector
 from datastores.jobs.quarantine import quarantine_after
 from datastores.models import Host, HostSample
 from datastores.services.samples import store
@@ -40,7 +40,7 @@ def take_samples(on_silent: Callable[[Host], object]) -> int:
     """
     at, stored = timezone.now(), 0
     found: dict[int, Figures] = {}
-    for host, answer in ask_hosts(list(Host.objects.usable().only("name"))):
+    for host, answer in ask_hosts(list(Host.objects.usable().only("name").order_by("pk"))):
         if isinstance(answer, dict):
             found[host.pk] = answer
         else:
@@ -54,10 +54,14 @@ def take_samples(on_silent: Callable[[Host], object]) -> int:
 
 
 def ask_hosts(hosts: Sequence[Host]) -> Iterator[Answer]:
-    """Yield the hosts with what each said, in the order in which they answer."""
+    """Yield the hosts with what each said, in the order in which they answer.
+
+    The first ones stay connected; the others are connected to in turn, unless they are for another reason.
+    """
     answers: SimpleQueue[Answer] = SimpleQueue()
-    connect = connector()
-    for host in hosts:
+    lasting, passing = connector(), connector(passing=True)
+    for number, host in enumerate(hosts):
+        connect = lasting if number < MOST_WARM else passing
         try:
             samplers().give(partial(ask, host, connect(host.name), answers))
         except CloudstoreError as error:

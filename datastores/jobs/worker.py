@@ -111,7 +111,7 @@ def work(slot: Slot) -> None:
 
 
 def allow_many_connections() -> None:
-    """Use all the open files that the system grants: the schedule stays connected to every host that it samples."""
+    """Use all the open files that the system grants: a scan for drift connects to every host."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
+from django.db import IntegrityError, transaction
 from django.db.models import Model, Q
 from django.utils import timezone
 
@@ -19,15 +18,15 @@ from datastores.hosts.stored import Altered, Footprint, Foreign, Missing
 from datastores.models import Datastore, Disk, Drift, Host, Image, ImageFootprint, Job, Lease, User
 from datastores.models.audit import in_turn, record
 from datastores.services.datastores import MOVES
-from datastores.services.managed import Managed
+from datastores.services.drift_found import Busy, Difference, Found
 
-FEW = 3
-"""From so many files on, that all of a datastore are missing is told once, of the datastore."""
-NOT_EMPTY = "the files of the datastore are there"
+logger = logging.getLogger(__name__)
 KEPT_CLOSED = timedelta(days=30)
 """How long it can be looked up what was repaired, or went by itself."""
 PORTION = 5000
 """Keys in one statement."""
+NOTED_AT_ONCE = 1000
+"""Footprints in one transaction: on SQLite nobody else writes meanwhile."""
 WRITTEN = (
     "owner", "host", "datastore", "image", "disk", "label", "title", "kind", "change", "text", "fingerprint", "state",
     "first_seen", "last_seen", "closed_at", "accepted_by", "accepted_at", "note",
@@ -35,83 +34,8 @@ WRITTEN = (
 WORKED = [StepState.CHANGED, StepState.UNDONE, StepState.KEPT, StepState.FAILED, StepState.UNKNOWN]
 """States of steps that may have changed something."""
 SUBJECTS: dict[str, type[Model]] = {"host": Host, "datastore": Datastore, "image": Image, "disk": Disk}
+Key = TypeVar("Key", int, str)
 KINDS = {Missing: Drift.Kind.MISSING, Altered: Drift.Kind.ALTERED, Foreign: Drift.Kind.FOREIGN}
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A statement that is not true. ``change``: what a step would do, encoded; None: ``text`` says what is wrong."""
-
-    key: str
-    managed: Managed
-    title: str
-    kind: Drift.Kind
-    change: dict[str, Any] | None = None
-    text: str = ""
-
-    @property
-    def fingerprint(self) -> str:
-        """What exactly this difference is known by."""
-        told = json.dumps([self.kind, self.change, self.text], sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()
-
-
-@dataclass
-class Found:
-    """What a scan has found, host by host. ``known``: every statement that is kept; ``judged``: those looked at."""
-
-    since: datetime
-    hosts: set[int] = field(default_factory=set)
-    """Those whose statements are known."""
-    blind: set[int] = field(default_factory=set)
-    """Datastores whose statements are not known."""
-    unsaid: set[str] = field(default_factory=set)
-    """Single things whose statements are not known, such as "image:7"."""
-    known: dict[str, Managed] = field(default_factory=dict)
-    judged: set[str] = field(default_factory=set)
-    differences: dict[str, Difference] = field(default_factory=dict)
-    footprints: dict[str, Footprint] = field(default_factory=dict)
-    """Of image files that are as they should be, by statement."""
-
-    def forget(self, busy: Busy) -> None:
-        """Leave out what a job worked on meanwhile: it was read before, during or after that, nobody knows."""
-        self.leave_out([key for key in self.judged if busy.concerns(self.known[key])])
-
-    def leave_out(self, keys: Iterable[str]) -> None:
-        """Have these not been judged."""
-        for key in keys:
-            self.judged.discard(key)
-            self.differences.pop(key, None)
-            self.footprints.pop(key, None)
-
-    def fold(self) -> None:
-        """Where nothing is left in a datastore, say that: a file system that is not mounted looks empty."""
-        files: dict[tuple[int, int | None], list[str]] = {}
-        for key in self.judged:
-            managed = self.known[key]
-            if managed.image or managed.disk:
-                files.setdefault((managed.host, managed.datastore), []).append(key)
-        for keys in files.values():
-            about = self.known[keys[0]].of_datastore()
-            whole = about.key_of(NOT_EMPTY)
-            self.judged.add(whole)
-            told = [self.differences[key].kind for key in keys if key in self.differences]
-            if len(keys) >= FEW and told == [Drift.Kind.MISSING] * len(keys):
-                text = f"None of its {len(keys)} files is there. Look whether its file system is mounted."
-                for key in keys:
-                    del self.differences[key]
-                self.judged.difference_update(keys)
-                self.differences[whole] = Difference(whole, about, NOT_EMPTY, Drift.Kind.MISSING, text=text)
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """What jobs change now, or have changed since a moment."""
-
-    resources: frozenset[str]
-
-    def concerns(self, managed: Managed) -> bool:
-        return not managed.settled or not self.resources.isdisjoint(managed.resources)
 
 
 def busy(since: datetime | None = None) -> Busy:
@@ -147,13 +71,13 @@ def touched(noun: str, host: int | None, datastore: int | None, image: int | Non
 def remember(found: Found) -> None:
     """Store what a scan has found: only what is another than before is written.
 
-    Belongs into the caller's turn (``in_turn``), so that no job ends meanwhile.
+    Belongs into the caller's turn (``in_turn``), so that no job ends meanwhile, after ``found.prepare()``.
     """
     now = timezone.now()
     found.forget(busy(found.since))
     forget_deleted(found)
     found.fold()
-    rows = {row.key: row for row in Drift.objects.defer("change", "text")}
+    rows = rows_of(found)
     working = set(Lease.objects.filter(resource__startswith="drift:").values_list("resource", flat=True))
     same, other = [], []
     for key, difference in found.differences.items():
@@ -170,15 +94,26 @@ def remember(found: Found) -> None:
     gone = [row.pk for row in rows.values() if row.is_live and is_over(row, found)]
     for keys in portions(gone):
         Drift.objects.filter(pk__in=keys).live().update(state=Drift.State.GONE, closed_at=now)
-    Drift.objects.filter(closed_at__lt=now - KEPT_CLOSED).delete()
-    remember_footprints(found)
+
+
+def rows_of(found: Found) -> dict[str, Drift]:
+    """Return the rows that may have to be written, by key: those that still differ, and those that do so again."""
+    columns = Drift.objects.defer("change", "text").order_by()
+    rows = {row.key: row for row in columns.live()}
+    for keys in portions(found.differences.keys() - rows.keys()):
+        rows |= {row.key: row for row in columns.filter(key__in=keys)}
+    return rows
+
+
+def forget_closed() -> None:
+    """Delete what was repaired, or went, long ago."""
+    Drift.objects.filter(closed_at__lt=timezone.now() - KEPT_CLOSED).delete()
 
 
 def forget_deleted(found: Found) -> None:
     """Leave out what was deleted while hosts were read."""
-    told = {*found.differences, *found.footprints}
     for name, model in SUBJECTS.items():
-        wanted = {key: pk for key in told if (pk := getattr(found.known[key], name)) is not None}
+        wanted = {key: pk for key in found.differences if (pk := getattr(found.known[key], name)) is not None}
         there = existing(model, set(wanted.values()))
         found.leave_out(key for key, pk in wanted.items() if pk not in there)
 
@@ -219,18 +154,32 @@ def about(row: Drift) -> tuple[str, ...]:
 
 
 def remember_footprints(found: Found) -> None:
-    """Note what images are like of which that was not known, or which a job of ours has changed since."""
-    fresh = [
-        ImageFootprint(image_id=found.known[key].image, size=each.size, written=each.written, seen_at=found.since)
-        for key, each in found.footprints.items()
-    ]
+    """Note what images are like of which that was not known, or which a job of ours has changed since.
+
+    Needs no turn: they are of ``found.since``, so that a job on the image that ended later, or is to end, makes
+    them void. Those that are not noted now are noted by the next scan.
+    """
+    for keys in portions(found.footprints, NOTED_AT_ONCE):
+        fresh = {found.known[key].image: found.footprints[key] for key in keys}
+        try:
+            note(fresh, found.since)
+        except IntegrityError:
+            logger.info("an image was deleted just now: %s footprints are noted with the next scan", len(fresh))
+
+
+def note(fresh: Mapping[int | None, Footprint], since: datetime) -> None:
     columns = ["size", "written", "seen_at"]
-    ImageFootprint.objects.bulk_create(fresh, update_conflicts=True, unique_fields=["image"], update_fields=columns)
+    with transaction.atomic():
+        there = Image.objects.filter(pk__in=fresh, persistent=False).order_by().values_list("pk", flat=True)
+        rows = [
+            ImageFootprint(image_id=pk, size=fresh[pk].size, written=fresh[pk].written, seen_at=since) for pk in there
+        ]
+        ImageFootprint.objects.bulk_create(rows, update_conflicts=True, unique_fields=["image"], update_fields=columns)
 
 
-def portions(keys: Iterable[int]) -> Iterator[Collection[int]]:
+def portions(keys: Iterable[Key], size: int = PORTION) -> Iterator[Collection[Key]]:
     waiting = iter(keys)
-    while portion := list(islice(waiting, PORTION)):
+    while portion := list(islice(waiting, size)):
         yield portion
 
 

@@ -8,14 +8,14 @@ from django.utils import timezone
 from datastores.domain.errors import Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.models import Drift, Host, Job
-from datastores.services.managed import find
+from datastores.services.managed import Scope, find
 from datastores.services.usecase import Results, UseCase
 
 
 class DriftRepair(UseCase):
     """Carry out the step of one statement, with those before it that it stands on, and no other.
 
-    params: drift (id). Kept beside it: key (of the statement).
+    params: drift (id). Kept beside it: key and owner of the statement, and the datastore, image or disk it is about.
 
     What it is about serves its users meanwhile, also as long as the plan waits for a person.
     """
@@ -32,7 +32,8 @@ class DriftRepair(UseCase):
         if drift is None or not drift.can_be_repaired:
             raise Refused("There is nothing here that a step could put right. Look at it again.")
         job.host, job.datastore_id = drift.host, drift.datastore_id
-        job.params |= {"key": drift.key, "datastore": drift.datastore_id}
+        job.params |= {"key": drift.key, "owner": drift.owner, "datastore": drift.datastore_id}
+        job.params |= {"image": drift.image_id, "disk": drift.disk_id}
         job.title = f"Repair {drift.label}: {drift.title}"[:300]
         job.target_label = drift.label
         self.check_still(job)
@@ -55,7 +56,8 @@ class DriftRepair(UseCase):
         return held | ({f"datastore:{job.params['datastore']}": False} if job.params["datastore"] else {})
 
     def plan(self, job: Job) -> Plan:
-        found = find(job.params["key"], job.host_id, job.params["datastore"])
+        about = {name: job.params[name] for name in ("datastore", "image", "disk")}
+        found = find(job.params["key"], job.params["owner"], Scope(Host.objects.filter(pk=job.host_id), **about))
         if found is None:
             raise Refused("Nobody keeps this statement true any more, so there is nothing to repair.")
         return (Stage("repair", tuple(found[1])),)

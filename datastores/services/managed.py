@@ -72,6 +72,11 @@ class Managed:
             held.append(f"images of datastore:{self.datastore}")
         return tuple(held)
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is said of the file of an image or disk."""
+        return bool(self.image or self.disk)
+
     def of_datastore(self) -> Managed:
         """Return what is said of the datastore as a whole, when all that should be in it is missing."""
         label = self.store_label or self.label
@@ -89,10 +94,12 @@ class Unsaid:
 
 @dataclass
 class Scope:
-    """Which hosts and datastores statements are wanted of, looked up once for all keepers."""
+    """Which hosts, datastore, image or disk statements are wanted of, looked up once for all keepers."""
 
     hosts: QuerySet[Host]
     datastore: int | None = None
+    image: int | None = None
+    disk: int | None = None
     blind: set[int] = field(default_factory=set)
     """Datastores of which nothing can be said: their options are not acceptable any more."""
     unsaid: list[Unsaid] = field(default_factory=list)
@@ -171,6 +178,7 @@ def masters(scope: Scope) -> Iterator[Managed]:
         WORKS_ON_IMAGE, image=OuterRef("pk"), ended_at__isnull=False, ended_at__gt=OuterRef("footprint__seen_at")
     )
     images = Image.objects.filter(datastore__in=scope.stores).select_related("footprint")
+    images = images.filter(pk=scope.image) if scope.image else images
     for image in images.annotate(worked=Exists(worked)).order_by("pk").iterator(2000):
         datastore, driver, host = scope.stores[image.datastore_id]
         with scope.row(host, f"image:{image.pk}", f"the image {image.name}"):
@@ -205,6 +213,7 @@ def disks(scope: Scope) -> Iterator[Managed]:
     """The files of VM disks, and the links of persistent ones."""
     columns = ("pk", "vm_id", "vm__name", "number", "datastore_id", "kind", "format", "virtual_size", "state")
     rows = Disk.objects.filter(datastore__in=scope.stores).order_by("pk")
+    rows = rows.filter(pk=scope.disk) if scope.disk else rows
     linked = masters_of_links(scope)
     for pk, vm, vm_name, number, datastore_id, kind, format_, size, state in rows.values_list(*columns).iterator(2000):
         datastore, driver, host = scope.stores[datastore_id]
@@ -224,6 +233,7 @@ def masters_of_links(scope: Scope) -> dict[int, tuple[StorageDriver, UUID, str]]
     """Return what the links of persistent disks lead to, where the datastore of the image is known here."""
     drivers = {datastore.pk: driver for datastore, driver, _ in scope.datastores}
     links = Disk.objects.filter(kind=Disk.Kind.LINK, datastore__in=scope.stores, image__datastore__in=drivers)
+    links = links.filter(pk=scope.disk) if scope.disk else links
     rows = links.values_list("pk", "image__uuid", "image__format", "image__datastore").order_by()
     return {pk: (drivers[place], uuid, format_) for pk, uuid, format_, place in rows}
 
@@ -245,19 +255,33 @@ def whole_directories(scope: Scope) -> Iterator[Managed]:
             yield Managed("datastore.create", host, datastore.name, steps, datastore=key, inside=True, settled=settled)
 
 
-KEEPERS: tuple[Keeper, ...] = (logins, directories, masters, disks, whole_directories)
+KEEPERS: tuple[tuple[str, Keeper], ...] = (
+    ("host.onboard", logins),
+    ("datastore.create", directories),
+    ("image.register", masters),
+    ("disk.create", disks),
+    ("datastore.create", whole_directories),
+)
+"""Each with the ``owner`` of all that it yields."""
 
 
 def statements(scope: Scope) -> Iterator[Managed]:
     """Yield all that is kept true on the hosts; what a datastore stands on comes before what is in it."""
-    for keeper in KEEPERS:
+    for _, keeper in KEEPERS:
         yield from (managed for managed in keeper(scope) if managed.steps)
 
 
-def find(key: str, host: int, datastore: int | None) -> tuple[Managed, Sequence[AnyStep]] | None:
-    """Return the statement with this key, after those of the same thing that it stands on; None: nobody keeps it."""
-    for managed in statements(Scope(Host.objects.filter(pk=host), datastore)):
-        for number, step in enumerate(managed.steps, 1):
-            if managed.key(step) == key:
-                return managed, managed.steps[:number]
+def find(key: str, owner: str, scope: Scope) -> tuple[Managed, Sequence[AnyStep]] | None:
+    """Return the statement with this key, after those of the same thing that it stands on; None: nobody keeps it.
+
+    Only what may be meant is made: by keepers of this owner, of the one image or disk in the scope. What else lies in a
+    datastore is left out, for that takes all of its images, and no step puts it right.
+    """
+    if {"image.register": scope.image, "disk.create": scope.disk}.get(owner, 0) is None:
+        return None  # it was deleted
+    for keeper in (keeper for name, keeper in KEEPERS if name == owner and keeper is not whole_directories):
+        for managed in keeper(scope):
+            for number, step in enumerate(managed.steps, 1):
+                if managed.key(step) == key:
+                    return managed, managed.steps[:number]
     return None

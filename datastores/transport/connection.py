@@ -29,6 +29,8 @@ class Connection:
         self.endpoint, self.transport, self.jump = endpoint, transport, jump
         self.users = self.limit = 0
         self.refused_at = 0.0
+        self.passing = False
+        """It was made for a passing shell, and nobody else has used it."""
         self.idle_since = time.monotonic()
         self._timeout = timeout
         self._starting: list[float] = []

@@ -31,6 +31,9 @@ class Pool:
     ``spares``: so many shells wait on each connection that was used, beside its sessions (see ``spares.py``).
     ``idle`` is the time in seconds after which an unused connection is closed, ``timeout`` that for each of:
     connecting, exchanging keys, logging in, opening a session.
+
+    A shell that is ``passing`` closes the connection that had to be made for it, unless another shell uses it as well;
+    one that it found stays as idle as it was.
     """
 
     def __init__(
@@ -44,25 +47,31 @@ class Pool:
         self._sweeper: threading.Thread | None = None
         self._refiller = Refiller(spares)
 
-    def shell(self, endpoint: Endpoint) -> SSHShell:
+    def shell(self, endpoint: Endpoint, *, passing: bool = False) -> SSHShell:
         """Return where commands for this endpoint run. Nothing is connected yet."""
-        return SSHShell(self, endpoint)
+        return SSHShell(self, endpoint, passing=passing)
 
     @contextlib.contextmanager
     def session(
-        self, endpoint: Endpoint, line: bytes, *, has_input: bool = False, only_reads: bool = False
+        self,
+        endpoint: Endpoint,
+        line: bytes,
+        *,
+        has_input: bool = False,
+        only_reads: bool = False,
+        passing: bool = False,
     ) -> Iterator[Session]:
         """Start a command line on a warm or new connection. One that ``only_reads`` may be started twice.
 
         :raises NotConnected: nothing was run.
         :raises Unreachable: the connection was lost while the command was being started.
         """
-        connection, session = self._execute(endpoint, line, has_input, only_reads)
+        connection, session = self._execute(endpoint, line, has_input, only_reads, passing)
         try:
             yield session
         finally:
             connection.spares.end(session)
-            self._release(connection)
+            self._release(connection, passing)
 
     def connection(self, endpoint: Endpoint) -> Connection:
         """Return a live connection, to forward through: that takes none of its sessions."""
@@ -70,6 +79,7 @@ class Pool:
             with self._changed:
                 if connections := self._alive(endpoint):
                     connections[0].idle_since = time.monotonic()
+                    connections[0].passing = False
                     return connections[0]
             self._add(endpoint)
 
@@ -106,12 +116,12 @@ class Pool:
     # ---- finding a connection
 
     def _execute(
-        self, endpoint: Endpoint, line: bytes, has_input: bool, only_reads: bool
+        self, endpoint: Endpoint, line: bytes, has_input: bool, only_reads: bool, passing: bool
     ) -> tuple[Connection, Session]:
         deadline = time.monotonic() + self.timeout
         stale = 0
         while True:
-            connection = self._acquire(endpoint)
+            connection = self._acquire(endpoint, passing)
             try:
                 waiting = None if has_input else connection.spares.run(line, only_reads=only_reads)
                 return connection, waiting or Session(connection.execute(line))
@@ -121,16 +131,16 @@ class Pool:
                 if time.monotonic() > deadline:
                     raise NotConnected(f"{endpoint.where} opens no session (MaxSessions); nothing was run.") from None
             except Stale:
-                self._release(connection)
+                self._release(connection, passing)
                 connection.close()
                 stale += 1
                 if stale > self.connections:  # all that were warm, and a new one as well
                     raise
             except BaseException:
-                self._release(connection)
+                self._release(connection, passing)
                 raise
 
-    def _acquire(self, endpoint: Endpoint) -> Connection:
+    def _acquire(self, endpoint: Endpoint, passing: bool) -> Connection:
         """Return a connection with room for one more command, counted in."""
         while True:
             with self._changed:
@@ -138,11 +148,12 @@ class Pool:
                 if roomy := [connection for connection in connections if connection.users < connection.limit]:
                     chosen = min(roomy, key=lambda connection: connection.users)
                     chosen.users += 1
+                    chosen.passing = chosen.passing and passing
                     return chosen
                 if len(connections) >= self.connections:
                     self._changed.wait(self.timeout)
                     continue
-            self._add(endpoint)
+            self._add(endpoint, passing)
 
     def _alive(self, endpoint: Endpoint) -> list[Connection]:
         """Return the live connections and forget the dead ones. The lock is held."""
@@ -152,14 +163,22 @@ class Pool:
         self._open[endpoint] = connections
         return connections
 
-    def _release(self, connection: Connection) -> None:
+    def _release(self, connection: Connection, passing: bool) -> None:
         with self._changed:
             connection.users -= 1
-            connection.idle_since = now = time.monotonic()
+            now = time.monotonic()
+            if not passing:
+                connection.idle_since = now
             if now - connection.refused_at > FORGIVEN:
                 connection.limit = min(connection.limit + 1, self.sessions)
+            if leaves := connection.passing and not connection.users:
+                others = [each for each in self._open.get(connection.endpoint, []) if each is not connection]
+                self._open[connection.endpoint] = others
             self._changed.notify_all()
-        self._refiller.refill(connection)
+        if leaves:
+            connection.close()
+        else:
+            self._refiller.refill(connection)
 
     def _lower_limit(self, connection: Connection) -> None:
         """Learn how many sessions the host allows: as many as there are beside the one it refused.
@@ -174,7 +193,7 @@ class Pool:
 
     # ---- making and ending connections
 
-    def _add(self, endpoint: Endpoint) -> None:
+    def _add(self, endpoint: Endpoint, passing: bool = False) -> None:
         """Open one more connection, or wait for the one that another thread is opening and share its fate."""
         with self._changed:
             attempt = self._attempts.get(endpoint)
@@ -184,7 +203,7 @@ class Pool:
             attempt.result()
             return
         try:
-            self._connect(endpoint)
+            self._connect(endpoint, passing)
         except CloudstoreError as error:
             self._attempts.pop(endpoint)
             mine.set_exception(error)
@@ -196,7 +215,7 @@ class Pool:
         self._attempts.pop(endpoint)
         mine.set_result(None)
 
-    def _connect(self, endpoint: Endpoint) -> None:
+    def _connect(self, endpoint: Endpoint, passing: bool) -> None:
         jump = self.connection(endpoint.jump) if endpoint.jump else None
         try:
             connection = connect(endpoint, timeout=self.timeout, jump=jump)
@@ -206,7 +225,7 @@ class Pool:
             jump.close()  # it died while it was idle
             jump = self.connection(endpoint.jump)
             connection = connect(endpoint, timeout=self.timeout, jump=jump)
-        connection.limit = self.sessions
+        connection.limit, connection.passing = self.sessions, passing
         with self._changed:
             if self._closed.is_set():
                 connection.close()

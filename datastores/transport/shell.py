@@ -39,10 +39,10 @@ read it as "is not there"."""
 class SSHShell:
     """A ``datastores.domain.plan.Shell`` over SSH. Cheap to make; may be shared by threads."""
 
-    def __init__(self, pool: Pool, endpoint: Endpoint) -> None:
+    def __init__(self, pool: Pool, endpoint: Endpoint, *, passing: bool = False) -> None:
         self.host = endpoint.name
         self.endpoint = endpoint
-        self._pool = pool
+        self._pool, self._passing = pool, passing
         self._sudo = () if endpoint.is_root else ("sudo", "-n", "--")
 
     def __repr__(self) -> str:
@@ -142,7 +142,10 @@ class SSHShell:
     ) -> Said:
         """Run a command line that stands for ``command``."""
         stdin, ask = encode_input(command), encode_line(line)
-        with self._pool.session(self.endpoint, ask, has_input=bool(stdin), only_reads=only_reads) as session:
+        passing = self._passing
+        with self._pool.session(
+            self.endpoint, ask, has_input=bool(stdin), only_reads=only_reads, passing=passing
+        ) as session:
             follower = Follower(
                 session.channel, command.argv, host=self.host, patience=patience + GRACE, on_output=on_output,
                 mark=session.mark,

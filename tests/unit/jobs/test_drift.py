@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from datastores.domain.errors import Busy, Refused
 from datastores.domain.states import HostState, JobState, ObjectState, StepState
+from datastores.hosts.stored import Footprint
 from datastores.hosts.surveys import Verdict
 from datastores.jobs import drift
 from datastores.jobs.drift import ask_for_scan, look_for_drift
@@ -31,8 +33,11 @@ from datastores.models import (
     Lease,
     User,
 )
+from datastores.services import drift as rows
+from datastores.services.drift import note
 from datastores.services.drift import remember as really_remember
 from datastores.services.images import rename, set_persistent
+from datastores.services.managed import Managed, Scope, statements
 from tests.unit.conftest import a_credential, a_datastore, a_disk, a_drift, a_host, a_job, a_step, an_image
 from tests.unit.jobs.drifting import MIB, Site, scanned, write
 from tests.unit.local import LocalShell
@@ -355,6 +360,105 @@ class TestJobsMeanwhile:
             patch.setattr(drift.stored, "cache_clear", given_up, raising=False)
             assert look_for_drift() == 0
         assert not Drift.objects.exists()
+
+
+class TestTheTurn:
+    """Jobs and people wait while a scan is stored, so that it may take no longer than its differences need."""
+
+    def test_holds_nothing_that_takes_a_look_at_each_statement(
+        self, site: Site, admin: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        images = [site.image(admin, f"image {number}", size=1) for number in range(5)]
+        site.file(images[0]).unlink()
+        looked: list[Managed] = []
+        resources = Managed.resources.fget  # type: ignore[attr-defined]
+
+        def remember(found: Any) -> None:
+            assert connection.in_atomic_block
+            monkeypatch.setattr(Managed, "resources", property(lambda self: looked.append(self) or resources(self)))
+            really_remember(found)
+            monkeypatch.setattr(Managed, "resources", property(resources))
+
+        monkeypatch.setattr(drift, "remember", remember)
+        assert scanned() == {"image 0": "missing"}
+        assert looked == []
+
+    def test_is_over_when_footprints_are_noted_a_portion_at_a_time(
+        self, site: Site, admin: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(5):
+            site.image(admin, f"image {number}", size=1)
+        portions: list[int] = []
+
+        def noted(fresh: Any, since: Any) -> None:
+            assert not connection.in_atomic_block
+            portions.append(len(fresh))
+            note(fresh, since)
+
+        monkeypatch.setattr(rows, "NOTED_AT_ONCE", 2)
+        monkeypatch.setattr(rows, "note", noted)
+        assert scanned() == {}
+        assert portions == [2, 2, 1]
+        assert ImageFootprint.objects.count() == 5
+        scanned()
+        assert portions == [2, 2, 1], "only what was not known is noted"
+
+    def test_a_job_that_works_on_an_image_before_its_footprint_is_noted_makes_that_void(
+        self, site: Site, admin: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        image = site.image(admin)
+
+        def resized_first(fresh: Any, since: Any) -> None:
+            write(site.file(image), bytes(2 * MIB))
+            a_job(admin, "image.resize", image=image)
+            note(fresh, since)
+
+        monkeypatch.setattr(rows, "note", resized_first)
+        assert scanned() == {}
+        monkeypatch.setattr(rows, "note", note)
+        assert scanned() == {}
+        assert ImageFootprint.objects.get().size == 2 * MIB
+
+    def test_footprints_that_cannot_be_noted_are_noted_by_the_next_scan(
+        self, site: Site, admin: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        site.image(admin), site.image(admin, "other")
+
+        def refused(fresh: Any, since: Any) -> None:
+            raise IntegrityError("FOREIGN KEY constraint failed")
+
+        monkeypatch.setattr(rows, "note", refused)
+        assert scanned() == {}
+        monkeypatch.setattr(rows, "note", note)
+        assert scanned() == {}
+        assert ImageFootprint.objects.count() == 2
+
+    def test_an_image_that_was_deleted_or_became_persistent_gets_no_footprint(self, site: Site, admin: User) -> None:
+        gone, open_, kept = (site.image(admin, name) for name in ("gone", "open", "kept"))
+        set_persistent(open_, admin, on=True, version=0)
+        fresh = {image.pk: Footprint(1, "1.5") for image in (gone, open_, kept)}
+        gone.delete()
+        note(fresh, timezone.now())
+        assert [each.image for each in ImageFootprint.objects.all()] == [kept]
+
+    def test_a_scan_is_heard_of_while_it_looks_up_what_is_kept_true(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun: list[Any] = []
+        heard: list[Any] = []
+
+        def slow(scope: Scope) -> Any:
+            begun.append(DriftScan.objects.get().heard_at)
+            deadline = time.monotonic() + 5
+            while (at := DriftScan.objects.get().heard_at) == begun[0] and time.monotonic() < deadline:
+                time.sleep(0.01)
+            heard.append(at)
+            return statements(scope)
+
+        monkeypatch.setattr(drift, "BEAT_SECONDS", 0.02)
+        monkeypatch.setattr(drift, "statements", slow)
+        look_for_drift()
+        assert heard[0] > begun[0]
 
 
 class TestAsking:

@@ -43,7 +43,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeShell]:
     def connect(name: str) -> FakeShell:
         return shells.setdefault(name, FakeShell(name, ANSWERS))
 
-    monkeypatch.setattr(sampling, "connector", lambda: connect)
+    monkeypatch.setattr(sampling, "connector", lambda passing=False: connect)
     return shells
 
 
@@ -133,6 +133,22 @@ class TestHosts:
         hosts["h1"] = FakeShell("h1", ANSWERS | {LOAD: ZeroDivisionError("a defect")})
         assert periodic.sample_hosts() == 1
         assert "ZeroDivisionError" in caplog.text
+
+    def test_no_more_stay_connected_to_than_are_kept_warm(
+        self, hosts: dict[str, FakeShell], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(5):
+            a_host(f"h{number}")
+        connected: dict[str, bool] = {}
+
+        def connector(*, passing: bool = False) -> Any:
+            return lambda name: connected.update({name: not passing}) or FakeShell(name, ANSWERS)
+
+        monkeypatch.setattr(sampling, "connector", connector)
+        monkeypatch.setattr(sampling, "MOST_WARM", 2)
+        for _ in range(2):
+            assert periodic.sample_hosts() == 5
+            assert connected == {"h0": True, "h1": True, "h2": False, "h3": False, "h4": False}
 
     def test_without_hosts_nothing_happens(self, hosts: dict[str, FakeShell]) -> None:
         assert periodic.sample_hosts() == 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from datastores.drivers.files import FileDriver
 from datastores.models import Datastore, Disk, Host, User
 from datastores.services.drift import storable
 from datastores.services.hosts import HostOnboard
@@ -20,6 +22,12 @@ KEY = f"ssh-ed25519 {'A' * 68} cloudstore"
 
 def kept(**fields: Any) -> list[Managed]:
     return list(statements(Scope(Host.objects.usable(), **fields)))
+
+
+def found_as(key: str, like: Managed) -> tuple[Managed, Any] | None:
+    """Look for a statement about what another one is about."""
+    scope = Scope(Host.objects.filter(pk=like.host), like.datastore, like.image, like.disk)
+    return find(key, like.owner, scope)
 
 
 def test_a_key_is_kept_on_hosts_that_onboarding_gave_it_to(admin: User) -> None:
@@ -69,11 +77,42 @@ def test_a_statement_is_found_by_its_key_with_what_it_stands_on() -> None:
     store = a_datastore(hosts=[a_host("h1"), a_host("h2")])
     [_, managed] = [each for each in kept() if not each.inside]
     last = managed.steps[-1]
-    found = find(managed.key(last), managed.host, store.pk)
+    found = found_as(managed.key(last), managed)
     assert found and found[1] == managed.steps
-    assert find(managed.key(last), managed.host, None) is not None
-    assert find("another", managed.host, store.pk) is None
-    assert find(managed.key(last), 10**9, store.pk) is None
+    assert found_as("another", managed) is None
+    assert found_as(managed.key(last), replace(managed, owner="host.onboard")) is None
+    assert found_as(managed.key(last), replace(managed, host=10**9)) is None
+    assert found_as(managed.key(last), replace(managed, datastore=store.pk + 1)) is None
+
+
+def test_a_statement_of_an_image_or_disk_is_found_without_those_of_others(
+    admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = a_datastore()
+    for _ in range(3):
+        a_disk(an_image(admin, datastore=store), datastore=store)
+    made: list[Any] = []
+    stored = FileDriver.stored
+    monkeypatch.setattr(FileDriver, "stored", lambda *args, **more: made.append(args) or stored(*args, **more))
+    for wanted in [each for each in kept() if each.image or each.disk]:
+        made.clear()
+        found = found_as(wanted.key(wanted.steps[0]), wanted)
+        assert found and found[0] == wanted
+        assert len(made) == 1
+        deleted = replace(wanted, image=None, disk=None)
+        assert found_as(wanted.key(wanted.steps[0]), deleted) is None
+        assert len(made) == 1
+
+
+def test_an_outdated_statement_of_a_directory_is_sought_without_a_look_at_its_images(admin: User) -> None:
+    store = a_datastore()
+    a_disk(an_image(admin, datastore=store), datastore=store)
+    [managed] = [each for each in kept() if not each.inside]
+    with CaptureQueriesContext(connection) as asked:
+        assert found_as("outdated", managed) is None
+    tables = " ".join(query["sql"] for query in asked)
+    assert "datastores_datastore" in tables
+    assert not any(f'"datastores_{name}"' in tables for name in ("image", "disk", "job"))
 
 
 def test_a_datastore_with_options_that_are_not_acceptable_is_left_out() -> None:

@@ -101,6 +101,50 @@ def test_an_idle_connection_is_closed(server: Server) -> None:
     assert server.connections == 2
 
 
+class TestAPassingShell:
+    def test_closes_the_connection_that_was_made_for_it(self, server: Server, pool: Pool) -> None:
+        shell = pool.shell(server.endpoint(), passing=True)
+        assert [echo(shell), echo(shell)] == ["hello", "hello"]
+        assert server.connections == 2
+        assert not shell.warm
+        eventually(lambda: not any(transport.is_active() for transport in server.transports))
+
+    def test_leaves_alone_one_that_was_there(self, server: Server, pool: Pool) -> None:
+        echo(pool.shell(server.endpoint()))
+        assert echo(pool.shell(server.endpoint(), passing=True)) == "hello"
+        assert pool.shell(server.endpoint()).warm
+        assert server.connections == 1
+
+    def test_does_not_keep_one_from_being_idle(self, server: Server) -> None:
+        with Pool(idle=1.0, timeout=5) as pool:
+            echo(pool.shell(server.endpoint()))
+            passing = pool.shell(server.endpoint(), passing=True)
+            deadline = time.monotonic() + 5
+            while server.connections == 1 and time.monotonic() < deadline:
+                echo(passing)
+                time.sleep(0.1)
+        assert server.connections == 2
+
+    def test_leaves_one_to_others_who_use_it_meanwhile(self, server: Server, pool: Pool) -> None:
+        slow = threading.Thread(
+            target=pool.shell(server.endpoint(), passing=True).run, args=(Command(("sleep", "0.5")),)
+        )
+        slow.start()
+        eventually(lambda: pool.is_warm(server.endpoint()))
+        assert echo(pool.shell(server.endpoint())) == "hello"
+        slow.join()
+        assert pool.is_warm(server.endpoint())
+        assert server.connections == 1
+
+    def test_leaves_one_that_leads_to_other_hosts(self, make_server: ServerFactory, pool: Pool) -> None:
+        jump, inner = make_server(), make_server()
+        behind = inner.endpoint(jump=jump.endpoint())
+        echo(pool.shell(behind, passing=True))
+        echo(pool.shell(jump.endpoint(), passing=True))
+        assert pool.is_warm(jump.endpoint())
+        assert not pool.is_warm(behind)
+
+
 def test_a_busy_connection_is_not_idle(server: Server) -> None:
     with Pool(idle=0.1, timeout=5) as pool:
         assert together(pool.shell(server.endpoint()), 1, seconds=1) < 3
