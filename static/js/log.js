@@ -106,7 +106,7 @@ export class LogWindow {
   #listen() {
     this.part("follow")?.addEventListener("click", () => this.follow(!this.#following));
     this.part("wrap")?.addEventListener("click", () => {
-      const on = !this.#view.classList.contains("wrap");
+      const on = !this.#wraps;
       remember(on);
       this.#wrap(on);
     });
@@ -122,6 +122,10 @@ export class LogWindow {
     this.scroller.total = this.lines.total;
     if (!(await this.#goToHash())) this.follow(this.#live);
     this.#draw();
+  }
+
+  get #wraps() {
+    return this.#view.classList.contains("wrap");
   }
 
   /** Break long lines, or let them be scrolled to their ends; remembered in this browser. */
@@ -162,7 +166,7 @@ export class LogWindow {
     this.lines.need(first, last);
     this.#view.style.setProperty("--log-number", `${Math.max(4, String(total).length)}ch`);
     this.#sheet.show(first, last);
-    if (this.#following) this.scroller.toEnd(); // of rows that wrap, the heights are known only now
+    if (this.#following && this.#wraps) this.scroller.toEnd(); // the heights are known only now
     this.scroller.place(first);
     this.search.paint(this.#sheet.element);
     this.#tell(total);
