@@ -283,7 +283,7 @@ def test_a_storage_host_that_does_not_answer_keeps_no_other_cold(monkeypatch: py
             return said()
 
     class Pool:
-        def shell(self, endpoint: Endpoint) -> Shell:
+        def shell(self, endpoint: Endpoint, *, passing: bool = False) -> Shell:
             return Shell(endpoint.name, {})
 
     monkeypatch.setattr(connections, "pool", Pool)

@@ -28,7 +28,7 @@ class Machines:
     def __init__(self) -> None:
         self.shells: dict[str, FakeShell] = {}
 
-    def shell(self, endpoint: Endpoint) -> FakeShell:
+    def shell(self, endpoint: Endpoint, *, passing: bool = False) -> FakeShell:
         return self.shells.setdefault(endpoint.address, flag_host(a="off", b="off"))
 
 
