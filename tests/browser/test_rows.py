@@ -74,14 +74,20 @@ def test_rows_that_change_all_the_time_are_read_less_and_less_often(
 
 def test_an_answer_that_comes_late_does_not_take_the_place_of_a_newer_one(table: Page, pages: LogServer) -> None:
     waiting: list[Route] = []
-    table.route("**/rows.html*", waiting.append)
+
+    def hold(route: Route) -> None:
+        waiting.append(route)
+
+    table.route("**/rows.html*", hold)
     tell(pages, 1)
-    table.wait_for_timeout(600)
+    while not waiting:
+        table.wait_for_timeout(50)
     tell(pages, 1)
     table.wait_for_timeout(1500)
     assert len(waiting) == 1, "the second read waits for the first"
     for word in ("running", "ready"):
-        table.wait_for_timeout(1300)
+        while not waiting:
+            table.wait_for_timeout(50)
         waiting.pop().fulfill(body=f'<tr data-live="disk:1" data-row="1"><td><a href="#1">one, {word}</a></td></tr>')
         expect(table.locator('[data-row="1"]')).to_contain_text(word)
 
