@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,15 +112,14 @@ def navigation(path: str, user: User) -> Iterator[tuple[str, list[Link]]]:
         firing = Alert.objects.filter(state=Alert.State.FIRING).count()
         alerts = [link("Alerts", "bell", "alert-list", firing or None, bad=bool(firing))]
     yield "Work", [link("Jobs", "list-task", "job-list"), *alerts, link("Audit", "journal-check", "audit-list")]
-    if user.role == User.Role.AUDITOR:
-        yield "Administration", [link("Settings", "sliders", "settings")]
-    if user.role == User.Role.ADMIN:
-        yield (
-            "Administration",
-            [
-                link("Users", "people", "user-list"),
-                link("Credentials", "key", "credential-list"),
-                link("Settings", "sliders", "settings"),
-                *([link("Queues", "stack", "admin:django_rq_dashboard_changelist")] if user.is_superuser else []),
-            ],
-        )
+    if links := administration(user, link):
+        yield "Administration", links
+
+
+def administration(user: User, link: Callable[..., Link]) -> list[Link]:
+    """Return what an admin looks after; an auditor may read the settings."""
+    settings_ = link("Settings", "sliders", "settings")
+    if user.role != User.Role.ADMIN:
+        return [settings_] if user.role == User.Role.AUDITOR else []
+    queues = [link("Queues", "stack", "admin:django_rq_dashboard_changelist")] if user.is_superuser else []
+    return [link("Users", "people", "user-list"), link("Credentials", "key", "credential-list"), settings_, *queues]
