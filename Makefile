@@ -36,9 +36,9 @@ lab-up:  ## three real hosts on this machine, h1 with disks
 lab-down:
 	$(PYTHON) tests/lab/lab.py down --name lab
 
-bench:  ## measure (ONLY=name: one of them); writes bench/results.json and docs/benchmarks.md
+bench:  ## measure (ONLY=name: one of them; DB=postgres: on PostgreSQL); writes bench/results.json and docs/benchmarks.md
 	deploy/setup run lab test bench
-	$(PYTHON) -m bench $(ONLY)
+	$(if $(filter postgres,$(DB)),deploy/with-postgres) $(PYTHON) -m bench $(ONLY)
 
 docs:  ## make the screenshots of the documentation anew
 	deploy/setup run lab test

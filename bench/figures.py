@@ -18,6 +18,9 @@ RESULTS = ROOT / "bench/results.json"
 PAGE = ROOT / "docs/benchmarks.md"
 MORE_IS_BETTER = ("/s", "x")
 """Endings of units of which more is better; of any other less is."""
+SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+DATABASES = (SQLITE, POSTGRESQL)
+"""What an installation may be measured on, in the order of the tables. A row that does not say is of the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +65,29 @@ def stored() -> list[dict[str, Any]]:
 
 
 def store(benchmark: str, figures: Sequence[Figure], *, on: str, order: Sequence[str]) -> None:
-    """Replace the rows of one benchmark, keep those of the others, and write the page anew from all of them."""
-    kept = [row for row in stored() if row["benchmark"] != benchmark]
-    fresh = [{**figure.row(), "benchmark": benchmark, "on": on} for figure in figures]
-    rows = sorted(kept + fresh, key=lambda row: order.index(row["benchmark"]))
+    """Replace the rows of one benchmark on this database, keep the others, and write the page anew from all of them."""
+    fresh = [{**figure.row(), "benchmark": benchmark, "database": database(), "on": on} for figure in figures]
+    rows = sorted(
+        merged(stored(), fresh), key=lambda row: (order.index(row["benchmark"]), DATABASES.index(database_of(row)))
+    )
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
     PAGE.write_text(page(rows))
+
+
+def merged(rows: Sequence[dict[str, Any]], fresh: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the fresh rows, and of the others those of another benchmark or another database."""
+    replaced = {(row["benchmark"], database_of(row)) for row in fresh}
+    return [row for row in rows if (row["benchmark"], database_of(row)) not in replaced] + list(fresh)
+
+
+def database() -> str:
+    """Return which database the installations that are started from here have."""
+    return POSTGRESQL if os.environ.get("DATABASE_URL", "").startswith("postgres") else SQLITE
+
+
+def database_of(row: dict[str, Any]) -> str:
+    """Return what a stored row was measured on."""
+    return str(row.get("database", SQLITE))
 
 
 def describe_machine() -> str:
@@ -139,8 +159,8 @@ def number(value: float) -> str:
 
 HEAD = """# Benchmarks
 
-Written by `make bench` (`make bench ONLY=clone` for one of them), which is `python -m bench [names]`; the same rows are
-in `bench/results.json`. Do not edit: change `bench/` and run it again.
+Written by `make bench` (`ONLY=clone`: one of them; `DB=postgres`: on PostgreSQL and a system Redis), which is
+`python -m bench [names]`; the same rows are in `bench/results.json`. Do not edit: change `bench/` and run it again.
 
 **How to read it.** Every figure comes from the running product (web, workers, queue and database as `make run` starts
 them) and from real hosts: namespaces of the same machine with a systemd and sshd of their own (`tests/lab`).
@@ -158,9 +178,18 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
     """Return docs/benchmarks.md."""
     parts = [HEAD]
     for name in dict.fromkeys(row["benchmark"] for row in rows):
-        of_this = [row for row in rows if row["benchmark"] == name]
         about = ast.get_docstring(ast.parse((ROOT / f"bench/{name}.py").read_text()))
-        lines = [" | ".join(("", *cells(row), "")).strip() for row in of_this]
-        head = "| figure | value | goal | ratio | remark |\n|---|---|---|---|---|"
-        parts.append(f"## {name}\n\n{about}\n\nMeasured {of_this[0]['on']}.\n\n{head}\n" + "\n".join(lines) + "\n")
+        parts.append(f"## {name}\n\n{about}\n")
+        of_this = [row for row in rows if row["benchmark"] == name]
+        of_each = ([row for row in of_this if database_of(row) == each] for each in DATABASES)
+        parts += [measured(name, found) for found in of_each if found]
     return "\n".join(parts)
+
+
+def measured(name: str, rows: Sequence[dict[str, Any]]) -> str:
+    """Return the table of one benchmark on one database, and how to have it again."""
+    where = database_of(rows[0])
+    command = f"make bench ONLY={name}" + " DB=postgres" * (where == POSTGRESQL)
+    lines = [" | ".join(("", *cells(row), "")).strip() for row in rows]
+    head = "| figure | value | goal | ratio | remark |\n|---|---|---|---|---|"
+    return f"{where}: `{command}`. Measured {rows[0]['on']}.\n\n{head}\n" + "\n".join(lines) + "\n"

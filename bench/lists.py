@@ -1,7 +1,9 @@
 """The pages of a large cloud, as its admin reads them: first pages and deep ones, sorted, filtered, searched.
 
-2,500 hosts, 20,000 virtual machines, 100,000 images, 100,000 jobs and 1,000,000 audit entries, and no host behind them.
-Each address is read once before it counts, then a few times; the time is that of the whole answer over HTTP.
+2,500 hosts, 20,000 virtual machines, 100,000 images, 100,000 jobs, 1,000,000 audit entries, 20,000 alerts and as many
+differences, and no host behind them. The workers and the schedule are stopped, for they would ask these hosts
+meanwhile: what is measured is a page, and not what happens beside it. Each address is read once before it counts, then
+a few times; the time is that of the whole answer over HTTP.
 """
 
 from __future__ import annotations
@@ -17,7 +19,22 @@ from datastores.management.visitor import Visitor
 from datastores.web.lists.paging import Place
 
 TIMES = 5
-GOAL, OVERVIEW_GOAL = 100, 150
+GOAL, OVERVIEW_GOAL, PALETTE_GOAL = 100, 150, 50
+WORDS = (
+    "kvm12",
+    "ds01",
+    "debian",
+    "debian-4711",
+    "web",
+    "eb-47",
+    "clone",
+    "k",
+    "zq",
+    "4711",
+    "nowhere",
+    "no+such+name",
+)
+"""What is looked for: common and rare, from the beginning and from the middle of names, and what there is not."""
 OPENNEBULA = 780
 """Milliseconds for a list of 20,000 virtual machines, as its makers publish (the quickest of theirs)."""
 
@@ -44,17 +61,22 @@ def addresses(size: Size) -> dict[str, Sequence[str]]:
             "", f"?{deep['audit']}", "?q=result:failed", "?q=who:user7", "?q=when:today", "?q=persistent",
             "?q=nowhere",
         ),
+        "alerts": ("", "?sort=about", "?q=state:firing", "?q=severity:critical", "?q=about:ds12", "?q=nowhere"),
+        "drift": ("", "?state=", "?sort=host", "?q=state:gone", "?q=host:kvm12", "?q=debian", "?q=nowhere"),
     }  # fmt: skip
 
 
 def measure(site: Site) -> list[Figure]:
+    site.stop_workers()
     size = Size().part(200) if site.quick else Size()
     seed(size)
     visitor = site.visitor()
     figures = [page_figure(visitor, "overview", [""], "/", OVERVIEW_GOAL)]
     for name, pages in addresses(size).items():
         figures.append(page_figure(visitor, f"list of {name}", pages, f"/{name}/", GOAL, OPENNEBULA * (name == "vms")))
-    return figures
+    words = [f"?q={word}" for word in WORDS]
+    figures.append(page_figure(visitor, "palette", words, "/find/palette/", PALETTE_GOAL))
+    return [*figures, page_figure(visitor, "found things", words, "/find/", GOAL)]
 
 
 def page_figure(visitor: Visitor, name: str, pages: Sequence[str], path: str, goal: float, peer: float = 0) -> Figure:

@@ -1,6 +1,6 @@
 """A large cloud in the database, and nothing behind it: what the pages are measured with.
 
-``python -m bench.seed`` fills the empty database that the environment names.
+``seed(Size())`` fills the empty database of the settings. Django has to be set up before this is imported.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.utils import timezone
 
+from datastores.domain.alert_rules import RULES
 from datastores.domain.states import HostState, JobState, ObjectState
 from datastores.models import (
+    Alert,
     AuditEntry,
     Cluster,
     Credential,
     Datastore,
     DatastoreHost,
     Disk,
+    Drift,
     Host,
     Image,
     Job,
@@ -46,6 +49,8 @@ class Size:
     images: int = 100_000
     jobs: int = 100_000
     entries: int = 1_000_000
+    alerts: int = 20_000
+    differences: int = 20_000
     people: int = 200
 
     def part(self, of: int) -> Size:
@@ -118,7 +123,17 @@ def seed(size: Size) -> None:
         )
         for n, (image, vm) in enumerate(zip(around(images, size.jobs), around(vms, size.jobs), strict=True))
     )  # fmt: skip
+    make(alerts(size, datastores, now))
+    make(differences(size, hosts, images, now))
     make(entries(size, people, jobs, now))
+    settle()
+
+
+def settle() -> None:
+    """Leave the database as it is some minutes later, when its own upkeep has seen the rows."""
+    upkeep = "VACUUM ANALYZE" if connection.vendor == "postgresql" else "PRAGMA wal_checkpoint(TRUNCATE)"
+    with connection.cursor() as cursor:
+        cursor.execute(upkeep)
 
 
 ENDS = [JobState.SUCCEEDED] * 48 + [JobState.FAILED, JobState.CANCELLED]
@@ -128,6 +143,37 @@ NAMES = ("debian", "ubuntu", "alma", "web", "db", "cache", "build", "win", "mail
 def around(rows: list[Any], count: int) -> Iterator[Any]:
     """Yield so many, from the first again after the last."""
     return (rows[n % len(rows)] for n in range(count))
+
+
+def alerts(size: Size, datastores: list[Datastore], now: datetime) -> Iterator[Alert]:
+    """Yield what the rules said over some months; a few alerts still fire."""
+    rules = [rule for rule in RULES.values() if rule.name.startswith("datastore_")]
+    firing = min(size.alerts // 100, len(datastores))
+    for n in range(size.alerts):
+        about, rule = datastores[n % len(datastores)], rules[n % len(rules)]
+        open_still = n >= size.alerts - firing
+        since = now - timedelta(minutes=10 * (size.alerts - n))
+        yield Alert(
+            rule=rule.name, subject=f"datastore:{about.pk}", label=about.name, severity=rule.severity,
+            state=Alert.State.FIRING if open_still else Alert.State.RESOLVED, value=0.9, since=since, fired_at=since,
+            text="93 % of 40 TiB is used.", last_seen=now if open_still else since + timedelta(hours=1),
+            resolved_at=None if open_still else since + timedelta(hours=1),
+        )  # fmt: skip
+
+
+def differences(size: Size, hosts: list[Host], images: list[Image], now: datetime) -> Iterator[Drift]:
+    """Yield what scans found over some months; a tenth of it is open still."""
+    for n in range(size.differences):
+        host, image = hosts[n % len(hosts)], images[n % len(images)]
+        seen = now - timedelta(minutes=10 * n)
+        is_open = n % 10 == 0
+        yield Drift(
+            key=f"{n:064}", owner="image.register", host=host, datastore=image.datastore, image=image, label=image.name,
+            title=f"file /srv/ds/{image.uuid} is as it was registered", text="There is no such file.",
+            kind=(Drift.Kind.MISSING, Drift.Kind.ALTERED)[n % 2], fingerprint=f"{n:064}", first_seen=seen,
+            last_seen=now if is_open else seen, closed_at=None if is_open else seen,
+            state=Drift.State.OPEN if is_open else Drift.State.GONE,
+        )  # fmt: skip
 
 
 def entries(size: Size, people: list[User], jobs: list[Job], now: datetime) -> Iterator[AuditEntry]:

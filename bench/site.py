@@ -32,6 +32,15 @@ class Site:
         """Sign in."""
         return Visitor(self.url, "admin", (self.data / "admin_password").read_text().strip())
 
+    @property
+    def stack(self) -> Stack:
+        """The processes of the installation. They were started by another process than this."""
+        return Stack(self.url, self.data, environment(), process=None)  # type: ignore[arg-type]
+
+    def stop_workers(self) -> None:
+        """Stop the workers and the schedule, and see them gone."""
+        self.stack.supervisor.supervisor.stopProcess("workers")
+
 
 @contextlib.contextmanager
 def installation() -> Iterator[Stack]:

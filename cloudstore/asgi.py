@@ -12,18 +12,19 @@ from a2wsgi import WSGIMiddleware
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cloudstore.settings")
-THREADS = 16
+THREADS, ROWS_AT_ONCE = 16, 2
 views: Any = get_wsgi_application()  # sets Django up: what follows needs it
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
+from cloudstore.turns import PeopleFirst  # noqa: E402
 from datastores.live.routing import websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": WSGIMiddleware(views, workers=THREADS),
+        "http": PeopleFirst(WSGIMiddleware(views, workers=THREADS), at_once=ROWS_AT_ONCE),
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

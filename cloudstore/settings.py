@@ -28,7 +28,6 @@ HTTPS = env.bool("CLOUDSTORE_HTTPS", False)
 INSTALLED_APPS = [
     "cloudstore",
     "datastores",
-    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -53,6 +52,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "datastores.web.errors.OperatorErrorMiddleware",
+    "datastores.web.once.SentOnce",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "cloudstore.urls"
@@ -68,6 +68,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "datastores.web.context.chrome",
             ],
+            "builtins": ["datastores.templatetags.sending"],
         },
     }
 ]
@@ -134,7 +135,6 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
-    "EXCLUDE_URL_PREFIXES": ["/admin/"],  # Django's and django-rq's own pages use inline script
     "DIRECTIVES": {
         "default-src": [SELF],
         "img-src": [SELF, "data:"],  # Bootstrap draws its form controls with data: images
@@ -175,6 +175,9 @@ EMAIL_HOST_PASSWORD = secret("CLOUDSTORE_SMTP_PASSWORD")
 EMAIL_USE_TLS = env.bool("CLOUDSTORE_SMTP_STARTTLS", False)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("CLOUDSTORE_MAIL_FROM", "cloudstore@localhost")
+
+WEBHOOK_LOOPBACK = env.bool("CLOUDSTORE_WEBHOOK_LOOPBACK", False)
+"""Webhooks may be on this machine itself: for who runs a bridge to a chat beside cloudstore."""
 
 LOGGING = {
     "version": 1,

@@ -2,15 +2,20 @@ from typing import Any
 
 from django.db import migrations
 
-from datastores.models import audit_words
+from datastores.models.words import Words
+
+# as they were called then, whatever they are called later
+AUDIT = Words(
+    "datastores_auditwords", "datastores_auditentry", "seq", ("actor_name", "action", "target", "address"), fixed=True
+)
 
 
 def install(apps: Any, schema_editor: Any) -> None:
-    audit_words.install(schema_editor.connection)
+    AUDIT.install(schema_editor.connection)
 
 
 def remove(apps: Any, schema_editor: Any) -> None:
-    audit_words.remove(schema_editor.connection)
+    AUDIT.remove(schema_editor.connection)
 
 
 class Migration(migrations.Migration):

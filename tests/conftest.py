@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from xdist.scheduler import LoadScopeScheduling
 
-from datastores.models import audit_guard, audit_words
+from datastores.models import audit_guard, words
 from tests.lab.fixtures import debian11, debian13, host_factory, lab
 
 # Playwright keeps an event loop in the main thread; tests beside it use the database all the same.
@@ -26,6 +26,11 @@ HERE = Path(__file__).parent
 
 RINGS = ("lab", "faults", "browser", "unit")
 STORY = "tests/browser/test_story_main_job.py"
+NAMES = {
+    "sqlite": "SELECT name FROM sqlite_master",
+    "postgresql": "SELECT indexname FROM pg_indexes UNION SELECT tgname FROM pg_trigger",
+}
+"""What asks each database for its indexes and triggers."""
 
 
 @pytest.hookimpl(trylast=True)
@@ -50,8 +55,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Companies:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: Any, django_db_blocker: Any) -> None:
-    """Take the audit trail's triggers away: emptying the tables between tests is a DELETE, and no index is told."""
+def django_db_setup(django_db_setup: Any, django_db_blocker: Any) -> set[str]:
+    """Take the audit trail's triggers away: emptying the tables between tests is a DELETE, and no index is told.
+
+    Returns the names of the indexes and triggers that were there after the migrations.
+    """
     with django_db_blocker.unblock():
+        with connection.cursor() as cursor:
+            cursor.execute(NAMES[connection.vendor])
+            migrated = {name for (name,) in cursor.fetchall()}
         audit_guard.remove(connection)
-        audit_words.remove(connection)
+        for index in words.ALL:
+            index.remove(connection)
+    return migrated

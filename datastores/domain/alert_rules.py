@@ -66,6 +66,10 @@ NOT_MEASURED = Rule(
     "datastore_not_measured", "not measured", Severity.CRITICAL, "Datastore cannot be measured",
     "See whether it is mounted, and whether its storage host answers.", limit=15 * MINUTE,
 )  # fmt: skip
+STALE_MOUNT = Rule(
+    "stale_mount", "stale mount", Severity.CRITICAL, "Host does not see a datastore",
+    "See whether the server behind it answers, and mount it again on that host.", hold=6 * MINUTE, clear=MINUTE,
+)  # fmt: skip
 UNREACHABLE = Rule(
     "host_unreachable", "unreachable", Severity.CRITICAL, "Host does not answer",
     "See whether it runs, and read it again.", hold=MINUTE, clear=MINUTE,
@@ -79,7 +83,9 @@ CLOCK = Rule(
     hold=0, clear=5 * MINUTE, limit=1.0,
 )  # fmt: skip
 WORKER_LOST = Rule(
-    "worker_lost", "worker lost", Severity.WARNING, "Worker was lost", "See the log of the workers on that machine.",
+    "worker_lost", "worker lost", Severity.WARNING, "Worker was lost",
+    "See why in the log of the workers on that machine: log/workers.log in the data directory, or journalctl -u "
+    "cloudstore-workers.",
     hold=0, clear=MINUTE, limit=90.0,
 )  # fmt: skip
 NO_WORKER = Rule(
@@ -111,12 +117,15 @@ INTERRUPTED = Rule(
 RULES: dict[str, Rule] = {
     rule.name: rule
     for rule in (
-        FULL, FILLING, FULL_VERY_SOON, FULL_SOON, OVERCOMMITTED, INODES, NOT_MEASURED, UNREACHABLE, QUARANTINED, CLOCK,
-        WORKER_LOST, NO_WORKER, QUEUE_STUCK, QUEUES_DOWN, DUTY_LATE, INTERRUPTED,
+        FULL, FILLING, FULL_VERY_SOON, FULL_SOON, OVERCOMMITTED, INODES, NOT_MEASURED, STALE_MOUNT, UNREACHABLE,
+        QUARANTINED, CLOCK, WORKER_LOST, NO_WORKER, QUEUE_STUCK, QUEUES_DOWN, DUTY_LATE, INTERRUPTED,
     )
 }  # fmt: skip
 WORSE = {FILLING.name: FULL.name, FULL_SOON.name: FULL_VERY_SOON.name}
 """The rule that takes the place of another: where it holds, the other has not come to a good end."""
+LOST_AT_LEAST = 10 * MINUTE
+"""For how long a lost worker is told of though another has taken its place: one that is killed again and again must not
+go unnoticed."""
 OF_QUEUES = frozenset({WORKER_LOST.name, NO_WORKER.name, QUEUE_STUCK.name})
 """Rules of which nothing is known while Redis does not answer."""
 LONG_QUEUES = {"transfer": 4 * HOUR}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from datastores.domain.alert_rules import (
     CLOCK,
@@ -17,6 +18,7 @@ from datastores.domain.alert_rules import (
     INODES,
     INTERRUPTED,
     LONG_QUEUES,
+    LOST_AT_LEAST,
     MINUTE,
     NO_WORKER,
     NOT_MEASURED,
@@ -25,6 +27,7 @@ from datastores.domain.alert_rules import (
     QUARANTINED,
     QUEUE_STUCK,
     QUEUES_DOWN,
+    STALE_MOUNT,
     UNREACHABLE,
     WORKER_LOST,
     Rule,
@@ -59,6 +62,17 @@ class DatastoreFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SightFacts:
+    """A datastore that a host has to see, and does not. ``text``: why not."""
+
+    datastore: int
+    host: int
+    datastore_name: str
+    host_name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class HostFacts:
     """``clock_skew``: seconds, positive when its clock is ahead; None: not known."""
 
@@ -72,10 +86,24 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True)
 class WorkerFacts:
+    """A process. ``name``: as its jobs show it; ``queues``: one name for each thread and queue, in order.
+
+    ``silent_seconds``: since it was heard of last; ``age_seconds``: since it was started, where that is known.
+    """
+
     name: str
     host: str
     queues: tuple[str, ...]
     silent_seconds: float
+    age_seconds: float = float("inf")
+
+    @property
+    def words(self) -> str:
+        return ", ".join(sorted(set(self.queues)))
+
+    @property
+    def place(self) -> tuple[str, tuple[str, ...]]:
+        return self.host, self.queues
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +127,7 @@ class Facts:
     """All that the rules look at. ``workers`` and ``queues``: None when Redis does not answer.
 
     ``late``: by the name of a duty of the schedule, how many seconds ago it was due. One that is being done is not
-    late.
+    late. ``told``: rules and subjects of the alerts that were open before any of this was read.
     """
 
     datastores: tuple[DatastoreFacts, ...] = ()
@@ -108,6 +136,8 @@ class Facts:
     queues: tuple[QueueFacts, ...] | None = ()
     late: tuple[tuple[str, float], ...] = ()
     jobs: tuple[JobFacts, ...] = ()
+    unseen: tuple[SightFacts, ...] = ()
+    told: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +149,18 @@ class Finding:
     label: str
     text: str
     value: float | None = None
+    detail: dict[str, Any] = field(default_factory=dict, compare=False, hash=False)
+    """What the rule has to know again when it asks who told of it has forgotten."""
 
 
 def findings(facts: Facts) -> list[Finding]:
     """Return everything that is wrong, as the rules say."""
     found = [finding for each in facts.datastores for finding in of_datastore(each)]
     found += [finding for each in facts.hosts for finding in of_host(each)]
+    found += [
+        Finding(STALE_MOUNT, f"mount:{one.datastore}:{one.host}", f"{one.datastore_name} on {one.host_name}", one.text)
+        for one in facts.unseen
+    ]
     found += of_queues(facts.queues, facts.workers)
     found += [
         Finding(DUTY_LATE, f"duty:{name}", name, f"{name} was due {span(late)} ago.", late)
@@ -151,7 +187,11 @@ def known_subjects(facts: Facts) -> frozenset[str]:
 
 
 def is_gone(subject: str, known: frozenset[str]) -> bool:
-    """Tell whether the subject of an alert is a datastore or host that is not there any more."""
+    """Tell whether the subject of an alert is a datastore or host that is not there any more, or was about one."""
+    kind, _, key = subject.partition(":")
+    if kind == "mount":
+        datastore, _, host = key.partition(":")
+        return not {f"datastore:{datastore}", f"host:{host}"} <= known
     return subject.startswith(("datastore:", "host:")) and subject not in known
 
 
@@ -206,11 +246,11 @@ def of_queues(queues: Iterable[QueueFacts] | None, workers: Iterable[WorkerFacts
         return [Finding(QUEUES_DOWN, "redis", "Redis", "Jobs wait in their rows until it answers.")]
     known = list(workers)
     found = [
-        Finding(WORKER_LOST, f"worker:{each.name}", f"{each.name[:12]} on {each.host}",
-                f"It works on {', '.join(each.queues)} and was last heard of {span(each.silent_seconds)} ago.",
-                each.silent_seconds)
-        for each in known
-        if is_lost(each)
+        Finding(WORKER_LOST, f"worker:{each.name}", each.name,
+                f"It was last heard of {span(each.silent_seconds)} ago, and worked on {each.words}. "
+                "Its jobs are handed to another worker.",
+                each.silent_seconds, {"host": each.host, "queues": list(each.queues)})
+        for each in missed(known)
     ]  # fmt: skip
     manned = {name for each in known if not is_lost(each) for name in each.queues}
     for queue in queues:
@@ -227,6 +267,25 @@ def of_queues(queues: Iterable[QueueFacts] | None, workers: Iterable[WorkerFacts
 def is_lost(worker: WorkerFacts) -> bool:
     """Tell whether a worker, which beats every few seconds and never said goodbye, is not heard of any more."""
     return worker.silent_seconds > WORKER_LOST.limit
+
+
+def missed(workers: Iterable[WorkerFacts]) -> list[WorkerFacts]:
+    """Return the workers that are lost, without those whose place was taken a while ago.
+
+    The place is taken by one that was started on that machine, for the same queues, after the other fell silent; each
+    takes the place of one.
+    """
+    known = list(workers)
+    started = sorted((each for each in known if not is_lost(each)), key=lambda each: -each.age_seconds)
+    found = []
+    for lost in sorted((each for each in known if is_lost(each)), key=lambda each: -each.silent_seconds):
+        heirs = (each for each in started if each.place == lost.place and each.age_seconds < lost.silent_seconds)
+        heir = next(heirs, None)
+        if heir:
+            started.remove(heir)
+        if heir is None or lost.silent_seconds < LOST_AT_LEAST:
+            found.append(lost)
+    return found
 
 
 def percent(share: float) -> str:

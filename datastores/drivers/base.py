@@ -20,6 +20,7 @@ from datastores.hosts.blocks import Filesystem
 from datastores.hosts.contexts import ContextFile, Variable
 from datastores.hosts.copies import AS_SOURCE, Ownership
 from datastores.hosts.parsing import canonical_path
+from datastores.hosts.sights import Sight
 from datastores.hosts.stored import Footprint
 
 Steps: TypeAlias = tuple[AnyStep, ...]
@@ -51,6 +52,8 @@ class StorageDriver(ABC):
     """Formats in which an image leaves and enters; the first common one is taken."""
     clone_needs_source: ClassVar[bool] = False
     """Whether a clone breaks when the volume that it was made from goes."""
+    shares_blocks: ClassVar[bool] = False
+    """Whether a clone begins with the blocks of its source, which then count as bytes of both."""
     snapshots_inside: ClassVar[bool] = False
     """Whether snapshots are kept in the image's own file, whose bytes change with them."""
     Options: ClassVar[type[Any]]
@@ -135,6 +138,10 @@ class StorageDriver(ABC):
     def keeps(self, host: str) -> Steps:
         """Return what of ``activate`` stays true on ``host`` from then on; nothing that writes in order to look."""
         return self.activate(host)
+
+    def sight(self, host: str) -> Sight | None:
+        """Return what ``host`` has to see of the datastore, as one that only uses it; None for nothing."""
+        return None
 
     def stored(self, volume: Volume, before: Footprint | None = None, link: str = "") -> Steps:
         """Say that the volume is there; () where that takes more than a listing. See ``hosts.stored.FileStored``."""

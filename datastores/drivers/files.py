@@ -24,6 +24,7 @@ from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.parsing import canonical_path
 from datastores.hosts.probes import ProbeGone, ProbePresent, ProbeVisible
+from datastores.hosts.sights import Sight
 from datastores.hosts.sizes import ImageResized
 from datastores.hosts.stored import FileStored, Footprint, OnlyKnownFiles
 
@@ -118,7 +119,7 @@ class FileDriver(StorageDriver):
     # Names
 
     def image_path(self, uuid: UUID | str, format: Format) -> str:
-        return f"{self.base}/{UUID(str(uuid))}.{format}"
+        return f"{self.base}/{uuid if isinstance(uuid, UUID) else UUID(uuid)}.{format}"
 
     def disk_path(self, vm: int, number: int) -> str:
         return f"{self.base}/{int(vm)}/disk.{int(number)}"
@@ -145,6 +146,11 @@ class FileDriver(StorageDriver):
     def deactivate(self, host: str) -> Steps:
         """Nothing: unmounting is up to whoever mounted it."""
         return ()
+
+    def sight(self, host: str) -> Sight | None:
+        """The storage host is asked more than that: how full it is."""
+        there = host != self.host and host in self.seen_from
+        return Sight(self.base, self._mount_point(host)) if there else None
 
     def stored(self, volume: Volume, before: Footprint | None = None, link: str = "") -> Steps:
         self.check_inside(volume)

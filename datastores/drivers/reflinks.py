@@ -39,6 +39,7 @@ class ReflinkDriver(FileDriver):
     can: ClassVar[frozenset[Capability]] = frozenset({Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT})
     persistent: ClassVar[Placement] = Placement.NONE
     disposable: ClassVar[Placement] = Placement.SELF
+    shares_blocks: ClassVar[bool] = True
     Options: ClassVar[type[Any]] = ReflinkOptions
 
     options: ReflinkOptions

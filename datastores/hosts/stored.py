@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from datastores.domain.errors import CommandFailed, Refused
 from datastores.domain.plan import Change, Command, Output, read
 from datastores.domain.values import format_size
-from datastores.hosts.capacity import BESIDE
+from datastores.hosts.capacity import BESIDE, BLOCK
 from datastores.hosts.parsing import canonical_path
 
 LISTING_DEADLINE = 60.0
 _THERE = 'cd -- "$1" && shift && exec "$@"'
 """A directory that is not there must not look like an empty one."""
-_FIELDS = r"%y %s %T@ %P\0%l\0"
+_FIELDS = r"%y %s %b %T@ %P\0%l\0"
 MOST_NAMES = 200
 """Foreign files that are named; of the others their number is told."""
 
@@ -47,11 +47,15 @@ class Footprint:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A name below a directory. ``kind``: f or l; ``target``: where a link leads to."""
+    """A name below a directory. ``kind``: f or l; ``target``: where a link leads to.
+
+    ``allocated``: bytes of the blocks that the file refers to. Those that it shares with others count for each.
+    """
 
     kind: str
     footprint: Footprint
     target: str = ""
+    allocated: int = 0
 
 
 def list_stored(directory: str) -> Command:
@@ -65,6 +69,13 @@ def list_stored(directory: str) -> Command:
     return read("sh", "-c", _THERE, "sh", directory, *find, root=True, timeout=LISTING_DEADLINE)
 
 
+def look_at(base: str, path: str) -> Command:
+    """Return the read of one file below ``base``, in the words of ``list_stored``; its name there is ""."""
+    name = f"./{posixpath.relpath(path, base)}"
+    find = ("find", "-P", name, "-maxdepth", "0", "-printf", _FIELDS)
+    return read("sh", "-c", _THERE, "sh", base, *find, root=True)
+
+
 @functools.lru_cache(maxsize=32)
 def stored(command: Command, output: Output) -> Mapping[str, Stored]:
     """Return what ``list_stored`` found, by the path from the directory on. Kept: many statements ask it of one output.
@@ -76,8 +87,8 @@ def stored(command: Command, output: Output) -> Mapping[str, Stored]:
     parts = output.raw.decode("utf-8", "surrogateescape").split("\0")
     found = {}
     for fields, target in zip(parts[:-1:2], parts[1::2], strict=True):
-        kind, size, written, path = fields.split(" ", 3)
-        found[path] = Stored(kind, Footprint(int(size), written), target)
+        kind, size, blocks, written, path = fields.split(" ", 4)
+        found[path] = Stored(kind, Footprint(int(size), written), target, int(blocks) * BLOCK)
     return found
 
 

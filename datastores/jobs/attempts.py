@@ -14,8 +14,10 @@ from typing import NoReturn
 
 from django.db import Error as DatabaseError
 from django.db import transaction
+from django.db.models import Case, DateTimeField, Value, When
 from django.db.models.functions import Coalesce
 from django.urls import reverse
+from django.utils import timezone
 
 from datastores.domain.errors import Cancelled, CloudstoreError, LostTouch, NotTakenBack, Unreachable
 from datastores.domain.plan import AnyStep, Plan
@@ -27,7 +29,9 @@ from datastores.hosts.stages import steps_of
 from datastores.hosts.undo import take_back
 from datastores.jobs import doorbell
 from datastores.jobs.connections import connector
+from datastores.jobs.doubts import doubt
 from datastores.jobs.ends import Ending, end_all, tell_given_up, told
+from datastores.jobs.footprints import note_footprint
 from datastores.jobs.journal import failure_of, journal_of
 from datastores.jobs.log import JobLog, TakenOver
 from datastores.jobs.quarantine import quarantine_after
@@ -76,7 +80,7 @@ class Attempt:
     def claimed(self, state: JobState, error: str) -> None:
         """Begin the log. ``error``: what the job said before."""
         self.state = state
-        self.log = JobLog(self.job, secrets=self._secrets())
+        self.log = JobLog(self.job, secrets=self._secrets(), on_news=doubt)
         if self.job.resumed and error:
             self.log.add(EventKind.JOB, f"{error} {GOES_ON}", level=Level.WARNING)
         doorbell.ring_state(self.job)
@@ -172,10 +176,12 @@ class Attempt:
                 self.log.flush()  # the journal is to hold what was done
                 self._forsake(journal_of(self.job), error)
 
-        if not succeed() and self.is_ours():
+        if not (ended := succeed()) and self.is_ours():
             self.log.flush()  # the journal is to hold what was done
             self._stopped_at_last(journal_of(self.job))
-            succeed()
+            ended = succeed()
+        if ended:
+            note_footprint(self.job, connector(machines))
 
     def _take_back(self) -> None:
         """Undo, and end as an operator asked, or as the attempt that gave up and lost its host would have ended."""
@@ -273,6 +279,7 @@ class Attempt:
                 self._interrupted(str(error))
             else:
                 self._failed(error)
+            doubt(self.log.hosts)
         except Cancelled as error:
             self._end(JobState.CANCELLED, lambda: self.case.cancelled(self.job), self.log.clean(told(error)))
         except CloudstoreError as error:
@@ -320,6 +327,7 @@ def claim_all(attempts: Sequence[Attempt], state: JobState) -> bool:
     """Take the jobs, all of them or none. False: not all wait (any more) as they were read."""
     jobs = [attempt.job for attempt in attempts]
     errors = [job.error for job in jobs]
+    now = Value(timezone.now(), DateTimeField())
     moved = move_all(
         jobs,
         JobState.QUEUED,
@@ -327,7 +335,7 @@ def claim_all(attempts: Sequence[Attempt], state: JobState) -> bool:
         unchanged=DECIDED_ON,
         worker=worker_name(),
         error="",
-        started_at=Coalesce("started_at", "queued_at"),
+        started_at=Case(When(resumed__gt=0, then=Coalesce("started_at", now)), default=now),
     )
     if moved:
         for attempt, error in zip(attempts, errors, strict=True):

@@ -1,19 +1,24 @@
-"""What a person can do to a job: approve, cancel, retry, resume, undo, plan again."""
+"""What a person can do to a job: approve, cancel, retry, resume, undo, keep, plan again."""
 
 from __future__ import annotations
 
+from functools import partial
+
+from django.db import transaction
 from django.utils import timezone
 
 from datastores.domain.errors import Refused
 from datastores.domain.states import EventKind, JobState, Level
 from datastores.jobs import doorbell
-from datastores.jobs.approval import check_eyes, demanded
+from datastores.jobs.approval import agrees_with, check_eyes, demanded, enough_eyes
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.log import JobLog
 from datastores.jobs.submit import check_role, enqueue, queue_again
 from datastores.models import Job, User
 from datastores.models.audit import in_turn, record
 from datastores.services import leases
+from datastores.services.notifications import tell
+from datastores.services.since import steered
 from datastores.services.viewers import listed
 
 TRY_AGAIN = (JobState.FAILED, JobState.ERRORED, JobState.CANCELLED)
@@ -47,8 +52,8 @@ def approve(job: Job, user: User, address: str = "", *, plan: int | None = None)
 def another_plan(job: Job) -> Refused:
     """Return why the plan that a person saw cannot be approved."""
     if job.state != JobState.AWAITING:
-        return Refused("This plan is not waiting for approval any more.")
-    return Refused("The plan was made anew since you looked; look at it again. Nothing was approved.")
+        return Refused(f"This plan is not waiting for approval any more.{steered(job)}")
+    return Refused(f"The plan was made anew since you looked; look at it again. Nothing was approved.{steered(job)}")
 
 
 def plan_again(job: Job, user: User, address: str = "") -> None:
@@ -56,7 +61,8 @@ def plan_again(job: Job, user: User, address: str = "") -> None:
     check_role(KINDS[job.kind], user)
     with in_turn():
         if not queue_again(job, JobState.AWAITING, approved_by=None, approved_at=None):
-            raise Refused("This job is not waiting for approval any more.")
+            job.refresh_from_db()
+            raise Refused(f"This job is not waiting for approval any more.{steered(job)}")
         record(f"{job.kind}.plan", user=user, address=address, target=job.target_label, job=job)
 
 
@@ -67,17 +73,18 @@ def cancel(job: Job, user: User, address: str = "") -> None:
     """
     check_role(KINDS[job.kind], user)
     with in_turn():
-        record(f"{job.kind}.cancel", user=user, address=address, target=job.target_label, job=job)
+        entry = record(f"{job.kind}.cancel", user=user, address=address, target=job.target_label, job=job)
         if not Job.objects.filter(pk=job.pk, undo_requested=False).update(cancel_requested_at=timezone.now()):
             job.refresh_from_db()
             raise Refused(
-                f"This job has ended already: {job.word}." if job.ended
+                f"This job has ended already: {job.word}.{steered(job, entry)}" if job.ended
                 else "This job is being taken back already, and goes on with that until nothing of it is left."
+                     f"{steered(job, entry)}"
             )  # fmt: skip
         started = job_was_started(job)
         if started:
             Job.objects.filter(pk=job.pk, state=JobState.QUEUED).update(undo_requested=True)
-        if not started and job.move(JobState.QUEUED, JobState.AWAITING, to=JobState.CANCELLED):
+        if not started and job.move(JobState.QUEUED, JobState.AWAITING, to=JobState.CANCELLED, started_at=None):
             KINDS[job.kind].cancelled(job)
             tell_cancelled(job, user)
             record(job.kind, user=user, address=address, target=job.target_label, job=job, result=job.state)
@@ -86,7 +93,7 @@ def cancel(job: Job, user: User, address: str = "") -> None:
         elif not queue_again(job, JobState.AWAITING, JobState.INTERRUPTED, undo_requested=True):
             job.refresh_from_db()
             if job.ended:
-                raise Refused(f"This job has ended already: {job.state}.")
+                raise Refused(f"This job has ended already: {job.state}.{steered(job, entry)}")
     doorbell.ring_state(job)
 
 
@@ -102,6 +109,11 @@ def tell_cancelled(job: Job, user: User) -> None:
 def job_was_started(job: Job) -> bool:
     """Tell whether an attempt may have changed something: then only a worker can take it back."""
     return job.events.filter(kind=EventKind.ACTION_STARTED).exists()
+
+
+def left_all_as_it_was(job: Job) -> bool:
+    """Tell whether a job that succeeded has made neither a row nor a change on a host, so that there is no undo."""
+    return job.state == JobState.SUCCEEDED and not KINDS[job.kind].undo_is and not job_was_started(job)
 
 
 def retry(job: Job, user: User, address: str = "") -> None:
@@ -125,7 +137,7 @@ def retry(job: Job, user: User, address: str = "") -> None:
                    "approval": job.approval, "retried_by": user}  # fmt: skip
         sources = (*TRY_AGAIN, JobState.INTERRUPTED)
         if not queue_again(job, *sources, unchanged=("state", "undo_requested"), **({} if taking_back else forward)):
-            raise Refused(f"A job that is {job.state} cannot be tried again.")
+            raise Refused(f"A job that is {job.state} cannot be tried again.{steered(job)}")
         record(f"{job.kind}.retry", user=user, address=address, target=job.target_label, job=job)
 
 
@@ -140,10 +152,12 @@ def hosts_worked_on(job: Job) -> dict[str, bool]:
     return {f"host:{machine}": False for machine in machines.values()}
 
 
-def undo(job: Job, user: User, address: str = "") -> None:
-    """Take a finished job back.
+def undo(job: Job, user: User, address: str = "") -> bool:
+    """Take a finished job back. False: somebody else has to agree, and until then nothing happens.
 
-    :raises Refused: this kind cannot be undone, or something has been built on it since.
+    Where four eyes are demanded the first who asks is remembered, and the second who does the same has it done.
+
+    :raises Refused: this kind cannot be undone, something has been built on it since, or the person has asked already.
     """
     case = KINDS[job.kind]
     check_role(case, user)
@@ -151,12 +165,48 @@ def undo(job: Job, user: User, address: str = "") -> None:
         raise Refused(f"{case.label}: this cannot be undone.")
     with in_turn():
         job.refresh_from_db()
+        user.refresh_from_db(fields=["role", "is_active"])  # it may have been taken since the request came
+        check_role(case, user)
         case.require_targets(job)
+        if left_all_as_it_was(job):
+            raise Refused("This job found everything as it should be and changed nothing: there is nothing to undo.")
+        asker = None
         if job.state == JobState.SUCCEEDED:
             case.check_undo(job)
-            leases.acquire(job, hosts_worked_on(job) | case.resources(job))
-        if not queue_again(
-            job, JobState.SUCCEEDED, JobState.INTERRUPTED, undo_requested=True, cancel_requested_at=None
-        ):
-            raise Refused(f"A job that is {job.state} cannot be undone.")
-        record(f"{job.kind}.undo", user=user, address=address, target=job.target_label, job=job)
+            held = hosts_worked_on(job) | case.resources(job)
+            if not enough_eyes(job, user):
+                ask_for_undo(job, user, address)
+                return False
+            asker = agrees_with(job, user)
+            leases.acquire(job, held)
+        back = {"undo_requested": True, "cancel_requested_at": None, "undo_asked_by": None, "undo_asked_at": None}
+        if not queue_again(job, JobState.SUCCEEDED, JobState.INTERRUPTED, **back):
+            raise Refused(f"A job that is {job.state} cannot be undone.{steered(job)}")
+        agreed = {"result": "approved", "asked_by": str(asker)} if asker else {}
+        record(f"{job.kind}.undo", user=user, address=address, target=job.target_label, job=job, **agreed)
+    return True
+
+
+def ask_for_undo(job: Job, user: User, address: str) -> None:
+    """Remember who asked to take the job back, and have the others told."""
+    Job.objects.filter(pk=job.pk).update(undo_asked_by=user, undo_asked_at=timezone.now())
+    record(f"{job.kind}.undo", user=user, address=address, target=job.target_label, job=job)
+    text = f"{user.get_username()} asked to take it back. Somebody else has to agree."
+    tell("job.waits", f"To take back {job.title} waits for approval", text, job.get_absolute_url(), f"job:{job.uuid}")
+    transaction.on_commit(partial(doorbell.ring_state, job))
+
+
+def keep(job: Job, user: User, address: str = "") -> None:
+    """Leave a job as it is that somebody asked to take back.
+
+    :raises Refused: nobody did, or it is being taken back already.
+    """
+    check_role(KINDS[job.kind], user)
+    with in_turn():
+        job.refresh_from_db()
+        if job.state != JobState.SUCCEEDED or not job.undo_asked_at:
+            raise Refused("Nobody waits for this job to be taken back any more.")
+        Job.objects.filter(pk=job.pk).update(undo_asked_by=None, undo_asked_at=None)
+        record(f"{job.kind}.keep", user=user, address=address, target=job.target_label, job=job,
+               asked_by=job.undo_asked_by.get_username() if job.undo_asked_by else "")  # fmt: skip
+    doorbell.ring_state(job)

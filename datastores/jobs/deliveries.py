@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from django.db import transaction
+from django.db import Error, connection, transaction
 from django.db.models import Max, Min
 from django.utils import timezone
 
 from datastores.jobs.background import Background
-from datastores.jobs.messengers import DEADLINE, Address, Message, NotDelivered, send
+from datastores.jobs.messengers import LONGEST, Address, Message, NotDelivered, send
 from datastores.models import Delivery, Notice, NotificationTarget
 from datastores.services import settings
 from datastores.services.notifications import EVENTS
@@ -33,8 +36,11 @@ SHOWN = 20
 """So many of what was told are in the message; of the others it holds the number."""
 AT_ONCE = 10
 """Messages to one target in one go."""
-TARGETS_AT_ONCE = 8
-CLAIM = timedelta(seconds=(AT_ONCE + 1) * DEADLINE)
+LANES = {"webhook": 8, "email": 4}
+"""Targets of each kind to which messages are on their way at once. A slow mail server takes no turn of a webhook."""
+ROUND = 4.0
+"""Seconds for which a round waits for what it sends."""
+CLAIM = timedelta(seconds=(AT_ONCE + 1) * LONGEST)
 """For so long nobody else sends what was claimed."""
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (30, 60, 120, 300, 600, 1800, 3600))
 PATIENCE = timedelta(days=1)
@@ -45,30 +51,83 @@ Found = tuple[Delivery, str | Exception]
 """A message, and what the other side said or why it did not take it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Messages to one target that are claimed, to be sent one after the other. ``until``: when the claims run out."""
+
+    target: int
+    kind: str
+    messages: list[tuple[Delivery, Address, Message]]
+    until: float
+
+
+under_way: dict[int, str] = {}
+"""Targets to which this process is sending, with their kinds."""
+
+
+@dataclass(slots=True)
+class Coming:
+    """How it goes with what was given to threads. ``lanes``: so many have not ended; each puts a None when it does."""
+
+    found: SimpleQueue[Found | None]
+    lanes: int
+
+    def within(self, seconds: float) -> Iterator[Found]:
+        """Yield how it went with each message as it comes, until all have ended, or for so long."""
+        until = time.monotonic() + seconds
+        while self.lanes:
+            try:
+                each = self.found.get(timeout=max(0.0, until - time.monotonic()))
+            except Empty:
+                return
+            if each is None:
+                self.lanes -= 1
+            else:
+                yield each
+
+
 def deliver() -> int:
-    """Put together what was told, and send what is due; return how many messages were taken."""
+    """Put together what was told, and send what is due; return how many messages were taken by now.
+
+    Who is slow holds up nobody: what is still on its way after a moment is remembered beside the next rounds.
+    """
     gather()
     give_up()
     lanes = claimed()
-    found: SimpleQueue[Found] = SimpleQueue()
+    coming = Coming(SimpleQueue(), len(lanes))
     for lane in lanes:
-        senders().give(partial(send_lane, [(each, address_of(each.target), message_of(each)) for each in lane], found))
-    return sum(remember(*each) for each in collected(found, sum(map(len, lanes))))
+        under_way[lane.target] = lane.kind
+        senders(lane.kind).give(partial(send_lane, lane, coming.found))
+    try:
+        return sum(remember(*each) for each in coming.within(ROUND))
+    finally:
+        if coming.lanes:
+            latecomers().give(partial(remember_late, coming))
 
 
-def collected(found: SimpleQueue[Found], count: int) -> Iterator[Found]:
-    """Yield how it went with each, as it comes. One that never ends is left: its claim runs out."""
-    for _ in range(count):
-        try:
-            yield found.get(timeout=CLAIM.total_seconds())
-        except Empty:
-            logger.warning("a message has been on its way for %s; it is tried again", CLAIM)
-            return
+def remember_late(coming: Coming) -> None:
+    """Store how it went with what took longer. One that never ends is left: its claim runs out."""
+    try:
+        for each in coming.within(CLAIM.total_seconds()):
+            try:
+                remember(*each)
+            except Error:  # it stays claimed for a while, and is sent once more
+                logger.warning("it could not be stored how telling %s went", each[0].target_id, exc_info=True)
+                connection.close()
+    finally:
+        connection.close()
+    if coming.lanes:
+        logger.warning("a message has been on its way for %s; it is tried again", CLAIM)
 
 
 @functools.cache
-def senders() -> Background:
-    return Background("deliver", TARGETS_AT_ONCE)
+def senders(kind: str) -> Background:
+    return Background(f"deliver-{kind}", LANES[kind])
+
+
+@functools.cache
+def latecomers() -> Background:
+    return Background("delivered", sum(LANES.values()))
 
 
 def gather() -> None:
@@ -98,15 +157,25 @@ def give_up() -> None:
         ended(delivery, Delivery.Outcome.GIVEN_UP)
 
 
-def claimed() -> list[list[Delivery]]:
-    """Return the messages that are due, by target; nobody else sends them for a while."""
-    now = timezone.now()
-    open_ = Delivery.objects.filter(outcome=Delivery.Outcome.OPEN, due_at__lte=now, target__enabled=True)
+def claimed() -> list[Lane]:
+    """Return the messages that are due, by target, as far as threads are free; nobody else sends them for a while.
+
+    A target to which messages are on their way waits for the end of that.
+    """
+    open_ = Delivery.objects.filter(outcome=Delivery.Outcome.OPEN, due_at__lte=timezone.now(), target__enabled=True)
+    waiting = open_.order_by().values_list("target", "target__kind").annotate(first=Min("due_at")).order_by("first")
+    free = Counter(LANES)
+    free.subtract(list(under_way.values()))
     lanes = []
-    for target in open_.order_by().values_list("target", flat=True).distinct():
-        due = open_.filter(target=target).select_related("target")[:AT_ONCE]
-        lane = [each for each in due if claim(each)]
-        lanes += [lane] if lane else []
+    for target, kind, _ in waiting:
+        if target in under_way or free[kind] <= 0:
+            continue
+        until = time.monotonic() + CLAIM.total_seconds()
+        mine = [each for each in open_.filter(target=target).select_related("target")[:AT_ONCE] if claim(each)]
+        if mine:
+            free[kind] -= 1
+            messages = [(each, address_of(each.target), message_of(each)) for each in mine]
+            lanes.append(Lane(target, kind, messages, until))
     return lanes
 
 
@@ -116,15 +185,24 @@ def claim(delivery: Delivery) -> bool:
     return bool(as_read.update(due_at=timezone.now() + CLAIM, attempts=delivery.attempts))
 
 
-def send_lane(lane: list[tuple[Delivery, Address, Message]], found: SimpleQueue[Found]) -> None:
-    """Send one message after the other; when one is not taken, the others are not tried. Knows no database."""
+def send_lane(lane: Lane, found: SimpleQueue[Found | None]) -> None:
+    """Send one message after the other; when one is not taken, the others are not tried. Knows no database.
+
+    What cannot be sent before the claims run out is left to whoever claims it next.
+    """
     failure: Exception | None = None
-    for delivery, address, message in lane:
-        try:
-            found.put((delivery, failure or send(address, message)))
-        except Exception as error:  # told by who waits for it
-            failure = error
-            found.put((delivery, error))
+    try:
+        for delivery, address, message in lane.messages:
+            if time.monotonic() + LONGEST > lane.until:
+                return
+            try:
+                found.put((delivery, failure or send(address, message)))
+            except Exception as error:  # told by who waits for it
+                failure = error
+                found.put((delivery, error))
+    finally:
+        under_way.pop(lane.target, None)
+        found.put(None)
 
 
 def remember(delivery: Delivery, found: str | Exception) -> bool:

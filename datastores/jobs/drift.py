@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from queue import SimpleQueue
 
 from django.utils import timezone
 
 from datastores.domain.errors import Busy, CloudstoreError
-from datastores.domain.plan import AnyStep, Shell
+from datastores.domain.plan import AnyStep
 from datastores.hosts.previews import never_comes
 from datastores.hosts.stored import FileStored, stored
 from datastores.hosts.surveys import Verdict, survey
@@ -28,9 +27,11 @@ from datastores.jobs.quarantine import quarantine_after
 from datastores.models import Drift, DriftScan, Host, User
 from datastores.models.audit import in_turn, record
 from datastores.services.drift import busy, forget_closed, kind_of, remember, remember_footprints, storable
-from datastores.services.drift_found import NOT_EMPTY, Difference, Found
+from datastores.services.drift_found import NOT_EMPTY, Difference, Found, place_of
 from datastores.services.endpoints import endpoint_of
 from datastores.services.managed import Managed, Scope, statements
+from datastores.services.since import on_day
+from datastores.services.space import remember_allocated
 
 logger = logging.getLogger(__name__)
 SCAN_SECONDS = 3600.0
@@ -44,8 +45,6 @@ MOST_UNREAD = 100
 KEPT_SCANS = 200
 
 Lane = list[Managed]
-Answer = tuple[int, list[Verdict] | Exception]
-"""The key of a host, and what was found there of its statements or why it could not be read."""
 
 
 def ask_for_scan(user: User, address: str = "") -> DriftScan:
@@ -54,8 +53,10 @@ def ask_for_scan(user: User, address: str = "") -> DriftScan:
     :raises Busy: one is asked for or under way already.
     """
     with in_turn():
-        if DriftScan.objects.filter(ended_at=None).exclude(started_at__isnull=False, heard_at__lt=quiet()).exists():
-            raise Busy("A scan is under way already, or about to begin.")
+        waiting = DriftScan.objects.filter(ended_at=None).exclude(started_at__isnull=False, heard_at__lt=quiet())
+        if scan := waiting.first():
+            who = f" {scan.asked_by} asked for it on {on_day(scan.asked_at)}." if scan.asked_by else ""
+            raise Busy(f"A scan is under way already, or about to begin.{who}")
         record("drift.scan", user=user, address=address, target="all hosts", result="done")
         return DriftScan.objects.create(asked_by=user)
 
@@ -104,12 +105,13 @@ class Reading:
         """Look up what is kept true, and return the hosts to read; what a job works on now is left out."""
         hosts = Host.objects.usable().select_related("credential", "jump__credential").defer("facts", "jump__facts")
         scope = Scope(Host.objects.usable())
-        working = busy()
+        working, places = busy(), set()
         for managed in statements(scope):
             self.found.known.update((managed.key(step), managed) for step in managed.steps)
-            if managed.image or managed.disk:
+            if managed.is_file and place_of(managed) not in places:
+                places.add(place_of(managed))
                 whole = managed.of_datastore()
-                self.found.known.setdefault(whole.key_of(NOT_EMPTY), whole)
+                self.found.known[whole.key_of(NOT_EMPTY)] = whole
             if not working.concerns(managed):
                 self.lanes.setdefault(managed.host, []).append(managed)
         self.found.hosts, self.found.blind, self.names = set(scope.names), scope.blind, scope.names
@@ -155,6 +157,8 @@ class Reading:
                 continue
             key = managed.key(step)
             self.found.judged.add(key)
+            if managed.disk and isinstance(step, FileStored) and verdict.facts and not step.link:
+                self.found.allocated[key] = verdict.facts.allocated
             if difference := difference_of(key, managed, step, verdict):
                 self.found.differences[key] = difference
             elif managed.watched and isinstance(step, FileStored) and not step.before:
@@ -192,6 +196,7 @@ def make_scan(scan: DriftScan) -> int:
             remember(found)
             end(scan, reading)
     remember_footprints(found)
+    remember_allocated(found)
     forget_closed()
     prune()
     return len(found.judged)
@@ -206,16 +211,13 @@ def read_all(since: datetime) -> Reading:
     """Look up what is kept true, and read it on all hosts."""
     reading = Reading(since)
     hosts = reading.begin()
-    answers: SimpleQueue[Answer] = SimpleQueue()
-    for host in hosts:
-        try:
-            readers().give(
-                partial(read_lane, host.pk, pool().shell(endpoint_of(host)), reading.lanes[host.pk], answers)
-            )
-        except CloudstoreError as error:
-            answers.put((host.pk, error))
-    for _ in hosts:
-        reading.take(*answers.get())
+
+    def prepare(host: Host) -> Callable[[], list[Verdict]]:
+        steps = [step for managed in reading.lanes[host.pk] for step in managed.steps]
+        return partial(survey, pool().shell(endpoint_of(host)), steps)
+
+    for host, answer in readers().each(hosts, prepare):
+        reading.take(host.pk, answer)
     stored.cache_clear()
     return reading
 
@@ -223,14 +225,6 @@ def read_all(since: datetime) -> Reading:
 @functools.cache
 def readers() -> Background:
     return Background("drift", HOSTS_AT_ONCE)
-
-
-def read_lane(host: int, shell: Shell, lane: Lane, answers: SimpleQueue[Answer]) -> None:
-    """Read the statements of one host. Knows no database."""
-    try:
-        answers.put((host, survey(shell, [step for managed in lane for step in managed.steps])))
-    except Exception as error:  # told by who waits for it
-        answers.put((host, error))
 
 
 def end(scan: DriftScan, reading: Reading) -> None:

@@ -17,6 +17,8 @@ from datastores.services import leases
 from datastores.services.notifications import Said, tell, tell_all
 
 END_LEVEL = {JobState.SUCCEEDED: Level.GOOD, UNDONE: Level.GOOD, JobState.CANCELLED: Level.WARNING}
+AGAIN = " Remove the cause, then try again."
+"""The advice at the end of what is told of a command that failed."""
 TROUBLE = (JobState.FAILED, JobState.ERRORED)
 
 
@@ -88,5 +90,5 @@ def tell_given_up(job: Job) -> None:
 def told(error: Exception) -> str:
     """Return what the operator has to know: what happened, what was left, what to do."""
     defect = [] if isinstance(error, CloudstoreError) else [f"A defect in cloudstore: {type(error).__name__}:"]
-    advice = ["Remove the cause, then try again."] * isinstance(error, CommandFailed)
+    advice = [AGAIN.strip()] * isinstance(error, CommandFailed)
     return " ".join([*defect, str(error), *getattr(error, "__notes__", []), *advice])

@@ -1,4 +1,7 @@
-"""A sign of life for every job that this process has in hand."""
+"""A sign of life for every job that this process has in hand.
+
+One thread for all of them, where ``beating.py`` has one for each block: a clone is over before a thread would pay.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -73,9 +73,13 @@ class JobLog:
     titles: list[str] = field(default_factory=list)
     """Title of each step."""
     secrets: tuple[str, ...] = ()
+    on_news: Callable[[Sequence[str]], object] = lambda hosts: None
+    """Told of the host that does not answer meanwhile, or answers again."""
     seq: int = 0
     line: int = 1
     """The number of the next line."""
+    _among_others: dict[tuple[int, int], str] = field(default_factory=dict)
+    """What is done of a step that needs more than one action."""
     _entries: list[Entry] = field(default_factory=list)
     _steps: dict[int, dict[str, Any]] = field(default_factory=dict)
     _characters: int = 0
@@ -136,13 +140,17 @@ class JobLog:
         """Add the actions to the journal; they may be carried out when the next flush is over."""
         for number, action in enumerate(actions, first):
             data = {"action": number, **codec.encode_action(action), "unit": unit}
+            if len(actions) > 1:
+                self._among_others[index, number] = describe(action).partition("\n")[0].removeprefix("$ ")
             self.add(EventKind.ACTION_STARTED, describe(action), level=Level.COMMAND, step=index, data=data)
 
     def action_ended(self, index: int, number: int, output: Output | None, error: str = "") -> None:
+        data, command = {"action": number}, self._among_others.pop((index, number), "")
         if error:
-            self.add(EventKind.ACTION_FAILED, error, level=Level.ERROR, step=index, data={"action": number})
+            self.add(EventKind.ACTION_FAILED, error, level=Level.ERROR, step=index, data=data)
         else:
-            self.add(EventKind.ACTION_DONE, self._of_step("done", index), step=index, data={"action": number})
+            text = f"done: {command}" if command else self._of_step("done", index)
+            self.add(EventKind.ACTION_DONE, text, step=index, data=data)
 
     def output(self, index: int, text: str) -> None:
         text = text.removesuffix("\n")
@@ -168,6 +176,7 @@ class JobLog:
         with self._lock:
             self.add(EventKind.STEP, text, level=Level.WARNING, step=index)
             self._start_ticker()
+        self.on_news(self.hosts[index : index + 1])
 
     def undo(self, entry: Undoable, error: str = "") -> None:
         is_left = bool(error) or (entry.undo is None and not entry.harmless)

@@ -14,23 +14,28 @@ import json
 import smtplib
 import socket
 import ssl
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 from django.core.mail import EmailMessage
+from django.core.mail.backends.smtp import EmailBackend
 
 from datastores.domain.errors import BadInput, CloudstoreError
 from datastores.domain.values import web_address
+from datastores.jobs.deadlines import Deadline, within
+from datastores.jobs.outward import Checked, NotAllowed
 from datastores.services.notifications import plain
 
-SECONDS = 10.0
-"""For each answer of the other side."""
 DEADLINE = 30.0
 """For all of it: who answers a byte at a time holds up nobody else."""
+GOODBYE = 3.0
+"""For the end of a conversation with a mail server, after all of it."""
+LONGEST = DEADLINE + GOODBYE
 READ_AT_MOST = 2000
 TOLD_AT_MOST = 200
 
@@ -74,44 +79,22 @@ def post(to: Address, message: Message) -> str:
         raise NotDelivered(str(error)) from error
     body = json.dumps(message.payload).encode()
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    connection = connection_to(url.scheme, url.hostname or "", url.port)
-    late = threading.Event()
-    overdue = threading.Timer(DEADLINE, cut, [connection, late])
-    overdue.daemon = True
-    overdue.start()
+    tls = ssl.create_default_context() if url.scheme == "https" else None
     try:
-        connection.request("POST", path, body, headers_of(to, message, body))
-        answer = connection.getresponse()
-        words = without(url, f"{answer.reason}: {excerpt(answer.read(READ_AT_MOST))}")
-        said = f"{answer.status} {words}".strip(" :")
-        if late.is_set():  # what was cut off reads like an answer
-            raise TimeoutError
+        with within(DEADLINE) as deadline, closing(Checked(url.hostname or "", url.port, deadline, tls)) as connection:
+            connection.request("POST", path, body, headers_of(to, message, body))
+            answer = connection.getresponse()
+            words = without(url, f"{answer.reason}: {excerpt(answer.read(READ_AT_MOST))}")
+            said = f"{answer.status} {words}".strip(" :")
+    except NotAllowed as error:
+        raise NotDelivered(str(error)) from error
     except (OSError, http.client.HTTPException) as error:
         raise NotDelivered(f"{url.hostname} could not be reached: {reason_of(error)}.") from error
-    finally:
-        overdue.cancel()
-        connection.close()
     if 300 <= answer.status < 400:
         raise NotDelivered(f"It answered {answer.status}. Redirects are not followed.")
     if not 200 <= answer.status < 300:
         raise NotDelivered(f"It answered {said}.")
     return said
-
-
-def connection_to(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
-    if scheme == "https":
-        return http.client.HTTPSConnection(host, port, timeout=SECONDS, context=ssl.create_default_context())
-    return http.client.HTTPConnection(host, port, timeout=SECONDS)
-
-
-def cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:
-    """End a connection on which another thread waits."""
-    late.set()
-    if connection.sock:
-        try:
-            connection.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # it has just ended by itself
 
 
 def headers_of(to: Address, message: Message, body: bytes) -> dict[str, str]:
@@ -133,12 +116,47 @@ def mail(address: str, message: Message) -> str:
         "X-Cloudstore-Event": message.event,
         "Auto-Submitted": "auto-generated",
     }
-    letter = EmailMessage(plain(message.subject), message.text, to=[address], headers=headers)
+    server = MailServer()
+    letter = EmailMessage(plain(message.subject), message.text, to=[address], headers=headers, connection=server)
     try:
-        letter.send()
+        with within(DEADLINE) as server.deadline:
+            server.open()
+            letter.send()
     except (OSError, smtplib.SMTPException) as error:
         raise NotDelivered(f"The mail server {settings.EMAIL_HOST} did not take it: {reason_of(error)}.") from error
+    finally:
+        server.hang_up()
     return f"The mail server {settings.EMAIL_HOST} took it."
+
+
+class MailServer(EmailBackend):
+    """The mail server of the installation, with which all of a conversation has a deadline."""
+
+    deadline: Deadline
+    connection: smtplib.SMTP | None
+
+    @property
+    def connection_class(self) -> Callable[..., smtplib.SMTP]:  # type: ignore[override]  # what makes one will do
+        return partial(WatchedSMTP, deadline=self.deadline)
+
+    def hang_up(self) -> None:
+        """Say goodbye. That the other side is slow to answer does not matter any more: it took the message or not."""
+        if self.connection and self.connection.sock:
+            with suppress(OSError, smtplib.SMTPException), within(GOODBYE) as deadline:
+                deadline.watch(self.connection.sock)
+                self.close()
+
+
+class WatchedSMTP(smtplib.SMTP):
+    def __init__(self, *args: Any, deadline: Deadline, **kwargs: Any) -> None:
+        self.deadline = deadline
+        super().__init__(*args, **kwargs)
+
+    # the greeting is read where the connection is made, so the deadline has to know of it in between
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        sock: socket.socket = super()._get_socket(host, port, timeout)
+        self.deadline.watch(sock)
+        return sock
 
 
 def without(url: SplitResult, text: str) -> str:

@@ -6,7 +6,6 @@ import functools
 import logging
 from datetime import timedelta
 from functools import partial
-from queue import SimpleQueue
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -39,16 +38,9 @@ def measure_datastores() -> int:
     Hosts are asked side by side. A datastore that cannot be read says so and holds up nobody else; what was found is
     remembered here, since the threads that ask know no database.
     """
-    lanes = by_storage_host()
-    found: SimpleQueue[Measured] = SimpleQueue()
-    connect = connector()
-    for host, lane in lanes.items():
-        try:
-            measurers().give(partial(measure_lane, lane, connect(host), found))
-        except CloudstoreError as error:
-            for datastore, _ in lane:
-                found.put((datastore, error))
-    return sum(remember(*found.get()) for lane in lanes.values() for _ in lane)
+    lanes, connect = by_storage_host(), connector()
+    answers = measurers().each(lanes, lambda host: partial(measure_lane, lanes[host], connect(host)))
+    return sum(remember(*found) for host, answer in answers for found in of_lane(lanes[host], answer))
 
 
 Measured = tuple[Datastore, Measure | Exception]
@@ -76,15 +68,22 @@ def measurers() -> Background:
     return Background("measure", MEASURED_AT_ONCE)
 
 
-def measure_lane(lane: Lane, shell: Shell, found: SimpleQueue[Measured]) -> None:
+def measure_lane(lane: Lane, shell: Shell) -> list[Measured]:
     """Measure one datastore of the host after the other; when it does not answer, the others are not tried."""
+    found: list[Measured] = []
     gone: Unreachable | None = None
     for datastore, driver in lane:
         try:
-            found.put((datastore, gone or measure(driver, shell)))
+            found.append((datastore, gone or measure(driver, shell)))
         except Exception as error:  # told by who waits for it
             gone = error if isinstance(error, Unreachable) else None
-            found.put((datastore, error))
+            found.append((datastore, error))
+    return found
+
+
+def of_lane(lane: Lane, answer: list[Measured] | Exception) -> list[Measured]:
+    """Return what was found of each datastore of a lane: the same of all when the host could not be asked."""
+    return [(datastore, answer) for datastore, _ in lane] if isinstance(answer, Exception) else answer
 
 
 def remember(datastore: Datastore, found: Measure | Exception) -> bool:
@@ -113,14 +112,8 @@ def find_again() -> int:
     Until then no job is taken for them. A few at a time: each that is still away takes as long as a connection may.
     """
     lost = list(Host.objects.filter(state=HostState.UNREACHABLE, maintenance=False).order_by("?")[:MEASURED_AT_ONCE])
-    found: SimpleQueue[tuple[Host, Exception | None]] = SimpleQueue()
     connect = connector()
-    for host in lost:
-        try:
-            measurers().give(partial(knock, host, connect(host.name), found))
-        except CloudstoreError as error:
-            found.put((host, error))
-    answers = [found.get() for _ in lost]
+    answers = list(measurers().each(lost, lambda host: partial(knock, connect(host.name))))
     for host, error in answers:
         if isinstance(error, CloudstoreError):
             quarantine_after(error)
@@ -129,14 +122,9 @@ def find_again() -> int:
     return ask_to_read(Host.objects.filter(pk__in=[host.pk for host, error in answers if not error]))
 
 
-def knock(host: Host, shell: Shell, found: SimpleQueue[tuple[Host, Exception | None]]) -> None:
+def knock(shell: Shell) -> None:
     """Find out whether the host answers. Knows no database."""
-    try:
-        shell.run(Command(("true",), root=False, timeout=10))
-    except Exception as error:  # told by who waits for it
-        found.put((host, error))
-    else:
-        found.put((host, None))
+    shell.run(Command(("true",), root=False, timeout=10))
 
 
 def sample_hosts() -> int:

@@ -3,17 +3,21 @@
 RQ hears of a worker when it takes a job and every few minutes while it waits, but not during a long job: its record of
 a worker in a copy of a day is gone, and that of one that was killed stays for minutes. So the processes beat for their
 workers, and only what was heard of lately counts.
+
+What RQ calls a worker is a thread of ours. To people a worker is a process, by the name that jobs show: its threads are
+there, and are lost, together.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from django.conf import settings
 from django.utils import timezone
+from redis import Redis
 from redis.exceptions import RedisError
 from rq import worker_registration
 from rq.job import Job as Entry
@@ -28,7 +32,7 @@ from datastores.jobs.submit import queue
 logger = logging.getLogger(__name__)
 EVERY_SECONDS = min(BEAT_SECONDS, WORKER_LOST.limit / 4)
 REMEMBERED_SECONDS = 600
-"""How long a worker that is not heard of any more is told of as lost."""
+"""How long Redis knows a worker that is not heard of any more. From then on its alert remembers it."""
 
 
 def keep_beating(workers: Sequence[BaseWorker], ending: threading.Event) -> None:
@@ -53,28 +57,64 @@ def beat(workers: Sequence[BaseWorker]) -> None:
             pipeline.execute()
 
 
+def thread_name(process: str, number: int) -> str:
+    """Return the name of a thread of a process, as RQ is told it."""
+    return f"{process}.{number}"
+
+
+def process_of(key: str) -> str:
+    """Return the process of a thread by the key of its record. One that has no number is alone."""
+    name = key.removeprefix(BaseWorker.redis_worker_namespace_prefix)
+    process, _, number = name.rpartition(".")
+    return process if process and number.isdecimal() else name
+
+
+def known_keys(connection: Redis) -> list[str]:
+    """Return the keys of the records of all threads."""
+    return sorted(as_text(key) for key in connection.smembers(worker_registration.REDIS_WORKER_KEYS))
+
+
 def seen_workers() -> list[WorkerFacts]:
-    """Return the workers that Redis knows of; one that said goodbye is not among them.
+    """Return the workers that Redis knows of, each with the queues of all its threads.
+
+    What said goodbye is not among them.
 
     :raises RedisError: Redis does not answer.
     """
     connection = queue(settings.QUEUES[0]).connection
-    keys = sorted(as_text(key) for key in connection.smembers(worker_registration.REDIS_WORKER_KEYS))
+    keys = known_keys(connection)
     with connection.pipeline(transaction=False) as pipeline:
         for key in keys:
             pipeline.hgetall(key)
         records = [decode_redis_hash(raw, decode_values=True) for raw in pipeline.execute()]
+    threads: dict[str, list[dict[str, str]]] = {}
+    for key, record in zip(keys, records, strict=True):
+        if record.get("last_heartbeat") and "death" not in record:
+            threads.setdefault(process_of(key), []).append(record)
     now = timezone.now()
-    return [
-        WorkerFacts(
-            name=key.rpartition(":")[2],
-            host=record.get("hostname", ""),
-            queues=tuple(filter(None, record.get("queues", "").split(","))),
-            silent_seconds=age(record["last_heartbeat"], now),
-        )
-        for key, record in zip(keys, records, strict=True)
-        if record.get("last_heartbeat") and "death" not in record
-    ]
+    return [facts_of(name, records, now) for name, records in threads.items()]
+
+
+def facts_of(process: str, threads: Sequence[Mapping[str, str]], now: datetime) -> WorkerFacts:
+    queues = [name for thread in threads for name in thread.get("queues", "").split(",") if name]
+    return WorkerFacts(
+        name=process,
+        host=threads[0].get("hostname", ""),
+        queues=tuple(sorted(queues)),
+        silent_seconds=min(age(thread["last_heartbeat"], now) for thread in threads),
+        age_seconds=max(age(thread["birth"], now) if thread.get("birth") else float("inf") for thread in threads),
+    )
+
+
+def forget_worker(name: str) -> None:
+    """Forget a worker that will not come back. One that beats after all is known again at once.
+
+    :raises RedisError: Redis does not answer.
+    """
+    connection = queue(settings.QUEUES[0]).connection
+    if keys := [key for key in known_keys(connection) if process_of(key) == name]:
+        connection.delete(*keys)
+        connection.srem(worker_registration.REDIS_WORKER_KEYS, *keys)
 
 
 def seen_queues() -> list[QueueFacts]:

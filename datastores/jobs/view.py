@@ -57,7 +57,7 @@ def step_frame(step: JobStep) -> dict[str, Any]:
     }
 
 
-def lane_frame(host: str, steps: Sequence[JobStep]) -> dict[str, Any]:
+def lane_frame(host: str, steps: Sequence[JobStep], *, ended: bool = False) -> dict[str, Any]:
     """Return the state of a host: the worst of its steps, or how far it has come."""
     states = {StepState(step.state) for step in steps}
     for state in (StepState.FAILED, StepState.UNKNOWN, StepState.RUNNING, StepState.KEPT, StepState.UNDONE):
@@ -66,7 +66,9 @@ def lane_frame(host: str, steps: Sequence[JobStep]) -> dict[str, Any]:
     else:
         state = StepState.WAITING if StepState.WAITING in states else StepState.CHANGED
     tone, icon = STEP_LOOK[state]
-    word = {StepState.CHANGED: "done", StepState.RUNNING: "running"}.get(state, str(state))
+    waiting = "not begun" if ended else "waiting"
+    words = {StepState.CHANGED: "done", StepState.RUNNING: "running", StepState.WAITING: waiting}
+    word = words.get(state, str(state))
     return {"host": host, "state": word, "tone": tone, "icon": icon}
 
 
@@ -98,6 +100,7 @@ def job_frame(job: Job, steps: Sequence[JobStep]) -> dict[str, Any]:
         "shown": shown_for(job, steps),
         "ended": job.ended,
         "error": job.error,
+        "worker": job.worker,
         "cancelling": bool(job.cancel_requested_at) and not job.ended,
         "can_cancel": job.state in CAN_CANCEL and not job.cancel_requested_at and not job.undo_requested,
         "steps_done": sum(step.state in DONE for step in steps),
@@ -106,7 +109,7 @@ def job_frame(job: Job, steps: Sequence[JobStep]) -> dict[str, Any]:
         "bytes_total": total,
         "bytes_left": max(0, total - done),
         "eta": eta(job, steps),
-        "lanes": [lane_frame(host, lane) for host, lane in lanes.items()],
+        "lanes": [lane_frame(host, lane, ended=job.ended) for host, lane in lanes.items()],
         "all_steps": [step_frame(step) for step in steps],
     }
 
@@ -115,7 +118,8 @@ def shown_for(job: Job, steps: Sequence[JobStep]) -> str:
     """Return what the parts of the job page depend on that are made here: another text, and they are read again."""
     stopping = ", to be stopped" if job.cancel_requested_at else ""
     back = ", to be taken back" if job.undo_requested else ""
-    return f"{job.word}{stopping}{back}, {len(steps)} steps"
+    asked = f", to be taken back since {job.undo_asked_at}" if job.undo_asked_at else ""
+    return f"{job.word}{stopping}{back}{asked}, {len(steps)} steps"
 
 
 def page_of(events: QuerySet[JobEvent], most_lines: int | None = None) -> Iterator[dict[str, Any]]:
@@ -132,8 +136,8 @@ def page_of(events: QuerySet[JobEvent], most_lines: int | None = None) -> Iterat
             return
 
 
-def job_summary(job: Job) -> dict[str, Any]:
-    """Return one piece of news for the feed, the same for everybody."""
+def job_summary(job: Job, gone: Sequence[str] = ()) -> dict[str, Any]:
+    """Return one piece of news for the feed, the same for everybody. ``gone``: what it deleted, such as "disk:17"."""
     tone, icon = JOB_LOOK[job.word]
     return {
         "type": "job",
@@ -145,5 +149,5 @@ def job_summary(job: Job) -> dict[str, Any]:
         "icon": icon,
         "error": job.error,
         "ended": job.ended,
-        "objects": job.objects_touched(),
+        "objects": list(dict.fromkeys([*job.objects_touched(), *gone])),
     }

@@ -11,7 +11,7 @@ from datastores.domain.alerts import QueueFacts, WorkerFacts
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.presence import seen_queues, seen_workers
 from datastores.services import alerts, tallies
-from datastores.services.alert_facts import gather
+from datastores.services.alert_facts import gather, open_alerts
 
 logger = logging.getLogger(__name__)
 Machinery = tuple[list[WorkerFacts] | None, list[QueueFacts] | None]
@@ -28,7 +28,8 @@ def machinery() -> Machinery:
 
 def evaluate(duties: Iterable[str]) -> int:
     """Hold what is known now against the rules of alerts. ``duties``: names of what the schedule does."""
-    return alerts.evaluate(gather(*machinery(), duties))
+    told = open_alerts()
+    return alerts.evaluate(gather(*machinery(), duties, told))
 
 
 def forget_alerts() -> int:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from typing import Any
-from uuid import uuid4
 
 import django_rq
 from django.core.cache import caches
@@ -23,8 +22,9 @@ from rq.timeouts import TimerDeathPenalty
 from rq.worker_pool import ForkProcess, WorkerPool
 
 from datastores.jobs import doorbell
+from datastores.jobs.attempts import worker_name
 from datastores.jobs.connections import keep_warm, pool
-from datastores.jobs.presence import keep_beating
+from datastores.jobs.presence import keep_beating, thread_name
 from datastores.jobs.schedule import SCHEDULE, run_schedule
 from datastores.jobs.submit import RUN
 
@@ -71,9 +71,11 @@ class WarmWorker(SimpleWorker):
             logger.warning("worker %s is stopped in the middle of a job", self.name)
 
 
-def worker_for(queue_names: str) -> WarmWorker:
+def worker_for(queue_names: str, number: int) -> WarmWorker:
+    """Return what will be thread ``number`` of this process."""
     queues = [django_rq.get_queue(name) for name in queue_names.split(",")]
-    return WarmWorker(queues, connection=queues[0].connection, serializer=queues[0].serializer, name=uuid4().hex)
+    name, first = thread_name(worker_name(), number), queues[0]
+    return WarmWorker(queues, connection=first.connection, serializer=first.serializer, name=name)
 
 
 def work(slot: Slot) -> None:
@@ -85,7 +87,7 @@ def work(slot: Slot) -> None:
     allow_many_connections()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
-    workers = [worker_for(names) for names in slot if names != SCHEDULE]
+    workers = [worker_for(names, number) for number, names in enumerate(slot) if names != SCHEDULE]
     loops: list[Callable[[], object]] = [
         lambda worker=worker: worker.work(logging_level="WARNING") for worker in workers
     ]

@@ -40,6 +40,10 @@ class Consumer(AsyncWebsocketConsumer):
             self.over = True
             for task in list(self.tasks):
                 task.cancel()
+            self.closed()
+
+    def closed(self) -> None:
+        """The socket has ended, in whatever way; ``disconnect`` does not come when something failed here."""
 
     async def connect(self) -> None:
         self.user = self.scope["user"]

@@ -1,27 +1,29 @@
 """Small news of all jobs, for every page that is open: "disk:17 is another one now", "3 jobs run".
 
-A thousand jobs ring three times each, and a hundred browsers hear it. So those who ask of the same job at the same
-moment share a read, and the number of running jobs is counted a few times a second at most.
+A thousand jobs ring three times each, and a hundred browsers hear it. So what rings is heard, read and written for all
+of them (``hub.py``), and the number of running jobs is counted a few times a second at most.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from datetime import timedelta
-from typing import Any
 
 from channels.db import database_sync_to_async
 from django.utils import timezone
 
 from datastores.domain.states import UNDER_WAY
-from datastores.jobs.view import job_summary
-from datastores.live.consumers import STATE_SECONDS, Consumer
+from datastores.live.consumers import BROKEN, STATE_SECONDS, Consumer
+from datastores.live.hub import Hub, News, read_news
 from datastores.live.pages import Shared
 from datastores.models import Job, User
 
 REPLAYED = timedelta(seconds=45)
 """Longer than two heartbeats of a browser."""
 MOST_REPLAYED = 50
+MOST_UNSENT = 100
+"""News that a slow browser may leave waiting; it reads again what is in sight when it comes back."""
 
 
 class FeedConsumer(Consumer):
@@ -30,18 +32,25 @@ class FeedConsumer(Consumer):
     async def opened(self) -> None:
         """A page may have been made just before a job ended, and the socket after that."""
         self.told: set[str] = set()
-        self.stirred = asyncio.Event()
-        await self.channel_layer.group_add("feed", self.channel_name)
+        self.running = -1
+        self.heard: deque[News] = deque(maxlen=MOST_UNSENT)
+        self.rang, self.stirred = asyncio.Event(), asyncio.Event()
+        await hub.join(self)
         await self._catch_up()
+        self.start(self._show_news())
         self.start(self._show_count())
 
-    async def disconnect(self, code: int) -> None:
-        await self.channel_layer.group_discard("feed", self.channel_name)
+    def closed(self) -> None:
+        hub.leave(self)
 
-    async def feed_job(self, message: dict[str, Any]) -> None:
-        """A worker rang."""
-        await self._tell(message["uuid"])
+    def hear(self, news: News) -> None:
+        """Workers rang."""
+        self.heard.append(news)
+        self.rang.set()
         self.stirred.set()
+
+    async def give_up(self) -> None:
+        await self.close(BROKEN)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """The browser's heartbeat makes up for a lost bell."""
@@ -52,19 +61,22 @@ class FeedConsumer(Consumer):
         """Tell how many jobs run, and of those that ended lately, unless that was told."""
         await self._send_count()
         lately = await database_sync_to_async(ended_lately)(self.user)
-        for uuid in lately:
-            if uuid not in self.told:
-                await self._tell(uuid, replay=True)
+        if untold := [uuid for uuid in lately if uuid not in self.told]:
+            for job, frame in (await read_news(untold)).jobs:
+                self.told.add(frame["uuid"])
+                await self.send_frame({**frame, "mine": job.user_id == self.user.pk, "replay": True})
         self.told.intersection_update(lately)
 
-    async def _tell(self, uuid: str, **more: Any) -> None:
-        found = await news.ask(uuid)
-        if found is None or not found[0].is_visible_to(self.user):
-            return
-        job, frame = found
-        if frame["ended"]:
-            self.told.add(uuid)
-        await self.send_frame({**frame, "mine": job.user_id == self.user.pk, **more})
+    async def _show_news(self) -> None:
+        """Send what is heard; a slow browser slows down only this loop."""
+        while True:
+            await self.rang.wait()
+            self.rang.clear()
+            while self.heard:
+                news = self.heard.popleft()
+                self.told.update(news.ended)
+                if text := news.text_for(self.user):
+                    await self.send(text)
 
     async def _show_count(self) -> None:
         while True:
@@ -74,14 +86,9 @@ class FeedConsumer(Consumer):
 
     async def _send_count(self) -> None:
         running = await counts.ask(None if self.user.sees_everything else self.user.pk)
-        await self.send_frame({"type": "count", "running": running})
-
-
-@database_sync_to_async
-def read_news(uuid: str) -> tuple[Job, dict[str, Any]] | None:
-    """Return a job and what is told of it to everybody who may see it; None: it is gone."""
-    job = Job.objects.filter(uuid=uuid).order_by().first()
-    return (job, job_summary(job)) if job else None
+        if running != self.running:
+            self.running = running
+            await self.send_frame({"type": "count", "running": running})
 
 
 @database_sync_to_async
@@ -98,5 +105,5 @@ def ended_lately(user: User) -> list[str]:
     return [str(uuid) for uuid in ended.values_list("uuid", flat=True)[:MOST_REPLAYED]]
 
 
-news = Shared(read_news)
+hub = Hub()
 counts = Shared(count_running, apart=STATE_SECONDS)

@@ -77,10 +77,11 @@ class Visitor:
         """
         started = time.monotonic()
         wanted = self.post(f"/images/{image}/disks/", count=1, **fields)["jobs"][0]["uuid"]
-        while True:
-            news = json.loads(feed.recv(timeout=60))
-            if news.get("uuid") == wanted and news["ended"]:
-                break
+        news: dict[str, Any] = {}
+        while not news:
+            heard = json.loads(feed.recv(timeout=60))
+            frames = heard if isinstance(heard, list) else [heard]
+            news = next((each for each in frames if each.get("uuid") == wanted and each["ended"]), {})
         if news["state"] != "succeeded":
             raise RuntimeError(f"the clone {news['state']}: {news['error']}")
         return time.monotonic() - started

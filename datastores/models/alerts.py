@@ -41,6 +41,8 @@ class Alert(models.Model):
     state = models.CharField(max_length=12, choices=State, default=State.PENDING)
     text = models.TextField()
     value = models.FloatField(null=True, blank=True)
+    detail = models.JSONField(default=dict, blank=True)
+    """What is to be known of it when nobody else remembers: of a lost worker its place."""
     since = models.DateTimeField()
     """From when on it was so."""
     fired_at = models.DateTimeField(null=True, blank=True)

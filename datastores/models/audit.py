@@ -139,6 +139,8 @@ def record_all(deeds: Iterable[Deed]) -> list[AuditEntry]:
 def _entry(deed: Deed, seq: int, previous: str) -> AuditEntry:
     row = row_of(deed.target)
     detail = deed.detail | ({"row": row} if row else {})  # names change, and two things may have the same
+    if about := _about(deed.job):
+        detail |= {"about": about}
     entry = AuditEntry(
         seq=seq,
         at=timezone.now(),
@@ -154,6 +156,12 @@ def _entry(deed: Deed, seq: int, previous: str) -> AuditEntry:
     )
     entry.seal = entry.compute_seal()
     return entry
+
+
+def _about(job: Job | None) -> dict[str, int]:
+    """Return {"image": 3} of what a job is about: the job forgets that when it goes."""
+    keys = {name: getattr(job, f"{name}_id", None) for name in TARGETS}
+    return {name: key for name, key in keys.items() if key}
 
 
 def verify(entries: Iterator[AuditEntry] | None = None) -> tuple[int, list[str]]:

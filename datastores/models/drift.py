@@ -23,6 +23,10 @@ class DriftQuerySet(VisibleQuerySet):
         """Those about which nobody has decided anything."""
         return self.filter(state=Drift.State.OPEN)
 
+    def cease(self, **about: int | None) -> None:
+        """End those about a thing that is about to be deleted: ``cease(disk=17)``. Nobody keeps them true any more."""
+        self.live().filter(**about).update(state=Drift.State.GONE, closed_at=timezone.now())
+
 
 class Drift(models.Model):
     """A managed statement that is, or was, not true on its host. One row for each, whatever became of it.
@@ -126,7 +130,7 @@ class DriftScan(models.Model):
 
 
 class ImageFootprint(models.Model):
-    """What the file of an image was like when a scan saw it first after the last job on it.
+    """What the file of an image was like when the last job on it had ended, or when a scan saw it first after that.
 
     Only of images that nobody may write to: it goes when one becomes persistent, or ceases to be.
     """

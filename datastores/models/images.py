@@ -50,11 +50,24 @@ class Image(models.Model):
     class Meta:
         ordering = ["pk"]
         constraints = [models.UniqueConstraint(fields=["datastore", "name"], name="image_name_once_per_datastore")]
-        # what the images of a datastore come to is read from the index alone
-        indexes = [models.Index(fields=["datastore", "virtual_size", "real_size"], name="image_space")]
+        indexes = [
+            # what the images of a datastore come to is read from the index alone
+            models.Index(fields=["datastore", "virtual_size", "real_size"], name="image_space"),
+            models.Index(fields=["name"], name="image_name"),
+            models.Index(fields=["virtual_size"], name="image_size"),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def taken(self) -> int | None:
+        """Bytes that its file takes, as seen when its datastore was measured last; None: it was not since it is there.
+
+        Looks at the datastore, so have that selected with it.
+        """
+        measured = self.datastore.measured_at
+        return self.real_size if self.real_size or (measured and measured > self.created_at) else None
 
 
 class SnapshotQuerySet(VisibleQuerySet):

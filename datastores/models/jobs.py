@@ -29,6 +29,7 @@ UNDONE = "undone"
 WAS_UNDONE = models.Q(state=JobState.CANCELLED, undo_requested=True, cancel_requested_at=None)
 """Jobs that a person had taken back; who cancels one stops it."""
 HAS_ENDED = models.Q(ended_at__isnull=False)
+UNDO_ASKED = models.Q(undo_asked_at__isnull=False)
 TARGETS = ("cluster", "host", "datastore", "image", "snapshot", "vm", "disk")
 
 
@@ -74,6 +75,9 @@ class Job(models.Model):
     approved_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     undo_requested = models.BooleanField(default=False)
+    undo_asked_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+    """Who asked to take the finished job back, and waits for somebody else who agrees."""
+    undo_asked_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     """How often it was queued, for whatever reason."""
     resumed = models.PositiveSmallIntegerField(default=0)
@@ -84,6 +88,7 @@ class Job(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     queued_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
+    """When a worker took it first since a person wanted something of it: asked for it, approved it, had it undone."""
     ended_at = models.DateTimeField(null=True, blank=True)
 
     objects = JobQuerySet.as_manager()
@@ -91,8 +96,12 @@ class Job(models.Model):
     class Meta:
         ordering = ["-pk"]
         indexes = [
-            models.Index(fields=["state", "heartbeat_at"], name="job_state_heartbeat"),
+            models.Index(fields=["state"], name="job_state"),  # without the heartbeat, which then touches no index
             models.Index(fields=["user", "-id"], name="job_user"),
+            models.Index(fields=["title"], name="job_title"),
+            models.Index(fields=["user_label"], name="job_by"),
+            models.Index(fields=["created_at"], name="job_asked"),
+            models.Index(fields=["undo_asked_at"], name="job_undo_asked", condition=UNDO_ASKED),
             # of jobs that have ended, so that a new one, for which somebody waits, costs nothing here
             models.Index(fields=["-ended_at"], name="job_ended", condition=HAS_ENDED),
             models.Index(fields=["user", "-ended_at"], name="job_user_ended", condition=HAS_ENDED),
@@ -123,6 +132,17 @@ class Job(models.Model):
         """Return how the job reads in a state: one that a person had taken back is "undone", not "cancelled"."""
         taken_back = self.undo_requested and self.cancel_requested_at is None
         return UNDONE if state is JobState.CANCELLED and taken_back else str(state)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it was worked on, without what it waited for a person or for other jobs; None: it was not, or is.
+
+        Jobs of former versions noted when they were queued first; one that was resumed by itself was queued again.
+        """
+        if self.started_at is None or self.ended_at is None:
+            return None
+        began = self.started_at if self.resumed else max(self.started_at, self.queued_at)
+        return max(0.0, (self.ended_at - began).total_seconds())
 
     @property
     def is_given_up(self) -> bool:

@@ -49,6 +49,10 @@ class Datastore(models.Model):
     version = models.PositiveIntegerField(default=0)
     in_order: list[DatastoreHost]
     """Its members, once ``services.placing.hosts_of`` has looked them up."""
+    promised: int
+    """Bytes that its images and disks may still grow by, and the number of disks of which it is not known what they
+    take, once the figures of lists were looked up with it."""
+    unseen: int
     growth: Growth
     """How fast it fills, once ``services.growth.add_growth`` has looked it up."""
 
@@ -71,6 +75,9 @@ class DatastoreHost(models.Model):
     datastore = models.ForeignKey(Datastore, models.CASCADE, related_name="members")
     host = models.ForeignKey(Host, models.PROTECT, related_name="memberships")
     position = models.PositiveSmallIntegerField()
+    unseen = models.TextField(blank=True, default="")
+    """Why the host does not see the directory that it must see; "": it does, or nobody has looked."""
+    looked_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["position"]

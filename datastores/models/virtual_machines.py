@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.db import models
+from collections.abc import Sequence
+
+from django.db import connections, models
 from django.db.models import Q
 
 from datastores.domain.states import ObjectState
@@ -35,6 +37,7 @@ class VirtualMachine(models.Model):
     class Meta:
         ordering = ["pk"]
         constraints = [models.UniqueConstraint(fields=["owner", "name"], name="vm_name_once_per_owner")]
+        indexes = [models.Index(fields=["name"], name="vm_name")]
 
     def __str__(self) -> str:
         return self.name
@@ -42,6 +45,11 @@ class VirtualMachine(models.Model):
 
 class DiskQuerySet(VisibleQuerySet):
     owner_path = "vm__owner"
+
+    def store_allocated(self, rows: Sequence[tuple[int | None, int, int]]) -> None:
+        """Store (allocated, shared, key) of many disks: a statement run for each, where CASE takes much longer."""
+        with connections[self.db].cursor() as cursor:
+            cursor.executemany("UPDATE datastores_disk SET allocated = %s, shared = %s WHERE id = %s", rows)
 
 
 class Disk(models.Model):
@@ -63,6 +71,12 @@ class Disk(models.Model):
     kind = models.CharField(max_length=5, choices=Kind)
     format = models.CharField(max_length=5, choices=choices(Format))
     virtual_size = models.BigIntegerField(default=0)
+    allocated = models.BigIntegerField(null=True, blank=True)
+    """Bytes that its file takes on the storage host, as it says itself (st_blocks); None: not looked at yet."""
+    shared = models.BigIntegerField(default=0)
+    """How many of them may be its image's just as well (reflinks), and are not taken twice."""
+    allocated_at = models.DateTimeField(null=True, blank=True)
+    """When that was seen."""
     state = models.CharField(max_length=10, choices=choices(ObjectState), default=ObjectState.PENDING)
     error = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -73,7 +87,7 @@ class Disk(models.Model):
         ordering = ["vm", "number"]
         # what the disks of a datastore or a machine come to is read from the index alone
         indexes = [
-            models.Index(fields=["datastore", "virtual_size"], name="disk_space"),
+            models.Index(fields=["datastore", "kind", "virtual_size", "allocated", "shared"], name="disk_space"),
             models.Index(fields=["vm", "virtual_size"], name="disk_space_of_vm"),
         ]
         constraints = [

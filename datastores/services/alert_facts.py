@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from datastores.domain.alerts import DatastoreFacts, Facts, HostFacts, JobFacts, QueueFacts, WorkerFacts
+from datastores.domain.alert_rules import WORKER_LOST
+from datastores.domain.alerts import DatastoreFacts, Facts, HostFacts, JobFacts, QueueFacts, SightFacts, WorkerFacts
 from datastores.domain.states import HostState, JobState, ObjectState
-from datastores.models import Datastore, DatastoreHost, DatastoreSample, Duty, Host, Job
+from datastores.models import Alert, Datastore, DatastoreHost, DatastoreSample, Duty, Host, Job
 from datastores.models.samples import FINE
 from datastores.services.datastores import NOT_MEASURED
 from datastores.services.growth import growth_of
@@ -20,21 +21,34 @@ from datastores.services.promises import promised
 LATELY = timedelta(hours=1)
 
 
-def gather(workers: Iterable[WorkerFacts] | None, queues: Iterable[QueueFacts] | None, duties: Iterable[str]) -> Facts:
+def gather(
+    workers: Iterable[WorkerFacts] | None,
+    queues: Iterable[QueueFacts] | None,
+    duties: Iterable[str],
+    told: frozenset[tuple[str, str]] | None = None,
+) -> Facts:
     """Return what is known now, with a constant number of queries.
 
     ``workers`` and ``queues``: as Redis knows them, None when it does not answer. ``duties``: names of what the
-    schedule does.
+    schedule does. ``told``: ``open_alerts()`` from before Redis was asked; None: it is read first of all here.
     """
+    told = open_alerts() if told is None else told
     now = timezone.now()
     return Facts(
         datastores=tuple(datastore_facts(now, trends(now))),
         hosts=tuple(host_facts()),
-        workers=None if workers is None else tuple(workers),
+        workers=None if workers is None else tuple(with_remembered(workers, now)),
         queues=None if queues is None else tuple(queues),
         late=tuple(Duty.late(duties).items()),
         jobs=tuple(interrupted_jobs(now)),
+        unseen=tuple(unseen_datastores(now)),
+        told=told,
     )
+
+
+def open_alerts() -> frozenset[tuple[str, str]]:
+    """Return rules and subjects of the alerts that are open: what ends later is not begun anew from facts of now."""
+    return frozenset(Alert.objects.filter(state__in=Alert.OPEN).order_by().values_list("rule", "subject"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +101,32 @@ def inodes_of_late(now: datetime) -> dict[int, tuple[int, int]]:
 def host_facts() -> list[HostFacts]:
     columns = ("pk", "name", "state", "error", "maintenance", "clock_skew")
     return [HostFacts(*row) for row in Host.objects.order_by("pk").values_list(*columns)]
+
+
+def with_remembered(workers: Iterable[WorkerFacts], now: datetime) -> list[WorkerFacts]:
+    """Return the workers, and those that were told of as lost and are forgotten by Redis since.
+
+    One that was heard of again is not remembered: when Redis does not know it then, it has said goodbye.
+    """
+    known = list(workers)
+    names = {f"worker:{each.name}" for each in known}
+    alerts = Alert.objects.filter(rule=WORKER_LOST.name, state__in=Alert.OPEN).exclude(subject__in=names)
+    return known + [
+        WorkerFacts(
+            one.subject.partition(":")[2], one.detail["host"], tuple(one.detail["queues"]),
+            silent_seconds=(now - one.since).total_seconds() + WORKER_LOST.limit,
+        )
+        for one in alerts.order_by("pk")
+        if one.detail
+    ]  # fmt: skip
+
+
+def unseen_datastores(now: datetime) -> list[SightFacts]:
+    """Return which host did not see which datastore when that was looked at of late; none of what is out of use."""
+    columns = ("datastore_id", "host_id", "datastore__name", "host__name", "unseen")
+    looked_at = DatastoreHost.objects.exclude(unseen="").filter(position__gt=0, looked_at__gte=now - LATELY)
+    rows = looked_at.filter(datastore__state=ObjectState.READY, host__in=Host.objects.usable())
+    return [SightFacts(*row) for row in rows.order_by("pk").values_list(*columns)]
 
 
 def interrupted_jobs(now: datetime) -> list[JobFacts]:

@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from datastores.domain.alert_rules import RULES, WORSE, Rule
+from datastores.domain.alert_rules import RULES, WORKER_LOST, WORSE, Rule
 from datastores.domain.alerts import Facts, Finding, findings, is_gone, known_subjects, not_known
 from datastores.domain.errors import Refused
 from datastores.models import Alert, Duty, User
 from datastores.services.notifications import Said, tell_all
+from datastores.services.since import on_day
 
 logger = logging.getLogger(__name__)
 KEPT = timedelta(days=90)
@@ -23,7 +24,8 @@ EVALUATE = "evaluate_alerts"
 """Name of the duty, whose row is locked meanwhile."""
 SLACK = timedelta(seconds=10)
 """Evaluations are a minute apart, more or less: what must hold for one minute is not told after two."""
-WORDS = ("label", "severity", "text", "value")
+PAST = "It is not so any more, and ends when that stays so for a while. Before: "
+WORDS = ("label", "severity", "text", "value", "detail")
 Key = tuple[str, str]
 """Rule and subject."""
 
@@ -63,28 +65,42 @@ class Changes:
         """Note that it is not so; one that fires goes on for a while, so that it does not begin again and again."""
         if alert.state == Alert.State.PENDING:
             self.dropped.append(alert)
-        elif self.now - alert.last_seen >= timedelta(seconds=clear) - SLACK:
+            return
+        if alert.detail:  # its facts are to be had again, and what it remembers is not true any more
+            alert.detail = {}
+            self.reworded.append(alert)
+        was = alert.text.removeprefix(PAST)
+        if self.now - alert.last_seen >= timedelta(seconds=clear) - SLACK:
             alert.state, alert.resolved_at = Alert.State.RESOLVED, self.now
             self.ended.append(alert)
+            self._say(alert, was)
+        else:
+            self._say(alert, f"{PAST}{was}")
+
+    def _say(self, alert: Alert, text: str) -> None:
+        if alert.text != text:
+            alert.text = text
+            self.reworded.append(alert)
 
 
 def reword(alert: Alert, finding: Finding) -> bool:
     """Say of an alert what was found now; tell whether that is something else."""
     before = [getattr(alert, name) for name in WORDS]
     alert.label, alert.severity = finding.label[:300], finding.rule.severity
-    alert.text, alert.value = finding.text, finding.value
+    alert.text, alert.value, alert.detail = finding.text, finding.value, finding.detail
     return before != [getattr(alert, name) for name in WORDS]
 
 
 def evaluate(facts: Facts, now: datetime | None = None) -> int:
     """Hold the facts against the rules, and bring the alerts forward; return how many began or ended.
 
-    Two schedules that do it at once do it one after the other: nothing begins twice.
+    Two schedules that do it at once do it one after the other: nothing begins twice. What was ended after the facts
+    were read does not begin anew from them.
     """
     found = {(finding.rule.name, finding.subject): finding for finding in findings(facts)}
     unknown, known = not_known(facts), known_subjects(facts)
     with transaction.atomic():
-        Duty.objects.select_for_update().get_or_create(name=EVALUATE)
+        take_turn()
         changes = Changes(now or timezone.now())
         open_now: dict[Key, Alert] = {
             (one.rule, one.subject): one for one in Alert.objects.filter(state__in=Alert.OPEN)
@@ -92,7 +108,7 @@ def evaluate(facts: Facts, now: datetime | None = None) -> int:
         for key, finding in found.items():
             if key in open_now:
                 changes.goes_on(open_now[key], finding)
-            else:
+            elif key not in facts.told:
                 changes.begins(finding)
         for key in open_now.keys() - found.keys():
             rule: Rule | None = RULES.get(key[0])
@@ -102,6 +118,11 @@ def evaluate(facts: Facts, now: datetime | None = None) -> int:
         store(changes)
         announce(changes.began, [one for one in changes.ended if (WORSE.get(one.rule), one.subject) not in found])
     return len(changes.began) + len(changes.ended)
+
+
+def take_turn() -> None:
+    """Wait for whoever begins and ends alerts, and keep others waiting until the end of the transaction."""
+    Duty.objects.select_for_update().get_or_create(name=EVALUATE)
 
 
 def store(changes: Changes) -> None:
@@ -148,8 +169,35 @@ def acknowledge(alert: Alert, user: User, note: str) -> None:
     if not Alert.objects.filter(pk=alert.pk, state=Alert.State.FIRING).update(**taken):
         alert.refresh_from_db()
         if alert.state == Alert.State.ACKNOWLEDGED:
-            raise Refused(f"{alert} was acknowledged by {alert.acknowledged_by or 'somebody'} already.")
+            when = f" on {on_day(alert.acknowledged_at)}" if alert.acknowledged_at else ""
+            raise Refused(f"{alert} was acknowledged by {alert.acknowledged_by or 'somebody'} already{when}.")
+        raise Refused(f"{alert} has ended already{f' on {on_day(alert.resolved_at)}' if alert.resolved_at else ''}.")
+
+
+def lost_worker(alert: Alert) -> str:
+    """Return the name of the worker that an alert tells of as lost.
+
+    :raises Refused: it is about something else, or has ended already.
+    """
+    if alert.rule != WORKER_LOST.name:
+        raise Refused("Only a worker can be gone for good; anything else ends by itself when it is not so any more.")
+    if alert.state not in Alert.OPEN:
         raise Refused(f"{alert} has ended already.")
+    return alert.subject.partition(":")[2]
+
+
+def end_lost(alert: Alert) -> None:
+    """Note that a lost worker is gone for good. Belongs into the transaction of its audit entry.
+
+    :raises Refused: it is about something else, or has ended already.
+    """
+    lost_worker(alert)
+    take_turn()
+    ended = {"state": Alert.State.RESOLVED, "resolved_at": timezone.now()}
+    if not Alert.objects.firing().filter(pk=alert.pk).update(**ended):
+        raise Refused(f"{alert} has ended already.")
+    alert.refresh_from_db()
+    announce([], [alert])
 
 
 def forget() -> int:

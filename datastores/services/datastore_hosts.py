@@ -12,6 +12,7 @@ from datastores.domain.plan import Plan, Stage
 from datastores.drivers.base import StorageDriver
 from datastores.models import Datastore, DatastoreHost, Disk, Host, Job, User
 from datastores.services.placing import driver_of, driver_on, hosts_of, require_ready
+from datastores.services.since import about, by_whom
 from datastores.services.usecase import Results, UseCase
 from datastores.services.viewers import listed
 
@@ -59,7 +60,7 @@ def require_links_lead(datastore: Datastore, after: StorageDriver) -> None:
 
 
 class DatastoreHosts(UseCase):
-    """Let more hosts use a datastore, or fewer, while it is in use; after a look at the plan.
+    """Let more hosts use a datastore, or fewer, while it is in use.
 
     The storage host stays: the bytes are there. params: add, remove (ids); their names are kept as added, removed.
 
@@ -106,7 +107,10 @@ class DatastoreHosts(UseCase):
         if storage.pk in {*add, *remove}:
             raise BadInput(f"{storage.name} is the storage host of {datastore.name}: the bytes are there.")
         if now & set(add) or set(remove) - now:
-            raise Refused(f"The hosts of {datastore.name} were changed meanwhile. Look at them again.")
+            entries = about(f"datastore:{datastore.pk}").filter(action=self.kind).exclude(job_uuid=job.uuid)
+            raise Refused(
+                f"The hosts of {datastore.name} were changed meanwhile{by_whom(entries.first())}. Look at them again."
+            )
         require_own_directory(datastore.base, usable_hosts(add), datastore)
         names = names_of(sorted({*now, *add} - set(remove)))
         require_links_lead(datastore, driver_on(datastore, [storage.name, *names]))

@@ -15,7 +15,7 @@ from datastores.domain.volumes import Capacity, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady
-from datastores.models import Cluster, Datastore, DatastoreHost, Job, User
+from datastores.models import Cluster, Datastore, DatastoreHost, Drift, Job, User
 from datastores.services.datastore_hosts import require_own_directory, usable_hosts
 from datastores.services.placing import driver_of, hosts_of, image_volume
 from datastores.services.usecase import Results, UseCase
@@ -26,7 +26,7 @@ NOT_MEASURED = "It could not be measured: "
 
 
 class DatastoreCreate(UseCase):
-    """Make a directory a datastore on its hosts, after a look at the plan.
+    """Make a directory a datastore on its hosts.
 
     params: name, kind, type, base, hosts (ids, the storage host first), cluster (id or None), options,
     source_directories.
@@ -38,6 +38,7 @@ class DatastoreCreate(UseCase):
     needs_approval = True
     roles = frozenset({User.Role.ADMIN})
     can_undo = True
+    undo_is = "datastore.delete"
     targets = ("datastore",)
 
     def ask(self, job: Job) -> None:
@@ -94,6 +95,7 @@ class DatastoreCreate(UseCase):
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.ERROR, error=error)
 
     def cancelled(self, job: Job) -> None:
+        Drift.objects.cease(datastore=job.datastore_id)
         Datastore.objects.filter(pk=job.datastore_id).delete()
 
 
@@ -139,6 +141,7 @@ class DatastoreDelete(UseCase):
         return (Stage("hosts", tuple(step for host in reversed(driver.hosts) for step in driver.deactivate(host))),)
 
     def succeeded(self, job: Job, results: Results) -> None:
+        Drift.objects.cease(datastore=job.datastore_id)
         Datastore.objects.filter(pk=job.datastore_id).delete()
 
     def failed(self, job: Job, error: str) -> None:

@@ -15,7 +15,7 @@ from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Capability, Format
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.transfers import transfer, way
-from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
+from datastores.models import Datastore, Disk, Drift, Image, Job, User, VirtualMachine
 from datastores.services.changes import Change
 from datastores.services.dependants import LINKED, built_on, require_unneeded, users_of
 from datastores.services.images import ImageMaker, new_image
@@ -30,6 +30,7 @@ from datastores.services.placing import (
     require_state,
     way_between,
 )
+from datastores.services.space import note_copied
 from datastores.services.usecase import OWNERS, Results, UseCase
 from datastores.services.viewers import listed
 from datastores.services.vms import forget_unused
@@ -60,6 +61,7 @@ class DiskCreate(UseCase):
     label = "Create disk"
     roles = OWNERS
     can_undo = True
+    undo_is = "disk.delete"
     checks_plan = False  # a clone is asked for and made in milliseconds, and its plan holds nothing that a person chose
     targets = ("image", "disk")
 
@@ -166,6 +168,8 @@ class DiskCreate(UseCase):
 
     def succeeded(self, job: Job, results: Results) -> None:
         Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.READY, error="")
+        if job.disk.kind == Disk.Kind.COPY:
+            note_copied(job.disk, results)
         if job.disk.kind == Disk.Kind.LINK:  # from now on a VM may write to it
             Image.objects.filter(pk=job.image_id).update(sha256="")
 
@@ -173,6 +177,7 @@ class DiskCreate(UseCase):
         Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.ERROR, error=error)
 
     def cancelled(self, job: Job) -> None:
+        Drift.objects.cease(disk=job.disk_id)
         Disk.objects.filter(pk=job.disk_id).delete()
         if job.params.get("with_vm") and job.vm:
             forget_unused(job.vm, job)
@@ -220,6 +225,7 @@ class DiskDelete(DiskChange):
         return (Stage("delete", driver.delete(disk_volume(disk, driver))),)
 
     def succeeded(self, job: Job, results: Results) -> None:
+        Drift.objects.cease(disk=job.disk_id)
         Disk.objects.filter(pk=job.disk_id).delete()
 
 
@@ -265,9 +271,9 @@ class DiskMove(DiskChange):
 
     def succeeded(self, job: Job, results: Results) -> None:
         super().succeeded(job, results)
-        Disk.objects.filter(pk=job.disk_id).update(
-            datastore=job.datastore, kind=Disk.Kind.COPY, format=job.params["format"]
-        )
+        moved = {"datastore": job.datastore, "kind": Disk.Kind.COPY, "format": job.params["format"]}
+        Disk.objects.filter(pk=job.disk_id).update(**moved)
+        note_copied(Disk.objects.select_related("datastore").get(pk=job.disk_id), results)
 
 
 class DiskSaveAs(ImageMaker):

@@ -19,6 +19,7 @@ from datastores.models import Datastore, Disk, Drift, Host, Image, ImageFootprin
 from datastores.models.audit import in_turn, record
 from datastores.services.datastores import MOVES
 from datastores.services.drift_found import Busy, Difference, Found
+from datastores.services.since import by_whom, last_done, on_day
 
 logger = logging.getLogger(__name__)
 KEPT_CLOSED = timedelta(days=30)
@@ -34,7 +35,7 @@ WRITTEN = (
 WORKED = [StepState.CHANGED, StepState.UNDONE, StepState.KEPT, StepState.FAILED, StepState.UNKNOWN]
 """States of steps that may have changed something."""
 SUBJECTS: dict[str, type[Model]] = {"host": Host, "datastore": Datastore, "image": Image, "disk": Disk}
-Key = TypeVar("Key", int, str)
+Key = TypeVar("Key", int, str, tuple[int, int])
 KINDS = {Missing: Drift.Kind.MISSING, Altered: Drift.Kind.ALTERED, Foreign: Drift.Kind.FOREIGN}
 
 
@@ -200,7 +201,7 @@ def accept(drift: Drift, user: User, address: str = "", *, fingerprint: str, not
         seen = Drift.objects.filter(pk=drift.pk, fingerprint=fingerprint, state=Drift.State.OPEN)
         changes = {"accepted_by": user, "accepted_at": timezone.now(), "note": note[:500]}
         if not seen.update(state=Drift.State.ACCEPTED, **changes):
-            raise Refused("It is not as you saw it any more. Look at it again, then decide.")
+            raise Refused(f"It is not as you saw it any more{decided(drift)}. Look at it again, then decide.")
         record("drift.accept", user=user, address=address, target=target_of(drift), result="done", row=row_of(drift),
                statement=drift.title, note=note[:500], before=Drift.State.OPEN, after=Drift.State.ACCEPTED)  # fmt: skip
 
@@ -214,9 +215,20 @@ def reopen(drift: Drift, user: User, address: str = "") -> None:
         accepted = Drift.objects.filter(pk=drift.pk, state=Drift.State.ACCEPTED)
         changes: dict[str, Any] = {"accepted_by": None, "accepted_at": None, "note": ""}
         if not accepted.update(state=Drift.State.OPEN, **changes):
-            raise Refused("It is not accepted any more. Look at it again.")
+            raise Refused(f"It is not accepted any more{decided(drift)}. Look at it again.")
         record("drift.reopen", user=user, address=address, target=target_of(drift), result="done", row=row_of(drift),
                statement=drift.title, before=Drift.State.ACCEPTED, after=Drift.State.OPEN)  # fmt: skip
+
+
+def decided(drift: Drift) -> str:
+    """Return what became of a difference since somebody looked: ": it was accepted by olga on 22 Nov 2026 10:02"."""
+    drift.refresh_from_db()
+    if drift.state == Drift.State.ACCEPTED and drift.accepted_at:
+        return f": it was accepted by {drift.accepted_by or 'somebody'} on {on_day(drift.accepted_at)}"
+    if drift.closed_at:
+        return f": {drift.state} on {on_day(drift.closed_at)}"
+    reopened = last_done("drift.reopen", target_of(drift), detail__statement=drift.title)
+    return f": it was opened again{by_whom(reopened)}" if reopened else f": found anew on {on_day(drift.last_seen)}"
 
 
 def row_of(drift: Drift) -> str:

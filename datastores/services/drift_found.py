@@ -54,6 +54,8 @@ class Found:
     differences: dict[str, Difference] = field(default_factory=dict)
     footprints: dict[str, Footprint] = field(default_factory=dict)
     """Of image files that are as they should be, by statement."""
+    allocated: dict[str, int] = field(default_factory=dict)
+    """Bytes that the files of disks take, by statement."""
     by_resource: dict[str, list[str]] = field(default_factory=dict)
     """What was judged, by what a job has to hold to change it."""
     files: dict[Place, set[str]] = field(default_factory=dict)
@@ -79,6 +81,7 @@ class Found:
             self.judged.discard(key)
             self.differences.pop(key, None)
             self.footprints.pop(key, None)
+            self.allocated.pop(key, None)
             self.files.get(place_of(self.known[key]), set()).discard(key)
 
     def fold(self) -> None:

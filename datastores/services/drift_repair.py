@@ -9,6 +9,7 @@ from datastores.domain.errors import Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.models import Drift, Host, Job
 from datastores.services.managed import Scope, find
+from datastores.services.since import on_day
 from datastores.services.usecase import Results, UseCase
 
 
@@ -24,13 +25,15 @@ class DriftRepair(UseCase):
     label = "Repair drift of"
     queue = "provision"
     needs_approval = True
+    never_at_once = True
     can_undo = True
     targets = ("host",)
 
     def ask(self, job: Job) -> None:
         drift = Drift.objects.select_related("host").filter(pk=job.params["drift"]).first()
         if drift is None or not drift.can_be_repaired:
-            raise Refused("There is nothing here that a step could put right. Look at it again.")
+            over = f": {drift.state} on {on_day(drift.closed_at)}" if drift and drift.closed_at else ""
+            raise Refused(f"There is nothing here that a step could put right{over}. Look at it again.")
         job.host, job.datastore_id = drift.host, drift.datastore_id
         job.params |= {"key": drift.key, "owner": drift.owner, "datastore": drift.datastore_id}
         job.params |= {"image": drift.image_id, "disk": drift.disk_id}

@@ -18,6 +18,7 @@ from datastores.models import Credential, Datastore, Host, HostKey, Job, User
 from datastores.models.audit import in_turn, record
 from datastores.services.notifications import tell
 from datastores.services.rows import change_row
+from datastores.services.since import about, by_whom
 from datastores.services.usecase import Results, UseCase, facts_of
 from datastores.transport.hostkeys import HostKey as OfferedKey
 from datastores.transport.keys import generate_key
@@ -131,11 +132,22 @@ def pin(key: HostKey, user: User, address: str = "") -> None:
 
 
 def set_maintenance(host: Host, user: User, address: str = "", *, on: bool) -> None:
-    """Take the host out of, or back into, the choice for new work."""
+    """Take the host out of, or back into, the choice for new work.
+
+    :raises Refused: somebody has done so already, or it is gone.
+    """
     with in_turn():
-        Host.objects.filter(pk=host.pk).update(maintenance=on)
+        if not Host.objects.filter(pk=host.pk, maintenance=not on).update(maintenance=on):
+            raise Refused(maintained_already(host, on=on))
         record("host.maintenance", user=user, address=address, target=host, result="done",
-               before=host.maintenance, after=on)  # fmt: skip
+               before=not on, after=on)  # fmt: skip
+
+
+def maintained_already(host: Host, *, on: bool) -> str:
+    if not Host.objects.filter(pk=host.pk).exists():
+        return f"{host} is gone."
+    who = by_whom(about(f"host:{host.pk}").filter(action="host.maintenance").first())
+    return f"{host} was taken {'into' if on else 'out of'} maintenance already{who}. Nothing was changed."
 
 
 class HostRead(UseCase):

@@ -8,7 +8,7 @@ from datastores.domain import values
 from datastores.domain.errors import BadInput
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
-from datastores.models import Image, Job
+from datastores.models import Drift, Image, Job
 from datastores.services.changes import Change
 from datastores.services.dependants import require_at_rest, require_unneeded
 from datastores.services.placing import driver_of, image_volume, preparing, require_ready, require_state
@@ -102,4 +102,5 @@ class ImageDelete(ImageChange):
         return (Stage("delete", driver.delete_image(image_volume(job.image, driver), snapshots)),)
 
     def succeeded(self, job: Job, results: Results) -> None:
+        Drift.objects.cease(image=job.image_id)
         Image.objects.filter(pk=job.image_id).delete()

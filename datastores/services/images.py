@@ -19,7 +19,7 @@ from datastores.hosts.contexts import ContextIsoExists, Variable
 from datastores.hosts.inspection import ImageIsSafe
 from datastores.hosts.qemu_img import ImageOpens
 from datastores.hosts.sources import SourceAllowed
-from datastores.models import Datastore, Image, ImageFootprint, Job, User
+from datastores.models import Datastore, Drift, Image, ImageFootprint, Job, User
 from datastores.models.audit import in_turn, record
 from datastores.models.fields import secret_box
 from datastores.services import settings
@@ -144,6 +144,7 @@ class ImageMaker(UseCase):
 
     roles = OWNERS
     can_undo = True
+    undo_is = "image.delete"
     targets: ClassVar[tuple[str, ...]] = ("image",)
 
     def again(self, job: Job) -> None:
@@ -168,6 +169,7 @@ class ImageMaker(UseCase):
         Image.objects.filter(pk=job.image_id).update(state=ObjectState.ERROR, error=error)
 
     def cancelled(self, job: Job) -> None:
+        Drift.objects.cease(image=job.image_id)
         Image.objects.filter(pk=job.image_id).delete()
 
 

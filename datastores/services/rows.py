@@ -8,6 +8,7 @@ from django.db.models import F
 
 from datastores.domain.errors import Refused
 from datastores.models import Cluster, Datastore, Host, Image, NotificationTarget
+from datastores.services.since import by_whom, changed_fields, last_change
 
 Row = Cluster | Datastore | Host | Image | NotificationTarget
 
@@ -19,8 +20,15 @@ def change_row(row: Row, version: int, **changes: Any) -> None:
     """
     found = type(row)._default_manager.filter(pk=row.pk, version=version)
     if not found.update(version=F("version") + 1, **changes):
-        known = type(row)._default_manager.filter(pk=row.pk).first()  # ``row`` has the new name already
-        raise Refused(
-            f"{known} was changed by somebody else meanwhile. Load the page again to see it, then repeat your change."
-            if known else f"{row} is gone."
-        )  # fmt: skip
+        raise changed_since(row)
+
+
+def changed_since(row: Row) -> Refused:
+    """Return why the row cannot be changed as the person saw it."""
+    known = type(row)._default_manager.filter(pk=row.pk).first()  # ``row`` has the new name already
+    if known is None:
+        return Refused(f"{row} is gone.")
+    entry = last_change(known)
+    fields = f" ({', '.join(changed_fields(entry))})" if entry and changed_fields(entry) else ""
+    who = by_whom(entry) or " by somebody else meanwhile"
+    return Refused(f"{known} was changed{who}{fields}. Load the page again to see it, then repeat your change.")

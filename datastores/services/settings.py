@@ -20,6 +20,7 @@ from django.utils import timezone
 from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
 from datastores.models import SettingsSection
+from datastores.services.since import on_day
 
 logger = logging.getLogger(__name__)
 FRESH_SECONDS = 2.0
@@ -263,8 +264,9 @@ def values_of(section: str) -> dict[str, Any]:
 # Changing
 
 
-def version_of(section: str) -> int:
-    row = stored_now().get(section)
+def version_of(section: str, rows: Mapping[str, SettingsSection] | None = None) -> int:
+    """Return how often a section was changed, by which somebody who changes it says what they saw."""
+    row = (stored_now() if rows is None else rows).get(section)
     return row.version if row else 0
 
 
@@ -273,14 +275,17 @@ def change(section: str, version: int, new: Mapping[str, Any], by: str, *, drop:
 
     :raises Refused: somebody else changed the section since the person saw it.
     """
-    row = SettingsSection.objects.filter(pk=section).first()
-    if (row.version if row else 0) != version:
+    rows = stored_now()
+    row = rows.get(section)
+    if version_of(section, rows) != version:
         who = f" by {row.changed_by}" if row and row.changed_by else ""
+        when = f", on {on_day(row.changed_at)}" if row else ""
         raise Refused(
-            f"These settings were changed{who} meanwhile. Load the page again to see them, then repeat your change."
+            f"These settings were changed{who} meanwhile{when}. Load the page again to see them, "
+            "then repeat your change."
         )
     gone = set(drop)
-    kept = {**raw(section, {section: row} if row else {}), **new}
+    kept = {**raw(section, rows), **new}
     made = {"values": {key: each for key, each in kept.items() if key not in gone}, "version": version + 1,
             "changed_by": by, "changed_at": timezone.now()}  # fmt: skip
     if row is None:

@@ -28,6 +28,7 @@ class SnapshotTake(ImageChange):
     kind = "snapshot.create"
     label = "Take snapshot of"
     can_undo = True
+    undo_is = "snapshot.delete"
 
     def outdated(self, job: Job) -> dict[str, Any]:
         return inside(job.image)

@@ -32,6 +32,8 @@ class UseCase:
     queue: ClassVar[str] = "interactive"
     needs_approval: ClassVar[bool] = False
     """Show the plan and wait for a person before anything changes, unless an admin has set something else."""
+    never_at_once: ClassVar[bool] = False
+    """No admin may have it begin at once: it replaces what others than cloudstore made, so a person looks first."""
     can_wait: ClassVar[bool] = True
     """An admin may have it wait for approval; a kind that only reads has nothing to approve."""
     roles: ClassVar[frozenset[str]] = CLOUD_STAFF
@@ -39,6 +41,11 @@ class UseCase:
     """Plan once when it is asked for: what a step can never be made with is said there, and becomes no job."""
     can_undo: ClassVar[bool] = False
     """A finished job can be taken back."""
+    undo_is: ClassVar[str] = ""
+    """The kind of job that an undo of this one amounts to ("disk.delete"): what is set for it counts for the undo.
+
+    "": it makes no row, so that there is nothing to undo where no host was changed.
+    """
     targets: ClassVar[tuple[str, ...]] = ()
     """The job's targets ("image") without whose rows it can be neither tried again nor taken back."""
 

@@ -10,6 +10,7 @@ from datastores.models import Disk, Image, Job, User, VirtualMachine
 from datastores.models.audit import Deed, in_turn, record, record_all
 from datastores.services import leases
 from datastores.services.dependants import LINKED
+from datastores.services.since import about, by_whom
 from datastores.services.viewers import MOST_NAMES
 
 
@@ -71,10 +72,12 @@ def forget_unused(vm: VirtualMachine, job: Job) -> None:
         vm.delete()
 
 
-def set_vm_state(vm: VirtualMachine, state: str, user: User, address: str = "") -> None:
+def set_vm_state(vm: VirtualMachine, state: str, user: User, address: str = "", *, seen: str = "") -> None:
     """Note what the VM does: its disks are saved only after a clean shutdown ("off").
 
-    :raises Refused: it is gone.
+    ``seen``: what the person saw noted; "": that does not matter.
+
+    :raises Refused: it is gone, or something else was noted meanwhile.
     :raises Busy: it would run while a job works on one of its disks; the message says which.
     """
     if state not in VirtualMachine.State.values:
@@ -83,6 +86,9 @@ def set_vm_state(vm: VirtualMachine, state: str, user: User, address: str = "") 
         before = VirtualMachine.objects.filter(pk=vm.pk).values_list("state", flat=True).first()
         if before is None:
             raise Refused(f"{vm.name} is gone.")
+        if seen and seen != before:
+            noted = about(f"vm:{vm.pk}").filter(action="vm.state").first()
+            raise Refused(f"{vm.name} is noted to be {before}{by_whom(noted)}, not {seen}. Nothing was changed.")
         if state == VirtualMachine.State.RUNNING:
             leases.require_unheld(bytes_of(vm), user)
         if state != VirtualMachine.State.OFF:  # it writes to them, or has done so

@@ -17,7 +17,8 @@ from datastores.drivers.registry import DRIVERS
 from datastores.jobs.view import JOB_LOOK, STEP_LOOK
 from datastores.models import AuditEntry, Datastore, Job
 from datastores.web import look
-from datastores.web.figures import promised_bytes, promised_percent
+from datastores.web.ahead import Ahead, ahead_of
+from datastores.web.figures import promised_percent
 from datastores.web.guides import section_url
 from datastores.web.lists.columns import Column, Sort
 from datastores.web.lists.query import quoted
@@ -166,18 +167,13 @@ def promised(datastore: Datastore) -> int:
 
 
 @register.filter
-def promised_size(datastore: Datastore) -> int:
-    return promised_bytes(datastore)
-
-
-@register.filter
 def available(datastore: Datastore) -> int:
     return 100 - datastore.used_percent
 
 
 @register.filter
 def job_took(job: Job) -> str:
-    return took((job.ended_at - job.created_at).total_seconds()) if job.ended_at else ""
+    return took(job.seconds)
 
 
 @register.filter
@@ -201,6 +197,12 @@ def next_sort(column: Column, sort: Sort) -> str:
 
 register.filter("sentence", sentence)
 register.filter("quoted", quoted)
+
+
+@register.simple_tag
+def ahead(kind: str) -> Ahead:
+    """What happens when a job of this kind is asked for: a sentence, and whether it ``waits``."""
+    return ahead_of(kind)
 
 
 @register.simple_tag(takes_context=True)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
-from django.http import HttpRequest, HttpResponseNotAllowed
-from django.shortcuts import get_object_or_404
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponseNotAllowed
 from django.utils.decorators import method_decorator
 from django_htmx.middleware import HtmxDetails
 
 from datastores.models import User
+from datastores.models.audit import row_of
 
 EVERYBODY = frozenset(User.Role)
 ADMINS = frozenset({User.Role.ADMIN})
@@ -72,11 +72,29 @@ def roles(*, read: frozenset[User.Role] = NOBODY, write: frozenset[User.Role] = 
     return decorate
 
 
+class NotThere(Http404):
+    """A row is not there, or not for this person. ``row``: of what the trail may tell what became of it."""
+
+    def __init__(self, row: str) -> None:
+        super().__init__(row)
+        self.row = row
+
+
+def one_of(rows: QuerySet[M], *, about: Model | None = None, **lookup: Any) -> M:
+    """Return the one row. ``about``: what tells what became of it when it is gone, unless that is the row itself.
+
+    :raises NotThere: it is not among them.
+    """
+    row = rows.filter(**lookup).first()
+    if row is None:
+        raise NotThere(row_of(about or rows.model(pk=lookup.get("pk"))))
+    return row
+
+
 def visible(request: HttpRequest, model: type[M], *related: str, **lookup: Any) -> M:
     """Return the one row; 404 when it is not there or not for this person, who cannot tell which."""
     rows = model.objects.visible_to(request.user)  # type: ignore[attr-defined]
-    row: M = get_object_or_404(rows.select_related(*related), **lookup)
-    return row
+    return one_of(rows.select_related(*related), **lookup)
 
 
 def client_address(request: HttpRequest) -> str:

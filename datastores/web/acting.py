@@ -10,10 +10,12 @@ from django.db import models
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 
+from datastores.jobs.approval import waits
 from datastores.jobs.submit import submit, submit_all
 from datastores.models import Job
 from datastores.models.audit import record
 from datastores.web.access import Request, client_address, wants_json
+from datastores.web.once import UNTOLD
 
 ACCEPTED = 202
 
@@ -37,10 +39,13 @@ def start_all(
 
 
 def started(request: Request, job: Job) -> HttpResponse:
-    """Answer a request that became a job: its page, or its address for a program."""
+    """Answer a request that became a job: the plan of one that waits for a person, else its page.
+
+    A program is told its address.
+    """
     if wants_json(request):
         return JsonResponse({"jobs": [job_line(job)]}, status=ACCEPTED)
-    return redirect(job)
+    return redirect("plan", job.uuid) if waits(job) else redirect(job)
 
 
 def job_line(job: Job) -> dict[str, Any]:
@@ -72,6 +77,6 @@ def ask_name(request: Request, name: str, question: str) -> HttpResponse | None:
 
 
 def other_fields(request: Request) -> list[tuple[str, str]]:
-    """Return what was sent besides the name and the token, to be sent again."""
-    skipped = {"confirm_name", "csrfmiddlewaretoken"}
+    """Return what was sent besides the name and the keys of the form, to be sent again."""
+    skipped = {"confirm_name", *UNTOLD}
     return [(key, value) for key, values in request.POST.lists() if key not in skipped for value in values]

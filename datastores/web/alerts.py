@@ -20,8 +20,8 @@ SHOWN = 8
 OUT_OF_DATE = timedelta(minutes=3)
 TONES = {Severity.CRITICAL: "bad", Severity.WARNING: "warn"}
 ICONS = {
-    "datastore": "hdd-stack", "host": "server", "queue": "stack", "worker": "cpu", "duty": "clock-history",
-    "job": "plug", "redis": "database",
+    "datastore": "hdd-stack", "mount": "hdd-stack", "host": "server", "queue": "stack", "worker": "cpu",
+    "duty": "clock-history", "job": "plug", "redis": "database",
 }  # fmt: skip
 OF_SPACE = frozenset({FILLING.name, FULL.name, FULL_SOON.name, FULL_VERY_SOON.name})
 WORST_FIRST = Case(When(severity=Severity.CRITICAL, then=Value(0)), default=Value(1), output_field=IntegerField())
@@ -53,6 +53,8 @@ def next_step(alert: Alert) -> tuple[str, str]:
         return f"{reverse('image-list')}?{search}", "Largest images"
     if kind in {"datastore", "host"}:
         return reverse(kind, args=[key]), "Compare the keys" if alert.rule == QUARANTINED.name else "Look at it"
+    if kind == "mount":
+        return reverse("datastore", args=[key.partition(":")[0]]), "Look at it"
     if kind == "job":
         return reverse("job", args=[key]), "Resume or undo"
     return reverse("alert", args=[alert.pk]), "What to do"

@@ -78,10 +78,13 @@ def span_asked(request: HttpRequest, usual: str = "day") -> Span:
 
 def columns(samples: QuerySet[Any], figures: Sequence[Figure], span: Span) -> dict[str, Any]:
     """Return the samples of one host, or datastore, as columns of numbers; one query."""
+    until = timezone.now().timestamp()
     points = list(broken(points_of(rows_of(samples, figures, span), span.step), span.step))
     values = zip(*(values for _, values in points), strict=True) if points else [[] for _ in figures]
     return {
         "span": span.name,
+        "since": round(until - span.length.total_seconds()),
+        "until": round(until),
         "at": [round(at) for at, _ in points],
         "figures": [
             {"name": figure.name, "label": figure.label, "unit": figure.unit, "values": list(column)}

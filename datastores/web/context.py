@@ -121,5 +121,5 @@ def administration(user: User, link: Callable[..., Link]) -> list[Link]:
     settings_ = link("Settings", "sliders", "settings")
     if user.role != User.Role.ADMIN:
         return [settings_] if user.role == User.Role.AUDITOR else []
-    queues = [link("Queues", "stack", "admin:django_rq_dashboard_changelist")] if user.is_superuser else []
-    return [link("Users", "people", "user-list"), link("Credentials", "key", "credential-list"), settings_, *queues]
+    queues = link("Queues", "stack", "queues")
+    return [link("Users", "people", "user-list"), link("Credentials", "key", "credential-list"), settings_, queues]

@@ -12,7 +12,9 @@ from django.urls import resolve, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from datastores.domain.errors import BadInput, CloudstoreError
-from datastores.web.access import Rule, wants_json
+from datastores.models import User
+from datastores.web.access import NotThere, Rule, wants_json
+from datastores.web.gone import what_became_of
 
 
 class OperatorErrorMiddleware:
@@ -29,19 +31,46 @@ class OperatorErrorMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, NotThere):
+            return not_there(request, exception)
         if not isinstance(exception, CloudstoreError):
             return None
         status, error = 400 if isinstance(exception, BadInput) else 409, str(exception)
         if wants_json(request):
             return JsonResponse({"error": error}, status=status)
         if getattr(request, "htmx", False):
-            response = render(request, "datastores/_refused.html", {"error": error}, status=status)
-            response["HX-Retarget"], response["HX-Reswap"] = "#messages", "innerHTML"
-            return response
+            return refused_part(request, error, status)
         if request.method == "POST":
             messages.error(request, error)
             return HttpResponseRedirect(came_from(request))
         return render(request, "datastores/refused.html", {"error": error}, status=status)
+
+
+def refused_part(request: HttpRequest, error: str, status: int) -> HttpResponse:
+    """Answer a part of a page that asked by a message above it."""
+    response = render(request, "datastores/_refused.html", {"error": error}, status=status)
+    response["HX-Retarget"], response["HX-Reswap"], response["HX-Reselect"] = "#messages", "innerHTML", ".note"
+    return response
+
+
+def not_there(request: HttpRequest, missed: NotThere) -> HttpResponse:
+    """Answer who asked for a row that is not there: with the way to others, and what became of it.
+
+    That is looked up for a press and for a part of an open page, and not for whoever walks through numbers.
+    """
+    words = ""
+    had_it = request.method == "POST" or getattr(request, "htmx", False)
+    if had_it and missed.row and isinstance(request.user, User):
+        words = what_became_of(missed.row, request.user)
+    status = http.HTTPStatus.NOT_FOUND
+    if wants_json(request):
+        return JsonResponse({"error": f"It is not there, or not yours. {words}".strip()}, status=status)
+    if getattr(request, "htmx", False):
+        # a part of a page, read again; a 404 is not shown by it: that may be a whole page
+        error = f"This is not there any more, or not yours. {words}".strip()
+        return refused_part(request, error, http.HTTPStatus.GONE)
+    listed = f"/{request.path.split('/')[1]}/"
+    return render(request, "404.html", {"became": words, "list": listed if can_be_read(listed) else ""}, status=status)
 
 
 def came_from(request: HttpRequest) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from datastores.domain.alert_rules import CLOCK
 from datastores.hosts.facts import HostFacts
@@ -21,15 +22,22 @@ def known(host: Host) -> HostFacts | None:
         return None
 
 
-def mount_points(host: Host) -> tuple[str, ...]:
-    """Return where the file systems of the host were mounted when it was read last."""
-    facts = known(host)
-    return tuple(each.target for each in facts.file_systems) if facts else ()
+def mount_points(hosts: Iterable[int]) -> dict[int, tuple[str, ...]]:
+    """Return where the file systems of the hosts were mounted when they were read last, by the key of each host."""
+    found = Host.objects.filter(pk__in=hosts).order_by().values_list("pk", "facts__file_systems")
+    return {pk: tuple(_targets(systems)) for pk, systems in found}
+
+
+def _targets(systems: Any) -> Iterator[str]:
+    for each in systems if isinstance(systems, list) else ():  # another version of cloudstore may have read them
+        if isinstance(each, dict) and isinstance(each.get("target"), str):
+            yield each["target"]
 
 
 def mount_point(path: str, targets: tuple[str, ...]) -> str:
     """Return which of the mount points the path is below; "": of none."""
-    return max((each for each in targets if PurePosixPath(path).is_relative_to(each)), key=len, default="")
+    below = (each for each in targets if path == each or path.startswith(each.rstrip("/") + "/"))
+    return max(below, key=len, default="")
 
 
 def warnings(host: Host, facts: HostFacts | None) -> list[str]:

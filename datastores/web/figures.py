@@ -16,7 +16,7 @@ from datastores.domain.states import ENDED, UNDER_WAY, HostState, JobState
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.view import DONE
 from datastores.models import Datastore, DatastoreHost, Drift, Host, Job, User
-from datastores.models.jobs import HAS_ENDED, WAS_UNDONE
+from datastores.models.jobs import HAS_ENDED, UNDO_ASKED, WAS_UNDONE
 from datastores.web import facts
 from datastores.web.alerts import Concern, attention
 from datastores.web.context import TROUBLED
@@ -64,9 +64,10 @@ def space(datastores: list[Datastore]) -> dict[str, Any]:
     once = {places[datastore.pk]: datastore for datastore in oldest_first}.values()
     total = sum(datastore.total or 0 for datastore in once)
     used = sum(datastore.used or 0 for datastore in once)
-    promised = sum(promised_bytes(datastore) for datastore in measured)
+    promised = sum(datastore.promised for datastore in measured)
     return {
         "total": total, "used": used, "promised": promised,
+        "unseen": sum(datastore.unseen for datastore in datastores),
         "used_percent": round(100 * used / total) if total else 0,
         "promised_percent": round(100 * promised / total) if total else 0,
         "growth": together({places[each.pk]: each.growth for each in measured if grows(each)}.values()),
@@ -90,25 +91,20 @@ def file_systems(datastores: list[Datastore]) -> list[tuple[Any, ...]]:
 
     Where the mount point is not known, what is free goes for it.
     """
-    members = DatastoreHost.objects.filter(position=0, datastore__in=datastores).select_related("host")
-    hosts = {member.datastore_id: member.host for member in members}
-    known = {host.pk: facts.mount_points(host) for host in set(hosts.values())}
+    members = DatastoreHost.objects.filter(position=0, datastore__in=datastores)
+    hosts = dict(members.values_list("datastore_id", "host_id"))
+    known = facts.mount_points(set(hosts.values()))
     places: list[tuple[Any, ...]] = []
     for datastore in datastores:
         host = hosts.get(datastore.pk)
-        mounted = facts.mount_point(datastore.base, known[host.pk]) if host else ""
-        places.append((host.pk if host else f"{datastore.pk}", mounted or datastore.free, datastore.total))
+        mounted = facts.mount_point(datastore.base, known.get(host, ())) if host else ""
+        places.append((host or f"{datastore.pk}", mounted or datastore.free, datastore.total))
     return places
 
 
-def promised_bytes(datastore: Any) -> int:
-    """Return what images and disks may still grow by; the figures are those of ``with_figures``."""
-    more: int = datastore.virtual - datastore.real
-    return max(0, more)
-
-
 def promised_percent(datastore: Any) -> int:
-    return round(100 * promised_bytes(datastore) / datastore.total) if datastore.total else 0
+    """Return the share that is promised beyond what is used; the figures are those of ``add_space``."""
+    return round(100 * datastore.promised / datastore.total) if datastore.total else 0
 
 
 def concerns(user: User) -> list[Concern]:
@@ -128,9 +124,12 @@ def troubled_jobs(user: User) -> list[Job]:
     )  # fmt: skip
     jobs = Job.objects.visible_to(user)
     undecided = jobs.filter(state__in=UNDECIDED).order_by("-pk")[:ATTENTION]
+    disputed = jobs.filter(UNDO_ASKED).select_related("undo_asked_by").order_by("-undo_asked_at")[: 4 * ATTENTION]
+    # asked here: with a condition on the state, SQLite reads all jobs that succeeded
+    asked = [job for job in disputed if job.state == JobState.SUCCEEDED]
     since = timezone.now() - DAY
     lately = jobs.filter(~Exists(later), state__in=FAILED, ended_at__gte=since).order_by("-ended_at")[: 4 * ATTENTION]
-    return [*undecided, *(job for job in lately if not is_settled(job))][:ATTENTION]
+    return [*undecided, *asked, *(job for job in lately if not is_settled(job))][:ATTENTION]
 
 
 def is_settled(job: Job) -> bool:
@@ -157,6 +156,9 @@ def job_concern(job: Job) -> Concern:
     if job.state == JobState.AWAITING:
         return Concern("warn", "hand-index", "awaiting approval", job.title, "Nothing has changed yet.",
                        reverse("plan", args=[job.uuid]), "Look at the plan")  # fmt: skip
+    if job.undo_asked_at and job.state == JobState.SUCCEEDED:
+        text = f"{job.undo_asked_by or 'Somebody'} asked to take it back. Somebody else has to agree."
+        return Concern("warn", "people", "asked to undo", job.title, text, url, "Agree or keep it")
     if job.state == JobState.INTERRUPTED:
         return Concern("warn", "plug", job.state, job.title, job.error, url, "Resume or undo")
     return Concern("bad", "x-lg", job.state, job.title, job.error, url, "See what was left")

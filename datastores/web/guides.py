@@ -68,7 +68,7 @@ SECTIONS: dict[str, str] = {
     "image-list": "images", "image": "images", "image-register": "register-an-image", "vm-list": "virtual-machines",
     "vm": "virtual-machines", "disk-list": "disks", "disk": "disks", "job-list": "jobs", "job": "jobs",
     "plan": "read-a-plan", "alert-list": "alerts", "alert": "alerts", "audit-list": "the-audit-trail",
-    "user-list": "people-and-roles", "settings": "settings", "settings-section": "settings",
+    "queues": "queues", "user-list": "people-and-roles", "settings": "settings", "settings-section": "settings",
     "settings-approval": "approval", "target-new": "notifications", "target-edit": "notifications",
 }  # fmt: skip
 """The section of the guide for operators that a page asks for, by the name of its address."""

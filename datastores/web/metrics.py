@@ -27,13 +27,20 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from datastores.domain.alert_rules import DAY, RULES
-from datastores.domain.alerts import DatastoreFacts, JobFacts, QueueFacts, WorkerFacts, is_lost
+from datastores.domain.alerts import DatastoreFacts, JobFacts, QueueFacts, WorkerFacts, is_lost, missed
 from datastores.domain.histograms import cumulative
 from datastores.domain.states import ENDED, HostState, JobState
 from datastores.jobs.schedule import DUTIES
 from datastores.jobs.watching import machinery
 from datastores.models import Alert, AuditEntry, Duty, Host, Job, Tally
-from datastores.services.alert_facts import Trends, datastore_facts, interrupted_jobs, trends
+from datastores.services.alert_facts import (
+    Trends,
+    datastore_facts,
+    interrupted_jobs,
+    trends,
+    unseen_datastores,
+    with_remembered,
+)
 from datastores.services.tallies import BOUNDS, CLONE, DURATION, ENDS, RUNNING
 
 logger = logging.getLogger(__name__)
@@ -56,16 +63,17 @@ class CloudCollector(Collector):
         version = {"version": product_version(), "python": platform.python_version(), "django": django.__version__}
         yield gauge("cloudstore_build_info", "Which version this is.", tuple(version), [(tuple(version.values()), 1)])
         workers, queues = machinery()
-        stored = self._from_database()
+        stored = self._from_database(workers)
         up = [(("database",), stored is not None), (("redis",), workers is not None)]
         yield gauge("cloudstore_source_up", "Whether what the figures are read from answers.", ("source",), up)
         yield from of_queues(workers, queues)
         yield from stored or ()
 
-    def _from_database(self) -> list[Metric] | None:
+    def _from_database(self, workers: list[WorkerFacts] | None) -> list[Metric] | None:
         """Return what the database knows; None: it does not answer."""
         try:
-            parts = (of_hosts(), of_datastores(self._read_datastores()), of_jobs(), of_tallies(), of_watch())
+            parts = [of_hosts(), of_datastores(self._read_datastores()), of_jobs(), of_tallies(), of_watch()]
+            parts += [of_lost(workers)] if workers is not None else []
             return [metric for part in parts for metric in part]
         except Error as error:
             logger.warning("a scrape without the database: %s", error)
@@ -95,7 +103,10 @@ def of_queues(workers: list[WorkerFacts] | None, queues: list[QueueFacts] | None
     yield gauge("cloudstore_queue_depth", "Entries that wait.", label, depth)
     oldest = [((queue.name,), queue.oldest_seconds) for queue in queues]
     yield gauge("cloudstore_queue_oldest_seconds", "How long the first entry has waited.", label, oldest)
-    lost = sum(is_lost(worker) for worker in workers)
+
+
+def of_lost(workers: list[WorkerFacts]) -> Metrics:
+    lost = len(missed(with_remembered(workers, timezone.now())))
     yield gauge("cloudstore_workers_lost", "Workers that fell silent without a goodbye.", (), [((), lost)])
 
 
@@ -135,6 +146,8 @@ def of_datastores(stores: list[DatastoreFacts]) -> Metrics:
         yield gauge(
             f"cloudstore_datastore_{name}", about, ("datastore",), [((one.name,), value) for one, value in rows]
         )
+    gone = [((one.datastore_name, one.host_name), 1) for one in unseen_datastores(timezone.now())]
+    yield gauge("cloudstore_datastore_unseen", "Hosts that do not see a datastore.", ("datastore", "host"), gone)
     states = [((one.name, one.state), 1) for one in stores]
     yield gauge("cloudstore_datastore_state", "The state it is in.", ("datastore", "state"), states)
 

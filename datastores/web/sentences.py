@@ -19,6 +19,7 @@ DONE = {
     "credential.create": "stored the key {target}",
     "credential.delete": "deleted the key {target}",
     "alert.acknowledge": "acknowledged the alert {target}",
+    "alert.gone": "said that the worker is gone for good: {target}",
     "image.rename": "renamed the image {before} to {after}",
     "settings.change": "changed the settings of {target}",
     "target.create": "has {target} told of events",
@@ -45,6 +46,7 @@ STEERED = {
     "cancel": "asked to cancel",
     "retry": "tried again:",
     "undo": "asked to take back:",
+    "keep": "decided not to take back:",
 }
 
 

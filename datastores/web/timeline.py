@@ -9,10 +9,9 @@ from django.urls import reverse
 
 from datastores.models import AuditEntry, Job, User
 from datastores.models.audit import row_of
+from datastores.services.since import LATELY
 
 SHOWN = 10
-LATELY = 10_000
-"""Of so many entries, the newest of all, those without a job are looked through: no index finds them."""
 
 
 def timeline_of(user: User, thing: models.Model) -> dict[str, Any]:

@@ -3,7 +3,7 @@
  *   <div class="chart" data-chart="/hosts/7/samples/?span=day" data-figures="load" role="img" aria-label="Load"></div>
  *   <details class="figures"><summary>…</summary><div class="scroll"></div></details>
  *
- * The address answers {"at": [seconds, …], "figures": [{"name", "label", "unit", "values": [number or null, …]}, …]}.
+ * The address answers {"since": seconds, "until": seconds, "at": [seconds, …], "figures": [{"name", "label", "unit", "values": [number or null, …]}, …]}.
  * The last of several figures is the whole that the others are part of. Charts of one address share its answer.
  */
 import { label, words } from "./units.js";
@@ -60,14 +60,14 @@ function timeLabels(_, splits, axis, space, step) {
   });
 }
 
-function optionsOf(place, figures) {
+function optionsOf(place, answer, figures) {
   const tones = colours();
   const axis = { stroke: tones.axis.stroke, grid: { stroke: tones.axis.grid, width: 1 }, ticks: { show: false } };
   const unit = figures[0].unit;
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
   return {
     ...sizeOf(place),
-    scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
+    scales: { x: { range: () => [answer.since, answer.until] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
     axes: [
       { ...axis, font, size: 30, values: timeLabels, grid: { show: false } },
       {
@@ -106,7 +106,7 @@ function draw(place, answer) {
   charts.get(place)?.plot.destroy();
   place.replaceChildren();
   const data = [answer.at, ...figures.map((figure) => figure.values)];
-  const plot = new window.uPlot(optionsOf(place, figures), data, place);
+  const plot = new window.uPlot(optionsOf(place, answer, figures), data, place);
   charts.set(place, { plot, answer });
   showLast(plot);
   describe(place, figures);

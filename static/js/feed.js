@@ -8,6 +8,7 @@
  *   <tr data-live="disk:17" data-row="17">                                           a row of a list (rows.js)
  *   <div data-live="jobs" hx-get="…" …>                                              now and then while any job changes
  *   <div data-new-jobs hidden>…<b></b>…</div>                    shown with the number of jobs that have no row here yet
+ *   <div data-new-rows="disk" data-newest="49" data-noun="disk,disks" hidden>…<b></b>…</div>    of disks with a later number
  *   <div class="toasts" data-toasts data-jobs-url="/jobs/" role="status" aria-live="polite"></div>
  *
  * What is told of a job is an event "job" of the document, too, with the message as its detail.
@@ -25,7 +26,8 @@ const COUNTING = ".note[data-more]";
 const told = new WeakMap(); // the message of each note that tells of one job
 const leaving = new WeakMap(); // the timer of each note that leaves by itself
 const stale = new Set();
-const unlisted = new Set(); // jobs that came up since a list of jobs was made
+const unlisted = new Set(); // jobs, or names of rows, that came up since a list of them was made
+const announced = new Set(); // jobs whose end was told: of one end there may be several messages
 let gathering = 0;
 let gatheringAll = 0;
 let missed = false; // something changed while the page was not seen
@@ -57,6 +59,21 @@ function countUnlisted(uuid) {
   unlisted.add(uuid);
   note.hidden = false;
   note.querySelector("b").textContent = unlisted.size === 1 ? "Another job" : `${unlisted.size} other jobs`;
+}
+
+function countAdded(names) {
+  const note = document.querySelector("[data-new-rows]");
+  if (!note) return;
+  const { newRows: resource, newest, noun } = note.dataset;
+  for (const name of names) {
+    const [kind, key] = name.split(":");
+    const isShown = document.querySelector(`[data-live~="${CSS.escape(name)}"]`);
+    if (kind === resource && Number(key) > Number(newest) && !isShown) unlisted.add(name);
+  }
+  if (!unlisted.size) return;
+  const [one, many] = noun.split(",");
+  note.hidden = false;
+  note.querySelector("b").textContent = unlisted.size === 1 ? `Another ${one} was` : `${unlisted.size} ${many} were`;
 }
 
 function inSight(element) {
@@ -161,13 +178,21 @@ function toast(message) {
   leaveLater(note, tone);
 }
 
+// One that is tried again may end again.
+function announce(message) {
+  const isNew = !announced.has(message.uuid);
+  announced[message.ended ? "add" : "delete"](message.uuid);
+  if (message.ended && isNew && message.mine && !message.replay) toast(message);
+}
+
 function job(message) {
   for (const name of [...message.objects, `job:${message.uuid}`]) {
     refreshSoon(document.querySelectorAll(`[data-live~="${CSS.escape(name)}"]`));
   }
   gatheringAll ||= setTimeout(refreshAll, GATHER_ALL);
   if (!message.replay) countUnlisted(message.uuid);
-  if (message.ended && message.mine && !message.replay) toast(message);
+  countAdded(message.objects);
+  announce(message);
   document.dispatchEvent(new CustomEvent("job", { detail: message }));
 }
 

@@ -5,6 +5,7 @@
  *     <span class="st run" data-job-state><i class="bi bi-arrow-repeat"></i><span>running</span></span>
  *     <b data-job-count>11 of 17 steps</b> <progress class="prog" data-job-progress value="11" max="17"></progress>
  *     <span class="sub" data-job-eta data-usual="usually 12 s">about 8 s left</span>     data-usual: said while nothing better is known
+ *     <span data-job-worker>, worker vm:4711</span>
  *     <form data-job-cancel …>…</form>                                       hidden when it cannot be cancelled
  *     <div data-job-refresh data-job-shown="running, 17 steps" hx-get="…" hx-trigger="live" hx-sync="this:queue last">…</div>
  *                                            read again whenever what it was made for is not what the socket tells
@@ -16,7 +17,7 @@
  *   </div>
  *
  * Messages: {"type": "events", "events": [frames]} and {"type": "job", "state", "state_label", "state_tone", "icon", "steps",
- * "steps_done", "bytes_done", "bytes_total", "eta": seconds or null, "ended", "can_cancel", "lanes": [{"host", "state", "tone",
+ * "steps_done", "bytes_done", "bytes_total", "eta": seconds or null, "ended", "worker", "can_cancel", "lanes": [{"host", "state", "tone",
  * "icon"}], "changed": [{"index", "state", "tone", "icon", "seconds"}], "shown": what a refreshed part would be made for}; a field
  * that is missing leaves its place as it is.
  */
@@ -82,6 +83,8 @@ class JobPage {
   #job(message) {
     this.#badge(this.#part("state"), message.state_label, message.state_tone, message.icon);
     this.#progress(message);
+    const worker = this.#part("worker"); // another one may have taken it over
+    if (worker && message.worker !== undefined) worker.textContent = message.worker ? `, worker ${message.worker}` : "";
     const cancel = this.#part("cancel");
     if (cancel && message.can_cancel !== undefined) cancel.hidden = !message.can_cancel;
     for (const lane of message.lanes ?? []) {

@@ -10,6 +10,8 @@
 import { everywhere, here, matching, places } from "./commands.js";
 import { recent } from "./recent.js";
 
+const NOTHING = "Nothing that you may see has that in its name. What can be done to a thing is found here on its own page: open it first.";
+const HERE = "On this page";
 const PAUSE = 140; // milliseconds without a key before the server is asked
 
 function element(tag, properties, ...children) {
@@ -102,7 +104,7 @@ class Palette {
     this.#list.replaceChildren(...made);
     this.#list.hidden = !made.length;
     this.#input.setAttribute("aria-expanded", String(made.length > 0));
-    this.#said.textContent = words || (made.length || !text ? "" : "Nothing that you may see has that in its name.");
+    this.#said.textContent = words || (made.length || !text ? "" : NOTHING);
     // Nothing is chosen before something was typed: Enter alone shall do nothing.
     this.#choose(text ? this.#first() : -1);
   }
@@ -117,7 +119,7 @@ class Palette {
     const opened = recent().filter(({ url }) => url !== location.pathname);
     return [
       { title: "Opened lately", entries: opened },
-      { title: "On this page", entries: here() },
+      { title: HERE, entries: here() },
       { title: "Do", entries: everywhere() },
       { title: "Go to", entries: places() },
     ];
@@ -128,7 +130,7 @@ class Palette {
       title,
       entries: hits.map(({ url, name, more }) => ({ url, label: name, more, icon })),
     }));
-    const local = [["On this page", here()], ["Do", everywhere()], ["Go to", places()]];
+    const local = [[HERE, here()], ["Do", everywhere()], ["Go to", places()]];
     return [...local.map(([title, entries]) => ({ title, entries: matching(entries, text) })), ...things];
   }
 

@@ -46,9 +46,6 @@ if (form && page) {
     last = box;
     show();
   });
-  let sent = false; // a second press of the button does nothing
-  form.addEventListener("submit", (event) => (sent ? event.preventDefault() : (sent = true)));
-  addEventListener("pageshow", () => (sent = false)); // one came back
   every?.addEventListener("change", () => {
     for (const box of boxes()) box.checked = every.checked;
     show();

@@ -6,6 +6,8 @@
  */
 const QUIET = 300;
 const SLOWEST = 5000;
+const SHARE = 5; // a server that answers slowly is left alone for so many times as long as it took
+const LONGEST = 10000;
 const stale = new Map(); // table body to the keys of its rows that changed
 let pause = QUIET; // grows while rows change all the time: two hundred open lists must not keep the server busy
 let lastRead = 0;
@@ -37,6 +39,7 @@ async function readStale() {
   reading = true;
   await Promise.allSettled(wanted.map(([body, keys]) => readRows(body, keys)));
   reading = false;
+  pause = Math.max(pause, Math.min(LONGEST, SHARE * (performance.now() - now)));
   document.dispatchEvent(new Event("rows:read"));
 }
 

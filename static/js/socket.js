@@ -2,7 +2,8 @@
  * showing its state, an element of theirs: <span class="conn" role="status"></span>, which gets
  * data-state="connecting|live|lost|refused|ended" and words.
  *
- * The server answers {"type": "ping"} with {"type": "pong"}. Close codes 4403 (no permission) and 4404 (gone) are final.
+ * What comes is a message, or an array of them. The server answers {"type": "ping"} with {"type": "pong"}. Close codes
+ * 4403 (no permission) and 4404 (gone) are final.
  */
 const HEARTBEAT = 5000;
 const SILENCE = 10000;
@@ -79,7 +80,7 @@ export class Socket {
   #received(message) {
     this.#heard = performance.now();
     this.#tries = 0;
-    if (message.type !== "pong") this.#options.onMessage(message);
+    for (const each of [message].flat()) if (each.type !== "pong") this.#options.onMessage(each);
   }
 
   #closed({ code }) {

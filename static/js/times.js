@@ -42,4 +42,4 @@ function refresh() {
 refresh();
 setInterval(refresh, 5000);
 document.addEventListener("visibilitychange", refresh);
-document.addEventListener("htmx:load", refresh);
+for (const swapped of ["htmx:afterSwap", "htmx:load", "rows:read"]) document.addEventListener(swapped, refresh);

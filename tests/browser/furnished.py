@@ -71,8 +71,7 @@ def furnish() -> dict[str, Any]:
     hosts = [a_host(f"kvm-0{n}", cluster=cluster, facts=facts(), clock_skew=0.1) for n in range(3)]
     a_host("kvm-lost", state=HostState.UNREACHABLE, error="No route to host.", cluster=cluster)
     strange = a_host("kvm-strange", state=HostState.QUARANTINED, facts=facts())
-    a_host("kvm-new", state=HostState.NEW)
-    a_host("kvm-off", maintenance=True)
+    a_host("kvm-new", state=HostState.NEW), a_host("kvm-off", maintenance=True)
     for number, host in enumerate([*hosts, strange]):
         HostKey.objects.create(
             host=host, line="ssh-ed25519 AAAA", fingerprint=f"SHA256:{number:043}", pinned_at=timezone.now()
@@ -83,6 +82,7 @@ def furnish() -> dict[str, Any]:
     a_datastore("full", kind="qcow2", hosts=hosts[:1], used=3900 << 30, free=196 << 30, **space)
     a_datastore("system", type=Datastore.Type.SYSTEM, kind="xfs", hosts=hosts, used=1 << 30, free=1 << 40, **space)
     a_datastore("silent", error="df: /srv: Input/output error", used=1 << 40, free=3 << 40, **space)
+    a_datastore("coming", state=ObjectState.PENDING, cluster=cluster)
     image = an_image(admin, "debian-12", datastore=store, real_size=3 * GIB, sha256="0" * 64, format="qcow2")
     deeds(admin, image, hosts[0])
     for name in (HOSTILE, LONG, "alma-9"):
@@ -92,7 +92,10 @@ def furnish() -> dict[str, Any]:
     machine = a_vm(admin, "web-1")
     disk = a_disk(image, machine)
     a_vm(people["tenant"], HOSTILE, state="running")
-    jobs = {name: make(admin, store) for name, make in (("running", running), ("failed", failed), ("planned", planned))}
+    jobs = {
+        name: make(admin, store)
+        for name, make in (("running", running), ("failed", failed), ("planned", planned), ("planning", planning))
+    }
     asked = timezone.now() - timedelta(seconds=2)
     a_job(admin, title="Clone debian-12 to web-1 disk.0", kind="disk.create", image=image, created_at=asked)
     a_job(admin, title=f"Register {HOSTILE}", state=JobState.INTERRUPTED, error="The host does not answer.")
@@ -145,7 +148,7 @@ def running(user: User, store: Any) -> Job:
     a_step(job, "the directory is there", "kvm-00", state=StepState.CHANGED)
     a_step(job, "the copy is there", "kvm-00", state=StepState.RUNNING, bytes_done=9 * GIB, bytes_total=25 * GIB,
            started_at=timezone.now() - timedelta(seconds=90))  # fmt: skip
-    a_step(job, "the copy has the right checksum", "kvm-01")
+    a_step(job, f"the copy {LONG} has the checksum that {LONG} had before it was copied", "kvm-01")
     write_log(job, "cp --sparse=always", kind=EventKind.ACTION_STARTED)
     write_log(job, *(f"{number} % copied" for number in range(60)), "\x1b[31mslow\x1b[0m")
     write_log(job, "The disk is nearly full.", level=Level.WARNING)
@@ -171,6 +174,33 @@ def planned(user: User, store: Any) -> Job:
     a_step(job, "nfs-common is installed", "kvm-01")
     a_step(job, "it is mounted", "kvm-02", refused="There is something else at /srv.")
     return job
+
+
+def planning(user: User, store: Any) -> Job:
+    return a_job(user, "datastore.create", title="Create the datastore soon", state=JobState.PLANNING, datastore=store,
+                 heartbeat_at=timezone.now() + LATER)  # fmt: skip
+
+
+def make_the_plan(uuid: str) -> None:
+    """Do what a worker does when it has read the hosts, and ring nobody."""
+    job = Job.objects.get(uuid=uuid)
+    change = encode_change(Change("make it", (Action(Command(("mkdir", "/srv"))),)))
+    a_step(job, "the directory is there", "kvm-00", change=change)
+    job.move(JobState.PLANNING, to=JobState.AWAITING)
+
+
+def make_an_image() -> int:
+    return an_image(User.objects.get(username="admin"), "passing").pk
+
+
+def delete_the_image(pk: int) -> None:
+    """Let a job of the admin delete an image, and tell of it as a worker does."""
+    admin, image = User.objects.get(username="admin"), Image.objects.get(pk=pk)
+    job = a_job(admin, "image.delete", state=JobState.RUNNING, image=image)
+    record("image.delete", user=admin, target=image, job=job)
+    job.move(JobState.RUNNING, to=JobState.SUCCEEDED)
+    image.delete()
+    async_to_sync(get_channel_layer().group_send)(FEED, {"type": "feed.job", "uuid": str(job.uuid)})
 
 
 def end_a_job() -> None:

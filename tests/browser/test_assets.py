@@ -26,7 +26,7 @@ FIRST_PAGE = (
     "css/frame.css",
     "css/print.css",
     *(f"js/{name}.js" for name in ("theme", "copy", "clipboard", "confirm", "times", "feed", "rows", "socket")),
-    *(f"js/{name}.js" for name in ("palette", "commands", "recent", "keys", "tray", "notify")),
+    *(f"js/{name}.js" for name in ("palette", "commands", "recent", "keys", "tray", "notify", "sent")),
 )
 JOB_PAGE = (
     "css/log.css",

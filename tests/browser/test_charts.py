@@ -36,6 +36,18 @@ COLOUR = """
   return [...seen].sort((a, b) => b[1] - a[1]).slice(0, 12).map(([key]) => key);
 }
 """
+WHERE = """
+() => {
+  const canvas = document.querySelector(".chart canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const across = [];
+  for (let at = 0; at < data.length; at += 4) {
+    if (data[at] === 14 && data[at + 1] === 124 && data[at + 2] === 134) across.push((at / 4) % canvas.width);
+  }
+  return Math.min(...across) / canvas.width;
+}
+"""
+"""How far to the right the accent colour begins, in light colours."""
 SHIFT = """
 () => new Promise((done) => {
   let moved = 0;
@@ -176,6 +188,16 @@ def test_without_samples_it_says_so(site: Page, host: Host, origin: str) -> None
     HostSample.objects.all().delete()
     site.goto(f"{origin}/hosts/{host.pk}/")
     expect(site.locator(".chart").nth(3)).to_have_text("No samples yet. One is taken every five minutes.")
+
+
+def test_the_first_sample_stands_at_the_end_of_the_whole_span(site: Page, host: Host, origin: str) -> None:
+    HostSample.objects.exclude(pk=HostSample.objects.latest("at").pk).delete()
+    site.emulate_media(color_scheme="light")
+    site.goto(f"{origin}/hosts/{host.pk}/")
+    expect(site.locator(DRAWN)).to_have_count(4)
+    answer = site.evaluate("fetch(document.querySelector('.chart').dataset.chart).then((one) => one.json())")
+    assert answer["until"] - answer["since"] == 24 * 3600
+    assert site.evaluate(WHERE) > 0.9
 
 
 def test_when_the_server_is_gone_it_says_so(site: Page, host: Host, origin: str) -> None:

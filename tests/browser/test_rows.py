@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -47,6 +48,24 @@ def test_rows_that_changed_together_are_read_with_one_request(
     expect(table.locator('[data-row="2"]')).to_contain_text("two, ready")
     expect(table.locator('[data-row="1"]')).to_contain_text("one, ready")
     assert asked == [["1", "2"]]
+
+
+def test_news_that_come_in_one_message_are_all_heard(table: Page, pages: LogServer, asked: list[list[str]]) -> None:
+    pages.call(pages.send([job_message(mine=False, objects=[f"disk:{key}"]) for key in (1, 2)]))
+    expect(table.locator('[data-row="2"]')).to_contain_text("two, ready")
+    assert asked == [["1", "2"]]
+
+
+def test_a_server_that_answers_slowly_is_asked_less_often(
+    table: Page, pages: LogServer, asked: list[list[str]]
+) -> None:
+    table.route("**/rows.html*", lambda route: (time.sleep(0.4), route.continue_()))
+    tell(pages, 1)
+    expect(table.locator('[data-row="1"]')).to_contain_text("one, ready", timeout=10_000)
+    tell(pages, 2)
+    table.wait_for_timeout(1500)
+    assert asked == [["1"]], "five times as long as the answer took"
+    expect(table.locator('[data-row="2"]')).to_contain_text("two, ready", timeout=10_000)
 
 
 def test_a_row_that_is_gone_leaves(table: Page, pages: LogServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -188,6 +189,22 @@ def test_a_list_of_jobs_says_how_many_it_does_not_show(gallery: Page, pages: Log
     expect(note).to_have_text("2 other jobs changed")
 
 
+def test_a_list_says_how_many_rows_were_added(gallery: Page, pages: LogServer) -> None:
+    gallery.evaluate("""document.body.insertAdjacentHTML("beforeend",
+        '<div data-new-rows="disk" data-newest="9" data-noun="disk,disks" hidden><b></b> added</div>' +
+        '<p data-live="disk:12"></p>')""")
+    note = gallery.locator("[data-new-rows]")
+    pages.call(pages.send(job_message(objects=["disk:9", "disk:12", "vm:40", "image:10"])))
+    pages.call(pages.send(job_message(uuid="of all", objects=[])))
+    gallery.wait_for_timeout(300)
+    expect(note).to_be_hidden()
+    pages.call(pages.send(job_message(objects=["image:10", "disk:10"], ended=False)))
+    expect(note).to_have_text("Another disk was added")
+    for number in (10, 11, 100):
+        pages.call(pages.send(job_message(objects=[f"disk:{number}"])))
+    expect(note).to_have_text("3 disks were added")
+
+
 @pytest.fixture
 def overview(gallery: Page) -> Locator:
     """Something that shows all jobs, and counts how often it was read again."""
@@ -246,14 +263,27 @@ def test_what_is_being_pressed_stays_where_it_is(gallery: Page, overview: Locato
 def test_my_finished_jobs_are_told(gallery: Page, pages: LogServer) -> None:
     toasts = gallery.locator("[data-toasts] .note")
     pages.call(pages.send(job_message(mine=False)))
-    pages.call(pages.send(job_message(url="https://evil.example/")))
-    pages.call(pages.send(job_message(title="<b>Copy</b> one", state="failed", tone="bad", icon="x-circle")))
+    pages.call(pages.send(job_message(uuid="evil", url="https://evil.example/")))
+    pages.call(
+        pages.send(job_message(uuid="bad", title="<b>Copy</b> one", state="failed", tone="bad", icon="x-circle"))
+    )
     expect(toasts).to_have_count(1)
     expect(toasts).to_have_class("note bad")
     expect(toasts).to_contain_text("<b>Copy</b> one failed")
     assert toasts.locator("a").get_attribute("href") == f"{pages.url}/jobs/0b5c/"
     toasts.get_by_role("button", name="Dismiss").click()
     expect(toasts).to_have_count(0)
+
+
+def test_an_end_is_told_once_however_often_it_is_heard(gallery: Page, pages: LogServer) -> None:
+    toasts = gallery.locator("[data-toasts] .note")
+    for _ in range(3):
+        pages.call(pages.send(job_message()))
+    gallery.wait_for_timeout(300)
+    expect(toasts).to_have_count(1)
+    pages.call(pages.send(job_message(ended=False)))
+    pages.call(pages.send(job_message()))
+    expect(toasts).to_have_count(2)  # it was tried again
 
 
 @pytest.fixture
@@ -268,7 +298,7 @@ def told(strict_page: Page, pages: LogServer) -> Page:
 
 def end_jobs(pages: LogServer, count: int, **changes: object) -> None:
     for _ in range(count):
-        pages.call(pages.send(job_message(**changes)))
+        pages.call(pages.send(job_message(uuid=str(uuid4()), **changes)))
 
 
 FAILED = {"state": "failed", "tone": "bad", "icon": "x-lg"}

@@ -152,6 +152,36 @@ def test_signing_in_is_for_everybody(browser: Browser, browser_context_args: dic
     page.context.close()
 
 
+def test_the_table_of_the_overview_fits_into_its_card(page: Page, rows: dict[str, Any]) -> None:
+    page.goto("/")
+    table = page.locator("#datastores .scroll")
+    expect(table).to_contain_text("pending")
+    expect(table).to_contain_text("not measured yet")
+    assert table.evaluate("scroll => scroll.scrollWidth - scroll.clientWidth") == 0
+
+
+def test_an_open_page_says_that_its_thing_was_deleted(page: Page, product: Stack, rows: dict[str, Any]) -> None:
+    made = "from tests.browser.furnished import make_an_image; print(make_an_image())"
+    image = product.shell(made).split()[-1]
+    page.goto(f"/images/{image}/")
+    expect(page.locator("[data-feed-state]")).to_have_text("live")
+    product.shell(f"from tests.browser.furnished import delete_the_image; delete_the_image({image})")
+    expect(page.locator("#messages")).to_contain_text("This is not there any more")
+    expect(page.locator("#messages")).to_contain_text("admin asked to delete image")
+    expect(page.locator("h1")).to_contain_text("passing")
+
+
+def test_the_page_of_a_plan_becomes_the_plan_when_there_is_one(
+    page: Page, product: Stack, rows: dict[str, Any]
+) -> None:
+    page.goto(f"/jobs/{rows['planning']}/plan/")
+    expect(page.locator("main")).to_contain_text("The hosts are being read; the plan appears here.")
+    assert complaints(page) == []
+    product.shell(f"from tests.browser.furnished import make_the_plan; make_the_plan('{rows['planning']}')")
+    expect(page.get_by_role("button", name="Apply 1 change")).to_be_visible()
+    expect(page.locator("h1")).to_contain_text("awaiting approval")
+
+
 @pytest.mark.parametrize("address", ["/audit/", "/jobs/{planned}/plan/"])
 def test_on_paper_there_is_what_the_page_says(page: Page, rows: dict[str, Any], address: str) -> None:
     page.emulate_media(media="print", color_scheme="dark")

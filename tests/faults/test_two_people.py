@@ -82,7 +82,7 @@ def test_a_rename_over_a_change_that_one_has_not_seen_is_refused(site: Installat
     )
     won = [name for name, (status, _) in zip(names, answers, strict=True) if status == 302]
     assert [site.fresh(image).name] == won
-    assert all("changed by somebody else" in said["error"] for status, said in answers if status != 302)
+    assert all(" was changed by " in said["error"] for status, said in answers if status != 302)
     site.discard(site.fresh(image))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -24,9 +23,7 @@ hosts, base = places.hosts, places.base
 
 
 def asked(shell: Any) -> Any:
-    answers: SimpleQueue[sampling.Answer] = SimpleQueue()
-    sampling.ask(Host(name=shell.host), shell, answers)
-    return answers.get()[1]
+    return sampling.ask(shell, {}).figures
 
 
 def test_a_host_tells_how_it_is(hosts: Hosts) -> None:

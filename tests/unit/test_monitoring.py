@@ -16,7 +16,7 @@ from datastores.domain.alert_rules import DAY, LONG_QUEUES, MINUTE, RULES
 from datastores.domain.alerts import QueueFacts, WorkerFacts
 from datastores.domain.growth import Growth
 from datastores.domain.states import HostState
-from datastores.models import DatastoreSample, Duty, User
+from datastores.models import DatastoreHost, DatastoreSample, Duty, User
 from datastores.models.audit import record
 from datastores.services import alert_facts
 from datastores.services.tallies import count_ends
@@ -50,6 +50,7 @@ def scraped(db: None, admin: User, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     a_host(clock_skew=0.1)
     a_host(state=HostState.QUARANTINED)
     gold = a_datastore(total=100, used=1, free=99, measured_at=now)
+    DatastoreHost.objects.create(datastore=gold, host=a_host(), position=9, unseen="It is stale.", looked_at=now)
     figures = {"total": 100, "used": 1, "promised": 0, "inodes_total": 10, "inodes_used": 1}
     DatastoreSample.objects.create(datastore=gold, at=now, **figures)
     monkeypatch.setattr(alert_facts, "growth_of", lambda rows: {row.pk: Growth(1.0, 5.0) for row in rows})

@@ -17,6 +17,7 @@ from datastores.services.rows import change_row
 from datastores.web.access import Request, wants_json
 
 DJANGO_EMPTY = "---------"
+NOT_A_CHOICE = "Select a valid choice: what was chosen is not there any more, or cannot be used now."
 CHECKS = (forms.CheckboxInput, forms.RadioSelect, forms.CheckboxSelectMultiple)
 
 
@@ -92,6 +93,8 @@ def dress(field: forms.Field) -> None:
     if widget.attrs.get("rows") == "10":  # Django's own default
         widget.attrs["rows"] = "4"
     widget.attrs.setdefault("autocomplete", "off")
+    if isinstance(field, forms.ModelChoiceField):
+        field.error_messages |= {"invalid_choice": NOT_A_CHOICE}
     if isinstance(field, forms.ModelChoiceField) and field.empty_label == DJANGO_EMPTY:
         field.empty_label = "choose one" if field.required else "none"
 

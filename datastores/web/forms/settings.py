@@ -102,7 +102,8 @@ class ApprovalForm(Versioned):
     def _field(self, kind: str) -> forms.Field:
         case = KINDS[kind]
         default = approval.default_of(case)
-        choices = [(each.value, f"{each} (default)" if each is default else str(each)) for each in Approval]
+        offered = approval.choices_of(case)
+        choices = [(each.value, f"{each} (default)" if each is default else str(each)) for each in offered]
         widget = forms.Select(attrs={"aria-label": f"Approval of: {case.label}"})
         return forms.ChoiceField(choices=choices, initial=approval.policy_now(case).value, widget=widget)
 

@@ -8,8 +8,11 @@ from django import forms
 from django.contrib.auth import password_validation
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.core.exceptions import ValidationError
+from django.utils.crypto import salted_hmac
 
+from datastores.domain.errors import Refused
 from datastores.models import User
+from datastores.services.since import by_whom, last_done
 from datastores.web.forms.base import Form, ModelForm
 
 ABOUT_ROLES = (
@@ -66,6 +69,28 @@ class UserForm(ModelForm):
             columns |= {"is_staff", "is_superuser"}
         user.save(update_fields=columns)
         return user
+
+
+class ChangeUserForm(UserForm):
+    """``seen``: what the account was like when the person saw the form; a program need not say it."""
+
+    seen = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["seen"].initial = fingerprint(self.instance)
+
+    def require_unchanged(self, now: User) -> None:
+        """Raise Refused when somebody changed the account since; belongs into the turn of the change."""
+        if self.cleaned_data["seen"] not in ("", fingerprint(now)):
+            who = by_whom(last_done("user.change", now.username)) or " by somebody else meanwhile"
+            raise Refused(f"{now} was changed{who}. Load the page again to see it, then repeat your change.")
+
+
+def fingerprint(user: User) -> str:
+    """Return what tells an account as it is from the same account as it was."""
+    values = [str(getattr(user, name)) for name in UserForm.Meta.fields]
+    return salted_hmac("account", "\n".join(values), algorithm="sha256").hexdigest()
 
 
 class NewUserForm(UserForm):

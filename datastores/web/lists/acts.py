@@ -12,6 +12,7 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 
 from datastores.domain.errors import CloudstoreError
+from datastores.jobs.approval import will_wait
 from datastores.models import Job, User
 from datastores.web.access import OWNERS, Request, wants_json
 from datastores.web.acting import ACCEPTED, job_line
@@ -69,13 +70,22 @@ def answer(request: Request, act: Act, outcomes: Sequence[Outcome], noun: str) -
         told = [{"id": each.key, "name": each.row, "error": each.refused} for each in refused]
         return JsonResponse({"jobs": [job_line(each.job) for each in done if each.job], "refused": told},
                             status=ACCEPTED)  # fmt: skip
-    words = f"{counted(len(done), noun)} {act.done if len(done) != 1 else act.done.replace('are ', 'is ', 1)}."
+    words = told_of(act, done, noun)
     if refused:
         page = {"act": act, "done": words if done else "", "outcomes": [*refused, *done], "refused": len(refused),
                 "back": request.get_full_path()}  # fmt: skip
-        return render(request, "datastores/acted.html", page)
+        return render(request, "datastores/acted.html", page, status=ACCEPTED if done else None)
     messages.success(request, words)
     return redirect(request.get_full_path())
+
+
+def told_of(act: Act, done: Sequence[Outcome], noun: str) -> str:
+    """Return what became of the rows that were not refused; what waits for approval has not been done."""
+    waiting = sum(each.job is not None and will_wait(each.job) for each in done)
+    begun = len(done) - waiting
+    words = [f"{counted(begun, noun)} {act.done if begun != 1 else act.done.replace('are ', 'is ', 1)}."]
+    plans = f"{act.label}: {counted(waiting, noun)} will wait for approval. Nothing changes before that."
+    return " ".join(words * bool(begun or not waiting) + [plans] * bool(waiting))
 
 
 def ask(request: Request, act: Act, rows: Sequence[Any], noun: str) -> HttpResponse | None:

@@ -14,8 +14,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
-COUNTED = 10_000
-"""Rows are counted up to so many; then the page says "more than"."""
+COUNTED = 1_000
+"""What was asked for is counted up to so many; then the page says "more than"."""
 KEY = "page_key"
 MOST_PK = 1 << 62
 

@@ -21,6 +21,8 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput
 from datastores.web.lists.fields import BadValue, Field
 
 LONGEST, MOST_TERMS = 500, 20
+WRONG = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^\s",])+')
+"""What cannot be read, from where it begins: a word or a quotation, with what is joined to it."""
 ESCAPED = re.compile(r"\\(.)")
 GRAMMAR = r"""
     start: term*
@@ -40,19 +42,27 @@ GRAMMAR = r"""
 
 
 class BadQuery(Exception):
-    """A query that means nothing. ``at``: where in the text, in characters; ``text``: what was typed."""
+    """A query that means nothing. ``text``: what was typed; ``at``, ``end``: the part that is wrong, in characters.
 
-    def __init__(self, message: str, text: str, at: int) -> None:
+    Where no end is given, it is that of the word.
+    """
+
+    def __init__(self, message: str, text: str, at: int, end: int | None = None) -> None:
         super().__init__(message)
-        self.text, self.at = text, at
+        word = WRONG.match(text, at)
+        self.text, self.at, self.end = text, at, end or (word.end() if word else len(text))
 
     @property
     def before(self) -> str:
         return self.text[: self.at]
 
     @property
+    def wrong(self) -> str:
+        return self.text[self.at : self.end]
+
+    @property
     def after(self) -> str:
-        return self.text[self.at :]
+        return self.text[self.end :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +126,13 @@ def parse(text: str) -> Sequence[Term]:
     if "\0" in text:
         raise BadQuery("A zero byte is in no row.", text, text.index("\0"))
     if len(text) > LONGEST:
-        raise BadQuery(f"A filter has at most {LONGEST} characters.", text, LONGEST)
+        raise BadQuery(f"A filter has at most {LONGEST} characters.", text, LONGEST, len(text))
     try:
         terms: Sequence[Term] = _parser().parse(text)  # type: ignore[assignment]  # the transformer's
     except UnexpectedInput as error:
         raise _unreadable(text, error) from error
     if len(terms) > MOST_TERMS:
-        raise BadQuery(f"A filter has at most {MOST_TERMS} terms.", text, terms[MOST_TERMS].at)
+        raise BadQuery(f"A filter has at most {MOST_TERMS} terms.", text, terms[MOST_TERMS].at, len(text))
     return terms
 
 

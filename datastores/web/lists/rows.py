@@ -16,9 +16,10 @@ from datastores.domain.errors import BadInput, Refused
 from datastores.domain.values import whole
 from datastores.models import SavedView
 from datastores.web.access import Request
-from datastores.web.lists.acts import MOST_AT_ONCE, Act, answer, ask, counted, do_all
+from datastores.web.lists.acts import MOST_AT_ONCE, Act, Outcome, answer, ask, counted, do_all
 from datastores.web.lists.address import Address
 from datastores.web.lists.columns import Column, Filter
+from datastores.web.lists.drawn import drawings
 from datastores.web.lists.export import CHUNK, WRITERS, export
 from datastores.web.lists.fields import Field, Text
 from datastores.web.lists.paging import Page, page_of
@@ -59,8 +60,11 @@ class Rows(View):
     acts: ClassVar[tuple[Act, ...]] = ()
     """What can be done to many rows at once."""
     most_at_once: ClassVar[int] = MOST_AT_ONCE
+    same_for_all: ClassVar[bool] = False
+    """Whether the row's template shows the row, and nothing of who looks at it or of the time."""
     resource: ClassVar[str] = ""
-    """What leases call a row ("image"), so that it shows the job that works on it; "": no job does."""
+    """What leases and news of jobs call a row ("image"), so that it shows the job that works on it, and the list says
+    that rows were added; "": no job works on them."""
 
     def rows(self) -> QuerySet[Any]:
         """Return what the person may see."""
@@ -78,7 +82,7 @@ class Rows(View):
     def get(self, request: Request) -> HttpResponseBase:
         keys = [key for key in map(whole, request.GET.getlist("row")) if key is not None]
         if request.htmx and keys:
-            return render(request, "datastores/_rows.html", self.row_context(keys[:PAGE]))
+            return self._some(keys[:PAGE])
         if request.GET.get("file") in WRITERS:
             return self._file(request.GET["file"])
         return self._page()
@@ -94,7 +98,7 @@ class Rows(View):
         rows = self.picked()
         if act.lost and (asked := ask(request, act, rows, self.noun)):
             return asked
-        return answer(request, act, do_all(request, act, rows), self.noun)
+        return answer(request, act, [*do_all(request, act, rows), *self.missing(rows)], self.noun)
 
     def picked(self) -> Sequence[Any]:
         """Return the rows that were chosen; all that match when these are as many as the person saw."""
@@ -106,6 +110,13 @@ class Rows(View):
         if len(found) > MOST_AT_ONCE:
             raise Refused(f"At most {counted(MOST_AT_ONCE, self.noun)} at once. Narrow the list.")
         return found
+
+    def missing(self, found: Sequence[Any]) -> list[Outcome]:
+        """Return what became of the chosen rows that were not found: of one of somebody else it is told the same."""
+        asked = [] if self.request.POST.get("all") else map(whole, self.request.POST.getlist("pk"))
+        gone = {key for key in asked if key is not None} - {row.pk for row in found}
+        one = self.noun.partition(",")[0]
+        return [Outcome(key, f"{one} {key}", refused="It is not there any more.") for key in sorted(gone)]
 
     def _of_keys(self, keys: Sequence[str]) -> QuerySet[Any]:
         return self.rows().filter(pk__in=[whole(key) for key in keys[: MOST_AT_ONCE + 1]])
@@ -119,6 +130,10 @@ class Rows(View):
             raise Refused(f"{counted(count, self.noun)} match now, which is not what you saw. Look again.")
         return rows
 
+    def newest(self) -> int:
+        """Return the key of the newest row that the person may see; 0: there is none."""
+        return self.rows().order_by("-pk").values_list("pk", flat=True).first() or 0
+
     def row_context(self, keys: Sequence[int]) -> dict[str, Any]:
         """Return what a template needs for the rows of these keys, in their order."""
         rows = self.dressed(self.rows()).in_bulk(keys) if keys else {}
@@ -128,8 +143,16 @@ class Rows(View):
         shown = self.completed([rows[key] for key in keys if key in rows])
         return {"rows": shown, "row_template": self.row_template, "view": self, "shown": self.address.shown}
 
+    def _some(self, keys: Sequence[int]) -> HttpResponse:
+        context = self.row_context(keys)
+        if not self.same_for_all:
+            return render(self.request, "datastores/_rows.html", context)
+        offered = bool(self.offered)
+        return HttpResponse(drawings.draw(self.row_template, context["rows"], context["shown"], offered=offered))
+
     def _page(self) -> HttpResponse:
         asked, refused, page = self.request.GET, None, Page()
+        newest = self.newest() if self.resource else 0  # before the rows: none comes up in between unnoticed
         try:
             page = page_of(
                 self.found(), self.address.sort.order, PAGE,
@@ -137,7 +160,7 @@ class Rows(View):
             )  # fmt: skip
         except BadQuery as error:
             refused = error
-        context = self.row_context([place.pk for place in page.places]) | {"refused": refused}
+        context = self.row_context([place.pk for place in page.places]) | {"refused": refused, "newest": newest}
         return render(self.request, self.template_name, context | self.context(page))
 
     def _file(self, kind: str) -> HttpResponseBase:

@@ -10,11 +10,11 @@ from django.db.models.functions import Coalesce
 
 def count_of(rows: QuerySet[Any], link: str) -> Any:
     """Return an expression: the number of ``rows`` that belong to a row by their column ``link``."""
-    return _each(rows, link, Count("pk"))
+    return _each(rows, link, Count("*"))
 
 
-def sum_of(rows: QuerySet[Any], link: str, column: str) -> Any:
-    """Return an expression: the sum of a column over the ``rows`` that belong to a row."""
+def sum_of(rows: QuerySet[Any], link: str, column: Any) -> Any:
+    """Return an expression: the sum of a column, or of an expression, over the ``rows`` that belong to a row."""
     return _each(rows, link, Sum(column))
 
 

@@ -7,11 +7,14 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
+from redis.exceptions import RedisError
 
-from datastores.domain.alert_rules import RULES, Severity
+from datastores.domain.alert_rules import RULES, WORKER_LOST, Severity
+from datastores.domain.errors import Refused
+from datastores.jobs.presence import forget_worker
 from datastores.models import Alert
 from datastores.models.audit import in_turn
-from datastores.services.alerts import acknowledge
+from datastores.services.alerts import acknowledge, end_lost, lost_worker
 from datastores.web.access import READERS, STAFF, Request, roles, visible
 from datastores.web.acting import done, note
 from datastores.web.alerts import next_step, standstill
@@ -88,6 +91,7 @@ def show(request: Request, alert: Alert, form: AcknowledgeForm) -> HttpResponse:
         "object": alert,
         "next": (url, action) if is_open and url != request.path else None,
         "earlier": before.exclude(state=Alert.State.PENDING)[:EARLIER],
+        "may_be_gone": is_open and alert.rule == WORKER_LOST.name and request.user.runs_the_cloud,
         "form": form if alert.state == Alert.State.FIRING and request.user.runs_the_cloud else None,
     }
     return render(request, "datastores/alert.html", page)
@@ -101,3 +105,17 @@ def alert_acknowledge(request: Request, pk: int) -> HttpResponse:
         return show(request, alert, form)
     look_after(request, alert, form.cleaned_data["note"])
     return done(request, f"{alert} is acknowledged. It stays listed until it ends.", "alert-list")
+
+
+@roles(write=STAFF)
+def alert_gone(request: Request, pk: int) -> HttpResponse:
+    """End the alert of a lost worker that will not come back."""
+    alert = visible(request, Alert, "acknowledged_by", pk=pk)
+    try:
+        forget_worker(lost_worker(alert))  # first, and in nobody's way: a Redis that hangs takes its time
+    except RedisError as error:
+        raise Refused("Redis does not answer, so the worker cannot be forgotten. Try again later.") from error
+    with in_turn():
+        end_lost(alert)
+        note(request, "alert.gone", alert)
+    return done(request, f"{alert.label} is gone for good; the alert has ended.", "alert-list")

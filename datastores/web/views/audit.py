@@ -14,12 +14,12 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 
-from datastores.models import AuditEntry, audit_words
+from datastores.models import AuditEntry, words
 from datastores.models.audit import verify
 from datastores.models.jobs import TARGETS
 from datastores.web.access import EVERYBODY, INSPECTORS, Request, roles, visible
 from datastores.web.lists.columns import Column, Filter
-from datastores.web.lists.fields import Choice, Moment, Text
+from datastores.web.lists.fields import Choice, Moment, Text, Worded
 from datastores.web.lists.paging import Page
 from datastores.web.lists.rows import Rows
 from datastores.web.look import RESULT_LOOK
@@ -39,7 +39,9 @@ class Anything(Said):
     """A text that an entry says anywhere, found by the index of its words where that is quicker."""
 
     def q(self, operator: str, value: str) -> Q:
-        return audit_words.holding([value, *actions_saying(value)]) or super().q(operator, value)
+        said = Said.q(self, operator, value)
+        known = words.AUDIT.holding([value, *actions_saying(value)])
+        return known & said if known else said
 
 
 @roles(read=EVERYBODY)
@@ -48,13 +50,13 @@ class AuditList(Rows):
     template_name = "datastores/audit_list.html"
     row_template = "datastores/_audit_row.html"
     name = "audit"
-    search = Anything(audit_words.PARTS, "persistent")
+    search = Anything(words.AUDIT.parts, "persistent")
     fields = {
-        "who": Text(("actor_name",), "who:alice"),
+        "who": Worded(("actor_name",), "who:alice", words.AUDIT),
         "did": Said(("action",), "did:delete"),
-        "target": Text(("target",), "target:gold"),
+        "target": Worded(("target",), "target:gold", words.AUDIT),
         "result": Choice("result", {result: result for result in RESULT_LOOK}, "result:failed"),
-        "from": Text(("address",), "from:10.0."),
+        "from": Worded(("address",), "from:10.0.", words.AUDIT),
         "when": Moment("at", "when:today"),
     }
     default_sort = "-entry"

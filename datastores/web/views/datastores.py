@@ -17,9 +17,10 @@ from datastores.models import Datastore, DatastoreHost, Host, Image
 from datastores.models.audit import in_turn
 from datastores.services.growth import add_growth, growth_of
 from datastores.services.placing import hosts_of
-from datastores.services.promises import growing_disks
-from datastores.web.access import ADMINS, READERS, Request, roles, visible
+from datastores.services.promises import DISK_MORE, IMAGE_MORE, TAKEN, add_space, growing_disks
+from datastores.web.access import ADMINS, READERS, Request, one_of, roles, visible
 from datastores.web.acting import ask_name, done, note, start, started
+from datastores.web.ahead import ahead_of
 from datastores.web.charts import SPANS, span_asked
 from datastores.web.drift import notes_on
 from datastores.web.forms.base import attempt
@@ -54,6 +55,8 @@ COLUMNS = (
     Column("use", "Use", value="used"),
     Column("free", "Avail", "free", "free", number=True, absent=-1),
     Column("images", "Images", "image_count", "image_count", number=True),
+    Column("takes", "Disks take", "disks_take", "disks_take", number=True, shown=False),
+    Column("promised", "Promised", "promised", "promised", number=True, shown=False),
     Column("growth", "Growth", value=growing("bytes_per_day"), number=True, shown=False),
     Column("full", "Full in", value=growing("days_to_full"), number=True, shown=False),
 )
@@ -62,15 +65,10 @@ GROWING = {"growth", "full"}
 LARGEST = 10
 FIGURES = {
     "image_count": count_of(Image.objects.all(), "datastore"),
-    "virtual": sum_of(Image.objects.all(), "datastore", "virtual_size")
-    + sum_of(growing_disks(), "datastore", "virtual_size"),
-    "real": sum_of(Image.objects.all(), "datastore", "real_size"),
+    "promised": sum_of(Image.objects.all(), "datastore", IMAGE_MORE) + sum_of(growing_disks(), "datastore", DISK_MORE),
+    "disks_take": sum_of(growing_disks(), "datastore", TAKEN),
 }
-"""What lists show: the number of images, and the bytes promised to images and disks and really taken."""
-
-
-def with_figures(datastores: QuerySet[Datastore]) -> QuerySet[Datastore]:
-    return datastores.select_related("cluster").annotate(**FIGURES)
+"""What lists are sorted and filtered by; for what they show, ``add_space`` asks once for all rows."""
 
 
 def words(driver: type[StorageDriver]) -> dict[str, Any]:
@@ -102,6 +100,8 @@ class DatastoreList(Rows):
         "used": Size("used", "used>80%", whole="total"),
         "free": Size("free", "free<20%", whole="total"),
         "images": Number("image_count", "images>100", int),
+        "takes": Size("disks_take", "takes>1T", whole="total"),
+        "promised": Size("promised", "promised>50%", whole="total"),
         "measured": Moment("measured_at", "measured>1h"),
     }
     default_sort = "id"
@@ -111,7 +111,11 @@ class DatastoreList(Rows):
     )
     columns = COLUMNS
 
+    def dressed(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return rows.select_related(*self.related)
+
     def completed(self, rows: list[Any]) -> list[Any]:
+        add_space(rows)
         if GROWING & self.address.shown.keys():
             add_growth(rows)
         return rows
@@ -124,15 +128,21 @@ class DatastorePage(DetailView):
 
     def get_queryset(self) -> QuerySet[Datastore]:
         rows: Any = Datastore.objects
-        return with_figures(rows.visible_to(self.request.user))
+        found: QuerySet[Datastore] = rows.visible_to(self.request.user).select_related("cluster")
+        return found
+
+    def get_object(self, queryset: QuerySet[Datastore] | None = None) -> Datastore:
+        return one_of(self.get_queryset(), pk=self.kwargs["pk"])
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         datastore = self.object
+        add_space([datastore])
         members = hosts_of(datastore)
         return super().get_context_data(**kwargs) | {
             "kind": words(DRIVERS[datastore.kind]),
             "storage_host": members[0] if members else None,
             "other_hosts": members[1:],
+            "unseen": [member for member in datastore.in_order[1:] if member.unseen],
             "images": datastore.images.select_related("owner").order_by("name")[:100],
             "disks": datastore.disks.select_related("vm", "image").order_by("-pk")[:100],
             "disk_count": datastore.disks.count(),
@@ -205,22 +215,27 @@ def kept(datastore: Datastore) -> dict[str, str]:
 def datastore_hosts(request: Request, pk: int) -> HttpResponse:
     datastore = visible(request, Datastore, pk=pk)
     storage, *others = hosts_of(datastore)
+    ahead = ahead_of("datastore.hosts")
     form = DatastoreHostsForm(storage, others, request.POST or None)
 
     def act(_: object) -> HttpResponse:
         return started(request, start(request, "datastore.hosts", form.params(), datastore=datastore))
 
-    page = {"form": form, "object": datastore, "name": datastore.name, "title": f"Hosts of {datastore}",
-            "button": "Show the plan",
-            "about": f"{storage} stays its storage host. The plan shows what is checked and done on each added host; "
-                     "nothing changes before you apply it."}  # fmt: skip
+    page = {
+        "form": form,
+        "object": datastore,
+        "name": datastore.name,
+        "title": f"Hosts of {datastore}",
+        "button": "Show the plan" if ahead.waits else "Change the hosts",
+        "about": f"{storage} stays its storage host. Each added host is checked and prepared. {ahead}",
+    }
     return attempt(request, form, act, lambda: render(request, "datastores/datastore_change.html", page))
 
 
 @roles(write=ADMINS)
 def datastore_delete(request: Request, pk: int) -> HttpResponse:
     datastore = visible(request, Datastore, pk=pk)
-    question = f"You see the plan first. The directory {datastore.base} stays on its hosts."
+    question = f"{ahead_of('datastore.delete')} The directory {datastore.base} stays on its hosts."
     if asked := ask_name(request, datastore.name, question):
         return asked
     return started(request, start(request, "datastore.delete", datastore=datastore))

@@ -10,7 +10,7 @@ from django.shortcuts import render
 
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format
-from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
+from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine, words
 from datastores.services.placing import disk_volume
 from datastores.web.access import EVERYBODY, OWNERS, Request, roles, visible
 from datastores.web.acting import ask_name, start, started
@@ -20,7 +20,7 @@ from datastores.web.forms.images import PlaceForm
 from datastores.web.forms.machines import SaveForm
 from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import Column, Filter
-from datastores.web.lists.fields import Anywhere, Choice, Moment, Owning, Size, Text
+from datastores.web.lists.fields import Anywhere, Choice, Moment, Owning, Size, Text, Worded
 from datastores.web.lists.rows import Rows
 from datastores.web.timeline import timeline_of
 
@@ -29,7 +29,7 @@ ANYWHERE = (Datastore.Type.IMAGE, Datastore.Type.SYSTEM)
 
 NAMED = {
     "vm": Owning(VirtualMachine.objects.all(), "vm", Text(("name",), "vm:web")),
-    "image": Owning(Image.objects.all(), "image", Text(("name",), "image:debian")),
+    "image": Owning(Image.objects.all(), "image", Worded(("name",), "image:debian", words.IMAGES)),
     "datastore": Owning(Datastore.objects.all(), "datastore", Text(("name",), "datastore:gold")),
 }
 
@@ -50,6 +50,7 @@ class DiskList(Rows):
     )  # fmt: skip
     template_name = "datastores/disk_list.html"
     row_template = "datastores/_disk_row.html"
+    same_for_all = True
     related = ("vm__owner", "image", "datastore")
     name = "disks"
     search = Anywhere((NAMED["vm"], NAMED["image"]), "web")
@@ -59,6 +60,7 @@ class DiskList(Rows):
         "kind": Choice("kind", {kind: kind for kind in Disk.Kind.values}, "kind:clone"),
         "format": Choice("format", {each.value: each.value for each in Format}, "format:qcow2"),
         "size": Size("virtual_size", "size>100G"),
+        "takes": Size("allocated", "takes>80%", whole="virtual_size"),
         "owner": Owning(
             VirtualMachine.objects.all(),
             "vm",
@@ -80,6 +82,7 @@ class DiskList(Rows):
         Column("kind", "Kind", "kind", "kind"),
         Column("format", "Format", "format", "format"),
         Column("size", "Size", "virtual_size", "virtual_size", number=True),
+        Column("takes", "Takes", "allocated", "allocated", number=True, absent=-1),
         Column("datastore", "Datastore", "datastore__name", "datastore.name"),
         Column("owner", "Owner", "vm__owner__username", "vm.owner.username"),
         Column("since", "Since", "created_at", "created_at"),

@@ -6,14 +6,13 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.shortcuts import render
 
 from datastores.jobs.drift import SCAN_SECONDS, ask_for_scan
 from datastores.models import Drift, Job
 from datastores.services import drift as services
 from datastores.web import drift as words
-from datastores.web.access import READERS, STAFF, Request, client_address, roles, visible, wants_json
+from datastores.web.access import READERS, STAFF, Request, client_address, roles, visible
 from datastores.web.acting import done, start, started
 from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import LONG_AGO, Column, Filter
@@ -32,7 +31,7 @@ class DriftList(Rows):
 
     model = Drift
     noun = "difference,differences"
-    acts = (Act("repair", "Plan the repair", "wrench", plan_repair, "are planned to be repaired", STAFF),)
+    acts = (Act("repair", "Plan the repair", "wrench", plan_repair, "are being repaired", STAFF),)
     template_name = "datastores/drift_list.html"
     row_template = "datastores/_drift_row.html"
     related = ("host", "accepted_by")
@@ -112,8 +111,7 @@ def drift(request: Request, pk: int) -> HttpResponse:
 @roles(write=STAFF)
 def drift_repair(request: Request, pk: int) -> HttpResponse:
     """Ask for the plan of the repair, and go there."""
-    job = plan_repair(request, visible_drift(request, pk))
-    return started(request, job) if wants_json(request) else redirect(reverse("plan", args=[job.uuid]))
+    return started(request, plan_repair(request, visible_drift(request, pk)))
 
 
 @roles(write=STAFF)

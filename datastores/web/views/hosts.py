@@ -7,15 +7,15 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.views.generic import DetailView
 
 from datastores.domain.states import HostState
 from datastores.hosts.sudoers import sudoers_text
-from datastores.models import Cluster, Host, Job
+from datastores.models import Cluster, Drift, Host, Job
 from datastores.models.audit import in_turn
 from datastores.services import hosts
-from datastores.web.access import ADMINS, READERS, STAFF, Request, client_address, roles, visible
+from datastores.web.access import ADMINS, READERS, STAFF, Request, client_address, one_of, roles, visible
 from datastores.web.acting import ask_name, done, note, start, started
 from datastores.web.charts import SPANS, span_asked
 from datastores.web.drift import notes_on
@@ -99,6 +99,9 @@ class HostPage(DetailView):
     def get_queryset(self) -> QuerySet[Host]:
         return Host.objects.visible_to(self.request.user).select_related("cluster", "credential", "jump")
 
+    def get_object(self, queryset: QuerySet[Host] | None = None) -> Host:
+        return one_of(self.get_queryset(), pk=self.kwargs["pk"])
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         host = self.object
         keys = list(host.keys.select_related("pinned_by"))
@@ -112,7 +115,7 @@ class HostPage(DetailView):
             "datastores": host.datastores.order_by("name"),
             "spans": SPANS.values(),
             "span": span_asked(self.request),
-            "jobs": host.jobs.order_by("-pk")[:8],
+            "jobs": list(host.jobs.order_by("-pk")[:8]),
             **notes_on(self.request.user, host=host),
             **timeline_of(self.request.user, host),
         }
@@ -166,6 +169,7 @@ def host_delete(request: Request, pk: int) -> HttpResponse:
     with in_turn():
         hosts.require_unneeded(host)
         note(request, "host.delete", host, before=kept(host))
+        Drift.objects.cease(host=host.pk)
         host.delete()
     return done(request, f"{host} is deleted.", "host-list")
 
@@ -181,7 +185,8 @@ def host_scan(request: Request, pk: int) -> HttpResponse:
 
 @roles(write=ADMINS)
 def host_pin(request: Request, pk: int, key: int) -> HttpResponse:
-    host_key = get_object_or_404(visible(request, Host, pk=pk).keys.select_related("host"), pk=key)
+    host = visible(request, Host, pk=pk)
+    host_key = one_of(host.keys.select_related("host"), about=host, pk=key)
     hosts.pin(host_key, request.user, client_address(request))
     if host_key.host.state != HostState.NEW:  # the page of a new one asks for its onboarding
         start(request, "host.onboard" if host_key.host.wants_onboarding else "host.read", host=host_key.host)

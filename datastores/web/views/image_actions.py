@@ -8,7 +8,6 @@ from typing import Any
 from django.db import transaction
 from django.forms import BaseForm
 from django.http import HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
@@ -17,7 +16,7 @@ from datastores.models import Datastore, Image, Job
 from datastores.services import images
 from datastores.services.dependants import require_unneeded
 from datastores.services.vms import create_vms, require_free_vm_names
-from datastores.web.access import OWNERS, Request, client_address, roles, visible, wants_json
+from datastores.web.access import OWNERS, Request, client_address, one_of, roles, visible, wants_json
 from datastores.web.acting import ACCEPTED, ask_name, done, job_line, start, start_all, started
 from datastores.web.forms.base import attempt
 from datastores.web.forms.images import DisksForm, ImageNameForm, PlaceForm, RenameForm, ResizeForm, SnapshotForm
@@ -45,7 +44,7 @@ def image_disks(request: Request, pk: int) -> HttpResponse:
         if wants_json(request):
             return JsonResponse({"jobs": [job_line(job) for job in jobs]}, status=ACCEPTED)
         if len(jobs) == 1:
-            return redirect(jobs[0])
+            return started(request, jobs[0])
         return done(request, f"{len(jobs)} disks of {image} are being made.", f"{reverse('job-list')}?kind=disk.create")
 
     return shown(request, image, "disks", form, act)
@@ -171,7 +170,7 @@ def snapshot_delete(request: Request, pk: int, snapshot: int) -> HttpResponse:
 
 def change_snapshot(request: Request, pk: int, snapshot: int, kind: str, question: str) -> HttpResponse:
     image = visible_image(request, pk)
-    row = get_object_or_404(image.snapshots, pk=snapshot)
+    row = one_of(image.snapshots.all(), pk=snapshot)
     if asked := ask_name(request, row.name, question):
         return asked
     return started(request, start(request, kind, image=image, snapshot=row))

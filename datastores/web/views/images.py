@@ -11,7 +11,7 @@ from django.views.generic import DetailView
 
 from datastores.domain.states import JobState, ObjectState
 from datastores.domain.volumes import Capability, Format
-from datastores.models import Datastore, Disk, Image, Job, User
+from datastores.models import Datastore, Disk, Image, Job, User, words
 from datastores.services.dependants import dependants, require_unneeded
 from datastores.services.placing import driver_of
 from datastores.services.viewers import listed
@@ -34,7 +34,7 @@ from datastores.web.forms.images import (
 )
 from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import Column, Filter
-from datastores.web.lists.fields import Anywhere, Choice, Flag, Moment, Number, Owning, Size, Text
+from datastores.web.lists.fields import Anywhere, Choice, Flag, Moment, Number, Owning, Size, Text, Worded
 from datastores.web.lists.rows import Rows
 from datastores.web.lists.sums import count_of
 from datastores.web.timeline import timeline_of
@@ -71,12 +71,13 @@ class ImageList(Rows):
     )  # fmt: skip
     template_name = "datastores/image_list.html"
     row_template = "datastores/_image_row.html"
+    same_for_all = True
     related = ("datastore", "owner")
     figures: ClassVar = {"disk_count": count_of(Disk.objects.all(), "image")}
     name = "images"
-    search = Anywhere((Text(("name", "source"), "debian"), *NAMED.values()), "debian")
+    search = Anywhere((Worded(words.IMAGES.parts, "debian", words.IMAGES), *NAMED.values()), "debian")
     fields = {
-        "name": Text(("name",), "name:debian"),
+        "name": Worded(("name",), "name:debian", words.IMAGES),
         "state": Choice("state", {state.value: state.value for state in ObjectState}, "state:error"),
         "type": Choice("type", {value.lower(): value for value in Image.Type.values}, "type:os"),
         "format": Choice("format", {each.value: each.value for each in Format}, "format:qcow2"),
@@ -159,6 +160,7 @@ def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None 
         **timeline_of(request.user, image),
         "forms": image_forms(request, image) | (sent or {}),
         "opened": next(iter(sent), "") if sent else "",
+        "sent": next(iter(sent.values())) if sent else None,
         "mine": request.user.role in OWNERS,
     }
     return render(request, "datastores/image.html", context)

@@ -10,23 +10,25 @@ from typing import Any
 
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.utils import timezone
 
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.states import EventKind, JobState, Level, StepState
 from datastores.domain.values import whole
 from datastores.jobs import control
+from datastores.jobs.approval import UNWATCHED, Eyes, eyes_on_undo
+from datastores.jobs.ends import AGAIN
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.view import job_frame
-from datastores.models import Job, JobStep, User
+from datastores.models import Job, JobStep, User, words
 from datastores.services.leases import waits_for
 from datastores.services.usecase import UseCase
 from datastores.web import logs
+from datastores.web.about import things_of
 from datastores.web.access import EVERYBODY, OWNERS, Request, client_address, roles, visible, wants_json
-from datastores.web.acting import ACCEPTED, ask_name, done, job_line
+from datastores.web.acting import ACCEPTED, ask_name, done, job_line, started
 from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import Column, Filter
-from datastores.web.lists.fields import Choice, Moment, Text
+from datastores.web.lists.fields import Anywhere, Choice, Moment, Owning, Text, Worded
 from datastores.web.lists.rows import Rows
 from datastores.web.sentences import kind_words
 
@@ -34,13 +36,9 @@ PARTS = ("state", "acts", "lanes")
 """The parts of the page that are asked for anew when the job's state changes."""
 SAMPLE = 20
 """Jobs of a kind of which it is told how long they usually take."""
+WAITS = "It is asked for. Somebody else has to agree before anything is taken back."
 LEFT = (StepState.CHANGED, StepState.KEPT, StepState.UNKNOWN, StepState.FAILED, StepState.UNDONE)
 """States of steps that matter after something went wrong."""
-
-
-def seconds_of(job: Job) -> float | None:
-    """Return how long a job took that has ended, from when it was asked for."""
-    return (job.ended_at - job.created_at).total_seconds() if job.ended_at else None
 
 
 def to_job(what: Callable[..., None]) -> Callable[[Request, Job], Job]:
@@ -55,6 +53,9 @@ def to_job(what: Callable[..., None]) -> Callable[[Request, Job], Job]:
     return do
 
 
+ASKER = Owning(User.objects.all(), "user", Text(("username",), "by:alice"))
+
+
 @roles(read=EVERYBODY, write=OWNERS)
 class JobList(Rows):
     model = Job
@@ -66,14 +67,15 @@ class JobList(Rows):
     )  # fmt: skip
     template_name = "datastores/job_list.html"
     row_template = "datastores/_job_row.html"
+    same_for_all = True
     unread = ("params",)
     name = "jobs"
-    search = Text(("title", "target_label", "user_label", "kind"), "clone")
+    search = Anywhere((Worded(words.JOBS.parts, "clone", words.JOBS), ASKER), "clone")
     fields = {
-        "job": Text(("title",), "job:clone"),
+        "job": Worded(("title",), "job:clone", words.JOBS),
         "state": Choice("state", {state.value: state.value for state in JobState}, "state:failed"),
         "kind": Choice("kind", {kind: kind for kind in KINDS}, "kind:disk.create"),
-        "about": Text(("target_label",), "about:web"),
+        "about": Worded(("target_label",), "about:web", words.JOBS),
         "by": Text(("user_label",), "by:alice"),
         "error": Text(("error",), 'error:"no space"'),
         "asked": Moment("created_at", "asked:today"),
@@ -91,7 +93,7 @@ class JobList(Rows):
         Column("about", "About", "target_label", "target_label"),
         Column("by", "By", "user_label", "user_label"),
         Column("asked", "Asked", "created_at", "created_at"),
-        Column("took", "Took", value=seconds_of, number=True),
+        Column("took", "Took", value="seconds", number=True),
         Column("kind", "Kind", "kind", "kind", shown=False),
         Column("error", "Error", value="error", shown=False),
     )
@@ -113,6 +115,8 @@ class Possible:
     resume: bool
     undo: bool
     plan: bool
+    eyes: Eyes = UNWATCHED
+    """Whom an undo needs."""
     destroys: str = ""
     """The name of what an undo deletes, to be typed."""
     gone: str = ""
@@ -126,13 +130,14 @@ def possible(request: Request, job: Job) -> Possible:
     interrupted = job.state == JobState.INTERRUPTED
     undoable = job.state == JobState.SUCCEEDED or (interrupted and not job.undo_requested)
     gone = missing(case, job)
-    undo = case.can_undo and undoable and not gone
+    undo = case.can_undo and undoable and not gone and not control.left_all_as_it_was(job)
     return Possible(
         cancel=job_frame(job, ())["can_cancel"],
         retry=job.state in control.TRY_AGAIN and not gone,
         resume=interrupted and not gone,
         undo=undo,
         plan=job.state == JobState.AWAITING,
+        eyes=eyes_on_undo(job, request.user) if undo and not interrupted else UNWATCHED,
         destroys=case.destroyed_by_undo(job) if undo and not interrupted else "",
         gone=gone,
     )
@@ -148,15 +153,21 @@ def missing(case: UseCase, job: Job) -> str:
 
 
 def visible_job(request: Request, uuid: str) -> Job:
-    return visible(request, Job, "user", "approved_by", "host", uuid=uuid)
+    return visible(request, Job, "user", "approved_by", "undo_asked_by", "host", uuid=uuid)
+
+
+def waited_for_approval(job: Job) -> float | None:
+    """Return how long after it was asked for its plan was approved; None: it needed none, or was tried again since."""
+    return (job.approved_at - job.created_at).total_seconds() if job.approved_at and not job.retried_by_id else None
 
 
 def usual_seconds(job: Job, user: User) -> float | None:
     """Return the median of how long the last jobs of this kind took of which the person may know."""
     jobs: Any = Job.objects
     ended = jobs.visible_to(user).filter(kind=job.kind, state=JobState.SUCCEEDED, ended_at__isnull=False)
-    spans = ended.filter(started_at__isnull=False).order_by("-ended_at").values_list("started_at", "ended_at")
-    took = [(end - start).total_seconds() for start, end in spans[:SAMPLE]]
+    last = ended.filter(started_at__isnull=False).order_by("-ended_at")
+    spans = [each.seconds for each in last.only("started_at", "queued_at", "ended_at", "resumed")[:SAMPLE]]
+    took = [span for span in spans if span is not None]
     return median(took) if took else None
 
 
@@ -176,7 +187,9 @@ def job_page(request: Request, uuid: str) -> HttpResponse:
         "refused": sum(bool(step.refused) for step in steps),
         "left": [(state, [step for step in steps if step.state == state]) for state in LEFT],
         "waits_for": waits_for(job, request.user) if job.state == JobState.QUEUED else [],
-        "seconds": ((job.ended_at or timezone.now()) - job.created_at).total_seconds(),
+        "about": list(things_of(job, request.user)),
+        "error": job.error.removesuffix(AGAIN),
+        "waited": waited_for_approval(job),
         "usual": None if job.ended or part else usual_seconds(job, request.user),
         "total": total,
         "seq": seq,
@@ -236,9 +249,20 @@ def job_undo(request: Request, uuid: str) -> HttpResponse:
     name = possible(request, visible_job(request, uuid)).destroys
     if name and (asked := ask_name(request, name, f"{name} is deleted, with everything that was written to it since.")):
         return asked
-    return act(request, uuid, control.undo, "What the job did is being taken back.")
+    job = visible_job(request, uuid)
+    begun = control.undo(job, request.user, client_address(request))
+    words = "What the job did is being taken back." if begun else WAITS
+    return acted(request, job, words)
+
+
+@roles(write=OWNERS)
+def job_keep(request: Request, uuid: str) -> HttpResponse:
+    return act(request, uuid, control.keep, "The job is left as it is.")
 
 
 @roles(write=OWNERS)
 def job_plan_again(request: Request, uuid: str) -> HttpResponse:
-    return act(request, uuid, control.plan_again, "The hosts are read anew.")
+    """Have the plan made anew, and wait for it where it will be."""
+    job = visible_job(request, uuid)
+    control.plan_again(job, request.user, client_address(request))
+    return started(request, job)

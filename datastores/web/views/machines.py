@@ -49,6 +49,7 @@ class MachineList(Rows):
     )  # fmt: skip
     template_name = "datastores/vm_list.html"
     row_template = "datastores/_vm_row.html"
+    same_for_all = True
     related = ("owner",)
     figures: ClassVar = {
         "disk_count": count_of(Disk.objects.all(), "vm"),
@@ -114,7 +115,7 @@ def vm_new(request: Request) -> HttpResponse:
 def vm_state(request: Request, pk: int) -> HttpResponse:
     vm = visible(request, VirtualMachine, pk=pk)
     state = request.POST.get("state", "")
-    vms.set_vm_state(vm, state, request.user, client_address(request))
+    vms.set_vm_state(vm, state, request.user, client_address(request), seen=request.POST.get("seen", ""))
     return done(request, f"It is noted that {vm} is {state}.", "vm", pk)
 
 

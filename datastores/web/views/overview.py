@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import prefetch_related_objects
 from django.http import HttpResponse
 from django.shortcuts import render
 
 from datastores.models import Credential, Datastore, Host, Image, VirtualMachine
 from datastores.services.growth import add_growth
 from datastores.services.hosts import OWN_CREDENTIAL
+from datastores.services.promises import add_space
 from datastores.web import figures
 from datastores.web.access import EVERYBODY, READERS, Request, roles
 from datastores.web.acting import done
 from datastores.web.beginning import HIDDEN, beginning, first_disk_is_made
-from datastores.web.views.datastores import COLUMNS, with_figures
+from datastores.web.forms.images import RegisterForm, places, where_from
+from datastores.web.views.datastores import COLUMNS
 
 SHOWN = 12
+NOT_SHOWN = frozenset({"state", "full", "promised", "takes", "ds"})
+"""Columns of the list of datastores for which there is no room here, or another place."""
 
 
 @roles(read=EVERYBODY)
@@ -25,13 +30,15 @@ def overview(request: Request) -> HttpResponse:
     if user.sees_everything and not Host.objects.exists():
         return begin_page(request)
     rows: Any = Datastore.objects
-    datastores = list(with_figures(rows.visible_to(user)).order_by("pk"))
+    datastores = list(rows.visible_to(user).defer("options", "source_directories").order_by("pk"))
+    prefetch_related_objects(datastores[:SHOWN], "cluster")
+    add_space(datastores)
     if user.sees_everything:
         add_growth(datastores)
     context: dict[str, Any] = {
         "datastores": datastores[:SHOWN] if user.sees_everything else [],
         "datastore_count": len(datastores),
-        "shown": {column.key: column for column in COLUMNS if column.key not in {"state", "full"}},
+        "shown": {column.key: column for column in COLUMNS if column.key not in NOT_SHOWN},
         "space": figures.space(datastores),
         "hosts": figures.host_counts() if user.sees_everything else {},
         "jobs": figures.job_counts(user),
@@ -42,6 +49,8 @@ def overview(request: Request) -> HttpResponse:
         "image_count": Image.objects.visible_to(user).count(),
         "beginning": beginning() if is_guided(request) else None,
     }
+    if not user.sees_everything and not context["image_count"] and not context["machine_count"]:
+        context["where_from"] = where_from(places(user, *RegisterForm.types))
     return render(request, "datastores/overview.html", context)
 
 

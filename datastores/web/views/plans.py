@@ -13,6 +13,9 @@ from datastores.web.access import EVERYBODY, Request, roles, visible
 from datastores.web.plans import as_shell, plan_view
 from datastores.web.views.jobs import possible, visible_job
 
+COMING = (JobState.QUEUED, JobState.PLANNING)
+"""In these the page looks for itself: the plan may be made before the page hears of jobs."""
+
 
 @roles(read=EVERYBODY)
 def plan(request: Request, uuid: str) -> HttpResponse:
@@ -24,6 +27,7 @@ def plan(request: Request, uuid: str) -> HttpResponse:
         "can": possible(request, job),
         "awaiting": job.state == JobState.AWAITING,
         "eyes": eyes_on(job, request.user) if job.state == JobState.AWAITING else None,
+        "coming": job.state in COMING,
         "planned": job.state == JobState.AWAITING or job.approved_at,
         "shell": as_shell(view),
     }

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from django.http import Http404, HttpResponse, QueryDict
-from django.shortcuts import get_object_or_404
 from django.urls import resolve
 
 from datastores.domain.errors import BadInput, Refused
 from datastores.models import SavedView
-from datastores.web.access import EVERYBODY, Request, roles
+from datastores.web.access import EVERYBODY, Request, one_of, roles
 from datastores.web.acting import done
 from datastores.web.errors import came_from
 from datastores.web.lists.rows import Rows
@@ -48,6 +47,6 @@ def rows_at(path: str) -> type[Rows]:
 
 @roles(write=EVERYBODY)
 def view_delete(request: Request, pk: int) -> HttpResponse:
-    saved = get_object_or_404(SavedView, user=request.user, pk=pk)
+    saved = one_of(SavedView.objects.all(), user=request.user, pk=pk)
     saved.delete()
     return done(request, f"The view {saved} is forgotten.", came_from(request))

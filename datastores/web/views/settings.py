@@ -92,7 +92,7 @@ def kinds(rows: Rows, form: ApprovalForm | None = None) -> list[Kind]:
                 roles=", ".join(sorted(case.roles)),
                 policy=policy.policy_now(case, rows),
                 stored=kind in stored,
-                wrong=kind in stored and stored[kind] not in tuple(Approval),
+                wrong=kind in stored and stored[kind] not in policy.choices_of(case),
                 bound=form[kind] if form else None,
             )
         )
@@ -104,17 +104,15 @@ def section(request: Request, section: str) -> HttpResponse:
     chosen = with_values(section)
     rows = settings.stored_now()
     in_force = {each.key: settings.judged(each, rows)[0] for each in chosen.settings}
-    row = rows.get(section)
-    form = SectionForm(
-        request.POST or None, section=chosen, in_force=in_force, version=row.version if row else 0
-    )  # fmt: skip
+    version = settings.version_of(section, rows)
+    form = SectionForm(request.POST or None, section=chosen, in_force=in_force, version=version)
 
     def act(data: dict[str, Any]) -> HttpResponse:
         keep(request, chosen, data["version"], form.chosen())
         return done(request, f"{chosen.title}: the settings are stored.", "settings")
 
     def show() -> HttpResponse:
-        page = {"form": form, "section": chosen, "values": shown(chosen, rows), "version": row.version if row else 0}
+        page = {"form": form, "section": chosen, "values": shown(chosen, rows), "version": version}
         return render(request, "datastores/settings_section.html", page)
 
     return attempt(request, form, act, show)
@@ -169,8 +167,7 @@ def back_to_default(request: Request, section: str) -> HttpResponse:
 @roles(read=ADMINS, write=ADMINS)
 def approval(request: Request) -> HttpResponse:
     rows = settings.stored_now()
-    row = rows.get("approval")
-    form = ApprovalForm(request.POST or None, version=row.version if row else 0)
+    form = ApprovalForm(request.POST or None, version=settings.version_of("approval", rows))
 
     def act(data: dict[str, Any]) -> HttpResponse:
         keep_policies(request, data["version"], form.policies())

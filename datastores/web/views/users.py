@@ -6,15 +6,16 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 
 from datastores.domain.errors import Refused
 from datastores.models import User
 from datastores.models.audit import in_turn
-from datastores.web.access import ADMINS, Request, roles
+from datastores.services.since import by_whom, last_done
+from datastores.web.access import ADMINS, Request, one_of, roles
 from datastores.web.acting import ask_name, done, note
 from datastores.web.forms.base import attempt
-from datastores.web.forms.users import NewPasswordForm, NewUserForm, UserForm
+from datastores.web.forms.users import ChangeUserForm, NewPasswordForm, NewUserForm
 from datastores.web.lists.columns import LONG_AGO, Column, Filter
 from datastores.web.lists.fields import Choice, Flag, Moment, Text
 from datastores.web.lists.rows import Rows
@@ -66,15 +67,17 @@ def user_new(request: Request) -> HttpResponse:
 
 @roles(read=ADMINS, write=ADMINS)
 def user_edit(request: Request, pk: int) -> HttpResponse:
-    user = get_object_or_404(User, pk=pk)
+    user = one_of(User.objects.all(), pk=pk)
     name = user.username
-    form = UserForm(request.POST or None, instance=user)
+    form = ChangeUserForm(request.POST or None, instance=user)
 
     def act(data: dict[str, object]) -> HttpResponse:
         with in_turn():
             if data["role"] != User.Role.ADMIN:
                 refuse_last_admin(user)
-            before = kept(User.objects.get(pk=pk))
+            now = User.objects.get(pk=pk)
+            form.require_unchanged(now)
+            before = kept(now)
             changed = form.save()
             note(request, "user.change", changed, before=before, after=kept(changed))
         return done(request, f"{changed} is changed.", "user-list")
@@ -91,11 +94,14 @@ def kept(user: User) -> dict[str, str]:
 @roles(write=ADMINS)
 def user_active(request: Request, pk: int) -> HttpResponse:
     """Deactivate an account, or bring it back. Accounts are never deleted: what they did keeps their name."""
-    user = get_object_or_404(User, pk=pk)
+    user = one_of(User.objects.all(), pk=pk)
     question = f"{user} is signed out everywhere and cannot sign in any more. Images and machines stay."
-    if user.is_active and (asked := ask_name(request, user.username, question)):
+    if user.is_active and request.POST.get("on") != "1" and (asked := ask_name(request, user.username, question)):
         return asked
     with in_turn():
+        user.refresh_from_db()
+        if request.POST.get("on", "") == ("1" if user.is_active else "0"):
+            raise Refused(already(user))
         if user.is_active:
             refuse_last_admin(user)
         user.is_active = not user.is_active
@@ -107,7 +113,7 @@ def user_active(request: Request, pk: int) -> HttpResponse:
 
 @roles(read=ADMINS, write=ADMINS)
 def user_password(request: Request, pk: int) -> HttpResponse:
-    user = get_object_or_404(User, pk=pk)
+    user = one_of(User.objects.all(), pk=pk)
     form = NewPasswordForm(request.POST or None, user=user)
 
     def act(data: dict[str, str]) -> HttpResponse:
@@ -119,6 +125,11 @@ def user_password(request: Request, pk: int) -> HttpResponse:
 
     page = {"form": form, "object": user, "title": f"New password for {user}", "button": "Set password"}
     return attempt(request, form, act, lambda: render(request, "datastores/user_form.html", page))
+
+
+def already(user: User) -> str:
+    done = "activate" if user.is_active else "deactivate"
+    return f"{user} was {done}d already{by_whom(last_done(f'user.{done}', user.username))}. Nothing was changed."
 
 
 def refuse_last_admin(user: User) -> None:

@@ -96,7 +96,7 @@ class LogServer:
         for socket in self.open_sockets:
             socket.transport.abort()
 
-    async def send(self, message: dict[str, Any]) -> None:
+    async def send(self, message: Any) -> None:
         for socket in self.open_sockets:
             await socket.send(json.dumps(message))
 

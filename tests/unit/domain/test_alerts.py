@@ -13,10 +13,12 @@ from datastores.domain.alerts import (
     HostFacts,
     JobFacts,
     QueueFacts,
+    SightFacts,
     WorkerFacts,
     findings,
     is_gone,
     known_subjects,
+    missed,
     not_known,
     percent,
     span,
@@ -137,3 +139,51 @@ def test_words() -> None:
         "0 s", "119 s", "2 min", "120 min", "2 h", "2 days",
     ]  # fmt: skip
     assert (percent(0.8), percent(0.899), percent(0.29), percent(1.0)) == ("80 %", "89 %", "29 %", "100 %")
+
+
+def test_a_host_that_does_not_see_a_datastore_is_named_with_it() -> None:
+    [found] = findings(Facts(unseen=(SightFacts(3, 7, "gold", "kvm-7", "It is stale."),)))
+    assert (found.rule.name, found.label, found.text) == ("stale_mount", "gold on kvm-7", "It is stale.")
+    known = known_subjects(Facts(datastores=(STORE,), hosts=(HOST,)))
+    assert not is_gone(found.subject, known)
+    assert is_gone(found.subject, known_subjects(Facts(datastores=(STORE,))))
+    assert is_gone(found.subject, known_subjects(Facts(hosts=(HOST,))))
+
+
+class TestLostWorkers:
+    """One that fell silent is told of until another has its place, and for some minutes in any case."""
+
+    LOST = replace(WORKER, silent_seconds=3600.0)
+
+    def missed(self, *workers: WorkerFacts) -> list[str]:
+        return [worker.name for worker in missed(workers)]
+
+    def test_one_whose_place_nobody_took_is_told_of_however_long_ago_it_was(self) -> None:
+        older = replace(WORKER, name="older", silent_seconds=5.0, age_seconds=7200.0)
+        elsewhere = replace(WORKER, name="elsewhere", host="m2", age_seconds=60.0)
+        other = replace(WORKER, name="other", queues=("transfer",), age_seconds=60.0)
+        assert self.missed(self.LOST, older, elsewhere, other) == ["abcdef"]
+        assert self.missed(replace(self.LOST, silent_seconds=1e7)) == ["abcdef"]
+
+    def test_one_that_was_started_there_since_takes_its_place(self) -> None:
+        assert self.missed(self.LOST, replace(WORKER, name="new", age_seconds=3500.0)) == []
+
+    def test_each_takes_the_place_of_one(self) -> None:
+        new = replace(WORKER, name="new", age_seconds=60.0)
+        assert len(self.missed(self.LOST, replace(self.LOST, name="too"), new)) == 1
+        assert self.missed(self.LOST, replace(self.LOST, name="too"), new, replace(new, name="newer")) == []
+
+    def test_one_that_is_killed_again_and_again_does_not_go_unnoticed(self) -> None:
+        lately = replace(WORKER, silent_seconds=300.0)
+        assert self.missed(lately, replace(WORKER, name="new", age_seconds=250.0)) == ["abcdef"]
+
+    def test_the_alert_holds_what_is_to_be_known_of_it_later(self) -> None:
+        [found] = [each for each in findings(Facts(workers=(self.LOST,))) if each.rule.name == "worker_lost"]
+        assert found.detail == {"host": "m1", "queues": ["interactive", "provision"]}
+
+    def test_the_alert_names_it_as_its_jobs_do_and_says_what_becomes_of_them(self) -> None:
+        lost = replace(self.LOST, name="m1:4711:b73427b6", queues=("provision", "transfer", "transfer"))
+        [found] = [each for each in findings(Facts(workers=(lost,))) if each.rule.name == "worker_lost"]
+        assert (found.subject, found.label) == ("worker:m1:4711:b73427b6", "m1:4711:b73427b6")
+        assert "worked on provision, transfer. Its jobs are handed to another worker." in found.text
+        assert "log/workers.log" in found.rule.advice

@@ -81,44 +81,70 @@ class Post:
     letters: list[tuple[list[str], EmailMessage]] = field(default_factory=list)
     refuses: str = ""
     """What is answered to a recipient instead of 250."""
+    dribbles: bytes = b""
+    """At this word of the client (``HELO``: before it says any) it answers a byte at a time, and comes to no end."""
+    connected: int = 0
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+
+class Mail(socketserver.StreamRequestHandler):
+    """As much of RFC 5321 as a client needs to hand over a letter."""
+
+    server: MailServer
+
+    def say(self, line: str) -> None:
+        self.wfile.write(f"{line}\r\n".encode())
+
+    def handle(self) -> None:
+        post = self.server.post
+        post.connected += 1
+        if post.dribbles == b"HELO":
+            return self.dribble()
+        self.say("220 test")
+        to: list[str] = []
+        for line in self.rfile:
+            word = line[:4].upper()
+            if word == post.dribbles:
+                return self.dribble()
+            if word == b"DATA":
+                self.say("354 go on")
+                post.letters.append((to, self.letter()))
+                self.say("250 kept")
+            elif word == b"RCPT":
+                to.append(line.decode().split(":", 1)[1].strip(" <>\r\n"))
+                self.say(post.refuses or "250 ok")
+            else:
+                self.say("221 bye" if word == b"QUIT" else "250 ok")
+        return None
+
+    def letter(self) -> EmailMessage:
+        lines = iter(self.rfile.readline, b".\r\n")
+        return message_from_bytes(b"".join(lines), policy=policy.default)  # type: ignore[return-value]
+
+    def dribble(self) -> None:
+        while not self.server.post.stopped.wait(0.02):
+            self.wfile.write(b"2")
+
+
+class MailServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.post = Post()
+        super().__init__(("127.0.0.1", 0), Mail)
+        self.post.port = self.server_address[1]
+
+    def handle_error(self, *args: Any) -> None:
+        """A client that hangs up is what some tests want."""
 
 
 @contextlib.contextmanager
 def mail_server() -> Iterator[Post]:
-    """As much of RFC 5321 as a client needs to hand over a letter."""
-    post = Post()
-
-    class Handler(socketserver.StreamRequestHandler):
-        def say(self, line: str) -> None:
-            self.wfile.write(f"{line}\r\n".encode())
-
-        def handle(self) -> None:
-            self.say("220 test")
-            to: list[str] = []
-            for line in self.rfile:
-                word = line[:4].upper()
-                if word == b"DATA":
-                    self.say("354 go on")
-                    post.letters.append((to, self.letter()))
-                    self.say("250 kept")
-                elif word == b"RCPT":
-                    to.append(line.decode().split(":", 1)[1].strip(" <>\r\n"))
-                    self.say(post.refuses or "250 ok")
-                else:
-                    self.say("221 bye" if word == b"QUIT" else "250 ok")
-
-        def letter(self) -> EmailMessage:
-            lines = iter(self.rfile.readline, b".\r\n")
-            return message_from_bytes(b"".join(lines), policy=policy.default)  # type: ignore[return-value]
-
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-
-    server = Server(("127.0.0.1", 0), Handler)
-    post.port = server.server_address[1]
+    server = MailServer()
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
-        yield post
+        yield server.post
     finally:
+        server.post.stopped.set()
         server.shutdown()
         server.server_close()

@@ -76,6 +76,20 @@ class TestPolicy:
         assert approval.policy_now(KINDS["disk.create"]) is Approval.AT_ONCE
         assert approval.policy_now(KINDS["datastore.delete"]) is Approval.AFTER
 
+    def test_a_repair_never_begins_at_once_whatever_is_stored(self) -> None:
+        case = KINDS["drift.repair"]
+        assert approval.choices_of(case) == (Approval.AFTER, Approval.FOUR_EYES)
+        set_policy("drift.repair", Approval.AT_ONCE)
+        assert approval.policy_now(case) is Approval.AFTER
+        assert approval.waits(Job(kind="drift.repair", approval=Approval.AT_ONCE))
+        assert approval.waits(Job(kind="drift.repair", approval=""))
+        set_policy("drift.repair", Approval.FOUR_EYES)
+        assert approval.policy_now(case) is Approval.FOUR_EYES
+
+    @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"drift.repair", "host.read"}))
+    def test_any_other_kind_may_begin_at_once(self, kind: str) -> None:
+        assert approval.choices_of(KINDS[kind]) == tuple(Approval)
+
     def test_the_schedule_never_waits(self, cluster: Cluster, host: Host, shell: FakeShell) -> None:
         set_policy("test.flags", Approval.FOUR_EYES)
         assert work(submit("test.flags", user=None, cluster=cluster)).state == JobState.SUCCEEDED

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from datastores.domain.errors import NotConnected, Refused, Unreachable
-from datastores.domain.states import HostState, JobState
+from datastores.domain.states import HostState, JobState, StepState
 from datastores.jobs import control
 from datastores.jobs import submit as submit_module
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.periodic import read_hosts
 from datastores.jobs.submit import submit
 from datastores.jobs.view import job_frame
-from datastores.models import Cluster, Host, HostKey, Job, JobEvent, Lease, User
+from datastores.models import AuditEntry, Cluster, Host, HostKey, Job, JobEvent, Lease, User
 from datastores.services.hosts import remember_facts
 from tests.fakes import FakeShell, said
 from tests.unit.conftest import a_host
@@ -87,7 +87,7 @@ def test_discarding_the_new_plan_takes_back_what_was_done(planned_again: Job, sh
     assert work(planned_again).state == JobState.CANCELLED
     assert ran(shell, "clear") == [("clear", "a")]
     assert Cluster.objects.get().description == "undone"
-    assert not Lease.objects.exists()
+    assert not Lease.objects.filter(job=planned_again).exists()
 
 
 def test_cancelling_before_the_new_plan_is_made_takes_back_what_was_done(
@@ -282,3 +282,12 @@ def test_reading_a_host_does_not_lift_its_quarantine(host: Host, monkeypatch: py
     Host.objects.update(state=HostState.UNREACHABLE)
     remember_facts(host, [])
     assert state_of(host) == HostState.READY
+
+
+def test_what_was_true_already_is_not_undone(ask: Ask, shell: FakeShell, operator: User) -> None:
+    first, second = work(ask()), work(ask())
+    assert [step.state for step in second.steps.all()] == [StepState.UNCHANGED] * 2
+    with pytest.raises(Refused, match="changed nothing: there is nothing to undo"):
+        control.undo(second, operator)
+    assert not AuditEntry.objects.filter(action="test.flags.undo").exists()
+    assert control.undo(first, operator)

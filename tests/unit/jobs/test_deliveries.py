@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from queue import SimpleQueue
 from typing import Any
@@ -31,6 +33,12 @@ from tests.unit.jobs.conftest import Ask, work
 from tests.unit.jobs.servers import Post, Web, mail_server, web_server
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _here(settings: Any) -> None:
+    """The servers of these tests are on this machine."""
+    settings.WEBHOOK_LOOPBACK = True
 
 
 @pytest.fixture
@@ -155,6 +163,25 @@ class TestMail:
         with pytest.raises(NotDelivered, match="550"):
             try_out(a_target("nobody@store.example", "email"))
 
+    @pytest.mark.parametrize("word", [b"HELO", b"EHLO", b"MAIL", b"DATA"])
+    def test_to_a_server_that_dribbles_for_ever_is_cut_off(
+        self, post: Post, word: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(messengers, "DEADLINE", 0.3)
+        post.dribbles = word
+        started = time.monotonic()
+        with pytest.raises(NotDelivered, match="did not take it: it did not answer in time"):
+            try_out(a_target("ops@store.example", "email"))
+        assert time.monotonic() - started < 5
+
+    def test_that_was_taken_is_sent_though_the_server_does_not_say_goodbye(
+        self, post: Post, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(messengers, "GOODBYE", 0.2)
+        post.dribbles = b"QUIT"
+        assert "took it" in try_out(a_target("ops@store.example", "email"))
+        assert len(post.letters) == 1
+
     def test_without_a_server_says_what_to_set(self, settings: Any) -> None:
         settings.EMAIL_HOST = ""
         with pytest.raises(NotDelivered, match="CLOUDSTORE_SMTP_HOST"):
@@ -219,8 +246,7 @@ class TestDelivery:
         later()
         deliveries.gather()
         (lane,) = deliveries.claimed()
-        deliveries.send_lane([(each, deliveries.address_of(hook), deliveries.message_of(each)) for each in lane],
-                             SimpleQueue())  # fmt: skip
+        deliveries.send_lane(lane, SimpleQueue())
         assert deliver() == 0  # it died before it stored that it was sent
         later(deliveries.CLAIM.total_seconds() + 1)
         assert deliver() == 1
@@ -258,16 +284,6 @@ class TestDelivery:
         later()
         assert deliver() == 2
 
-    def test_one_that_never_ends_holds_up_nobody_for_ever(
-        self, hook: NotificationTarget, web: Web, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(deliveries, "CLAIM", timedelta(seconds=0.2))
-        web.dribbles = True
-        tell("job.failed", "x")
-        later()
-        assert deliver() == 0
-        assert (Delivery.objects.get().outcome, len(web.posted)) == ("", 1)
-
     def test_a_target_that_is_deleted_takes_its_messages_along(self, hook: NotificationTarget, web: Web) -> None:
         tell("job.failed", "x")
         hook.delete()
@@ -289,6 +305,83 @@ class TestDelivery:
             tell("job.failed", "x")
             transaction.set_rollback(True)
         assert not Notice.objects.exists()
+
+
+def wait_for(true: Callable[[], Any]) -> None:
+    until = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < until, "it did not come true"
+        time.sleep(0.02)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestWhoIsSlow:
+    """What is still on its way when a round ends is remembered beside the next ones."""
+
+    @pytest.fixture(autouse=True)
+    def _soon(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        monkeypatch.setattr(deliveries, "ROUND", 0.2)
+        monkeypatch.setattr(messengers, "DEADLINE", 1.5)
+        yield
+        wait_for(lambda: not deliveries.under_way)
+
+    @pytest.fixture
+    def slow(self) -> Iterator[Web]:
+        with web_server() as server:
+            server.dribbles = True
+            yield server
+
+    def test_holds_up_no_other_and_is_sent_nothing_twice(self, hook: NotificationTarget, web: Web, slow: Web) -> None:
+        other = a_target(slow.url)
+        tell("job.failed", "x")
+        later()
+        assert deliver() == 1
+        tell("job.waits", "y")
+        later()
+        assert deliver() == 1
+        assert (len(web.posted), len(slow.posted), deliveries.under_way) == (2, 1, {other.pk: "webhook"})
+        attempts = Delivery.objects.filter(target=other).order_by("pk").values_list("attempts", flat=True)
+        assert list(attempts) == [1, 0]
+        wait_for(lambda: Delivery.objects.filter(target=other).exclude(error="").exists())
+        told = Delivery.objects.filter(target=other).first()
+        assert told and "did not answer in time" in told.error
+        assert 20 < (told.due_at - timezone.now()).total_seconds() <= 30
+        assert len(slow.posted) == 1
+
+    def test_is_remembered_without_another_round(self, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+        waiting = threading.Event()
+        send = messengers.send
+        monkeypatch.setattr(deliveries, "send", lambda *args: (waiting.wait(5), send(*args))[1])
+        a_target(web.url)
+        tell("job.failed", "x")
+        later()
+        assert deliver() == 0
+        waiting.set()
+        wait_for(lambda: Delivery.objects.get().outcome == "sent")
+        assert (deliver(), len(web.posted)) == (0, 1)
+
+    def test_mail_takes_no_turn_of_a_webhook(
+        self, hook: NotificationTarget, web: Web, post: Post, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        post.dribbles = b"HELO"
+        for number in range(deliveries.LANES["email"] + 3):
+            a_target(f"ops{number}@store.example", "email")
+        tell("job.failed", "x")
+        later()
+        assert deliver() == 1
+        assert (post.connected, len(web.posted)) == (deliveries.LANES["email"], 1)
+        assert deliver() == 0
+        claims = Delivery.objects.filter(target__kind="email", attempts=1).count()
+        assert (post.connected, claims) == (deliveries.LANES["email"],) * 2
+
+    def test_what_claims_do_not_last_for_is_not_begun(self, hook: NotificationTarget, web: Web) -> None:
+        tell("job.failed", "x")
+        later()
+        deliveries.gather()
+        (lane,) = deliveries.claimed()
+        found: SimpleQueue[Any] = SimpleQueue()
+        deliveries.send_lane(replace(lane, until=time.monotonic() + 1), found)
+        assert (found.get_nowait(), found.empty(), web.posted) == (None, True, [])
 
 
 class TestEvents:

@@ -11,6 +11,7 @@ import pytest
 from django.db import OperationalError, transaction
 
 from datastores.domain.errors import LostTouch
+from datastores.domain.plan import Action, Command
 from datastores.domain.states import EventKind, JobState, Level, StepState
 from datastores.hosts.journal import Undoable
 from datastores.jobs import log as log_module
@@ -224,6 +225,15 @@ class TestWhatIsToldOfAStep:
         log.action_ended(0, 0, None)
         log.rest()
         assert [event.text for event in job.events.all()] == ["already so: a clone is there", "done: a clone is there"]
+
+    def test_of_several_commands_each_is_named_when_it_is_done(self, job: Job) -> None:
+        log = JobLog(job, hosts=["h1"], titles=["a clone is there"])
+        log.note_actions(0, 0, [Action(Command(("chown", "root", "/srv/a b"))), Action(Command(("mv", "a", "b")))])
+        log.action_ended(0, 1, None)
+        log.action_ended(0, 0, None)
+        log.rest()
+        told = [event.text for event in job.events.filter(kind=EventKind.ACTION_DONE)]
+        assert told == ["done: mv a b", "done: chown root '/srv/a b'"]
 
     def test_what_was_read_carries_its_host(self, job: Job) -> None:
         log = JobLog(job)

@@ -19,8 +19,9 @@ from rq.utils import utcformat
 from cloudstore.processes import redis_server
 from datastores.domain.alerts import is_lost
 from datastores.jobs import presence, watching
-from datastores.jobs.presence import beat, seen_queues, seen_workers
-from datastores.jobs.worker import WarmWorker
+from datastores.jobs.attempts import worker_name
+from datastores.jobs.presence import beat, forget_worker, process_of, seen_queues, seen_workers, thread_name
+from datastores.jobs.worker import WarmWorker, worker_for
 
 JSON = "rq.serializers.JSONSerializer"
 
@@ -45,9 +46,9 @@ def redis(server: Redis, monkeypatch: pytest.MonkeyPatch) -> Redis:
     return server
 
 
-def a_worker(redis: Redis, *names: str, born: bool = True) -> WarmWorker:
+def a_worker(redis: Redis, *names: str, born: bool = True, called: str | None = None) -> WarmWorker:
     worker = WarmWorker([Queue(name, connection=redis, serializer=JSON) for name in names], connection=redis,
-                        serializer=JSON)  # fmt: skip
+                        serializer=JSON, name=called)  # fmt: skip
     if born:
         worker.register_birth()
     return worker
@@ -121,3 +122,49 @@ def test_a_redis_that_does_not_answer_is_a_finding(monkeypatch: pytest.MonkeyPat
     with pytest.raises(RedisError):
         seen_workers()
     assert watching.machinery() == (None, None)
+
+
+def test_one_that_is_gone_for_good_is_forgotten_until_it_beats(redis: Redis) -> None:
+    worker, other = a_worker(redis, "interactive"), a_worker(redis, "interactive")
+    forget_worker(worker.name)
+    assert [found.name for found in seen_workers()] == [other.name]
+    beat([worker])
+    assert {found.name for found in seen_workers()} == {worker.name, other.name}
+
+
+def test_it_is_known_how_long_ago_a_worker_was_started(redis: Redis) -> None:
+    a_worker(redis, "interactive")
+    assert 0 <= seen_workers()[0].age_seconds < 60
+
+
+class TestThreadsOfOneProcess:
+    """They are one worker to people, by the name that its jobs show."""
+
+    def threads(self, redis: Redis, process: str) -> list[WarmWorker]:
+        of_slot = enumerate(("provision", "transfer", "transfer,monitor"))
+        return [a_worker(redis, *names.split(","), called=thread_name(process, number)) for number, names in of_slot]
+
+    def test_are_there_and_are_lost_together(self, redis: Redis) -> None:
+        here, there = self.threads(redis, "vm.lan:31447:b73427b6"), self.threads(redis, "vm.lan:31448:00000001")
+        for worker in here:
+            silent_for(redis, worker, 200)
+        queues = ("monitor", "provision", "transfer", "transfer")
+        lost, well = seen_workers()
+        assert (lost.name, lost.queues, is_lost(lost)) == ("vm.lan:31447:b73427b6", queues, True)
+        assert (well.name, well.queues, is_lost(well)) == ("vm.lan:31448:00000001", queues, False)
+        beat(here[:1])
+        assert not any(is_lost(each) for each in seen_workers())
+        assert len(there) == 3
+
+    def test_are_forgotten_together(self, redis: Redis) -> None:
+        self.threads(redis, "vm:1:b7")
+        self.threads(redis, "vm:1:b70")
+        forget_worker("vm:1:b7")
+        forget_worker("vm:9:unknown")
+        assert [found.name for found in seen_workers()] == ["vm:1:b70"]
+
+    def test_are_named_as_the_worker_of_a_job_is(self, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("django_rq.get_queue", presence.queue)
+        worker = worker_for("interactive", 2)
+        assert process_of(worker.key) == worker_name()
+        assert worker.name == f"{worker_name()}.2"

@@ -11,8 +11,10 @@ from datastores.domain.errors import Busy, HostKeyChanged, Refused, Unreachable
 from datastores.domain.plan import Stage
 from datastores.domain.states import EventKind, HostState, JobState, Level, StepState
 from datastores.jobs import attempts, control
+from datastores.jobs.doubts import doubt
 from datastores.jobs.journal import journal_of
-from datastores.models import AuditEntry, Cluster, Host, Job, Lease, User
+from datastores.jobs.log import JobLog
+from datastores.models import AuditEntry, Cluster, Host, HostKey, Job, Lease, User
 from datastores.transport.hostkeys import fingerprint
 from tests.fakes import FakeShell, said
 from tests.unit.flags import FlagGone, ran
@@ -98,6 +100,34 @@ def test_a_job_whose_connection_broke_is_interrupted_and_goes_on_when_resumed(
     shell.answers["set", "b"] = said()
     control.retry(job, operator)
     assert work(job).state == JobState.SUCCEEDED
+
+
+@pytest.fixture
+def pinned(host: Host) -> Host:
+    """The host of the flags, known by its key."""
+    HostKey.objects.create(host=host, line="ssh-ed25519 AAAA", fingerprint="SHA256:x", pinned_at=timezone.now())
+    return host
+
+
+def test_a_host_of_which_a_job_heard_nothing_is_read_at_once(ask: Ask, shell: FakeShell, pinned: Host) -> None:
+    shell.answers["set", "b"] = Unreachable("h1 does not answer")
+    job = work(ask())
+    assert Job.objects.get(kind="host.read").host == pinned
+    job.refresh_from_db()
+    JobLog(job, hosts=["h1", "h1"], on_news=doubt).news(1, "h1 does not answer. We try again.")
+    assert Job.objects.filter(kind="host.read").count() == 1, "it is being read already"
+
+
+def test_one_that_is_known_not_to_answer_is_not_read_for_each_job(ask: Ask, shell: FakeShell, pinned: Host) -> None:
+    Host.objects.update(state=HostState.UNREACHABLE)
+    shell.answers["set", "b"] = Unreachable("h1 does not answer")
+    work(ask())
+    assert not Job.objects.filter(kind="host.read").exists()
+
+
+def test_while_a_long_command_is_followed_it_is_read_when_it_falls_silent(ask: Ask, pinned: Host) -> None:
+    JobLog(ask(), hosts=["away", "h1"], on_news=doubt).news(1, "h1 does not answer. We try again.")
+    assert Job.objects.get(kind="host.read").host == pinned
 
 
 def test_an_interrupted_job_can_be_undone_instead(ask: Ask, shell: FakeShell, operator: User) -> None:

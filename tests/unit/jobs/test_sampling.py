@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from datastores.domain.errors import HostKeyChanged, Unreachable
+from datastores.domain.errors import HostKeyChanged, TimedOut, Unreachable
 from datastores.domain.plan import Command, Output
 from datastores.domain.states import HostState
 from datastores.domain.volumes import Capacity
+from datastores.hosts.sights import Sight, look_at
 from datastores.hosts.vitals import Vitals
 from datastores.jobs import periodic, sampling, schedule
 from datastores.models import DatastoreSample, Host, HostKey, HostSample, Job, User
@@ -159,8 +161,55 @@ class TestHosts:
         """Those of the connections apart, which the fixture makes."""
         for number in range(30):
             a_host(f"h{number}")
-        with django_assert_num_queries(5):  # the hosts; the samples: a transaction, which hosts are there, the rows
+        with django_assert_num_queries(
+            6
+        ):  # the hosts; what they have to see; the samples: a transaction, which hosts are there, the rows
             assert periodic.sample_hosts() == 30
+
+
+class TestWhatHostsSee:
+    """One that uses a datastore of another looks at its directory, after its sample."""
+
+    @pytest.fixture
+    def kvm(self) -> Host:
+        kvm = a_host("kvm1")
+        a_datastore("gold", kind="shared", base="/srv/gold", hosts=[a_host("nas"), kvm])
+        return kvm
+
+    def look(self, answer: Output | Exception) -> dict[tuple[str, ...], Output | Exception]:
+        return ANSWERS | {look_at([Sight("/srv/gold", "/srv/gold")]).argv: answer}
+
+    def seen(self, kvm: Host) -> tuple[str, bool]:
+        found = kvm.memberships.get()
+        return found.unseen, found.looked_at is not None
+
+    def test_one_that_does_not_see_it_says_so_and_has_its_sample(self, hosts: dict[str, FakeShell], kvm: Host) -> None:
+        hosts["kvm1"] = FakeShell("kvm1", self.look(said("1 124 \0")))
+        assert periodic.sample_hosts() == 2
+        assert "did not answer within" in self.seen(kvm)[0]
+        hosts["kvm1"] = FakeShell("kvm1", self.look(said("1 0 41ed\n/srv/gold\0")))
+        periodic.sample_hosts()
+        assert self.seen(kvm) == ("", True)
+        assert (hosts["kvm1"].round_trips, hosts["nas"].round_trips) == (2, 2)
+
+    @pytest.mark.parametrize("answer", [said("what"), Unreachable("kvm1 does not answer"), TimedOut(("sh",), 124, "")])
+    def test_one_that_cannot_be_asked_has_its_sample_all_the_same(
+        self, hosts: dict[str, FakeShell], kvm: Host, caplog: pytest.LogCaptureFixture, answer: Output | Exception
+    ) -> None:
+        hosts["kvm1"] = FakeShell("kvm1", self.look(answer))
+        assert periodic.sample_hosts() == 2
+        assert self.seen(kvm) == ("", False)
+        assert "whether kvm1 sees its datastores is not known" in caplog.text
+
+    def test_the_latency_is_that_of_the_sample_alone(self, hosts: dict[str, FakeShell], kvm: Host) -> None:
+        class Slow(FakeShell):
+            def run(self, command: Command, **rest: Any) -> Output:
+                time.sleep(0.2)
+                return super().run(command, **rest)
+
+        hosts["kvm1"] = Slow("kvm1", self.look(said("1 0 41ed\n/srv/gold\0")))
+        periodic.sample_hosts()
+        assert kvm.samples.get().latency < 200
 
 
 class TestDatastores:

@@ -12,6 +12,7 @@ from channels.testing import WebsocketCommunicator
 from django.contrib.sessions.backends.db import SessionStore
 
 from datastores.live import consumers, feed
+from datastores.live.hub import Hub
 from datastores.live.pages import Shared
 from datastores.live.routing import websocket_urlpatterns
 from datastores.models import User
@@ -21,15 +22,23 @@ Open = Callable[..., WebsocketCommunicator]
 
 async def received(socket: WebsocketCommunicator, kind: str) -> Any:
     """Return the next frame of a kind."""
-    while (frame := await socket.receive_json_from(timeout=5))["type"] != kind:
-        pass
-    return frame
+    return await anext(frames_of(socket, kind))
+
+
+async def frames_of(socket: WebsocketCommunicator, kind: str) -> AsyncIterator[Any]:
+    """Yield the frames of a kind as they come, alone or together with others."""
+    while True:
+        heard = await socket.receive_json_from(timeout=5)
+        for frame in heard if isinstance(heard, list) else [heard]:
+            if frame["type"] == kind:
+                yield frame
 
 
 @pytest.fixture(autouse=True)
 def _own_readers(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is shared in a process belongs to its one loop; each test has a loop of its own."""
-    for module, name in ((consumers, "job_states"), (feed, "news"), (feed, "counts")):
+    monkeypatch.setattr(feed, "hub", Hub())
+    for module, name in ((consumers, "job_states"), (feed, "counts")):
         shared = getattr(module, name)
         monkeypatch.setattr(module, name, Shared(shared._read, apart=shared._apart))
 
@@ -49,4 +58,5 @@ async def open_socket(admin: User) -> AsyncIterator[Open]:
 
     yield opened
     for socket in made:
-        await socket.disconnect()
+        if not socket.future.done():  # one that failed has said so
+            await socket.disconnect()

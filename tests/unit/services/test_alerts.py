@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -19,8 +21,8 @@ from datastores.models import Alert, Datastore, DatastoreSample, Duty, Notice, N
 from datastores.models.samples import DAILY
 from datastores.services import alerts
 from datastores.services.alert_facts import datastore_facts, gather, trends
-from datastores.services.alerts import acknowledge, evaluate, forget
-from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, a_job, an_image
+from datastores.services.alerts import PAST, acknowledge, end_lost, evaluate, forget
+from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, a_job, an_alert, an_image
 
 pytestmark = pytest.mark.django_db
 START = datetime(2026, 11, 1, 12, tzinfo=timezone.get_default_timezone())
@@ -75,6 +77,23 @@ def test_an_alert_ends_when_it_has_not_been_so_for_a_while_and_begins_anew_after
     assert Alert.objects.get().resolved_at == at(2.5)
     look(3, LOST)
     assert states() == ["resolved", "pending"]
+
+
+def test_one_that_has_ceased_but_not_ended_says_so() -> None:
+    def text() -> str:
+        return Alert.objects.get().text
+
+    for minute in (0, 1, 2):
+        look(minute, LOST)
+    found = text()
+    for minute in (2.1, 2.3):
+        look(minute, WELL)
+        assert text() == f"{PAST}{found}", "once, however often it is looked at"
+    look(2.4, LOST)
+    assert (text(), states()) == (found, ["firing"])
+    look(2.6, WELL)
+    look(5, WELL)
+    assert (text(), states()) == (found, ["resolved"])
 
 
 def test_what_becomes_worse_is_not_told_to_have_ended() -> None:
@@ -137,6 +156,74 @@ def test_what_is_not_known_has_neither_begun_nor_ended() -> None:
     assert Alert.objects.get(rule=WORKER_LOST.name).state == "firing"
     evaluate(Facts(), at(11))
     assert Alert.objects.get(rule=WORKER_LOST.name).state == "resolved"
+
+
+class TestALostWorker:
+    """Its alert remembers it when Redis has forgotten it."""
+
+    LOST = WorkerFacts("w1", "m1", ("interactive",), 100.0)
+
+    def look(self, minute: float, *workers: WorkerFacts) -> list[str]:
+        with time_machine.travel(at(minute), tick=False):
+            evaluate(gather(workers, [], []))
+        return list(Alert.objects.filter(rule=WORKER_LOST.name).order_by("pk").values_list("state", flat=True))
+
+    def test_that_never_comes_back_stays_lost(self) -> None:
+        assert self.look(0, self.LOST) == ["firing"]
+        assert [self.look(minute) for minute in (11, 12, 60 * 24)] == [["firing"]] * 3
+        assert "was last heard of 24 h ago" in Alert.objects.get(rule=WORKER_LOST.name).text
+
+    def test_that_is_heard_of_again_is_not_lost(self) -> None:
+        self.look(0, self.LOST)
+        well = replace(self.LOST, silent_seconds=3.0)
+        assert [self.look(minute, well) for minute in (20, 22)][-1] == ["resolved"]
+
+    def test_whose_place_was_taken_is_not_missed(self) -> None:
+        self.look(0, self.LOST)
+        new = WorkerFacts("w2", "m1", ("interactive",), 3.0, age_seconds=60.0)
+        assert self.look(5, new) == ["firing"], "for some minutes in any case"
+        assert [self.look(minute, new) for minute in (20, 22)][-1] == ["resolved"]
+
+    def test_of_a_former_version_is_not_remembered(self) -> None:
+        self.look(0, self.LOST)
+        Alert.objects.update(detail={})
+        assert self.look(20) == ["resolved"]
+
+    def test_that_is_said_to_be_gone_for_good_has_ended_once(self) -> None:
+        self.look(0, self.LOST)
+        alert = Alert.objects.get(rule=WORKER_LOST.name)
+        end_lost(alert)
+        assert self.look(1) == ["resolved"]
+        with pytest.raises(Refused, match="ended already"):
+            end_lost(alert)
+
+    def test_that_is_gone_for_good_since_the_facts_were_read_stays_so(self) -> None:
+        self.look(0, self.LOST)
+        facts = gather([self.LOST], [], [])
+        end_lost(Alert.objects.get(rule=WORKER_LOST.name))
+        evaluate(facts)
+        assert [self.look(minute) for minute in (1, 2, 3)] == [["resolved"]] * 3
+
+    def test_that_was_gone_for_good_and_is_lost_again_is_told_of_again(self) -> None:
+        self.look(0, self.LOST)
+        end_lost(Alert.objects.get(rule=WORKER_LOST.name))
+        assert self.look(1, self.LOST) == ["resolved", "firing"]
+
+    def test_that_is_heard_of_again_and_says_goodbye_before_its_alert_ends_is_not_missed(self) -> None:
+        self.look(0, self.LOST)
+        assert self.look(0.5, replace(self.LOST, silent_seconds=1.0)) == ["firing"], "it goes on for a minute"
+        assert [self.look(minute) for minute in (1, 2, 60)][1:] == [["resolved"]] * 2
+
+    def test_that_is_heard_of_again_and_lost_again_before_its_alert_ends_stays_lost(self) -> None:
+        self.look(0, self.LOST)
+        self.look(0.5, replace(self.LOST, silent_seconds=1.0))
+        self.look(1, self.LOST)
+        assert [self.look(minute) for minute in (20, 60)] == [["firing"]] * 2
+
+    def test_and_nothing_else_can_be_gone_for_good(self) -> None:
+        alert = an_alert("gold")
+        with pytest.raises(Refused, match="Only a worker"):
+            end_lost(alert)
 
 
 def test_a_rule_that_there_is_no_more_ends() -> None:

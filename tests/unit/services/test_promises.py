@@ -20,6 +20,29 @@ def test_images_and_disks_may_grow_by_what_is_not_written_yet(admin: User) -> No
     assert promised(store.pk) == {store.pk: 45 * GIB}
 
 
+def test_what_a_disk_takes_already_is_promised_no_more(admin: User) -> None:
+    store = a_datastore()
+    image = an_image(admin, datastore=store, virtual_size=25 * GIB, real_size=25 * GIB)
+    a_disk(image, kind=Disk.Kind.COPY, allocated=25 * GIB)
+    a_disk(image, kind=Disk.Kind.COPY, allocated=10 * GIB)
+    assert promised() == {store.pk: 15 * GIB}
+
+
+def test_a_disk_with_more_than_its_size_takes_nothing_from_what_the_others_may_grow_by(admin: User) -> None:
+    store = a_datastore()
+    image = an_image(admin, datastore=store, virtual_size=10 * GIB, real_size=11 * GIB)
+    a_disk(image, allocated=12 * GIB)
+    a_disk(image, allocated=GIB)
+    assert promised() == {store.pk: 9 * GIB}
+
+
+def test_blocks_that_a_clone_shares_with_its_image_may_still_be_written_anew(admin: User) -> None:
+    store = a_datastore(kind="xfs")
+    image = an_image(admin, datastore=store, virtual_size=10 * GIB, real_size=10 * GIB)
+    a_disk(image, allocated=10 * GIB, shared=10 * GIB)
+    assert promised() == {store.pk: 10 * GIB}
+
+
 def test_a_link_is_its_image_and_promises_nothing_more(admin: User) -> None:
     store = a_datastore()
     image = an_image(admin, datastore=store, virtual_size=100 * GIB, real_size=100 * GIB, persistent=True)

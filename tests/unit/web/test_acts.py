@@ -8,6 +8,7 @@ import pytest
 
 from datastores.domain.states import JobState, ObjectState
 from datastores.models import AuditEntry, Disk, Host, Image, Job, User, VirtualMachine
+from datastores.services import settings as kept
 from datastores.web.lists.acts import MOST_AT_ONCE
 from tests.unit.conftest import a_disk, a_host, a_job, a_vm, an_image, signed_in, text_of
 
@@ -25,6 +26,29 @@ def test_each_row_becomes_a_job_of_its_own(admin: User) -> None:
 
 def test_one_is_told_of_as_one(admin: User) -> None:
     assert "1 image is being read." in text_of(post(admin, "/images/", act="check", pk=[an_image(admin).pk]))
+
+
+def test_what_waits_for_approval_is_not_said_to_be_done(admin: User) -> None:
+    kept.change("approval", 0, {"image.delete": "four eyes"}, "anna")
+    images = [an_image(admin).pk for _ in range(2)]
+    page = text_of(post(admin, "/images/", act="delete", pk=images, confirm_name="delete 2 images"))
+    assert "Delete: 2 images will wait for approval. Nothing changes before that." in page
+    assert "are being deleted" not in page
+
+
+def test_of_jobs_that_are_tried_again_those_that_wait_are_told_apart(admin: User) -> None:
+    kept.change("approval", 0, {"image.delete": "after approval"}, "anna")
+    kinds = ("image.delete", "image.checksum")
+    jobs = [a_job(admin, kind, state=JobState.FAILED, image=an_image(admin)) for kind in kinds]
+    page = text_of(post(admin, "/jobs/", act="retry", pk=[job.pk for job in jobs]))
+    assert "1 job is tried again." in page and "Try again: 1 job will wait for approval." in page
+
+
+def test_jobs_that_are_stopped_are_not_said_to_wait(admin: User) -> None:
+    job = a_job(admin, "image.delete", state=JobState.AWAITING, approval="four eyes", image=an_image(admin),
+                params={"state": "ready"})  # fmt: skip
+    page = text_of(post(admin, "/jobs/", act="cancel", pk=[job.pk], confirm_name="cancel 1 job"))
+    assert "1 job is asked to stop." in page and "will wait" not in page
 
 
 def test_a_refused_row_is_named_with_its_reason_and_holds_up_no_other(admin: User) -> None:

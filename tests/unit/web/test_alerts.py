@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
+from redis.exceptions import RedisError
 
 from datastores.models import Alert, AuditEntry, Duty, User
 from datastores.services.alerts import EVALUATE
@@ -129,3 +131,56 @@ def test_the_side_shows_how_many_fire_to_those_who_may_know(admin: User, alice: 
     an_alert(state="acknowledged")
     assert '<span class="n bad" id="n-alert-list" title="need attention">3</span>' in text_of(client.get("/jobs/"))
     assert "/alerts/" not in text_of(signed_in(alice).get("/jobs/"))
+
+
+class TestGoneForGood:
+    """A lost worker whose machine was taken away will not come back, and only a person knows that."""
+
+    @pytest.fixture
+    def forgotten(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        names: list[str] = []
+        monkeypatch.setattr("datastores.web.views.alerts.forget_worker", names.append)
+        return names
+
+    def test_its_alert_ends_and_the_audit_trail_says_by_whom(self, operator: User, forgotten: list[str]) -> None:
+        alert = an_alert("w1 on m1", rule="worker_lost", subject="worker:w1")
+        client = signed_in(operator)
+        assert "It will not come back" in text_of(client.get(f"/alerts/{alert.pk}/"))
+        assert "is gone for good" in text_of(client.post(f"/alerts/{alert.pk}/gone/", follow=True))
+        alert.refresh_from_db()
+        assert (alert.state, forgotten) == ("resolved", ["w1"])
+        assert AuditEntry.objects.get(action="alert.gone").actor_name == operator.username
+
+    def test_while_redis_is_away_nothing_is_changed(self, admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        def away(name: str) -> None:
+            raise RedisError("no")
+
+        monkeypatch.setattr("datastores.web.views.alerts.forget_worker", away)
+        alert = an_alert("w1 on m1", rule="worker_lost", subject="worker:w1")
+        assert "Redis does not answer" in text_of(signed_in(admin).post(f"/alerts/{alert.pk}/gone/", follow=True))
+        alert.refresh_from_db()
+        assert alert.state == "firing"
+        assert not AuditEntry.objects.filter(action="alert.gone").exists()
+
+    def test_nobody_has_to_wait_for_redis(self, operator: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        alert = an_alert("w1 on m1", rule="worker_lost", subject="worker:w1")
+        depth = len(connection.savepoint_ids)
+        seen: list[int] = []
+        monkeypatch.setattr(
+            "datastores.web.views.alerts.forget_worker", lambda name: seen.append(len(connection.savepoint_ids))
+        )
+        signed_in(operator).post(f"/alerts/{alert.pk}/gone/")
+        assert seen == [depth], "no transaction is open meanwhile"
+
+    def test_one_that_has_ended_already_forgets_nobody(self, operator: User, forgotten: list[str]) -> None:
+        alert = an_alert("w1 on m1", rule="worker_lost", subject="worker:w1", state="resolved")
+        assert "has ended already" in text_of(signed_in(operator).post(f"/alerts/{alert.pk}/gone/", follow=True))
+        assert forgotten == []
+
+    def test_an_alert_of_something_else_does_not_offer_it(self, admin: User, forgotten: list[str]) -> None:
+        alert = an_alert("gold")
+        client = signed_in(admin)
+        assert "It will not come back" not in text_of(client.get(f"/alerts/{alert.pk}/"))
+        assert "Only a worker" in text_of(client.post(f"/alerts/{alert.pk}/gone/", follow=True))
+        alert.refresh_from_db()
+        assert (alert.state, forgotten) == ("firing", [])

@@ -11,6 +11,7 @@ from django import forms
 
 from datastores.drivers.registry import DRIVERS, make_driver
 from datastores.models import AuditEntry, Cluster, Datastore, DatastoreHost, Host, Job, User
+from datastores.services import settings as kept
 from datastores.web.forms.datastores import OptionsForm, option_field
 from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, an_image, signed_in, text_of
 
@@ -55,7 +56,7 @@ def test_a_new_datastore_becomes_a_job_and_then_a_plan(admin: User) -> None:
     sent = new(storage_host=storage.pk, other_hosts=[storage.pk, other.pk], source_directories="/var/tmp\n\n/srv/up\n")
     response = signed_in(admin).post("/datastores/new/", sent)
     job = Job.objects.get()
-    assert response.url == f"/jobs/{job.uuid}/"
+    assert response.url == f"/jobs/{job.uuid}/plan/"
     assert job.params["hosts"] == [storage.pk, other.pk]
     assert job.params["options"]["owner"] == "oneadmin"
     datastore = Datastore.objects.get()
@@ -151,6 +152,28 @@ def test_deleting_is_planned_first(admin: User) -> None:
     assert Job.objects.get().kind == "datastore.delete"
 
 
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("at once", "The job begins at once."),
+        ("after approval", "You see the plan first: every command on every host. Nothing changes before it is"),
+        ("four eyes", "Nothing changes before somebody else has approved it."),
+    ],
+)
+def test_who_asks_is_told_what_happens_next(admin: User, policy: str, told: str) -> None:
+    kinds = ("datastore.create", "datastore.hosts", "datastore.delete")
+    client = signed_in(admin)
+    kept.change("approval", 0, dict.fromkeys(kinds, policy), "anna")
+    assert told in text_of(client.get("/datastores/"))
+    datastore = a_datastore("gold")
+    for path in ("/datastores/new/", f"/datastores/{datastore.pk}/", f"/datastores/{datastore.pk}/hosts/"):
+        page = text_of(client.get(path))
+        assert told in page, path
+        assert ("Show the plan" in page) == (policy != "at once" and path != f"/datastores/{datastore.pk}/")
+        assert (policy == "at once") == ("the plan" not in page), path
+    assert told in text_of(client.post(f"/datastores/{datastore.pk}/delete/"))
+
+
 class TestChanging:
     """What is known of a datastore here, and which hosts use it."""
 
@@ -194,7 +217,7 @@ class TestChanging:
     def test_two_people_do_not_overwrite_each_other(self, admin: User, datastore: Datastore) -> None:
         client, url = signed_in(admin), f"/datastores/{datastore.pk}/edit/"
         client.post(url, self.sent(datastore, name="first"))
-        assert "changed by somebody else" in text_of(client.post(url, self.sent(datastore, name="second")))
+        assert "first was changed by anna on " in text_of(client.post(url, self.sent(datastore, name="second")))
         assert Datastore.objects.get().name == "first"
 
     def test_what_is_as_it_was_is_no_change(self, admin: User, datastore: Datastore) -> None:
@@ -208,7 +231,7 @@ class TestChanging:
         sent = {"hosts": [kvm2.pk], "shown": [kvm1.pk]}
         response = signed_in(admin).post(f"/datastores/{datastore.pk}/hosts/", sent)
         job = Job.objects.get()
-        assert response.url == f"/jobs/{job.uuid}/"
+        assert response.url == f"/jobs/{job.uuid}/plan/"
         assert (job.params["add"], job.params["remove"]) == ([kvm2.pk], [kvm1.pk])
 
     def test_what_somebody_else_changed_meanwhile_is_not_undone(self, admin: User, datastore: Datastore) -> None:
@@ -230,5 +253,7 @@ def test_two_people_do_not_overwrite_each_others_cluster(admin: User) -> None:
     cluster, client = Cluster.objects.create(name="east"), signed_in(admin)
     url = f"/clusters/{cluster.pk}/edit/"
     client.post(url, {"name": "east", "description": "first", "version": 0})
-    assert "changed by somebody else" in text_of(client.post(url, {"name": "east", "description": "b", "version": 0}))
+    assert "east was changed by anna on " in text_of(
+        client.post(url, {"name": "east", "description": "b", "version": 0})
+    )
     assert Cluster.objects.get().description == "first"

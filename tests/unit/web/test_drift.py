@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from datastores.models import AuditEntry, Drift, DriftScan, User
+from datastores.services import settings as kept
 from datastores.web.figures import concerns
 from tests.unit.conftest import a_datastore, a_disk, a_drift, a_host, an_image, signed_in, text_of
 
@@ -235,3 +236,14 @@ class TestElsewhere:
         a_drift(), a_drift(), a_drift(state="accepted")
         page = text_of(signed_in(admin).get("/"))
         assert 'id="n-drift-list" title="need attention">2<' in page
+
+
+def test_who_repairs_is_told_who_has_to_approve_it(operator: User) -> None:
+    found = a_drift(state="open", kind="differs")
+    page = text_of(signed_in(operator).get(f"/drift/{found.pk}/"))
+    kept.change("approval", 0, {"drift.repair": "at once"}, "anna")
+    assert ("Nothing changes before it is approved." in page) == found.can_be_repaired
+    assert found.can_be_repaired
+    assert "begins at once" not in text_of(signed_in(operator).get(f"/drift/{found.pk}/"))
+    kept.change("approval", 1, {"drift.repair": "four eyes"}, "anna")
+    assert "before somebody else has approved it." in text_of(signed_in(operator).get(f"/drift/{found.pk}/"))

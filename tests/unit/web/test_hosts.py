@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tests.unit.conftest import (
     a_datastore,
     a_disk,
     a_host,
+    a_job,
     an_image,
     before_the_turn,
     person,
@@ -151,7 +153,7 @@ class TestChangingAHost:
         cluster = Cluster.objects.create(name="c")
         self.edit(host, operator, cluster=cluster.pk)
         page = self.edit(host, admin, address="10.1.1.1")
-        assert "a was changed by somebody else meanwhile. Load the page again" in page
+        assert re.search(r"a was changed by olga on .+ \(cluster\)\. Load the page again", page)
         host.refresh_from_db()
         assert (host.cluster, host.address == "10.1.1.1") == (cluster, False)
         assert AuditEntry.objects.filter(action="host.change").count() == 1
@@ -266,6 +268,15 @@ class TestTheFirstReading:
         host = a_host("kvm", state=request.param, facts_at=None, first_password="hunter2")
         a_key(host, pinned_at=timezone.now())
         return host
+
+    def test_after_it_failed_the_page_says_what_to_do(self, host: Host, admin: User) -> None:
+        page = text_of(signed_in(admin).get(f"/hosts/{host.pk}/"))
+        assert "Ready to onboard." in page
+        a_job(admin, "host.onboard", host=host, state=JobState.FAILED, error="It refused the account root.")
+        page = text_of(signed_in(admin).get(f"/hosts/{host.pk}/"))
+        assert "It could not be onboarded." in page and "or the password if that was refused" in page
+        assert f'<a href="/hosts/{host.pk}/edit/">Edit</a> its account' in page
+        assert "Ready to onboard." not in page and f'action="/hosts/{host.pk}/onboard/"' in page
 
     def test_reading_it_is_refused(self, host: Host, operator: User) -> None:
         response = signed_in(operator).post(f"/hosts/{host.pk}/read/", follow=True)

@@ -197,7 +197,7 @@ def test_two_people_do_not_overwrite_each_other(admin: User, operator: User) -> 
     page = text_of(signed_in(operator).post(f"/images/{image.pk}/rename/", {"name": "second", **seen}))
     image.refresh_from_db()
     assert image.name == "first"
-    assert "was changed by somebody else meanwhile" in page
+    assert "first was changed by anna on " in page
     assert 'value="second"' in page
 
 

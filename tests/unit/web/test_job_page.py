@@ -6,12 +6,13 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from django.utils.html import escape
 
 from datastores.domain.states import EventKind, JobState, StepState
 from datastores.jobs.view import job_frame
 from datastores.models import Job, User
 from datastores.web.views.jobs import SAMPLE, usual_seconds
-from tests.unit.conftest import GIB, a_job, a_step, an_image, signed_in, text_of, write_log
+from tests.unit.conftest import GIB, a_host, a_job, a_step, an_image, signed_in, text_of, write_log
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -26,7 +27,8 @@ def part(page: str, start: str, end: str) -> str:
 
 def took(user: User, seconds: float, kind: str = "image.checksum", state: str = JobState.SUCCEEDED) -> Job:
     now = timezone.now()
-    return a_job(user, kind, state=state, started_at=now - timedelta(seconds=seconds), ended_at=now)
+    began = now - timedelta(seconds=seconds)
+    return a_job(user, kind, state=state, queued_at=began, started_at=began, ended_at=now)
 
 
 class TestHowFarItIs:
@@ -67,6 +69,14 @@ class TestHowLongItTakes:
         took(admin, 10)
         assert "usually" not in page_of(admin, took(admin, 5))
 
+    def test_what_it_waited_for_a_person_is_told_apart(self, admin: User) -> None:
+        job = took(admin, 3)
+        Job.objects.filter(pk=job.pk).update(
+            created_at=job.queued_at - timedelta(seconds=44), approved_at=job.queued_at
+        )
+        assert "3.0 s of work, approved after 44.0 s</span>" in page_of(admin, job)
+        assert ">3.0 s<" in text_of(signed_in(admin).get("/jobs/"))
+
     def test_nothing_is_made_up_for_the_first_of_its_kind(self, admin: User) -> None:
         assert usual_seconds(a_job(admin, state=JobState.RUNNING), admin) is None
 
@@ -81,11 +91,55 @@ class TestHowLongItTakes:
         for number in range(SAMPLE + 5):
             seconds = 5 if number < SAMPLE else 500
             ended = now - timedelta(minutes=number)
-            a_job(admin, state=JobState.SUCCEEDED, started_at=ended - timedelta(seconds=seconds), ended_at=ended)
+            began = ended - timedelta(seconds=seconds)
+            a_job(admin, state=JobState.SUCCEEDED, queued_at=began, started_at=began, ended_at=ended)
         assert usual_seconds(a_job(admin), admin) == 5
 
 
+class TestWhatItIsAbout:
+    def test_it_leads_to_what_it_made(self, admin: User) -> None:
+        image = an_image(admin, HOSTILE)
+        page = page_of(admin, a_job(admin, "image.register", image=image, datastore=image.datastore))
+        assert f'About image <a href="/images/{image.pk}/">{escape(HOSTILE)}</a>, datastore <a href="' in page
+
+    def test_of_what_a_person_may_not_see_nothing_is_told(self, alice: User, bob: User) -> None:
+        image = an_image(bob, "secret-image")
+        page = page_of(alice, a_job(alice, state=JobState.RUNNING, image=image, datastore=image.datastore))
+        assert "secret-image" not in page and "/datastores/" not in page and "About" not in page
+
+
+class TestWhatHappened:
+    def test_a_long_error_does_not_fill_the_page(self, admin: User) -> None:
+        error = f"cp failed: {'A' * 16_000} Remove the cause, then try again."
+        page = page_of(admin, a_job(admin, image=an_image(admin), state=JobState.FAILED, error=error))
+        assert "A" * 500 in page and "A" * 601 not in page
+        assert "The log</a> has all of it." in page
+        assert page.count("Remove the cause, then try again") == 1
+
+    def test_a_host_on_which_nothing_was_begun_does_not_wait(self, admin: User) -> None:
+        for state, word in ((JobState.FAILED, "not begun"), (JobState.RUNNING, "waiting")):
+            job = a_job(admin, state=state)
+            a_step(job)
+            assert f"<span>{word}</span>" in part(page_of(admin, job), "data-lane-state", "</div>")
+
+    def test_the_worker_is_told_anew_when_another_one_takes_over(self, admin: User) -> None:
+        job = a_job(admin, state=JobState.RUNNING, worker="vm:1")
+        assert "<span data-job-worker>, worker vm:1</span>" in page_of(admin, job)
+        assert job_frame(job, [])["worker"] == "vm:1"
+
+
 class TestWhatTheButtonsDo:
+    @pytest.mark.parametrize("touched", [True, False])
+    def test_undo_is_offered_where_something_was_done(self, admin: User, touched: bool) -> None:
+        job = a_job(admin, "drift.repair", host=a_host())
+        if touched:
+            write_log(job, "chmod 0755 /srv/gold", kind=EventKind.ACTION_STARTED)
+        assert ("Undo what it did" in page_of(admin, job)) is touched
+
+    def test_undo_is_offered_where_a_row_was_made(self, admin: User) -> None:
+        job = a_job(admin, "image.register", image=an_image(admin))
+        assert "Undo what it did" in page_of(admin, job)
+
     @pytest.mark.parametrize(
         ("state", "touched", "words"),
         [

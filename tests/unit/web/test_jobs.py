@@ -122,6 +122,33 @@ def test_a_plan_that_is_not_there_yet_is_not_offered(admin: User) -> None:
     assert "No plan yet" in page and "/approve/" not in page
 
 
+def test_the_page_of_a_plan_becomes_the_plan_by_itself(admin: User, planned: Job) -> None:
+    client = signed_in(admin)
+    job = a_job(admin, "datastore.delete", state=JobState.PLANNING, datastore=a_datastore())
+    page = text_of(client.get(f"/jobs/{job.uuid}/plan/"))
+    assert f'data-live="job:{job.uuid}" hx-get="/jobs/{job.uuid}/plan/"' in page
+    assert 'hx-trigger="live, every 2s"' in page, "the plan may be there before the page hears of jobs"
+    assert 'hx-trigger="live"' in text_of(client.get(f"/jobs/{planned.uuid}/plan/")), "somebody else may approve it"
+
+
+def test_a_job_that_ended_before_its_plan_says_why(admin: User) -> None:
+    job = a_job(admin, "datastore.delete", state=JobState.FAILED, datastore=a_datastore(), error="h1 is away.")
+    page = text_of(signed_in(admin).get(f"/jobs/{job.uuid}/plan/"))
+    assert "The job ended before there was one: h1 is away." in page
+    assert "data-live=" not in page.split('id="plan"')[1].split(">")[0]
+
+
+def test_who_asks_for_what_waits_is_led_to_its_plan(admin: User) -> None:
+    datastore, client = a_datastore("gone"), signed_in(admin)
+    answer = client.post(f"/datastores/{datastore.pk}/delete/", {"confirm_name": "gone"})
+    job = Job.objects.get(kind="datastore.delete")
+    assert answer.url == f"/jobs/{job.uuid}/plan/"
+    Job.objects.update(state=JobState.AWAITING)
+    assert client.post(f"/jobs/{job.uuid}/plan-again/").url == answer.url
+    other = an_image(admin, datastore=a_datastore("other"))
+    assert client.post(f"/images/{other.pk}/checksum/").url == f"/jobs/{Job.objects.first().uuid}/"
+
+
 def test_a_datastore_is_deleted_in_the_browser(admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run.heartbeat, "start", lambda worker: None)
     datastore, client = a_datastore("gone"), signed_in(admin)

@@ -180,3 +180,12 @@ def test_what_points_to_nothing_is_found_by_what_it_is_not(admin: User) -> None:
     ):
         page = text_of(client.get("/disks/", {"q": query, "sort": "id"}))
         assert re.findall(r'data-row="(\d+)"', page) == [str(disk.pk) for disk in found], query
+
+
+def test_a_list_knows_the_newest_row_that_the_person_may_see(alice: User, bob: User) -> None:
+    mine, _ = an_image(alice), an_image(bob)
+    assert f'data-new-rows="image" data-newest="{mine.pk}" data-noun="image,images" hidden' in text_of(
+        signed_in(alice).get("/images/?q=nowhere")
+    )
+    assert 'data-newest="0"' in text_of(signed_in(alice).get("/vms/"))
+    assert "data-new-rows" not in text_of(signed_in(alice).get("/jobs/"))

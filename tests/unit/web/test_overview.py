@@ -14,10 +14,10 @@ from datastores.live.feed import ended_lately
 from datastores.models import Datastore, Duty, User
 from datastores.services.alert_facts import gather
 from datastores.services.alerts import EVALUATE, evaluate
+from datastores.services.promises import add_space
 from datastores.web import figures
 from datastores.web.alerts import next_step
 from datastores.web.figures import clone_seconds, concerns, job_counts, percentile, space
-from datastores.web.views.datastores import with_figures
 from tests.unit.conftest import (
     GIB,
     a_datastore,
@@ -100,7 +100,9 @@ def test_what_was_measured_at_two_moments_is_one_file_system_where_the_mount_poi
     a_datastore("images", base="/srv/xfs/images", hosts=[host], total=100 * GIB, **later)
     a_datastore("files", base="/srv/xfs/files", hosts=[host], total=100 * GIB, **earlier)
     a_datastore("root", base="/srv/xfsroot", hosts=[host], total=100 * GIB, **earlier)
-    figures = space(list(with_figures(Datastore.objects.all())))
+    datastores = list(Datastore.objects.all())
+    add_space(datastores)
+    figures = space(datastores)
     assert (figures["total"], figures["used"]) == (200 * GIB, 70 * GIB)
 
 
@@ -242,6 +244,19 @@ def test_a_tenant_sees_only_what_is_theirs(alice: User, bob: User, admin: User) 
         assert "secret-" not in page, path
         assert str(image.datastore.hosts.get()) not in page or path == "/images/register/", path
     assert "<b>no</b> <span>jobs under way" in text_of(client.get("/"))
+
+
+def test_who_has_nothing_yet_is_told_how_to_begin(alice: User, bob: User) -> None:
+    client = signed_in(alice)
+    assert "There is no datastore to keep one in yet" in text_of(client.get("/"))
+    a_datastore("gold", source_directories=["/srv/incoming"])
+    page = text_of(client.get("/"))
+    assert "Begin with an image" in page and "It has to lie below /srv/incoming." in page
+    assert page.count('href="/images/register/"') >= 2
+    an_image(bob)
+    assert "Begin with an image" in text_of(client.get("/"))
+    an_image(alice)
+    assert "Begin with an image" not in text_of(client.get("/"))
 
 
 def test_finding(admin: User) -> None:

@@ -116,15 +116,15 @@ def test_what_is_done_to_an_account_while_a_change_waits_for_its_turn_stays(
     assert AuditEntry.objects.get(action="user.change").detail["before"]["email"] == "old@example.org"
 
 
-def test_who_is_not_an_admin_any_more_has_no_power_over_djangos_pages_either(admin: User) -> None:
+def test_who_is_not_an_admin_any_more_is_no_superuser_either(admin: User) -> None:
     other = User.objects.create_superuser("root")
     assert other.role == User.Role.ADMIN
     session = signed_in(other)
-    assert session.get("/admin/").status_code == 200
+    assert session.get("/queues/").status_code == 200
     signed_in(admin).post(f"/users/{other.pk}/", {"username": "root", "role": "operator"})
     other.refresh_from_db()
     assert (other.role, other.is_superuser, other.is_staff) == ("operator", False, False)
-    assert session.get("/admin/").status_code == 302
+    assert session.get("/queues/").status_code == 403
 
 
 def test_deactivating_ends_the_session(admin: User, alice: User) -> None:

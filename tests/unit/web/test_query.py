@@ -115,6 +115,24 @@ def test_says_what_it_cannot_read_and_where(typed: str, at: int, message: str) -
     assert refused.value.at == at
 
 
+@pytest.mark.parametrize(
+    ("typed", "wrong"),
+    [
+        ("foo:bar state:ready", "foo:bar"),
+        ('-foo:"a b" state:ready', 'foo:"a b"'),
+        ("free<20x state:ready", "20x"),
+        ("x " * 22, "x x "),
+        ('a "b c', '"b c'),
+        ("state:", ""),
+    ],
+)
+def test_marks_only_what_is_wrong(typed: str, wrong: str) -> None:
+    with pytest.raises(BadQuery) as refused:
+        condition(typed, FIELDS, ANYWHERE)
+    found = refused.value
+    assert (found.wrong, found.before + found.wrong + found.after) == (wrong, typed)
+
+
 @pytest.mark.parametrize("text", ["gold", "two words", 'a "b"', "c:\\d", "-x", 'e\\"', "x<20%,y"])
 def test_what_is_quoted_is_taken_as_it_is(text: str) -> None:
     assert condition(f"name={quoted(text)}", FIELDS, ANYWHERE) == Q(name__iexact=text)

@@ -158,7 +158,7 @@ class TestTwoAdmins:
         assert signed_in(admin).post("/settings/monitoring/", form).status_code == 302
 
     def test_policies_too(self, admin: User) -> None:
-        form = dict.fromkeys(KINDS, "at once") | {"version": 0}
+        form = dict.fromkeys(KINDS, "at once") | {"version": 0, "drift.repair": "four eyes"}
         assert signed_in(admin).post("/settings/approval/", form | {"disk.create": "four eyes"}).status_code == 302
         page = text_of(signed_in(admin).post("/settings/approval/", form))
         assert "changed by anna meanwhile" in page
@@ -169,7 +169,7 @@ class TestTwoAdmins:
         form = {"version": 0, "address": "b@store.example", "events": ["job.waits"]}
         assert signed_in(admin).post(f"/settings/targets/{target.pk}/", form).status_code == 302
         page = text_of(signed_in(admin).post(f"/settings/targets/{target.pk}/", form | {"address": "c@store.example"}))
-        assert "was changed by somebody else meanwhile" in page
+        assert "was changed by anna on " in page
         target.refresh_from_db()
         assert (target.address, target.version, target.enabled) == ("b@store.example", 1, False)
 
@@ -263,6 +263,23 @@ class TestApproval:
         form = {each.kind: str(each.policy) for each in kinds({})} | {"version": 0, "disk.create": policy}
         assert signed_in(admin).post("/settings/approval/", form).status_code == 200
         assert not SettingsSection.objects.exists()
+
+    def test_a_repair_is_never_offered_to_begin_at_once_and_refused_when_it_is_asked_for(self, admin: User) -> None:
+        page = text_of(signed_in(admin).get("/settings/approval/"))
+        field = page.split('name="drift.repair"')[1].split("</select>")[0]
+        assert "at once" not in field and "after approval (default)" in field
+        form = {each.kind: str(each.policy) for each in kinds({})} | {"version": 0, "drift.repair": "at once"}
+        answer = signed_in(admin).post("/settings/approval/", form)
+        assert answer.status_code == 200 and "not one of the available choices" in text_of(answer)
+        assert not SettingsSection.objects.exists()
+
+    def test_a_repair_that_was_set_to_begin_at_once_before_says_that_it_does_not(self, admin: User) -> None:
+        kept.change("approval", 0, {"drift.repair": "at once"}, "anna")
+        (shown,) = (each for each in kinds(kept.stored_now()) if each.kind == "drift.repair")
+        assert (shown.policy, shown.wrong) == (Approval.AFTER, True)
+        form = {each.kind: str(each.policy) for each in kinds(kept.stored_now())} | {"version": 1}
+        assert signed_in(admin).post("/settings/approval/", form).status_code == 302
+        assert kept.raw("approval") == {}
 
     @pytest.fixture
     def waiting(self, operator: User) -> Job:
@@ -376,7 +393,15 @@ class TestTargets:
     def test_a_target_is_told_of_something_that_there_is(self, admin: User, events: list[str]) -> None:
         assert signed_in(admin).post("/settings/targets/new/", self.FORM | {"events": events}).status_code == 200
 
-    def test_a_test_shows_the_real_answer(self, admin: User) -> None:
+    def test_a_test_to_this_machine_says_that_nothing_is_sent_there(self, admin: User) -> None:
+        with web_server() as web:
+            target = NotificationTarget.objects.create(address=web.url)
+            page = text_of(signed_in(admin).post(f"/settings/targets/{target.pk}/test/", follow=True))
+            assert "messages go neither to this machine nor to link-local addresses" in page
+            assert web.posted == []
+
+    def test_a_test_shows_the_real_answer(self, admin: User, settings: Any) -> None:
+        settings.WEBHOOK_LOOPBACK = True
         with web_server() as web:
             target = NotificationTarget.objects.create(address=web.url, secret="x")
             client = signed_in(admin)
