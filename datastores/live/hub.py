@@ -105,7 +105,8 @@ class Hub:
     async def _hear(self, channel: str) -> None:
         layer = get_channel_layer()
         while True:
-            self._rang[(await layer.receive(channel))["uuid"]] = None
+            bell = await layer.receive(channel)
+            self._rang[bell["uuid"]] = None  # what rang is another dict after each telling
             self._stirred.set()
 
     async def _tell(self) -> None:

@@ -35,7 +35,8 @@ def _agreement() -> None:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running(tmp_path_factory.mktemp("settings"), CLOUDSTORE_MONITOR_SECONDS="60") as found:
+    env = {"CLOUDSTORE_MONITOR_SECONDS": "60", "CLOUDSTORE_WEBHOOK_LOOPBACK": "1"}
+    with running(tmp_path_factory.mktemp("settings"), **env) as found:
         yield found
 
 

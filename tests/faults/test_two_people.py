@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
 
 from datastores.domain.states import JobState
 from datastores.models import Datastore, Disk, Image, Job, VirtualMachine
+from datastores.models.audit import LOCK
 from tests.faults.conftest import BYTES, GOLDEN
 from tests.faults.installation import Installation
 
@@ -34,11 +35,21 @@ def at_once(work: Callable[[int], Any], count: int) -> list[Any]:
 
 
 @contextmanager
+def nobody_writes(site: Installation) -> Iterator[None]:
+    """Who is in the middle of a transaction ends it first."""
+    with transaction.atomic(using=site.alias), connections[site.alias].cursor() as cursor:
+        if connections[site.alias].vendor == "postgresql":
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        yield
+
+
+@contextmanager
 def workers_asleep(site: Installation) -> Iterator[None]:
-    """Nobody takes a job out of a queue meanwhile."""
+    """Nobody takes a job out of a queue meanwhile, nor holds a lock in his sleep."""
     pids = site.stack.worker_pids()
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    with nobody_writes(site):
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
