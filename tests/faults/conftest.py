@@ -13,12 +13,11 @@ import pytest
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 
-from datastores.domain.states import HostState
 from datastores.management.visitor import Visitor
-from datastores.models import Datastore, Host, Image, Job
+from datastores.models import Datastore, Image, Job
 from tests import stack
 from tests.faults.agreement import disagreements
-from tests.faults.installation import Installation, open_database, wait_for
+from tests.faults.installation import Installation, open_database
 from tests.faults.points import SHARED, Points
 from tests.lab.disks import MIB
 from tests.lab.lab import Lab
@@ -126,7 +125,6 @@ def _agreement(site: Installation) -> Iterator[None]:
 
     Before it, a host that the last test took away for a while, and of which that was noticed, is found again.
     """
-    away = site.rows(Host).filter(name__in=("h1", "h2"), state=HostState.UNREACHABLE)
-    wait_for(lambda: not away.exists(), "every host is found again", seconds=90)
+    site.wait_for_hosts()
     yield
     assert disagreements(site) == []

@@ -16,7 +16,7 @@ import dj_database_url
 from django.db import connections
 from django.db.models import Model, QuerySet
 
-from datastores.domain.states import JobState
+from datastores.domain.states import HostState, JobState
 from datastores.jobs.kinds import KINDS
 from datastores.management.visitor import Visitor
 from datastores.models import Datastore, Disk, Host, HostKey, Image, Job, JobEvent, VirtualMachine
@@ -135,6 +135,11 @@ class Installation:
 
     def machine(self, name: str) -> Machine:
         return self.lab.host(name)
+
+    def wait_for_hosts(self) -> None:
+        """Let it be noticed that hosts answer again; until then no job is taken for them."""
+        away = self.rows(Host).filter(name__in=("h1", "h2"), state=HostState.UNREACHABLE)
+        wait_for(lambda: not away.exists(), "every host is found again", seconds=90)
 
     def add_host(self, name: str, **fields: Any) -> Host:
         """Add a host as a person does, and pin the key that the lab gave it."""

@@ -81,6 +81,7 @@ def test_a_power_cut_in_the_middle_of_a_copy_fails_the_job_and_leaves_nothing(
     machine.power_on()
     ended = site.failed(job, seconds=90)
     assert "restarted meanwhile" in ended.error and "taken back" in ended.error
+    site.wait_for_hosts()
     site.succeeded(site.ask(f"/jobs/{job.uuid}/retry/"))
     site.discard(site.rows(Image).get(name="through a power cut"))
 
