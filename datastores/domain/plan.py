@@ -215,8 +215,8 @@ OnOutput: TypeAlias = Callable[[str], None]
 """Called with each piece of text, whole lines where possible."""
 OnProgress: TypeAlias = Callable[[int, int], None]
 """Called with (bytes done, bytes in all); 0 in all: unknown."""
-OnNews: TypeAlias = Callable[[str], None]
-"""Called with a sentence when the host is lost, and when it is back."""
+OnNews: TypeAlias = Callable[[str, bool], None]
+"""Called with a sentence and whether the host answers: when it is lost, and when it is back."""
 
 
 class Step(Protocol[F]):

@@ -132,7 +132,7 @@ class Recorder(Protocol):
 
     def progress(self, index: int, done: int, total: int) -> None: ...
 
-    def news(self, index: int, text: str) -> None:
+    def news(self, index: int, text: str, answers: bool) -> None:
         """The host of a step is lost while something runs there, or is back."""
 
     def undo(self, entry: Undoable, error: str = "") -> None:

@@ -118,6 +118,7 @@ class JobLog:
     def step(self, index: int, state: StepState, message: str = "") -> None:
         fields: dict[str, Any] = {"state": state, "message": self.clean(message)}
         fields["started_at" if state is StepState.RUNNING else "ended_at"] = timezone.now()
+        fields["silent_since"] = None
         level, text = {
             StepState.RUNNING: (Level.INFO, message),
             StepState.UNCHANGED: (Level.INFO, self._of_step("already so", index)),
@@ -172,8 +173,9 @@ class JobLog:
             self._steps.setdefault(index, {}).update(bytes_done=done, bytes_total=total)
             self._start_ticker()
 
-    def news(self, index: int, text: str) -> None:
+    def news(self, index: int, text: str, answers: bool) -> None:
         with self._lock:
+            self._steps.setdefault(index, {})["silent_since"] = None if answers else timezone.now()
             self.add(EventKind.STEP, text, level=Level.WARNING, step=index)
             self._start_ticker()
         self.on_news(self.hosts[index : index + 1])

@@ -67,6 +67,8 @@ def lane_frame(host: str, steps: Sequence[JobStep], *, ended: bool = False) -> d
         state = StepState.WAITING if StepState.WAITING in states else StepState.CHANGED
     tone, icon = STEP_LOOK[state]
     waiting = "not begun" if ended else "waiting"
+    if state is StepState.RUNNING and any(step.is_silent for step in steps):
+        return {"host": host, "state": "does not answer", "tone": "warn", "icon": "plug"}
     words = {StepState.CHANGED: "done", StepState.RUNNING: "running", StepState.WAITING: waiting}
     word = words.get(state, str(state))
     return {"host": host, "state": word, "tone": tone, "icon": icon}
@@ -74,6 +76,8 @@ def lane_frame(host: str, steps: Sequence[JobStep], *, ended: bool = False) -> d
 
 def eta(job: Job, steps: Sequence[JobStep]) -> float | None:
     """Return the seconds that remain of the bytes under way, at the speed so far; None: unknown."""
+    if any(step.is_silent for step in steps):
+        return None
     moving = [step for step in steps if step.state == StepState.RUNNING and step.bytes_total and step.started_at]
     left = 0.0
     for step in moving:
@@ -109,6 +113,7 @@ def job_frame(job: Job, steps: Sequence[JobStep]) -> dict[str, Any]:
         "bytes_total": total,
         "bytes_left": max(0, total - done),
         "eta": eta(job, steps),
+        "silent": sorted({step.host for step in steps if step.is_silent}),
         "lanes": [lane_frame(host, lane, ended=job.ended) for host, lane in lanes.items()],
         "all_steps": [step_frame(step) for step in steps],
     }

@@ -213,6 +213,8 @@ class JobStep(models.Model):
     message = models.TextField(blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    silent_since = models.DateTimeField(null=True, blank=True)
+    """Since when the host does not answer while the step is carried out."""
     bytes_done = models.BigIntegerField(default=0)
     bytes_total = models.BigIntegerField(default=0)
 
@@ -227,6 +229,11 @@ class JobStep(models.Model):
     def seconds(self) -> float | None:
         """How long it took."""
         return (self.ended_at - self.started_at).total_seconds() if self.started_at and self.ended_at else None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether its host does not answer while it is carried out."""
+        return self.state == StepState.RUNNING and self.silent_since is not None
 
 
 class JobEvent(models.Model):

@@ -112,7 +112,7 @@ class Unit:
 
     def __init__(
         self, shell: SSHShell, name: str, detached: Detached | None = None, *, patience: float = 0.0,
-        on_news: OnNews = lambda text: None,
+        on_news: OnNews = lambda text, answers: None,
     ) -> None:  # fmt: skip
         if not _NAME.match(name):
             raise BadInput(f"{name[:80]!r} cannot be the name of a unit.")
@@ -239,9 +239,9 @@ class Unit:
         except Unreachable as error:
             if starting and isinstance(error, NotConnected):
                 raise
-            self._on_news(f"{error} What was started on {self._shell.host} goes on there; we try again.")
+            self._on_news(f"{error} What was started on {self._shell.host} goes on there; we try again.", False)
             result = self._again(action, error)
-            self._on_news(f"{self._shell.host} answers again after {self._silence:.0f} s.")
+            self._on_news(f"{self._shell.host} answers again after {self._silence:.0f} s.", True)
         self._answered = time.monotonic()
         return result
 

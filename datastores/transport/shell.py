@@ -170,7 +170,7 @@ class SSHShell:
         *,
         on_output: OnOutput,
         on_progress: OnProgress,
-        on_news: OnNews = lambda text: None,
+        on_news: OnNews = lambda text, answers: None,
         cancelled: Callable[[], bool],
         patience: float = 900.0,
     ) -> Output:

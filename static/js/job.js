@@ -17,9 +17,9 @@
  *   </div>
  *
  * Messages: {"type": "events", "events": [frames]} and {"type": "job", "state", "state_label", "state_tone", "icon", "steps",
- * "steps_done", "bytes_done", "bytes_total", "eta": seconds or null, "ended", "worker", "can_cancel", "lanes": [{"host", "state", "tone",
- * "icon"}], "changed": [{"index", "state", "tone", "icon", "seconds"}], "shown": what a refreshed part would be made for}; a field
- * that is missing leaves its place as it is.
+ * "steps_done", "bytes_done", "bytes_total", "eta": seconds or null, "silent": [hosts that do not answer], "ended", "worker",
+ * "can_cancel", "lanes": [{"host", "state", "tone", "icon"}], "changed": [{"index", "state", "tone", "icon", "seconds"}],
+ * "shown": what a refreshed part would be made for}; a field that is missing leaves its place as it is.
  */
 import { LogWindow } from "./log.js";
 import { Socket } from "./socket.js";
@@ -118,7 +118,7 @@ class JobPage {
     badge.querySelector("span").textContent = words;
   }
 
-  #progress({ steps, steps_done: stepsDone, bytes_done: done, bytes_total: total, eta, ended, state_tone: kind }) {
+  #progress({ steps, steps_done: stepsDone, bytes_done: done, bytes_total: total, eta, silent = [], ended, state_tone: kind }) {
     const bar = this.#part("progress");
     if (steps === undefined || !bar) return;
     const inBytes = total > 0 && done < total;
@@ -129,7 +129,8 @@ class JobPage {
     this.#part("count").textContent = inBytes ? `${words}, ${share(done, total)}` : words;
     const place = this.#part("eta");
     const usual = ended ? "" : (place.dataset.usual ?? "");
-    place.textContent = typeof eta === "number" ? left(eta) : usual;
+    const away = silent.length ? `${silent.join(", ")}: no answer` : "";
+    place.textContent = away || (typeof eta === "number" ? left(eta) : usual);
   }
 
   #step({ index, tone: kind, icon, seconds, state }) {

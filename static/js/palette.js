@@ -5,13 +5,16 @@
  *     <div class="list" id="palette-list" role="listbox" hidden></div> <p class="said" role="status"></p>
  *   </dialog>
  *
+ * What is found has its own buttons on its own page: the right arrow leads there and opens the palette again.
+ *
  * The server answers {"groups": [{"title", "icon", "hits": [{"url", "name", "more"}]}]}. Commands: commands.js.
  */
 import { everywhere, here, matching, places } from "./commands.js";
 import { recent } from "./recent.js";
 
-const NOTHING = "Nothing that you may see has that in its name. What can be done to a thing is found here on its own page: open it first.";
+const NOTHING = "Nothing that you may see has that in its name.";
 const HERE = "On this page";
+const ACTS = "#do"; // an address that ends so opens the palette with what can be done there
 const PAUSE = 140; // milliseconds without a key before the server is asked
 
 function element(tag, properties, ...children) {
@@ -30,6 +33,7 @@ class Palette {
   #timer = 0;
   #asking = null; // aborts the question under way
   #groups = []; // what the server found for what is typed
+  #acts = false; // only what can be done to the thing of this page is offered
 
   constructor(dialog) {
     this.#dialog = dialog;
@@ -43,15 +47,16 @@ class Palette {
     this.#list.addEventListener("mousedown", (event) => event.preventDefault()); // the field keeps the focus
   }
 
-  /** Open it, or close it when it is open. Another dialog that asks something is left alone. */
-  toggle() {
+  /** Open it, or close it when it is open. Another dialog that asks something is left alone. `acts`: offer those of this page. */
+  toggle(acts = false) {
     if (this.#dialog.open) return this.#dialog.close();
     if (document.querySelector("dialog[open]")) return;
     this.#input.value = "";
     this.#groups = [];
+    this.#acts = acts;
     this.#dialog.showModal();
     this.#input.focus();
-    this.#show();
+    this.#show(acts && !here().length ? "There is nothing that you can do to it." : "");
   }
 
   #forget() {
@@ -116,7 +121,10 @@ class Palette {
   }
 
   #offered() {
-    const opened = recent().filter(({ url }) => url !== location.pathname);
+    if (this.#acts) return [{ title: HERE, entries: here() }];
+    const opened = recent()
+      .filter(({ url }) => url !== location.pathname)
+      .map((entry) => ({ ...entry, isThing: true }));
     return [
       { title: "Opened lately", entries: opened },
       { title: HERE, entries: here() },
@@ -128,16 +136,20 @@ class Palette {
   #found(text) {
     const things = this.#groups.map(({ title, icon, hits }) => ({
       title,
-      entries: hits.map(({ url, name, more }) => ({ url, label: name, more, icon })),
+      entries: hits.map(({ url, name, more }) => ({ url, label: name, more, icon, isThing: true })),
     }));
     const local = [[HERE, here()], ["Do", everywhere()], ["Go to", places()]];
     return [...local.map(([title, entries]) => ({ title, entries: matching(entries, text) })), ...things];
   }
 
-  #option({ label, icon, more }, number) {
+  #option({ label, icon, more, isThing }, number) {
     const option = element("div", { className: "option", id: `palette-option-${number}` });
     option.append(element("i", { className: `bi bi-${icon}` }), element("span", { className: "w", textContent: label }));
     if (more) option.append(element("span", { className: "sub", textContent: more }));
+    if (isThing) {
+      option.dataset.thing = "";
+      option.setAttribute("aria-keyshortcuts", "ArrowRight");
+    }
     option.setAttribute("role", "option");
     option.setAttribute("aria-selected", "false");
     return option;
@@ -166,10 +178,28 @@ class Palette {
     if (moves[event.key] && count) {
       event.preventDefault();
       moves[event.key]();
+    } else if (event.key === "ArrowRight" && this.#isAtEnd() && this.#entries[this.#at]?.isThing) {
+      event.preventDefault();
+      this.#openActs(this.#entries[this.#at].url);
     } else if (event.key === "Enter") {
       event.preventDefault();
       this.#run(this.#entries[this.#at], event.ctrlKey || event.metaKey);
     }
+  }
+
+  #isAtEnd() {
+    return this.#input.selectionStart === this.#input.value.length;
+  }
+
+  #openActs(url) {
+    const target = new URL(url, location.href);
+    if (target.pathname !== location.pathname) {
+      this.#dialog.close();
+      return location.assign(`${target.pathname}${target.search}${ACTS}`);
+    }
+    this.#acts = true;
+    this.#input.value = "";
+    this.#typed();
   }
 
   #clicked(event) {
@@ -206,4 +236,8 @@ if (dialog) {
     event.preventDefault();
     palette.toggle();
   });
+  if (location.hash === ACTS) {
+    history.replaceState(history.state, "", `${location.pathname}${location.search}`);
+    palette.toggle(true);
+  }
 }

@@ -126,6 +126,8 @@ def test_the_job_is_kept_up_to_date(strict_page: Page, pages: LogServer) -> None
     expect(strict_page.locator('[data-lane="kvm-09"] .st.ok')).to_have_text("done")
     expect(strict_page.locator('[data-log-step="7"] .x')).to_have_text("31 ms")
     expect(strict_page.locator('[data-log-step="7"] .bi-check2.ic-ok')).to_be_visible()
+    pages.call(pages.send(job | {"eta": None, "silent": ["kvm-08"]}))
+    expect(strict_page.locator("[data-job-eta]")).to_have_text("kvm-08: no answer")
     ended = {"state": "succeeded", "state_label": "succeeded", "state_tone": "ok", "icon": "check2", "eta": None}
     pages.call(pages.send(job | ended | {"steps_done": 17, "bytes_done": 117 << 30, "can_cancel": False}))
     expect(strict_page.locator("[data-job-state]")).to_have_text("succeeded")

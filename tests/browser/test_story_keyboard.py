@@ -92,6 +92,21 @@ def test_the_buttons_of_the_page_are_offered_and_still_ask(at: Any) -> None:
     expect(page).to_have_url(re.compile("/hosts/"))
 
 
+def test_the_right_arrow_offers_what_can_be_done_to_what_was_found(at: Any, rows: dict[str, Any]) -> None:
+    page = at("/hosts/")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("debian")
+    expect(page.locator(CHOSEN)).to_have_text(re.compile("debian-12"))
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowRight")  # in the middle of the words it only goes through them
+    expect(page).to_have_url(re.compile("/hosts/$"))
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile(f"/images/{rows['image']}/$"))
+    page.keyboard.type("rename")
+    page.keyboard.press("Enter")
+    expect(page.locator("details[open] input[name=name]")).to_be_focused()
+
+
 def test_a_form_of_the_page_is_opened(at: Any) -> None:
     page = at("/images/{image}/")
     page.keyboard.press("Control+k")
@@ -152,8 +167,7 @@ def test_what_is_not_there_is_said(at: Any) -> None:
     page = at()
     page.keyboard.press("Control+k")
     page.keyboard.type("nowhere to be found")
-    said = page.locator(".palette .said")
-    expect(said).to_contain_text("Nothing that you may see has that in its name. What can be done to a thing")
+    expect(page.locator(".palette .said")).to_have_text("Nothing that you may see has that in its name.")
     expect(page.locator(".palette input")).to_have_attribute("aria-expanded", "false")
 
 

@@ -143,9 +143,12 @@ def test_it_is_told_when_the_host_is_lost_and_when_it_is_back(lab: Lab, pool: Po
     shell = pool.shell(endpoint(lab, host))
     stop = "sleep 1; systemctl stop ssh.service; pkill sshd; sleep 3; systemctl start ssh.service"
     host.run(["systemd-run", "--quiet", "sh", "-c", stop], check=True)
-    output, text = follow(shell, "cs-lost", "sh", "-c", "sleep 6; echo done", on_news=news.append)
+    output, text = follow(
+        shell, "cs-lost", "sh", "-c", "sleep 6; echo done", on_news=lambda text, answers: news.append((text, answers))
+    )
     assert (output.ok, text) == (True, "done\n")
-    lost, back = news
+    (lost, is_there), (back, is_back) = news
+    assert (is_there, is_back) == (False, True)
     assert lost.endswith("What was started on h2 goes on there; we try again.")
     assert back.startswith("h2 answers again after ")
 

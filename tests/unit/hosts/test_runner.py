@@ -67,7 +67,7 @@ class Record:
     def progress(self, index: int, done: int, total: int) -> None:
         self.texts.append(f"{done}/{total}")
 
-    def news(self, index: int, text: str) -> None:
+    def news(self, index: int, text: str, answers: bool) -> None:
         self.texts.append(text)
 
     def undo(self, entry: Undoable, error: str = "") -> None:

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from datastores.domain.states import EventKind, JobState, StepState
+from datastores.jobs.log import JobLog
 from datastores.jobs.view import job_frame
 from datastores.models import Job, User
 from datastores.web.views.jobs import SAMPLE, usual_seconds
@@ -54,6 +55,23 @@ class TestHowFarItIs:
         job = a_job(admin, state=JobState.RUNNING)
         step = a_step(job, state=StepState.RUNNING, bytes_done=GIB, bytes_total=4 * GIB)
         assert job_frame(job, [step])["bytes_left"] == 3 * GIB
+
+    def test_a_host_that_does_not_answer_meanwhile_is_told_of_and_no_time_is_promised(self, admin: User) -> None:
+        job = a_job(admin, state=JobState.RUNNING)
+        begun = timezone.now() - timedelta(seconds=30)
+        moving = {"state": StepState.RUNNING, "bytes_done": GIB, "bytes_total": 4 * GIB, "started_at": begun}
+        step = a_step(job, host="h1", **moving)
+        log = JobLog(job, hosts=["h1"])
+        log.news(step.index, "h1 does not answer. We try again.", answers=False)
+        log.flush()
+        page = page_of(admin, job)
+        assert "h1: no answer" in part(page, "data-job-eta", "</span>")
+        assert "<span>does not answer</span>" in part(page, "data-lane-state", "</div>")
+        log.news(step.index, "h1 answers again after 3 s.", answers=True)
+        log.flush()
+        page = page_of(admin, job)
+        assert "left" in part(page, "data-job-eta", "</span>")
+        assert "<span>running</span>" in part(page, "data-lane-state", "</div>")
 
 
 class TestHowLongItTakes:
