@@ -20,6 +20,9 @@ let row = -1; // where j and k were last: a row that is read again loses the foc
 const rows = () => [...(document.querySelector("main table.t tbody")?.rows ?? [])].filter((each) => linkOf(each));
 const linkOf = (each) => each.querySelector("td a[href]");
 
+// What was closed has the focus until the next frame.
+const isBusy = (element) => Boolean(element.closest?.(BUSY)) && element.checkVisibility();
+
 function step(by) {
   const all = rows();
   if (!all.length) return false;
@@ -112,7 +115,7 @@ if (sheet) {
     (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return;
       if (document.documentElement.dataset.keys === "off" || document.querySelector("dialog[open]")) return;
-      if (event.target.closest?.(BUSY) || !pressed(event)) return;
+      if (isBusy(event.target) || !pressed(event)) return;
       event.preventDefault();
       event.stopImmediatePropagation();
     },
