@@ -22,6 +22,8 @@ from datastores.models import Job, User
 REPLAYED = timedelta(seconds=45)
 """Longer than two heartbeats of a browser."""
 MOST_REPLAYED = 50
+COUNT_SECONDS = 1.0
+"""From one number of running jobs to the next."""
 MOST_UNSENT = 100
 """News that a slow browser may leave waiting; it reads again what is in sight when it comes back."""
 
@@ -83,6 +85,7 @@ class FeedConsumer(Consumer):
             await self.stirred.wait()
             self.stirred.clear()
             await self._send_count()
+            await asyncio.sleep(COUNT_SECONDS)
 
     async def _send_count(self) -> None:
         running = await counts.ask(None if self.user.sees_everything else self.user.pk)

@@ -26,7 +26,8 @@ MOST_CLONES = 1000
 """Clones of which the percentiles are computed, the newest."""
 OPEN = [state.value for state in JobState if state not in ENDED]
 ATTENTION = 8
-FAILED = (JobState.FAILED, JobState.ERRORED)
+NOT_SUCCEEDED = [state.value for state in JobState if state != JobState.SUCCEEDED]
+NOT_FAILED = [state.value for state in JobState if state not in {JobState.FAILED, JobState.ERRORED}]
 UNDECIDED = (JobState.INTERRUPTED, JobState.AWAITING)
 
 
@@ -118,8 +119,9 @@ def troubled_jobs(user: User) -> list[Job]:
 
     The newest first, of both.
     """
+    # states that it is not in: for one that it is in, SQLite reads all jobs that ever were in that
     later = Job.objects.filter(
-        HAS_ENDED, kind=OuterRef("kind"), target_label=OuterRef("target_label"), state=JobState.SUCCEEDED,
+        HAS_ENDED, ~Q(state__in=NOT_SUCCEEDED), kind=OuterRef("kind"), target_label=OuterRef("target_label"),
         pk__gt=OuterRef("pk"),
     )  # fmt: skip
     jobs = Job.objects.visible_to(user)
@@ -128,7 +130,8 @@ def troubled_jobs(user: User) -> list[Job]:
     # asked here: with a condition on the state, SQLite reads all jobs that succeeded
     asked = [job for job in disputed if job.state == JobState.SUCCEEDED]
     since = timezone.now() - DAY
-    lately = jobs.filter(~Exists(later), state__in=FAILED, ended_at__gte=since).order_by("-ended_at")[: 4 * ATTENTION]
+    failed = jobs.filter(~Q(state__in=NOT_FAILED), ~Exists(later), ended_at__gte=since)
+    lately = failed.order_by("-ended_at")[: 4 * ATTENTION]
     return [*undecided, *asked, *(job for job in lately if not is_settled(job))][:ATTENTION]
 
 
