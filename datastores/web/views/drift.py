@@ -9,16 +9,18 @@ from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 from datastores.jobs.drift import SCAN_SECONDS, ask_for_scan
-from datastores.models import Drift, Job
+from datastores.models import Drift, Host, Job
 from datastores.services import drift as services
 from datastores.web import drift as words
 from datastores.web.access import READERS, STAFF, Request, client_address, roles, visible
 from datastores.web.acting import done, start, started
 from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import LONG_AGO, Column, Filter
-from datastores.web.lists.fields import Choice, Moment, Text
+from datastores.web.lists.fields import Anywhere, Choice, Moment, Owning, Text
 from datastores.web.lists.paging import Page
 from datastores.web.lists.rows import Rows
+
+HOST = Owning(Host.objects.all(), "host", Text(("name",), "host:kvm-01"))
 
 
 def plan_repair(request: Request, found: Drift) -> Job:
@@ -37,9 +39,9 @@ class DriftList(Rows):
     related = ("host", "accepted_by")
     unread = ("change", "host__facts")
     name = "drift"
-    search = Text(("title", "label", "host__name", "text"), "authorized_keys")
+    search = Anywhere((Text(("title", "label"), "authorized_keys"), HOST), "authorized_keys")
     fields = {
-        "host": Text(("host__name",), "host:kvm-01"),
+        "host": HOST,
         "kind": Choice("kind", {kind.value.replace(" ", "-"): kind.value for kind in Drift.Kind}, "kind:missing"),
         "since": Moment("first_seen", "since<1d"),
         "state": Choice("state", {state.value: state.value for state in Drift.State}, "state:accepted"),

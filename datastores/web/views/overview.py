@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import prefetch_related_objects
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from datastores.models import Credential, Datastore, Host, Image, VirtualMachine
+from datastores.models import Credential, Datastore, Host, Image, User, VirtualMachine
 from datastores.services.growth import add_growth
 from datastores.services.hosts import OWN_CREDENTIAL
 from datastores.services.promises import add_space
@@ -46,12 +47,20 @@ def overview(request: Request) -> HttpResponse:
         "concerns": figures.concerns(user),
         "running": figures.running(user),
         "machine_count": VirtualMachine.objects.visible_to(user).count(),
-        "image_count": Image.objects.visible_to(user).count(),
+        "image_count": image_count(user, datastores),
         "beginning": beginning() if is_guided(request) else None,
     }
     if not user.sees_everything and not context["image_count"] and not context["machine_count"]:
         context["where_from"] = where_from(places(user, *RegisterForm.types))
     return render(request, "datastores/overview.html", context)
+
+
+def image_count(user: User, datastores: Sequence[Any]) -> int:
+    """Return how many images the person may see; who sees all of them sees those of every datastore."""
+    if user.sees_everything:
+        return sum(datastore.image_count for datastore in datastores)
+    count: int = Image.objects.visible_to(user).count()
+    return count
 
 
 def is_guided(request: Request) -> bool:
