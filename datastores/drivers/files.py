@@ -155,7 +155,7 @@ class FileDriver(StorageDriver):
     def stored(self, volume: Volume, before: Footprint | None = None, link: str = "") -> Steps:
         self.check_inside(volume)
         least = 1 if volume.format is Format.QCOW2 else volume.virtual_size
-        return (FileStored(self.host, self.base, volume.path, least, before, link),)
+        return (FileStored(self.host, self.base, volume.path, least, before, link, self.options.mode),)
 
     def stores_only(self, volumes: Sequence[Volume]) -> Steps:
         names = tuple(sorted(posixpath.basename(volume.path) for volume in volumes))

@@ -34,6 +34,12 @@ def exactly(mode: str) -> str:
     return f"0{mode}"
 
 
+def mode_action(path: str, before: str, mode: str) -> Action:
+    """Return what gives an existing entry its mode, and takes it back."""
+    give, take_back = (("chmod", exactly(each), "--", path) for each in (mode, before))
+    return Action(Command(give), Command(take_back))
+
+
 def access_actions(entry: Entry, owner: str, group: str, mode: str) -> tuple[Action, ...]:
     """Return what gives an existing entry its owner, group and mode. The mode is last: chown clears its s bits."""
     actions: list[Action] = []
@@ -45,12 +51,7 @@ def access_actions(entry: Entry, owner: str, group: str, mode: str) -> tuple[Act
             )
         )
     if entry.mode != mode or (actions and int(mode, 8) & 0o7000):
-        actions.append(
-            Action(
-                Command(("chmod", exactly(mode), "--", entry.path)),
-                Command(("chmod", exactly(entry.mode), "--", entry.path)),
-            )
-        )
+        actions.append(mode_action(entry.path, entry.mode, mode))
     return tuple(actions)
 
 

@@ -1,6 +1,7 @@
 """Files that have to be where they were left: one listing of a datastore's directory tells it of all of them.
 
-What these statements find wrong no step can put right, so it is refused, and told apart by the refusal's type.
+What these statements find wrong with bytes and names no step can put right, so it is refused, and told apart by the
+refusal's type. A mode that lets others in can be put right.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from datastores.domain.errors import CommandFailed, Refused
+from datastores.domain.errors import BadInput, CommandFailed, Refused
 from datastores.domain.plan import Change, Command, Output, read
-from datastores.domain.values import format_size
+from datastores.domain.values import file_mode, format_size
 from datastores.hosts.capacity import BESIDE, BLOCK
+from datastores.hosts.files import mode_action
 from datastores.hosts.parsing import canonical_path
 
 LISTING_DEADLINE = 60.0
 _THERE = 'cd -- "$1" && shift && exec "$@"'
 """A directory that is not there must not look like an empty one."""
-_FIELDS = r"%y %s %b %T@ %P\0%l\0"
+_FIELDS = r"%y %m %s %b %T@ %P\0%l\0"
+OF_OTHERS = 0o077
+"""The bits of a mode that are for the group and for everybody else."""
 MOST_NAMES = 200
 """Foreign files that are named; of the others their number is told."""
 
@@ -56,6 +60,7 @@ class Stored:
     footprint: Footprint
     target: str = ""
     allocated: int = 0
+    mode: int = 0
 
 
 def list_stored(directory: str) -> Command:
@@ -87,17 +92,19 @@ def stored(command: Command, output: Output) -> Mapping[str, Stored]:
     parts = output.raw.decode("utf-8", "surrogateescape").split("\0")
     found = {}
     for fields, target in zip(parts[:-1:2], parts[1::2], strict=True):
-        kind, size, blocks, written, path = fields.split(" ", 4)
-        found[path] = Stored(kind, Footprint(int(size), written), target, int(blocks) * BLOCK)
+        kind, mode, size, blocks, written, path = fields.split(" ", 5)
+        found[path] = Stored(kind, Footprint(int(size), written), target, int(blocks) * BLOCK, int(mode, 8))
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class FileStored:
-    """A volume's file is at ``path`` below ``base``, with ``least`` bytes or more.
+    """A volume's file is at ``path`` below ``base``, with ``least`` bytes or more, and no more open than ``mode``.
 
     ``before``: what it was when cloudstore had worked on it last, where nobody else may write to it. ``link``: it is
-    no file but a link to that path.
+    no file but a link to that path. ``mode``: octal; "" for any. Only what group and others may do beyond it differs.
+
+    Owner and group are not judged: libvirt gives a file to QEMU while a VM runs (``dynamic_ownership``).
     """
 
     host: str
@@ -106,14 +113,19 @@ class FileStored:
     least: int = 0
     before: Footprint | None = None
     link: str = ""
+    mode: str = ""
 
     def __post_init__(self) -> None:
         canonical_path(self.base, "The base path")
         canonical_path(self.path)
+        if self.mode and file_mode(self.mode) != self.mode:
+            raise BadInput(f"The mode {self.mode} needs four digits, such as 0660.")
 
     @property
     def title(self) -> str:
-        return f"{self.path} leads to {self.link}" if self.link else f"{self.path} is stored"
+        if self.link:
+            return f"{self.path} leads to {self.link}"
+        return f"{self.path} is stored" + (f" with mode {self.mode} at most" if self.mode else "")
 
     def reads(self) -> tuple[Command, ...]:
         return (list_stored(self.base),)
@@ -132,20 +144,29 @@ class FileStored:
             return None
         if facts.kind != "f":
             raise Altered(f"On {self.host} it is a link to {plain(facts.target)}, not a file.")
-        self._check_bytes(facts.footprint)
-        return None
+        self._check_bytes(facts)
+        if not self._lets_others_in(facts):
+            return None
+        before = f"{facts.mode:04o}"
+        return Change(f"{self.path}: mode {before} becomes {self.mode}", (mode_action(self.path, before, self.mode),))
 
-    def _check_bytes(self, now: Footprint) -> None:
+    def _lets_others_in(self, facts: Stored) -> bool:
+        return bool(self.mode and facts.mode & ~int(self.mode, 8) & OF_OTHERS)
+
+    def _check_bytes(self, facts: Stored) -> None:
+        """Refuse other bytes, and tell of a wrong mode along with them: it may be how they came about."""
+        now = facts.footprint
+        mode = f" Its mode is {facts.mode:04o}, not {self.mode}." if self._lets_others_in(facts) else ""
         if now.size < self.least:
             raise Altered(
                 f"On {self.host} it has {now.size} bytes ({format_size(now.size)}), but needs {self.least} "
-                f"({format_size(self.least)}): it was cut off {moment(now.written)}."
+                f"({format_size(self.least)}): it was cut off {moment(now.written)}.{mode}"
             )
         if self.before and now != self.before:
             sizes = f"It has {now.size} bytes" + ("." if now.size == self.before.size else f", not {self.before.size}.")
             raise Altered(
                 f"On {self.host} it was written to by somebody else {moment(now.written)}; it was of "
-                f"{moment(self.before.written, '')}. {sizes}"
+                f"{moment(self.before.written, '')}. {sizes}{mode}"
             )
 
 

@@ -161,7 +161,7 @@ class Reading:
                 self.found.allocated[key] = verdict.facts.allocated
             if difference := difference_of(key, managed, step, verdict):
                 self.found.differences[key] = difference
-            elif managed.watched and isinstance(step, FileStored) and not step.before:
+            if managed.watched and isinstance(step, FileStored) and not (verdict.refused or step.before):
                 self.found.footprints[key] = verdict.facts.footprint
             changes = changes or bool(verdict.change and verdict.change.actions)
 

@@ -53,7 +53,7 @@ class Found:
     judged: set[str] = field(default_factory=set)
     differences: dict[str, Difference] = field(default_factory=dict)
     footprints: dict[str, Footprint] = field(default_factory=dict)
-    """Of image files that are as they should be, by statement."""
+    """Of image files whose bytes are as they should be, by statement."""
     allocated: dict[str, int] = field(default_factory=dict)
     """Bytes that the files of disks take, by statement."""
     by_resource: dict[str, list[str]] = field(default_factory=dict)

@@ -109,6 +109,22 @@ def test_masters_that_vanish_or_are_cut_off_are_found_and_never_touched(site: In
     assert found(site) == set()
 
 
+def test_files_that_others_may_write_to_get_their_mode_back(site: Installation, store: Datastore) -> None:
+    image = site.image(store, "open", GOLDEN)
+    disk = site.succeeded(site.clone(image, "open-vm")).disk
+    assert disk and found(site) == set(), "what cloudstore makes has the mode of its datastore"
+    by_hand(site, 'chmod 0777 "$1" "$2"', path_of(image), f"{BASE}/{disk.vm_id}/disk.{disk.number}")
+    assert found(site) == {("open", "differs"), (str(disk), "differs")}
+    repaired(site, site.rows(Drift).get(state="open", disk=disk.pk))
+    job = repaired(site, site.rows(Drift).get(state="open"))
+    assert by_hand(site, 'stat -c %a "$1"', path_of(image)) == "660\n"
+    assert found(site) == set()
+    site.ended(site.undo(job))
+    assert by_hand(site, 'stat -c %a "$1"', path_of(image)) == "777\n"
+    by_hand(site, 'chmod 0660 "$1"', path_of(image))
+    assert found(site) == set()
+
+
 def test_a_host_that_is_away_has_no_drift(site: Installation) -> None:
     host = site.rows(Host).get(name="h2")
     site.machine("h2").cut()

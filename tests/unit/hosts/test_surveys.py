@@ -76,7 +76,8 @@ class TestASurvey:
 
     def test_what_cannot_be_understood_hides_nothing_else(self) -> None:
         odd, plain = file_of(Path("/srv/odd"), "a"), file_of(Path("/srv/plain"), "a")
-        shell = FakeShell("h1", {odd.reads()[0].argv: said("what\0"), plain.reads()[0].argv: said("f 1 8 2.0 a\0\0")})
+        answers = {odd.reads()[0].argv: said("what\0"), plain.reads()[0].argv: said("f 660 1 8 2.0 a\0\0")}
+        shell = FakeShell("h1", answers)
         strange, fine = survey(shell, [odd, plain])
         assert "cannot be read" in strange.unread
         assert (fine.unread, fine.refused) == ("", None)
@@ -89,7 +90,7 @@ class TestASurvey:
                 return super().run_many(commands)
 
         big, plain = file_of(Path("/srv/big"), "a"), file_of(Path("/srv/plain"), "a")
-        too_much, fine = survey(Full("h1", {plain.reads()[0].argv: said("f 1 8 2.0 a\0\0")}), [big, plain])
+        too_much, fine = survey(Full("h1", {plain.reads()[0].argv: said("f 660 1 8 2.0 a\0\0")}), [big, plain])
         assert "more than can be kept" in too_much.unread
         assert (fine.unread, fine.refused) == ("", None)
 

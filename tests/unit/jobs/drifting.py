@@ -45,6 +45,7 @@ class Site:
 
     def image(self, owner: User, name: str = "gold", *, size: int = MIB, **fields: Any) -> Image:
         image = an_image(owner, name, datastore=self.store, virtual_size=size, **fields)
+        self.file(image).touch(mode=0o660)
         self.file(image).write_bytes(bytes(size))
         return image
 

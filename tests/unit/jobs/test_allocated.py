@@ -29,6 +29,7 @@ def stored(site: Site, image: Image, *, written: int, **fields: Any) -> Disk:
     disk = a_disk(image, virtual_size=image.virtual_size, **fields)
     path = site.base / str(disk.vm_id) / f"disk.{disk.number}"
     path.parent.mkdir()
+    path.touch(mode=0o660)
     path.write_bytes(b"x" * written)
     with path.open("r+b") as file:
         file.truncate(disk.virtual_size)

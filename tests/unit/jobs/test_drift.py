@@ -157,7 +157,9 @@ class TestAScan:
         linked = a_disk(site.image(admin, "data", persistent=True), kind=Disk.Kind.LINK)
         for disk in (kept, gone, linked):
             (site.base / str(disk.vm_id)).mkdir()
-        (site.base / f"{kept.vm_id}" / "disk.0").write_bytes(bytes(MIB))
+        file = site.base / f"{kept.vm_id}" / "disk.0"
+        file.write_bytes(bytes(MIB))
+        file.chmod(0o660)
         link = site.base / f"{linked.vm_id}" / "disk.0"
         link.symlink_to(site.file(linked.image))
         assert scanned() == {f"{gone.vm.name} disk.0": "missing"}
@@ -171,6 +173,42 @@ class TestAScan:
         found = Drift.objects.get()
         assert found.change["actions"][0]["do"]["argv"] == ["chmod", "00755", "--", str(site.base)]
         assert found.can_be_repaired
+
+    def test_finds_masters_and_disks_that_others_may_use_with_what_would_put_them_right(
+        self, site: Site, admin: User
+    ) -> None:
+        image = site.image(admin)
+        disk = a_disk(image)
+        file = site.base / f"{disk.vm_id}" / "disk.0"
+        file.parent.mkdir()
+        file.write_bytes(bytes(MIB))
+        for path in (site.file(image), file):
+            path.chmod(0o777)
+        assert scanned() == {"gold": "differs", f"{disk.vm.name} disk.0": "differs"}
+        found = Drift.objects.get(label="gold")
+        assert found.can_be_repaired and found.image == image
+        assert found.change["summary"] == f"{site.file(image)}: mode 0777 becomes 0660"
+        [action] = found.change["actions"]
+        assert action["do"]["argv"] == ["chmod", "00660", "--", str(site.file(image))]
+        assert action["undo"]["argv"] == ["chmod", "00777", "--", str(site.file(image))]
+
+    def test_judges_the_mode_of_files_by_the_options_of_their_datastore(self, site: Site, admin: User) -> None:
+        site.file(site.image(admin)).chmod(0o664)
+        assert scanned() == {"gold": "differs"}
+        Datastore.objects.update(options=site.store.options | {"mode": "0664"})
+        assert scanned() == {}
+
+    def test_lets_a_file_have_a_narrower_mode(self, site: Site, admin: User) -> None:
+        site.file(site.image(admin)).chmod(0o600)
+        assert scanned() == {}
+
+    def test_notices_that_a_master_was_written_to_while_others_may_use_it(self, site: Site, admin: User) -> None:
+        image = site.image(admin)
+        site.file(image).chmod(0o666)
+        assert scanned() == {"gold": "differs"}
+        write(site.file(image), b"x" * MIB)
+        assert scanned() == {"gold": "altered"}
+        assert "Its mode is 0666, not 0660." in Drift.objects.get().text
 
     def test_does_not_say_that_masters_are_gone_when_their_datastore_is(self, site: Site, admin: User) -> None:
         site.image(admin)
@@ -301,7 +339,9 @@ class TestJobsMeanwhile:
 
     def test_an_image_that_comes_while_the_directory_is_listed_is_not_foreign(self, site: Site, admin: User) -> None:
         def register() -> None:
-            (site.base / "11111111-2222-4333-8444-555555555555.raw").write_bytes(bytes(100))
+            file = site.base / "11111111-2222-4333-8444-555555555555.raw"
+            file.write_bytes(bytes(100))
+            file.chmod(0o660)
 
         def remember(found: Any) -> None:
             an_image(admin, "new", uuid="11111111-2222-4333-8444-555555555555", datastore=site.store, virtual_size=100)

@@ -96,6 +96,23 @@ class TestRepair:
         assert site.base.stat().st_mode & 0o777 == 0o700
         assert scanned() == {"fast": "differs"}
 
+    def test_gives_the_file_of_an_image_its_mode_and_can_be_taken_back(self, site: Site, admin: User) -> None:
+        file = site.file(site.image(admin))
+        site.file(other := site.image(admin, "other")).chmod(0o777)
+        file.chmod(0o777)
+        scanned()
+        job = work(self.asked(Drift.objects.get(label="gold"), admin))
+        assert file.stat().st_mode & 0o7777 == 0o777, "it waits for a person"
+        control.approve(job, admin)
+        assert work(job).state == JobState.SUCCEEDED, job.error
+        assert file.stat().st_mode & 0o7777 == 0o660
+        assert site.file(other).stat().st_mode & 0o7777 == 0o777
+        assert scanned() == {"other": "differs"}
+        control.undo(job, admin)
+        assert work(job).word == "undone"
+        assert file.stat().st_mode & 0o7777 == 0o777
+        assert scanned() == {"gold": "differs", "other": "differs"}
+
     def test_does_not_run_another_plan_than_was_seen(self, site: Site, differs: Drift, admin: User) -> None:
         job = work(self.asked(differs, admin))
         site.base.chmod(0o711)

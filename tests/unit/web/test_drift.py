@@ -83,7 +83,8 @@ class TestTheList:
     def test_says_what_the_last_scan_has_read_and_what_it_could_not(self, auditor: User) -> None:
         scan(unread=[["kvm-7", "kvm-7 does not answer."]], unread_hosts=1, differing=2, skipped=1)
         page = text_of(signed_in(auditor).get("/drift/"))
-        assert "7 statements read on 2 hosts, 2 did not hold; 1 not judged" in page
+        assert "7 statements read on 2 hosts, 2 did not hold; 1 not judged (" in page
+        assert "(a job works on them, or something else has to be read or put right first)." in page
         assert "1 host could not be read" in page and "kvm-7 does not answer." in page
         assert "Scan now" not in page
 
