@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from datetime import timedelta
+from typing import Any
 
 from channels.db import database_sync_to_async
 from django.utils import timezone
 
 from datastores.domain.states import UNDER_WAY
-from datastores.live.consumers import BROKEN, STATE_SECONDS, Consumer
+from datastores.live.consumers import BROKEN, Consumer
 from datastores.live.hub import Hub, News, read_news
 from datastores.live.pages import Shared
 from datastores.models import Job, User
+from datastores.services.counts import counts
 
 REPLAYED = timedelta(seconds=45)
 """Longer than two heartbeats of a browser."""
 MOST_REPLAYED = 50
-COUNT_SECONDS = 1.0
-"""From one number of running jobs to the next."""
+COUNT_SECONDS, COUNTS_APART = 1.0, 0.5
+"""From one telling of the counts to the next, and from one reading of them, for all who are told the same."""
+Counted = dict[str, Any]
 MOST_UNSENT = 100
 """News that a slow browser may leave waiting; it reads again what is in sight when it comes back."""
 
@@ -34,7 +37,7 @@ class FeedConsumer(Consumer):
     async def opened(self) -> None:
         """A page may have been made just before a job ended, and the socket after that."""
         self.told: set[str] = set()
-        self.running = -1
+        self.counted: Counted | None = None
         self.heard: deque[News] = deque(maxlen=MOST_UNSENT)
         self.rang, self.stirred = asyncio.Event(), asyncio.Event()
         await hub.join(self)
@@ -88,17 +91,19 @@ class FeedConsumer(Consumer):
             await asyncio.sleep(COUNT_SECONDS)
 
     async def _send_count(self) -> None:
-        running = await counts.ask(None if self.user.sees_everything else self.user.pk)
-        if running != self.running:
-            self.running = running
-            await self.send_frame({"type": "count", "running": running})
+        counted = await shared_counts.ask(None if self.user.sees_everything else self.user.pk)
+        if counted != self.counted:
+            self.counted = counted
+            await self.send_frame({"type": "count", **counted})
 
 
 @database_sync_to_async
-def count_running(owner: int | None) -> int:
-    """Return how many jobs are under way; of this person, or of all."""
-    running = Job.objects.filter(state__in=UNDER_WAY)
-    return (running if owner is None else running.filter(user=owner)).count()
+def count(owner: int | None) -> Counted:
+    """Return how many jobs are under way, and the counts of the navigation; None: of somebody who sees everything."""
+    user = User(role=User.Role.ADMIN) if owner is None else User.objects.get(pk=owner)
+    running = Job.objects.visible_to(user).filter(state__in=UNDER_WAY).count()
+    places = {name: [each.number, each.bad] for name, each in counts(user).items()}
+    return {"running": running, "places": places}
 
 
 def ended_lately(user: User) -> list[str]:
@@ -109,4 +114,4 @@ def ended_lately(user: User) -> list[str]:
 
 
 hub = Hub()
-counts = Shared(count_running, apart=STATE_SECONDS)
+shared_counts = Shared(count, apart=COUNTS_APART)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import resolve, reverse
 from django.utils.functional import SimpleLazyObject
 
-from datastores.domain.states import UNDER_WAY, HostState
-from datastores.models import Alert, Cluster, Datastore, Disk, Drift, Host, Image, Job, User, VirtualMachine
+from datastores.domain.states import UNDER_WAY
+from datastores.models import Job, User
 from datastores.services import settings
+from datastores.services.counts import Count, counts
 
 KEYS = {
     "overview": "o", "datastore-list": "d", "image-list": "i", "vm-list": "v", "host-list": "h", "cluster-list": "c",
@@ -34,7 +34,6 @@ ACTIONS = (
     ("Getting started", "flag", "begin"),
 )
 """What the palette offers on every page to those who may: words, icon, and the address of a page."""
-TROUBLED = Q(state__in=[HostState.UNREACHABLE, HostState.QUARANTINED])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,7 @@ class Link:
     icon: str
     url: str
     here: bool
-    count: int | None = None
-    bad: bool = False
+    count: Count | None = None
     key: str = ""
     """What leads there after "g"."""
 
@@ -75,42 +73,34 @@ def actions(user: User) -> list[tuple[str, str, str]]:
 
 def navigation(path: str, user: User) -> Iterator[tuple[str, list[Link]]]:
     """Yield (title of the group, its links) for what the person may see."""
+    counted = counts(user)
 
-    def link(label: str, icon: str, name: str, count: int | None = None, *, bad: bool = False) -> Link:
+    def link(label: str, icon: str, name: str) -> Link:
         url = reverse(name)
-        return Link(
-            name, label, icon, url, path.startswith(url) if url != "/" else path == url, count, bad, KEYS.get(name, "")
-        )
-
-    def rows(model: Any) -> int:
-        return model.objects.visible_to(user).count()
+        here = path.startswith(url) if url != "/" else path == url
+        return Link(name, label, icon, url, here, counted.get(name), KEYS.get(name, ""))
 
     yield "", [link("Overview", "speedometer2", "overview")]
-    storage = [link("Datastores", "hdd-stack", "datastore-list", rows(Datastore))] if user.sees_everything else []
+    storage = [link("Datastores", "hdd-stack", "datastore-list")] if user.sees_everything else []
     yield (
         "Storage",
         [
             *storage,
-            link("Images", "disc", "image-list", rows(Image)),
-            link("Virtual machines", "pc-display", "vm-list", rows(VirtualMachine)),
-            link("Disks", "device-hdd", "disk-list", rows(Disk)),
+            link("Images", "disc", "image-list"),
+            link("Virtual machines", "pc-display", "vm-list"),
+            link("Disks", "device-hdd", "disk-list"),
         ],
     )
     if user.sees_everything:
-        troubled = Host.objects.filter(TROUBLED).count()
-        differing = Drift.objects.open().count()
         yield (
             "Infrastructure",
             [
-                link("Hosts", "server", "host-list", troubled or rows(Host), bad=bool(troubled)),
-                link("Clusters", "diagram-3", "cluster-list", rows(Cluster)),
-                link("Drift", "shuffle", "drift-list", differing, bad=bool(differing)),
+                link("Hosts", "server", "host-list"),
+                link("Clusters", "diagram-3", "cluster-list"),
+                link("Drift", "shuffle", "drift-list"),
             ],
         )
-    alerts = []
-    if user.sees_everything:
-        firing = Alert.objects.filter(state=Alert.State.FIRING).count()
-        alerts = [link("Alerts", "bell", "alert-list", firing or None, bad=bool(firing))]
+    alerts = [link("Alerts", "bell", "alert-list")] if user.sees_everything else []
     yield "Work", [link("Jobs", "list-task", "job-list"), *alerts, link("Audit", "journal-check", "audit-list")]
     if links := administration(user, link):
         yield "Administration", links

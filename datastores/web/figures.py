@@ -17,9 +17,9 @@ from datastores.jobs.kinds import KINDS
 from datastores.jobs.view import DONE
 from datastores.models import Datastore, DatastoreHost, Drift, Host, Job, User
 from datastores.models.jobs import HAS_ENDED, UNDO_ASKED, WAS_UNDONE
+from datastores.services.counts import TROUBLED
 from datastores.web import facts
 from datastores.web.alerts import Concern, attention
-from datastores.web.context import TROUBLED
 
 DAY = timedelta(hours=24)
 MOST_CLONES = 1000

@@ -2,25 +2,28 @@
  *
  *   <div class="head">…<div class="acts"><form …><button>Delete</button></form></div>       the buttons of its head
  *   <details class="lane"><summary>Rename</summary>…</details>                               and forms that open
+ *   <form data-begin="Create disks">…</form>                                                 and those that are open
  *   <a href="/hosts/new/" data-command="Add host"><i class="bi bi-server"></i></a>           on every page
  *   <nav class="side"><a href="/hosts/"><i class="bi bi-server"></i><span>Hosts</span></a></nav>
  *
  * Each is {label, icon, more, run(), url, isDanger, isThere()}; a command without `url` presses its button, so that whatever asks before
  * an act asks here, too.
  */
-const HERE = "main .head .acts :is(a, button), main details > summary";
+const HERE = "main .head .acts :is(a, button), main details > summary, main form[data-begin]";
+const FIELD = "input:not([type=hidden]), select, textarea";
 
 const isUsable = (element) => !element.disabled && element.checkVisibility();
 const iconOf = (element) => element.querySelector(".bi")?.className.match(/\bbi-([a-z0-9-]+)/)?.[1] ?? "chevron-right";
 
 function wordsOf(element) {
+  if (element.dataset.begin) return element.dataset.begin;
   return (element.textContent.trim() || element.getAttribute("aria-label") || element.title).replace(/\s+/g, " ");
 }
 
 function press(element) {
-  if (!element.matches("summary")) return element.click();
-  element.parentElement.open = true;
-  (element.parentElement.querySelector("input:not([type=hidden]), select, textarea") ?? element).focus();
+  if (!element.matches("summary, form")) return element.click();
+  if (element.matches("summary")) element.parentElement.open = true;
+  (element.closest("form, details").querySelector(FIELD) ?? element).focus();
 }
 
 function command(label, element, more = "") {

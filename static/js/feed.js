@@ -2,6 +2,7 @@
  *
  *   <body data-feed-url="/ws/feed/">
  *   <button class="running" data-running popovertarget="tray"><i class="bi bi-arrow-repeat"></i><b>2</b> <span>jobs under way</span></button>
+ *   <span class="n" data-count="image-list">12</span>                                how many there are, in the navigation
  *   <span class="conn" data-feed-state role="status"></span>                         shown while the connection is lost
  *   <div data-live="disk:17" hx-get="…" hx-trigger="live" hx-swap="outerHTML">       refreshed when disk:17 changed
  *   <div data-live="disk:17 datastore:3" …>                                          several, divided by blanks
@@ -86,6 +87,17 @@ function count(running) {
     chip.classList.toggle("none", running === 0);
     chip.querySelector("b").textContent = running || "no";
     chip.querySelector("span").textContent = `${running === 1 ? "job" : "jobs"} under way`;
+  }
+}
+
+function countPlaces(places) {
+  for (const [name, [number, isBad]] of Object.entries(places)) {
+    const place = document.querySelector(`[data-count="${CSS.escape(name)}"]`);
+    if (!place) continue;
+    place.textContent = number?.toLocaleString("en-US") ?? "";
+    place.hidden = number === null;
+    place.classList.toggle("bad", isBad);
+    place.title = isBad ? "need attention" : "";
   }
 }
 
@@ -204,7 +216,10 @@ if (url) {
     state: document.querySelector("[data-feed-state]"),
     onMessage(message) {
       if (message.type === "job") job(message);
-      if (message.type === "count") count(message.running);
+      if (message.type === "count") {
+        count(message.running);
+        countPlaces(message.places ?? {});
+      }
     },
     // The feed has no memory: what changed meanwhile is unknown, so whatever is looked at is read again.
     onReconnect() {

@@ -1,7 +1,8 @@
 /* The job page: state, lanes and progress from the socket, which also feeds the log window. The page's one entry:
  *   <script type="module" src="job.js"></script>
  *
- *   <div data-job data-socket-url="/ws/jobs/…/">             without data-socket-url (job ended) only the log window starts
+ *   <div data-job data-uuid="…" data-socket-url="/ws/jobs/…/">       without data-socket-url the job has ended: only the log
+ *                                            window starts, and the page is loaded again when the job begins again
  *     <span class="st run" data-job-state><i class="bi bi-arrow-repeat"></i><span>running</span></span>
  *     <b data-job-count>11 of 17 steps</b> <progress class="prog" data-job-progress value="11" max="17"></progress>
  *     <span class="sub" data-job-eta data-usual="usually 12 s">about 8 s left</span>     data-usual: said while nothing better is known
@@ -62,7 +63,10 @@ class JobPage {
   constructor(root) {
     this.#root = root;
     this.#log = new LogWindow(root.querySelector("[data-log]"));
-    if (!root.dataset.socketUrl) return;
+    if (!root.dataset.socketUrl) {
+      document.addEventListener("job", ({ detail }) => this.#begunAgain(detail));
+      return;
+    }
     this.socket = new Socket(root.dataset.socketUrl, {
       state: root.querySelector("[data-log-state]"),
       after: () => this.#log.lines.lastSeq,
@@ -74,6 +78,12 @@ class JobPage {
   #take(message) {
     if (message.type === "events" && !this.#log.append(message)) this.socket.restart();
     if (message.type === "job") this.#job(message);
+  }
+
+  /** Somebody takes a job that has ended back, or tries it again: the page is another one then. */
+  #begunAgain({ uuid, state, replay }) {
+    const shown = this.#part("state")?.textContent.trim();
+    if (uuid === this.#root.dataset.uuid && !replay && state !== shown) location.reload();
   }
 
   #part(name) {

@@ -203,11 +203,18 @@ def delete_the_image(pk: int) -> None:
     async_to_sync(get_channel_layer().group_send)(FEED, {"type": "feed.job", "uuid": str(job.uuid)})
 
 
-def end_a_job() -> None:
+def end_a_job() -> str:
     """Let a job of the admin begin and succeed, and tell of it as a worker does, but do not go before it is told."""
     job = a_job(User.objects.get(username="admin"), title=f"Clone {HOSTILE}", state=JobState.RUNNING)
     job.move(JobState.RUNNING, to=JobState.SUCCEEDED)
     async_to_sync(get_channel_layer().group_send)(FEED, {"type": "feed.job", "uuid": str(job.uuid)})
+    return str(job.uuid)
+
+
+def take_back(uuid: str) -> None:
+    """Let a job that succeeded be taken back, as the first worker that comes does."""
+    Job.objects.get(uuid=uuid).move(JobState.SUCCEEDED, to=JobState.UNDOING)
+    async_to_sync(get_channel_layer().group_send)(FEED, {"type": "feed.job", "uuid": uuid})
 
 
 def main() -> None:

@@ -165,10 +165,24 @@ def test_an_open_page_says_that_its_thing_was_deleted(page: Page, product: Stack
     image = product.shell(made).split()[-1]
     page.goto(f"/images/{image}/")
     expect(page.locator("[data-feed-state]")).to_have_text("live")
+    counted = page.locator('[data-count="image-list"]')
+    before = int(counted.inner_text())
     product.shell(f"from tests.browser.furnished import delete_the_image; delete_the_image({image})")
+    expect(counted).to_have_text(str(before - 1))
     expect(page.locator("#messages")).to_contain_text("This is not there any more")
     expect(page.locator("#messages")).to_contain_text("admin asked to delete image")
     expect(page.locator("h1")).to_contain_text("passing")
+
+
+def test_the_page_of_a_job_that_ended_shows_that_it_is_taken_back(
+    page: Page, product: Stack, rows: dict[str, Any]
+) -> None:
+    uuid = product.shell("from tests.browser.furnished import end_a_job; print(end_a_job())").split()[-1]
+    page.goto(f"/jobs/{uuid}/")
+    expect(page.locator("[data-feed-state]")).to_have_attribute("data-state", "live")
+    product.shell(f"from tests.browser.furnished import take_back; take_back('{uuid}')")
+    expect(page.locator("[data-job-state]")).to_have_text("undoing")
+    expect(page.locator("[data-log-state]")).to_have_text("live")
 
 
 def test_the_page_of_a_plan_becomes_the_plan_when_there_is_one(

@@ -75,7 +75,7 @@ class Worded(Text):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a few words. ``words``: what is written, and what the column holds."""
+    """One of a few words, or the beginning of just one. ``words``: what is written, and what the column holds."""
 
     column: str
     words: Mapping[str, str]
@@ -83,7 +83,9 @@ class Choice:
 
     def q(self, operator: str, value: str) -> Q:
         _only_equal(operator, "One of a few words")
-        found = self.words.get(value.lower())
+        wanted = value.lower()
+        begun = {self.words[word] for word in self.words if word.startswith(wanted)}
+        found = self.words.get(wanted) or (begun.pop() if len(begun) == 1 else None)
         if found is None:
             raise BadValue(f"{value} is none of {', '.join(self.words)}.")
         return Q(**{self.column: found})

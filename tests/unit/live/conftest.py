@@ -38,7 +38,7 @@ async def frames_of(socket: WebsocketCommunicator, kind: str) -> AsyncIterator[A
 def _own_readers(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is shared in a process belongs to its one loop; each test has a loop of its own."""
     monkeypatch.setattr(feed, "hub", Hub())
-    for module, name in ((consumers, "job_states"), (feed, "counts")):
+    for module, name in ((consumers, "job_states"), (feed, "shared_counts")):
         shared = getattr(module, name)
         monkeypatch.setattr(module, name, Shared(shared._read, apart=shared._apart))
 

@@ -52,6 +52,20 @@ async def test_it_hears_how_many_jobs_run_when_one_has_changed(job: Job, open_so
     assert (await received(socket, "count"))["running"] == 0
 
 
+async def test_it_hears_how_many_there_are_of_what_the_person_may_see(job: Job, alice: User, open_socket: Open) -> None:
+    sockets = [open_socket("/ws/feed/"), open_socket("/ws/feed/", alice)]
+    for socket in sockets:
+        await socket.connect()
+        assert (await received(socket, "count"))["places"]["image-list"] == [0, False]
+    await sync_to_async(an_image)(job.user)
+    await ring(job)
+    assert (await received(sockets[0], "count"))["places"]["image-list"] == [1, False]
+    await sync_to_async(an_image)(alice, "mine")
+    await ring(await sync_to_async(a_job)(alice, state="running"))
+    theirs = (await received(sockets[1], "count"))["places"]
+    assert (theirs["image-list"], "host-list" in theirs) == ([1, False], False)
+
+
 async def test_a_tenant_hears_of_no_job_of_others(job: Job, alice: User, open_socket: Open) -> None:
     mine = await sync_to_async(a_job)(alice, state="running")
     socket = open_socket("/ws/feed/", alice)

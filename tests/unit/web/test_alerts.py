@@ -125,11 +125,12 @@ def test_names_and_notes_are_text(admin: User) -> None:
 
 def test_the_side_shows_how_many_fire_to_those_who_may_know(admin: User, alice: User) -> None:
     client = signed_in(admin)
-    assert 'id="n-alert-list"' not in text_of(client.get("/jobs/"))
+    assert 'data-count="alert-list" hidden></span>' in text_of(client.get("/jobs/"))
     for _ in range(3):
         an_alert()
     an_alert(state="acknowledged")
-    assert '<span class="n bad" id="n-alert-list" title="need attention">3</span>' in text_of(client.get("/jobs/"))
+    shown = '<span class="n bad" data-count="alert-list" title="need attention">3</span>'
+    assert shown in text_of(client.get("/jobs/"))
     assert "/alerts/" not in text_of(signed_in(alice).get("/jobs/"))
 
 

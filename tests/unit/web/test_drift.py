@@ -236,7 +236,7 @@ class TestElsewhere:
     def test_the_navigation_counts_what_is_open(self, admin: User) -> None:
         a_drift(), a_drift(), a_drift(state="accepted")
         page = text_of(signed_in(admin).get("/"))
-        assert 'id="n-drift-list" title="need attention">2<' in page
+        assert 'data-count="drift-list" title="need attention">2<' in page
 
 
 def test_who_repairs_is_told_who_has_to_approve_it(operator: User) -> None:

@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 
 from datastores.jobs.view import JOB_LOOK, STEP_LOOK
 from datastores.models import Cluster, User
+from datastores.services.counts import Count
 from datastores.web import look
 from datastores.web.alerts import ICONS
 from datastores.web.context import Link
@@ -130,9 +131,9 @@ def test_the_page_of_a_job_loads_all_its_modules_at_once() -> None:
 
 def test_big_numbers_of_the_navigation_are_grouped() -> None:
     links = [
-        Link("image-list", "Virtual machines", "pc-display", "/vms/", here=True, count=12345),
+        Link("image-list", "Virtual machines", "pc-display", "/vms/", here=True, count=Count(12345)),
         Link("image-list", "Jobs", "x", "/jobs/", here=False),
     ]
     side = render_to_string("datastores/_side.html", {"navigation": [("Storage", links)]})
-    assert '<span class="n" id="n-image-list">12,345</span>' in side
+    assert '<span class="n" data-count="image-list">12,345</span>' in side
     assert side.count('class="n"') == 1
