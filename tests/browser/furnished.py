@@ -212,8 +212,8 @@ def end_a_job() -> str:
 
 
 def take_back(uuid: str) -> None:
-    """Let a job that succeeded be taken back, as the first worker that comes does."""
-    Job.objects.get(uuid=uuid).move(JobState.SUCCEEDED, to=JobState.UNDOING)
+    """Let a job that succeeded wait to be taken back."""
+    Job.objects.get(uuid=uuid).move(JobState.SUCCEEDED, to=JobState.QUEUED, ended_at=None, undo_requested=True)
     async_to_sync(get_channel_layer().group_send)(FEED, {"type": "feed.job", "uuid": uuid})
 
 

@@ -181,7 +181,7 @@ def test_the_page_of_a_job_that_ended_shows_that_it_is_taken_back(
     page.goto(f"/jobs/{uuid}/")
     expect(page.locator("[data-feed-state]")).to_have_attribute("data-state", "live")
     product.shell(f"from tests.browser.furnished import take_back; take_back('{uuid}')")
-    expect(page.locator("[data-job-state]")).to_have_text("undoing")
+    expect(page.locator("[data-job-state]")).to_have_text("queued")
     expect(page.locator("[data-log-state]")).to_have_text("live")
 
 
