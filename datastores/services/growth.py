@@ -10,6 +10,7 @@ from django.utils import timezone
 from datastores.domain.growth import Growth, growth
 from datastores.models import Datastore, DatastoreSample
 from datastores.models.samples import DAILY
+from datastores.models.visibility import among
 
 LOOKED_BACK = timedelta(days=30)
 DAY = timedelta(days=1)
@@ -24,11 +25,10 @@ def growth_of(datastores: Iterable[Datastore]) -> dict[int, Growth]:
     rows = list(datastores)
     now = timezone.now()
     points: dict[int, list[tuple[float, float]]] = {row.pk: [] for row in rows}
-    means = DatastoreSample.objects.filter(
-        datastore__in=points, resolution=DAILY, at__gte=now - LOOKED_BACK, at__lte=now
-    )
-    for key, at, used in means.values_list("datastore_id", "at", "used"):
-        points[key].append((days_between(now, at + HALF_A_DAY), used))
+    means = DatastoreSample.objects.filter(resolution=DAILY, at__gte=now - LOOKED_BACK, at__lte=now)
+    for key, at, used in among(means, "datastore", points).values_list("datastore_id", "at", "used"):
+        if key in points:
+            points[key].append((days_between(now, at + HALF_A_DAY), used))
     for row in rows:
         if row.measured_at is not None and row.used is not None:
             points[row.pk].append((days_between(now, row.measured_at), row.used))

@@ -10,6 +10,7 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce, Greatest
 
 from datastores.models import Disk, Image
+from datastores.models.visibility import among
 
 IMAGE_MORE = Greatest(F("virtual_size") - F("real_size"), 0)
 TAKEN = F("allocated") - F("shared")
@@ -31,8 +32,8 @@ def add_space(datastores: Sequence[Any]) -> None:
 
     Two queries for all.
     """
-    images = Image.objects.filter(datastore__in=datastores).order_by().values("datastore")
-    disks = growing_disks().filter(datastore__in=datastores).order_by().values("datastore")
+    images = among(Image.objects.all(), "datastore", datastores).order_by().values("datastore")
+    disks = among(growing_disks(), "datastore", datastores).order_by().values("datastore")
     of_images = images.annotate(count=Count("*"), take=Sum("real_size"), more=Sum(IMAGE_MORE))
     unseen = Count("kind", filter=Q(allocated__isnull=True))
     of_disks = disks.annotate(take=Sum(TAKEN), more=Sum(DISK_MORE), unseen=unseen)

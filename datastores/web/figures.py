@@ -17,6 +17,7 @@ from datastores.jobs.kinds import KINDS
 from datastores.jobs.view import DONE
 from datastores.models import Datastore, DatastoreHost, Drift, Host, Job, User
 from datastores.models.jobs import HAS_ENDED, UNDO_ASKED, WAS_UNDONE
+from datastores.models.visibility import among
 from datastores.services.counts import TROUBLED
 from datastores.web import facts
 from datastores.web.alerts import Concern, attention
@@ -92,7 +93,7 @@ def file_systems(datastores: list[Datastore]) -> list[tuple[Any, ...]]:
 
     Where the mount point is not known, what is free goes for it.
     """
-    members = DatastoreHost.objects.filter(position=0, datastore__in=datastores)
+    members = among(DatastoreHost.objects.filter(position=0).order_by(), "datastore", datastores)
     hosts = dict(members.values_list("datastore_id", "host_id"))
     known = facts.mount_points(set(hosts.values()))
     places: list[tuple[Any, ...]] = []
