@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, Count, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 
@@ -20,4 +20,7 @@ def sum_of(rows: QuerySet[Any], link: str, column: Any) -> Any:
 
 def _each(rows: QuerySet[Any], link: str, figure: Any) -> Any:
     groups = rows.filter(**{link: OuterRef("pk")}).order_by().values(link)
-    return Coalesce(Subquery(groups.annotate(figure=figure).values("figure")), 0)
+    whole = BigIntegerField()  # the difference of two would be held for a small one, beyond which nothing is found
+    return Coalesce(
+        Subquery(groups.annotate(figure=figure).values("figure"), output_field=whole), 0, output_field=whole
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import BigIntegerField, ExpressionWrapper, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.generic import DetailView
@@ -65,7 +65,10 @@ GROWING = {"growth", "full"}
 LARGEST = 10
 FIGURES = {
     "image_count": count_of(Image.objects.all(), "datastore"),
-    "promised": sum_of(Image.objects.all(), "datastore", IMAGE_MORE) + sum_of(growing_disks(), "datastore", DISK_MORE),
+    "promised": ExpressionWrapper(
+        sum_of(Image.objects.all(), "datastore", IMAGE_MORE) + sum_of(growing_disks(), "datastore", DISK_MORE),
+        BigIntegerField(),
+    ),
     "disks_take": sum_of(growing_disks(), "datastore", TAKEN),
 }
 """What lists are sorted and filtered by; for what they show, ``add_space`` asks once for all rows."""
