@@ -68,6 +68,10 @@ class Refused(CloudstoreError):
     """The request is not safe as things stand; the message says what to do first."""
 
 
+class ChangedSince(Refused):
+    """Somebody changed what it is about since the person saw it: the page has to be loaded again."""
+
+
 class Unsupported(CloudstoreError):
     """This kind of datastore cannot do that."""
 

@@ -122,4 +122,5 @@ AUDIT = Words(
 )  # fmt: skip
 IMAGES = Words("datastores_imagewords", "datastores_image", "id", ("name", "source"))
 JOBS = Words("datastores_jobwords", "datastores_job", "id", ("title", "target_label"))
-ALL = (AUDIT, IMAGES, JOBS)
+DRIFT = Words("datastores_driftwords", "datastores_drift", "id", ("title", "label"))
+ALL = (AUDIT, IMAGES, JOBS, DRIFT)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import F
 
-from datastores.domain.errors import Refused
+from datastores.domain.errors import ChangedSince, Refused
 from datastores.models import Cluster, Datastore, Host, Image, NotificationTarget
 from datastores.services.since import by_whom, changed_fields, last_change
 
@@ -31,4 +31,4 @@ def changed_since(row: Row) -> Refused:
     entry = last_change(known)
     fields = f" ({', '.join(changed_fields(entry))})" if entry and changed_fields(entry) else ""
     who = by_whom(entry) or " by somebody else meanwhile"
-    return Refused(f"{known} was changed{who}{fields}. Load the page again to see it, then repeat your change.")
+    return ChangedSince(f"{known} was changed{who}{fields}. Load the page again to see it, then repeat your change.")

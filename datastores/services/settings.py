@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from datastores.domain import values
-from datastores.domain.errors import BadInput, Refused
+from datastores.domain.errors import BadInput, ChangedSince
 from datastores.models import SettingsSection
 from datastores.services.since import on_day
 
@@ -273,14 +273,14 @@ def version_of(section: str, rows: Mapping[str, SettingsSection] | None = None) 
 def change(section: str, version: int, new: Mapping[str, Any], by: str, *, drop: Iterable[str] = ()) -> None:
     """Store values that were checked, and forget those to ``drop``. Belongs into the turn of the audit entry.
 
-    :raises Refused: somebody else changed the section since the person saw it.
+    :raises ChangedSince: somebody else changed the section since the person saw it.
     """
     rows = stored_now()
     row = rows.get(section)
     if version_of(section, rows) != version:
         who = f" by {row.changed_by}" if row and row.changed_by else ""
         when = f", on {on_day(row.changed_at)}" if row else ""
-        raise Refused(
+        raise ChangedSince(
             f"These settings were changed{who} meanwhile{when}. Load the page again to see them, "
             "then repeat your change."
         )

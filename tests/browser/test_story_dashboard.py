@@ -90,6 +90,7 @@ async (rules) => {
 """
 WIDE = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
+TABLET = {"width": 768, "height": 1024}
 WALL = {"width": 3840, "height": 2160}
 
 
@@ -118,7 +119,7 @@ def complaints(page: Page) -> list[str]:
 def overhang(page: Page) -> dict[int, int]:
     """Return by how much the page is wider than the window, for windows where it is."""
     found = {}
-    for size in (PHONE, WIDE, WALL):
+    for size in (PHONE, TABLET, WIDE, WALL):
         page.set_viewport_size(size)  # type: ignore[arg-type]
         found[size["width"]] = page.evaluate("document.documentElement.scrollWidth") - size["width"]
     page.set_viewport_size(WIDE)  # type: ignore[arg-type]

@@ -192,7 +192,7 @@ def attempt(
         except CloudstoreError as error:
             if wants_json(request):
                 raise
-            form.add_error(None, str(error))
+            form.add_error(None, forms.ValidationError(str(error), code=type(error).__name__))
     elif wants_json(request):
         raise BadInput(" ".join(str(message) for messages in form.errors.values() for message in messages))
     return show()

@@ -10,7 +10,7 @@ from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.core.exceptions import ValidationError
 from django.utils.crypto import salted_hmac
 
-from datastores.domain.errors import Refused
+from datastores.domain.errors import ChangedSince
 from datastores.models import User
 from datastores.services.since import by_whom, last_done
 from datastores.web.forms.base import Form, ModelForm
@@ -81,10 +81,10 @@ class ChangeUserForm(UserForm):
         self.fields["seen"].initial = fingerprint(self.instance)
 
     def require_unchanged(self, now: User) -> None:
-        """Raise Refused when somebody changed the account since; belongs into the turn of the change."""
+        """Raise ChangedSince when somebody changed the account since; belongs into the turn of the change."""
         if self.cleaned_data["seen"] not in ("", fingerprint(now)):
             who = by_whom(last_done("user.change", now.username)) or " by somebody else meanwhile"
-            raise Refused(f"{now} was changed{who}. Load the page again to see it, then repeat your change.")
+            raise ChangedSince(f"{now} was changed{who}. Load the page again to see it, then repeat your change.")
 
 
 def fingerprint(user: User) -> str:

@@ -10,13 +10,14 @@ from django.shortcuts import render
 
 from datastores.jobs.drift import SCAN_SECONDS, ask_for_scan
 from datastores.models import Drift, Host, Job
+from datastores.models.words import DRIFT
 from datastores.services import drift as services
 from datastores.web import drift as words
 from datastores.web.access import READERS, STAFF, Request, client_address, roles, visible
 from datastores.web.acting import done, start, started
 from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import LONG_AGO, Column, Filter
-from datastores.web.lists.fields import Anywhere, Choice, Moment, Owning, Text
+from datastores.web.lists.fields import Anywhere, Choice, Moment, Owning, Text, Worded
 from datastores.web.lists.paging import Page
 from datastores.web.lists.rows import Rows
 
@@ -39,7 +40,7 @@ class DriftList(Rows):
     related = ("host", "accepted_by")
     unread = ("change", "host__facts")
     name = "drift"
-    search = Anywhere((Text(("title", "label"), "authorized_keys"), HOST), "authorized_keys")
+    search = Anywhere((Worded(DRIFT.parts, "authorized_keys", DRIFT), HOST), "authorized_keys")
     fields = {
         "host": HOST,
         "kind": Choice("kind", {kind.value.replace(" ", "-"): kind.value for kind in Drift.Kind}, "kind:missing"),

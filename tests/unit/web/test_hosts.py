@@ -154,6 +154,7 @@ class TestChangingAHost:
         self.edit(host, operator, cluster=cluster.pk)
         page = self.edit(host, admin, address="10.1.1.1")
         assert re.search(r"a was changed by olga on .+ \(cluster\)\. Load the page again", page)
+        assert f'<a href="/hosts/{host.pk}/edit/">Load the page again</a>' in page
         host.refresh_from_db()
         assert (host.cluster, host.address == "10.1.1.1") == (cluster, False)
         assert AuditEntry.objects.filter(action="host.change").count() == 1
