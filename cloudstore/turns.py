@@ -10,10 +10,10 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class PeopleFirst:
-    """Lets in only a few at once of the requests that open lists make by themselves (``?row=``).
+    """Lets in only a few at once of the requests that open pages make by themselves, which say so (``X-Live``).
 
     Two hundred lists read their rows again whenever these change. They wait here, where that costs no thread, so that a
-    person who opens a page finds one free.
+    person who opens a page finds one free. Their turn ends when the answer begins: a slow reader holds up nobody.
     """
 
     def __init__(self, application: Application, at_once: int) -> None:
@@ -21,13 +21,34 @@ class PeopleFirst:
         self.free = asyncio.Semaphore(at_once)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if not is_rows(scope["query_string"]):
+        if not is_live(scope):
             await self.application(scope, receive, send)
             return
-        async with self.free:
-            await self.application(scope, receive, send)
+        await self.free.acquire()
+        turn = Turn(self.free)
+
+        async def answer(message: Any) -> None:
+            turn.end()
+            await send(message)
+
+        try:
+            await self.application(scope, receive, answer)
+        finally:
+            turn.end()
 
 
-def is_rows(query: bytes) -> bool:
-    """Tell whether an address asks for single rows of a list."""
-    return query.startswith(b"row=") or b"&row=" in query
+class Turn:
+    """A place that was taken, to be given back once."""
+
+    def __init__(self, free: asyncio.Semaphore) -> None:
+        self.free: asyncio.Semaphore | None = free
+
+    def end(self) -> None:
+        if self.free:
+            self.free.release()
+        self.free = None
+
+
+def is_live(scope: Any) -> bool:
+    """Tell whether a page that is open reads a part of itself anew (``rows.js``, ``feed.js``)."""
+    return scope["method"] == "GET" and (b"x-live", b"1") in scope["headers"]

@@ -14,6 +14,9 @@ class BadInput(CloudstoreError):
 class Unreachable(CloudstoreError):
     """The host did not answer, or stopped answering: what an unfinished command did is unknown."""
 
+    host = ""
+    """Its name, where it is known."""
+
 
 class LostTouch(Unreachable):
     """The host went away when something had been done on it: facts have to decide later."""

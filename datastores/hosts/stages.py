@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias, TypeVar
 
+from datastores.domain.errors import Unreachable
 from datastores.domain.plan import AnyStep, Plan
 
 LANES = 64
@@ -47,6 +48,9 @@ def side_by_side(work: Callable[[str, T], None], lanes: Mapping[str, T]) -> list
     def guarded(host: str) -> None:
         try:
             work(host, lanes[host])
+        except Unreachable as error:
+            error.host = host
+            errors.append(error)
         except Exception as error:  # raised again by the caller, when every lane has come to rest
             errors.append(error)
 

@@ -123,9 +123,12 @@ class FileStored:
 
     @property
     def title(self) -> str:
-        if self.link:
-            return f"{self.path} leads to {self.link}"
-        return f"{self.path} is stored" + (f" with mode {self.mode} at most" if self.mode else "")
+        return self.identity + (f" with mode {self.mode} at most" if self.mode and not self.link else "")
+
+    @property
+    def identity(self) -> str:
+        """What tells the statement from others for good: which mode it may have can be set otherwise."""
+        return f"{self.path} leads to {self.link}" if self.link else f"{self.path} is stored"
 
     def reads(self) -> tuple[Command, ...]:
         return (list_stored(self.base),)

@@ -279,7 +279,7 @@ class Attempt:
                 self._interrupted(str(error))
             else:
                 self._failed(error)
-            doubt(self.log.hosts)
+            doubt([error.host] if error.host else self.log.hosts)
         except Cancelled as error:
             self._end(JobState.CANCELLED, lambda: self.case.cancelled(self.job), self.log.clean(told(error)))
         except CloudstoreError as error:

@@ -7,7 +7,7 @@ from functools import partial
 from django.db import transaction
 from django.utils import timezone
 
-from datastores.domain.errors import Refused
+from datastores.domain.errors import ChangedSince, Refused
 from datastores.domain.states import EventKind, JobState, Level
 from datastores.jobs import doorbell
 from datastores.jobs.approval import agrees_with, check_eyes, demanded, enough_eyes
@@ -152,12 +152,14 @@ def hosts_worked_on(job: Job) -> dict[str, bool]:
     return {f"host:{machine}": False for machine in machines.values()}
 
 
-def undo(job: Job, user: User, address: str = "") -> bool:
+def undo(job: Job, user: User, address: str = "", *, seen: str | None = None) -> bool:
     """Take a finished job back. False: somebody else has to agree, and until then nothing happens.
 
     Where four eyes are demanded the first who asks is remembered, and the second who does the same has it done.
+    ``seen``: who had asked when the person saw the button (``Job.undo_asked``); None: that is not known.
 
-    :raises Refused: this kind cannot be undone, something has been built on it since, or the person has asked already.
+    :raises Refused: this kind cannot be undone, something has been built on it since, the person has asked already, or
+        what the person saw is not so any more.
     """
     case = KINDS[job.kind]
     check_role(case, user)
@@ -167,6 +169,8 @@ def undo(job: Job, user: User, address: str = "") -> bool:
         job.refresh_from_db()
         user.refresh_from_db(fields=["role", "is_active"])  # it may have been taken since the request came
         check_role(case, user)
+        if seen is not None and seen != job.undo_asked:
+            raise ChangedSince("Somebody asked for the undo, or does not want it any more, since you saw the page.")
         case.require_targets(job)
         if left_all_as_it_was(job):
             raise Refused("This job found everything as it should be and changed nothing: there is nothing to undo.")

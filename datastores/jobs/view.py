@@ -154,5 +154,6 @@ def job_summary(job: Job, gone: Sequence[str] = ()) -> dict[str, Any]:
         "icon": icon,
         "error": job.error,
         "ended": job.ended,
+        "undo_asked": job.undo_asked,
         "objects": list(dict.fromkeys([*job.objects_touched(), *gone])),
     }

@@ -28,7 +28,7 @@ COUNT_SECONDS, COUNTS_APART = 1.0, 0.5
 """From one telling of the counts to the next, and from one reading of them, for all who are told the same."""
 Counted = dict[str, Any]
 MOST_UNSENT = 100
-"""News that a slow browser may leave waiting; it reads again what is in sight when it comes back."""
+"""News that a slow browser may leave waiting."""
 
 
 class FeedConsumer(Consumer):
@@ -38,7 +38,7 @@ class FeedConsumer(Consumer):
         """A page may have been made just before a job ended, and the socket after that."""
         self.told: set[str] = set()
         self.counted: Counted | None = None
-        self.heard: deque[News] = deque(maxlen=MOST_UNSENT)
+        self.heard: deque[News] = deque()
         self.rang, self.stirred = asyncio.Event(), asyncio.Event()
         await hub.join(self)
         await self._catch_up()
@@ -49,7 +49,10 @@ class FeedConsumer(Consumer):
         hub.leave(self)
 
     def hear(self, news: News) -> None:
-        """Workers rang."""
+        """Workers rang. Who cannot follow is sent away, and reads what is in sight when it comes back."""
+        if len(self.heard) >= MOST_UNSENT:
+            self.start(self.give_up())
+            return
         self.heard.append(news)
         self.rang.set()
         self.stirred.set()

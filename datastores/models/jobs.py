@@ -120,6 +120,11 @@ class Job(models.Model):
         return user.is_active and (user.sees_everything or self.user_id == user.pk)
 
     @property
+    def undo_asked(self) -> str:
+        """When somebody asked to take it back, as a text that tells this from any other time; "": nobody does."""
+        return self.undo_asked_at.isoformat() if self.undo_asked_at else ""
+
+    @property
     def ended(self) -> bool:
         return self.state in ENDED
 

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, transaction
-from django.db.models import Model, Q
+from django.db.models import Exists, Model, OuterRef, Q
 from django.utils import timezone
 
 from datastores.domain.errors import Refused
@@ -171,7 +171,9 @@ def remember_footprints(found: Found) -> None:
 def note(fresh: Mapping[int | None, Footprint], since: datetime) -> None:
     columns = ["size", "written", "seen_at"]
     with transaction.atomic():
-        there = Image.objects.filter(pk__in=fresh, persistent=False).order_by().values_list("pk", flat=True)
+        later = ImageFootprint.objects.filter(image=OuterRef("pk"), seen_at__gt=since)  # a job has noted it meanwhile
+        wanted = Image.objects.filter(~Exists(later), pk__in=fresh, persistent=False)
+        there = wanted.order_by().values_list("pk", flat=True)
         rows = [
             ImageFootprint(image_id=pk, size=fresh[pk].size, written=fresh[pk].written, seen_at=since) for pk in there
         ]

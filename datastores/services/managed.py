@@ -61,11 +61,11 @@ class Managed:
     """Name of the datastore, where ``label`` is that of something in it."""
 
     def key(self, step: AnyStep) -> str:
-        """Return what tells this statement from all others, for good."""
-        return self.key_of(step.title)
+        """Return what tells this statement from all others, for good, also when it is put in other words one day."""
+        return self.key_of(getattr(step, "identity", step.title))
 
-    def key_of(self, title: str) -> str:
-        told = (self.owner, self.host, self.datastore, self.image, self.disk, title)
+    def key_of(self, identity: str) -> str:
+        told = (self.owner, self.host, self.datastore, self.image, self.disk, identity)
         return hashlib.sha256(repr(told).encode("utf-8", "backslashreplace")).hexdigest()
 
     @property

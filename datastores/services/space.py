@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from datastores.drivers.registry import DRIVERS
@@ -43,9 +44,10 @@ def remember_allocated(found: Found) -> None:
 
 
 def note(places: Collection[tuple[int, int]], seen: Seen, at: datetime) -> None:
-    """Store what these disks take; one that was moved or deleted meanwhile is left out."""
+    """Store what these disks take; one that was moved, deleted or looked at meanwhile is left out."""
     columns = ("kind", "allocated", "shared", "datastore__kind", "image__real_size")
-    wanted = Disk.objects.filter(pk__in=[disk for disk, _ in places]).select_related("datastore", "image")
+    known = Q(allocated_at=None) | Q(allocated_at__lte=at)
+    wanted = Disk.objects.filter(known, pk__in=[disk for disk, _ in places]).select_related("datastore", "image")
     there = [row for row in wanted.only(*columns).order_by() if (row.pk, row.datastore_id) in seen]
     changed = [row for row in there if takes(row, seen[row.pk, row.datastore_id])]
     with transaction.atomic():

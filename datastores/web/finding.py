@@ -11,8 +11,8 @@ from django.db.models.functions import Coalesce
 from django.urls import reverse
 
 from datastores.domain.values import whole
-from datastores.models import Cluster, Datastore, Host, Image, Job, User, VirtualMachine
-from datastores.models.words import IMAGES, JOBS, Words
+from datastores.models import Alert, Cluster, Datastore, Drift, Host, Image, Job, User, VirtualMachine
+from datastores.models.words import DRIFT, IMAGES, JOBS, Words
 from datastores.web.access import ADMINS, EVERYBODY, READERS, STAFF
 
 LONGEST = 100
@@ -62,6 +62,8 @@ KINDS = (
     Kind("Virtual machines", "pc-display", VirtualMachine, "name", "vm", EVERYBODY),
     Kind("Jobs", "list-task", Job, "title", "", EVERYBODY, lambda job: job.word, JOBS),
     Kind("Clusters", "diagram-3", Cluster, "name", "cluster-edit", STAFF, lambda cluster: cluster.description),
+    Kind("Alerts", "bell", Alert, "label", "alert", READERS),
+    Kind("Drift", "sign-turn-right", Drift, "title", "drift", READERS, index=DRIFT),
     Kind("Users", "people", User, "username", "user-edit", ADMINS, lambda user: user.role),
 )
 

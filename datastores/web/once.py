@@ -2,8 +2,9 @@
 
 ``{% csrf_token %}`` gives every form a key (``templatetags/sending.py``). Who sends a form first has the claim on what
 it asks for; the claim remembers where its answer led, and whoever sends the same again is led there. It is the same
-when the person, the address and the fields are the same, and either the key is, or the page was made before it was
-asked for: a second tab. So somebody who goes back, changes a field and sends that is asking for something else.
+when the session, the address and the fields are the same, and either the key is, or the page was made before it was
+asked for: a second tab. So somebody who goes back, changes a field and sends that is asking for something else, and so
+is who sends it from another device.
 
 When it was asked for is told by the clock of Redis, and when the page was made by that of the machine that made it. So
 a page counts as made before only when it was so by more than clocks differ that are kept in time (NTP).
@@ -45,11 +46,13 @@ UNTOLD = {FIELD, "csrfmiddlewaretoken"}
 ONGOING_SECONDS = 120
 """How long a claim is kept whose process may have died."""
 KEPT_SECONDS = 24 * 3600
-TABS_SECONDS = 600
-"""How long what was asked for counts for the other tabs of the person, too."""
+TABS_SECONDS = 60
+"""How long what was asked for counts for the other tabs of the session, too: they follow what happens since."""
 CLOCKS_SECONDS = 2
 """By how much the clocks of the machines of web processes and of Redis may differ."""
 WAIT_SECONDS = 5.0
+AWAY_SECONDS = 5.0
+"""How long Redis is not asked again after it did not answer: each time somebody would wait for it."""
 LOOK_SECONDS = 0.05
 ALREADY = "This was sent already, so it was not done again; what was done since stands. To do it, load its page again."
 ONGOING = "This was sent already and is still being done; nothing is done twice."
@@ -87,7 +90,7 @@ def script(text: str) -> Script:
 
 @dataclass(slots=True)
 class Claim:
-    """On what a form asks for. ``name``: of the person, the address and the fields; they cannot be told from it."""
+    """On what a form asks for. ``name``: of the session, the address and the fields; they cannot be told from it."""
 
     name: str
     key: str
@@ -113,7 +116,7 @@ def claim_of(request: HttpRequest) -> Claim | None:
         return None
     fields = [(name, values) for name, values in request.POST.lists() if name not in UNTOLD]
     files = [(name, file.name, file.size) for name, several in request.FILES.lists() for file in several]
-    asked = json.dumps([request.user.pk, request.get_full_path(), fields, files])
+    asked = json.dumps([request.session.session_key, request.get_full_path(), fields, files])
     return Claim(f"cloudstore:once:{salted_hmac(__name__, asked, algorithm='sha256').hexdigest()}", key)
 
 
@@ -122,6 +125,7 @@ class SentOnce:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+        self.away_until = 0.0
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
@@ -136,12 +140,13 @@ class SentOnce:
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         """Claim it when the person is known and the token of the form is right."""
         claim = claim_of(request)
-        if claim is None:
+        if claim is None or time.monotonic() < self.away_until:
             return None
         try:
             led = patiently(claim.take)
         except RedisError as error:
             logger.warning("a form that is sent twice is carried out twice: %s", error)
+            self.away_until = time.monotonic() + AWAY_SECONDS
             return None
         if led is None:
             request.claim = claim  # type: ignore[attr-defined]

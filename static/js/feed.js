@@ -20,6 +20,8 @@ import { Socket } from "./socket.js";
 const TONES = ["ok", "idle", "run", "warn", "bad"]; // what matters least first: it makes room for the others
 const GATHER = 300;
 const GATHER_ALL = 2500; // what shows something of all jobs is read again at most so often
+const SHARE = 5; // a server that answers slowly is left alone for so many times as long as it took
+const LONGEST = 10000;
 const MOST = 3; // notes that tell of one job each
 const STAYS = 8000;
 const SINGLE = ".note:not([data-more])";
@@ -31,6 +33,8 @@ const unlisted = new Set(); // jobs, or names of rows, that came up since a list
 const announced = new Set(); // jobs whose end was told: of one end there may be several messages
 let gathering = 0;
 let gatheringAll = 0;
+let pauseAll = GATHER_ALL;
+const asked = new WeakMap(); // when each part was asked for anew
 let missed = false; // something changed while the page was not seen
 
 function refreshSoon(elements) {
@@ -190,23 +194,37 @@ function toast(message) {
   leaveLater(note, tone);
 }
 
-// One that is tried again may end again.
+// One that is tried again may end again. What a heartbeat brings may be told properly a moment later.
 function announce(message) {
+  if (message.replay) return;
   const isNew = !announced.has(message.uuid);
   announced[message.ended ? "add" : "delete"](message.uuid);
-  if (message.ended && isNew && message.mine && !message.replay) toast(message);
+  if (message.ended && isNew && message.mine) toast(message);
 }
 
 function job(message) {
   for (const name of [...message.objects, `job:${message.uuid}`]) {
     refreshSoon(document.querySelectorAll(`[data-live~="${CSS.escape(name)}"]`));
   }
-  gatheringAll ||= setTimeout(refreshAll, GATHER_ALL);
+  gatheringAll ||= setTimeout(refreshAll, pauseAll);
   if (!message.replay) countUnlisted(message.uuid);
   countAdded(message.objects);
   announce(message);
   document.dispatchEvent(new CustomEvent("job", { detail: message }));
 }
+
+// What a page reads anew by itself waits for people's turns on the server.
+document.addEventListener("htmx:configRequest", ({ detail }) => {
+  if (detail.triggeringEvent?.type !== "live") return;
+  detail.headers["X-Live"] = "1";
+  asked.set(detail.elt, performance.now());
+});
+
+document.addEventListener("htmx:afterRequest", ({ detail }) => {
+  if (!asked.has(detail.elt)) return;
+  const took = performance.now() - asked.get(detail.elt);
+  pauseAll = Math.min(LONGEST, Math.max(GATHER_ALL, SHARE * took));
+});
 
 document.addEventListener("visibilitychange", () => missed && refreshAll());
 

@@ -80,10 +80,12 @@ class JobPage {
     if (message.type === "job") this.#job(message);
   }
 
-  /** Somebody takes a job that has ended back, or tries it again: the page is another one then. */
-  #begunAgain({ uuid, state, replay }) {
+  /** Somebody takes a job that has ended back, or asks for that, or tries it again: the page is another one then. */
+  #begunAgain(job) {
+    const { uuid, undoAsked } = this.#root.dataset;
     const shown = this.#part("state")?.textContent.trim();
-    if (uuid === this.#root.dataset.uuid && !replay && state !== shown) location.reload();
+    const isOther = job.state !== shown || job.undo_asked !== undoAsked;
+    if (job.uuid === uuid && !job.replay && isOther) location.reload();
   }
 
   #part(name) {

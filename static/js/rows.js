@@ -47,7 +47,7 @@ async function readStale() {
 async function readRows(body, keys) {
   const url = new URL(body.dataset.rows, location.href);
   for (const key of keys) url.searchParams.append("row", key);
-  const response = await fetch(url, { headers: { "HX-Request": "true" } });
+  const response = await fetch(url, { headers: { "HX-Request": "true", "X-Live": "1" } });
   if (!response.ok || response.redirected) return; // signed out, or the server is away: the page says so
   const template = document.createElement("template");
   template.innerHTML = await response.text();

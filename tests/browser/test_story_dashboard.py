@@ -5,12 +5,16 @@ The whole product runs; its rows are made, and nothing is behind them. Nobody lo
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.urls import resolve
 from playwright.sync_api import Browser, Page, expect
 
+from datastores.web import urls
 from tests.browser.dashboard import page, product, rows, signed_in
 from tests.browser.furnished import PASSWORD
 from tests.stack import Stack
@@ -19,6 +23,7 @@ __all__ = ["page", "product", "rows"]
 pytestmark = pytest.mark.browser
 
 NOWHERE = "/nowhere/"
+UUIDS = ("running", "failed", "planned")
 PAGES = (
     "/",
     "/begin/",
@@ -72,12 +77,23 @@ PAGES = (
     "/settings/targets/new/",
     "/settings/targets/{target}/",
     "/account/password/",
+    "/settings/retention/",
+    "/settings/sources/",
+    "/settings/notifications/",
+    "/queues/",
     "/help/operators/",
+    "/help/tenants/",
     "/help/developers/",
+    "/help/architecture/",
     "/find/?q=a",
     "/find/?q=nowhere",
     NOWHERE,
 )
+PARTS = {
+    "begin-hide", "view-save", "palette", "job-tray", "datastore-options", "host-samples", "datastore-samples",
+    "job-lines", "job-search", "job-log", "help-index", "audit-verify",
+}  # fmt: skip
+"""What can be read and is no page of its own: data, files, parts of pages, and what leads on to a page."""
 AXE = (Path(__file__).parent / "vendor/axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 CHECK = """
@@ -124,6 +140,17 @@ def overhang(page: Page) -> dict[int, int]:
         found[size["width"]] = page.evaluate("document.documentElement.scrollWidth") - size["width"]
     page.set_viewport_size(WIDE)  # type: ignore[arg-type]
     return {width: more for width, more in found.items() if more > 0}
+
+
+def test_no_page_is_left_out() -> None:
+    numbers = dict.fromkeys(re.findall(r"{(\w+)}", " ".join(PAGES)), 1) | dict.fromkeys(UUIDS, uuid4())
+    looked_at = {
+        resolve(address.format(**numbers).partition("?")[0]).url_name for address in PAGES if address != NOWHERE
+    }
+    readable = {
+        pattern.name for pattern in urls.urlpatterns if (rule := getattr(pattern.callback, "rule", None)) and rule.read
+    }
+    assert readable - looked_at - PARTS == set()
 
 
 @pytest.mark.parametrize("address", PAGES)

@@ -250,7 +250,7 @@ def job_undo(request: Request, uuid: str) -> HttpResponse:
     if name and (asked := ask_name(request, name, f"{name} is deleted, with everything that was written to it since.")):
         return asked
     job = visible_job(request, uuid)
-    begun = control.undo(job, request.user, client_address(request))
+    begun = control.undo(job, request.user, client_address(request), seen=request.POST.get("seen"))
     words = "What the job did is being taken back." if begun else WAITS
     return acted(request, job, words)
 

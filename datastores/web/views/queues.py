@@ -19,7 +19,7 @@ FOR = {
 
 @roles(read=ADMINS)
 def queues(request: Request) -> HttpResponse:
-    """As Redis knows it now; ``queues`` is None when it does not answer."""
+    """As Redis knows it now, if it answers."""
     workers, waiting = machinery()
     heard = [worker for worker in workers or () if not is_lost(worker)]
     lines = [

@@ -26,7 +26,7 @@ from datastores.domain.states import StepState
 from datastores.hosts.journal import Journal, Undoable
 from datastores.hosts.previews import Preview, preview
 from datastores.hosts.runner import Run
-from datastores.hosts.stages import stages_of, steps_of
+from datastores.hosts.stages import side_by_side, stages_of, steps_of
 from datastores.hosts.together import apply, look
 from datastores.hosts.undo import take_back
 from tests.fakes import FakeShell, said
@@ -657,3 +657,13 @@ def test_it_is_told_before_anything_is_taken_back() -> None:
         run.carry_out()
     assert told == ["b is broken"]
     assert ran(shell, "clear") == [("clear", "a")]
+
+
+@pytest.mark.parametrize("names", [("h1",), ("h1", "h2", "h3")])
+def test_of_several_hosts_the_one_that_fell_silent_is_named(names: tuple[str, ...]) -> None:
+    def work(host: str, lane: str) -> None:
+        if host == "h1":
+            raise Unreachable("it does not answer")
+
+    (error,) = side_by_side(work, {name: name for name in names})
+    assert isinstance(error, Unreachable) and error.host == "h1"

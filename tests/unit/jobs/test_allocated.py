@@ -143,6 +143,14 @@ class TestSharedBlocks:
         disk = Disk.objects.get(pk=disk.pk)
         assert self.noted(disk, 7 * GIB) == (7 * GIB, 4 * GIB)
 
+    def test_what_was_seen_later_stays(self, admin: User) -> None:
+        disk = self.disk(admin)
+        place, begun = (disk.pk, disk.datastore_id), timezone.now()
+        self.noted(disk, 6 * GIB)
+        note([place], {place: GIB}, begun)
+        disk.refresh_from_db()
+        assert disk.allocated == 6 * GIB
+
     def test_a_disk_that_was_moved_meanwhile_is_left_out(self, admin: User) -> None:
         disk = self.disk(admin)
         note([(disk.pk, disk.datastore_id + 1)], {(disk.pk, disk.datastore_id + 1): GIB}, timezone.now())

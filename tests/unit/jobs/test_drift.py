@@ -473,6 +473,12 @@ class TestTheTurn:
         assert scanned() == {}
         assert ImageFootprint.objects.count() == 2
 
+    def test_what_a_job_has_noted_since_stays(self, site: Site, admin: User) -> None:
+        image, begun = site.image(admin), timezone.now()
+        note({image.pk: Footprint(2, "2.5")}, timezone.now())
+        note({image.pk: Footprint(1, "1.5")}, begun)
+        assert ImageFootprint.objects.get().written == "2.5"
+
     def test_an_image_that_was_deleted_or_became_persistent_gets_no_footprint(self, site: Site, admin: User) -> None:
         gone, open_, kept = (site.image(admin, name) for name in ("gone", "open", "kept"))
         set_persistent(open_, admin, on=True, version=0)

@@ -240,3 +240,16 @@ async def test_a_page_whose_catching_up_fails_is_forgotten(open_socket: Open, mo
     with pytest.raises(OperationalError):
         await socket.wait(2)
     assert not feed.hub._listeners
+
+
+async def test_who_cannot_follow_is_sent_away_and_misses_nothing_unnoticed(
+    job: Job, open_socket: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "MOST_UNSENT", 0)
+    socket = open_socket("/ws/feed/")
+    await socket.connect()
+    await received(socket, "count")
+    await ring(job)
+    while (message := await socket.receive_output(5))["type"] != "websocket.close":
+        assert message["type"] == "websocket.send"
+    assert message["code"] == feed.BROKEN

@@ -15,7 +15,18 @@ from django.urls import get_resolver, reverse
 from datastores.domain.states import JobState
 from datastores.models import Cluster, Image, User
 from datastores.web import context, finding
-from tests.unit.conftest import a_datastore, a_host, a_job, a_vm, an_image, person, signed_in, text_of
+from tests.unit.conftest import (
+    a_datastore,
+    a_drift,
+    a_host,
+    a_job,
+    a_vm,
+    an_alert,
+    an_image,
+    person,
+    signed_in,
+    text_of,
+)
 
 TEMPLATES = Path(django_settings.BASE_DIR) / "datastores" / "templates" / "datastores"
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -35,6 +46,7 @@ def test_everything_is_found_by_a_part_of_its_name(admin: User) -> None:
     job = a_job(admin, title="Register golden")
     cluster = Cluster.objects.create(name="golden-cluster")
     friend = person("goldie", User.Role.TENANT)
+    alert, drift = an_alert(label="golden-store"), a_drift(title="/srv/golden is stored")
     answer = signed_in(admin).get("/find/palette/?q=GOLD").json()["groups"]
     urls = {group["title"]: [hit["url"] for hit in group["hits"]] for group in answer}
     assert urls == {
@@ -44,6 +56,8 @@ def test_everything_is_found_by_a_part_of_its_name(admin: User) -> None:
         "Virtual machines": [f"/vms/{machine.pk}/"],
         "Jobs": [f"/jobs/{job.uuid}/"],
         "Clusters": [f"/clusters/{cluster.pk}/edit/"],
+        "Alerts": [f"/alerts/{alert.pk}/"],
+        "Drift": [f"/drift/{drift.pk}/"],
         "Users": [f"/users/{friend.pk}/"],
     }
 

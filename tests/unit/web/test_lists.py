@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from datastores.domain.states import JobState
-from datastores.models import Cluster, User
+from datastores.models import Cluster, Datastore, DatastoreHost, Host, Image, Job, User, VirtualMachine
 from datastores.models.audit import record
 from datastores.web.lists.rows import PAGE
 from tests.unit.conftest import (
@@ -22,6 +22,7 @@ from tests.unit.conftest import (
     a_host,
     a_job,
     a_step,
+    a_vm,
     an_alert,
     an_image,
     person,
@@ -78,12 +79,24 @@ def alerts(admin: User, count: int) -> None:
 
 def one_tree(admin: User, count: int) -> None:
     """Everything hangs on the image that is made first."""
-    from datastores.models import Image
-
     image = Image.objects.order_by("pk").first() or an_image(admin, "root")
     for _ in range(count):
         a_disk(an_image(admin, parent=image))
         a_disk(image)
+
+
+def one_of_each(admin: User, count: int) -> None:
+    """All belongs to the host, the datastore, the machine and the job that are made first."""
+    host = Host.objects.first() or a_host()
+    store = Datastore.objects.first() or a_datastore(hosts=[host])
+    vm = VirtualMachine.objects.first() or a_vm(admin)
+    job = Job.objects.order_by("pk").first() or a_job(admin, "disk.create", state=JobState.RUNNING)
+    for _ in range(count):
+        DatastoreHost.objects.create(datastore=a_datastore(), host=host, position=1)
+        a_disk(an_image(admin, datastore=store, real_size=1), vm)
+        a_step(job)
+        a_job(admin, datastore=store, vm=vm, host=host)
+        record("datastore.change", user=admin, target=store)
 
 
 def names_in(answer: Any) -> list[str]:
@@ -103,16 +116,17 @@ def links_of(answer: Any) -> dict[str, str]:
         ("/", datastores), ("/", jobs), ("/images/", images), ("/hosts/", hosts), ("/clusters/", hosts),
         ("/datastores/", datastores), ("/jobs/", jobs), ("/vms/", machines), ("/users/", people), ("/audit/", entries),
         ("/credentials/", credentials), ("/alerts/", alerts), ("/", alerts),
-        ("/images/{image}/", one_tree), ("/find/?q=image", images),
+        ("/images/{image}/", one_tree), ("/find/?q=image", images), ("/disks/", machines), ("/queues/", jobs),
+        ("/hosts/{host}/", one_of_each), ("/datastores/{datastore}/", one_of_each), ("/vms/{vm}/", one_of_each),
+        ("/jobs/{job}/", one_of_each), ("/jobs/{job}/plan/", one_of_each),
     ],
 )  # fmt: skip
 def test_more_rows_need_no_more_queries(admin: User, path: str, make: Any) -> None:
-    from datastores.models import Image
-
     client = signed_in(admin)
     make(admin, 3)
-    image = Image.objects.order_by("pk").first()
-    url = path.format(image=image.pk if image else 0)
+    rows: dict[str, Any] = {"image": Image, "host": Host, "datastore": Datastore, "vm": VirtualMachine, "job": Job}
+    first = {name: model.objects.order_by("pk").first() for name, model in rows.items()}
+    url = path.format(**{name: row and (row.uuid if name == "job" else row.pk) for name, row in first.items()})
     client.get(url)
     few = queries_of(client, url)
     make(admin, 27)

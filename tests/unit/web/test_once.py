@@ -65,6 +65,14 @@ def made_ago(key: str, seconds: float) -> str:
     return f"{float(made) - seconds:.3f}.{rest}"
 
 
+def windows_of(user: User, number: int) -> list[Client]:
+    """Return browsers' windows of one session."""
+    first, *others = signed_in(user), *(Client() for _ in range(number - 1))
+    for other in others:
+        other.cookies = first.cookies
+    return [first, *others]
+
+
 def told(answer: Any) -> list[str]:
     return [str(message) for message in get_messages(answer.wsgi_request)]
 
@@ -162,6 +170,15 @@ def test_what_was_asked_for_long_ago_does_not_count_for_another_tab(
     assert vm.disks.count() == 2
 
 
+def test_the_same_from_another_device_is_another_request(alice: User) -> None:
+    """Who signs out on the telephone, too, is to be signed out there."""
+    desk, telephone = signed_in(alice), signed_in(alice)
+    keys = [key_on(desk, "/vms/new/"), made_ago(key_on(telephone, "/vms/new/"), 30)]
+    for client, key in zip((desk, telephone), keys, strict=True):
+        client.post("/logout/", {"once": key})
+        assert client.get("/vms/").status_code == 302
+
+
 def test_another_field_on_the_same_page_is_another_request(alice: User) -> None:
     image, client = an_image(alice), signed_in(alice)
     key = key_on(client, f"/images/{image.pk}/")
@@ -233,7 +250,7 @@ def test_a_defect_frees_the_key(alice: User, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.django_db(transaction=True)
 def test_two_at_the_same_moment_make_one_job_and_both_are_led_to_it(alice: User) -> None:
     image = an_image(alice)
-    clients = [signed_in(alice) for _ in range(4)]
+    clients = windows_of(alice, 4)
     key = key_on(clients[0], f"/images/{image.pk}/")
     urls, together = [], threading.Barrier(4)
 
@@ -311,6 +328,22 @@ def test_without_redis_everything_is_let_through_and_the_log_says_so(
         assert client.post(f"/images/{image.pk}/checksum/", {"once": key}).status_code == 302
     assert "carried out twice" in caplog.text
     assert key not in caplog.text
+
+
+def test_a_redis_that_is_away_is_not_waited_for_each_time(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Claim] = []
+
+    def take(claim: Claim) -> bytes | None:
+        asked.append(claim)
+        raise RedisError("away")
+
+    monkeypatch.setattr(Claim, "take", take)
+    image, client = an_image(alice), signed_in(alice)
+    for name in ("one", "two"):
+        key = key_on(client, f"/images/{image.pk}/")
+        assert client.post(f"/images/{image.pk}/clone/", {"once": key, "name": name}).status_code == 302
+    assert len(asked) == 1
+    assert Job.objects.count() == 2
 
 
 def test_a_redis_that_is_lost_meanwhile_takes_no_answer_away(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from datastores.domain.approvals import Approval
@@ -91,6 +93,19 @@ def test_keeping_it_ends_the_waiting(made: Job, alice: User, operator: User) -> 
     assert "left as it is" in text_of(signed_in(operator).post(f"/jobs/{made.uuid}/keep/", follow=True))
     assert "Ask to undo it" in page_of(alice, made)
     assert "decided not to take back" in text_of(signed_in(operator).get("/audit/"))
+
+
+def test_who_agrees_to_what_nobody_asks_for_any_more_is_told_so(made: Job, alice: User, operator: User) -> None:
+    """Otherwise the one who agrees would have become the one who asks."""
+    undo(alice, made)
+    shown = re.search(r'name="seen" value="([^"]+)"', page_of(operator, made))
+    assert shown
+    signed_in(alice).post(f"/jobs/{made.uuid}/keep/")
+    fields = {"confirm_name": str(made.disk), "seen": shown[1]}
+    page = text_of(signed_in(operator).post(f"/jobs/{made.uuid}/undo/", fields, follow=True))
+    assert "does not want it any more, since you saw the page" in page
+    made.refresh_from_db()
+    assert made.undo_asked_by is None
 
 
 def test_what_waits_for_somebody_needs_attention(made: Job, alice: User, operator: User, bob: User) -> None:
