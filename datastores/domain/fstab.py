@@ -113,6 +113,10 @@ class Fstab:
         """Return the file with another line ``number``."""
         return Fstab((*self.lines[:number], _line(mount), *self.lines[number + 1 :]))
 
+    def without(self, number: int) -> Fstab:
+        """Return the file without line ``number``."""
+        return Fstab((*self.lines[:number], *self.lines[number + 1 :]))
+
     def appended(self, mount: Mount) -> Fstab:
         """Return the file with one more line at its end."""
         kept = self.lines[:-1] if self.lines[-1] == "" else self.lines

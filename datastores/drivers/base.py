@@ -7,13 +7,13 @@ touches nothing, so that it can be shown, approved, tested and undone. A driver 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 from uuid import UUID
 
 from datastores.domain.errors import BadInput, Refused, Unsupported
-from datastores.domain.plan import AnyStep, Plan, Shell
+from datastores.domain.plan import AnyStep, Plan, Shell, Stage
 from datastores.domain.values import is_below
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.hosts.blocks import Filesystem
@@ -24,6 +24,11 @@ from datastores.hosts.sights import Sight
 from datastores.hosts.stored import Footprint
 
 Steps: TypeAlias = tuple[AnyStep, ...]
+
+
+def nowhere(host: str) -> str:
+    """Stand for addresses where nobody told them."""
+    raise Refused(f"It is not known at which address others reach {host}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ class StorageDriver(ABC):
     """Whether a clone begins with the blocks of its source, which then count as bytes of both."""
     snapshots_inside: ClassVar[bool] = False
     """Whether snapshots are kept in the image's own file, whose bytes change with them."""
+    leaves: ClassVar[str] = "The directory stays on its hosts, as it is."
+    """What becomes of it on its hosts when the datastore is deleted, in a sentence."""
     Options: ClassVar[type[Any]]
     """A frozen dataclass; the web layer makes a form from its fields (``metadata``: label, help)."""
 
@@ -63,6 +70,8 @@ class StorageDriver(ABC):
     base: str
     hosts: tuple[str, ...]
     options: Any
+    locate: Callable[[str], str] = field(default=nowhere, compare=False, repr=False)
+    """Return the address at which hosts reach the one of this name. Asked only for what has to name a host."""
 
     def __post_init__(self) -> None:
         canonical_path(self.base, "The base path")
@@ -131,7 +140,27 @@ class StorageDriver(ABC):
         return ()
 
     @abstractmethod
-    def deactivate(self, host: str) -> Steps: ...
+    def deactivate(self, host: str) -> Steps:
+        """Take back what ``activate`` made on ``host`` for this datastore alone."""
+
+    def serve(self) -> Steps:
+        """Let all its hosts in on the storage host; a part of ``activate`` there, () where nothing has to be told."""
+        return ()
+
+    def set_up(self) -> Plan:
+        """Return the stages that make the datastore usable on all its hosts."""
+        storage, *others = self.hosts
+        stages = [Stage("storage host", self.activate(storage))]
+        if others:
+            stages.append(Stage("hosts", tuple(step for host in others for step in self.activate(host))))
+        return tuple(stages)
+
+    def tear_down(self) -> Plan:
+        """Return the stages after which no host uses it, the storage host last; what they serve is gone then."""
+        storage, *others = self.hosts
+        stages = [Stage("hosts", tuple(step for host in others for step in self.deactivate(host)))]
+        stages.append(Stage("storage host", self.deactivate(storage)))
+        return tuple(stage for stage in stages if stage.steps)
 
     # What is looked at again and again, to find what somebody else has changed
 

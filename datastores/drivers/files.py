@@ -5,13 +5,12 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
 from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import Plan, Shell, Stage
-from datastores.domain.values import account_name, file_mode, is_below
+from datastores.domain.values import account_name, file_mode
 from datastores.domain.volumes import Capability, Capacity, Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.hosts import capacity
@@ -22,21 +21,12 @@ from datastores.hosts.copies import FileConverted, FileCopied, Ownership
 from datastores.hosts.disks import DiskAbsent, DiskLinked
 from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.filesystems import BaseReady
-from datastores.hosts.parsing import canonical_path
 from datastores.hosts.probes import ProbeGone, ProbePresent, ProbeVisible
 from datastores.hosts.sights import Sight
 from datastores.hosts.sizes import ImageResized
 from datastores.hosts.stored import FileStored, Footprint, OnlyKnownFiles
 
 ALL_FORMATS = (Format.QCOW2, Format.RAW, Format.ISO)
-
-
-class Mounted(StrEnum):
-    """On which hosts the datastore must be a mount, so that nobody fills a bare directory instead."""
-
-    NOWHERE = "nowhere"
-    CLIENTS = "clients"
-    EVERYWHERE = "everywhere"
 
 
 def words(label: str, help: str) -> dict[str, str]:
@@ -54,26 +44,11 @@ class FileOptions:
     )
     group: str = field(default="root", metadata=words("Group", "Group of images and disks."))
     mode: str = field(default="0660", metadata=words("Mode", "Octal mode of images and disks."))
-    mounted: Mounted = field(
-        default=Mounted.CLIENTS,
-        metadata=words(
-            "Must be mounted",
-            "Where nothing is written unless it is a mount: nowhere, on the clients (all hosts but the storage host), "
-            "or everywhere.",
-        ),
-    )
-    mount_point: str = field(
-        default="", metadata=words("Mount point", "What must be mounted there; empty for the base path itself.")
-    )
 
     def __post_init__(self) -> None:
         account_name(self.owner), account_name(self.group)
         if file_mode(self.mode) != self.mode:
             raise BadInput(f"The mode {self.mode} needs four digits, such as 0660.")
-        if self.mounted not in set(Mounted):
-            raise BadInput(f"A datastore must be mounted {', '.join(Mounted)}; not {self.mounted!r}.")
-        if self.mount_point:
-            canonical_path(self.mount_point, "The mount point")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +62,6 @@ class FileDriver(StorageDriver):
     imports: ClassVar[tuple[Format, ...]] = ALL_FORMATS
 
     options: FileOptions
-
-    def __post_init__(self) -> None:
-        StorageDriver.__post_init__(self)
-        if self.options.mount_point and not is_below(self.base, self.options.mount_point):
-            raise BadInput(f"The base path {self.base} does not lie below the mount point {self.options.mount_point}.")
 
     def capabilities(self, format: Format) -> frozenset[Capability]:
         """A CD is neither made larger nor snapshotted."""
@@ -132,7 +102,7 @@ class FileDriver(StorageDriver):
 
     def activate(self, host: str) -> Steps:
         """The storage host's directory is made, but only on what must be mounted."""
-        wanted = self._mount_point(host)
+        wanted = self.mount_point(host)
         ready = BaseReady(host, self.base, wanted)
         mounted = (BaseReady(host, wanted, wanted),) if wanted not in {"", self.base} else ()
         if wanted == self.base or host != self.host:
@@ -140,7 +110,7 @@ class FileDriver(StorageDriver):
         return *mounted, DirectoryPresent(host, self.base, self.options.owner, self.options.group, "0755"), ready
 
     def guard(self, host: str) -> Steps:
-        wanted = self._mount_point(host)
+        wanted = self.mount_point(host)
         return (BaseReady(host, self.base, wanted),) if wanted else ()
 
     def deactivate(self, host: str) -> Steps:
@@ -150,7 +120,7 @@ class FileDriver(StorageDriver):
     def sight(self, host: str) -> Sight | None:
         """The storage host is asked more than that: how full it is."""
         there = host != self.host and host in self.seen_from
-        return Sight(self.base, self._mount_point(host)) if there else None
+        return Sight(self.base, self.mount_point(host)) if there else None
 
     def stored(self, volume: Volume, before: Footprint | None = None, link: str = "") -> Steps:
         self.check_inside(volume)
@@ -232,8 +202,6 @@ class FileDriver(StorageDriver):
         self.check_inside(volume)
         return ChecksumKnown(self.host, volume.path)
 
-    def _mount_point(self, host: str) -> str:
-        """What has to be mounted on ``host``; "" for nothing."""
-        rule = self.options.mounted
-        wanted = rule == Mounted.EVERYWHERE or (rule == Mounted.CLIENTS and host != self.host)
-        return (self.options.mount_point or self.base) if wanted else ""
+    def mount_point(self, host: str) -> str:
+        """Return what has to be mounted on ``host`` before anything is written there; "" for nothing."""
+        return ""

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from datastores.domain.errors import Unsupported
-from datastores.domain.volumes import Capability, Format, Placement, Volume
-from datastores.drivers import internal_snapshots
-from datastores.drivers.base import Steps
-from datastores.drivers.files import FileDriver
-from datastores.hosts.disks import DiskAbsent
-from datastores.hosts.overlays import OverlayExists, OverlayTemplateKept
+from datastores.domain.volumes import Capability, Placement
+from datastores.drivers import internal_snapshots, overlays
+from datastores.drivers.directories import DirectoryDriver
 
 
 @dataclass(frozen=True, slots=True)
-class Qcow2Driver(FileDriver):
+class Qcow2Driver(DirectoryDriver):
     kind: ClassVar[str] = "qcow2"
     label: ClassVar[str] = "qcow2"
     about: ClassVar[str] = (
@@ -36,33 +31,13 @@ class Qcow2Driver(FileDriver):
     def shared(self) -> bool:
         return True
 
-    def clone_format(self, format: Format) -> Format:
-        return Format.QCOW2
+    clone_format = overlays.clone_format
+    clone = overlays.clone
+    prepare = overlays.prepare
+    delete_image = overlays.delete_image
+    stands_alone = overlays.stands_alone
 
     capabilities = internal_snapshots.capabilities
     snapshot = internal_snapshots.snapshot
     revert = internal_snapshots.revert
     delete_snapshot = internal_snapshots.delete_snapshot
-
-    def clone(self, source: Volume, target: Volume) -> Steps:
-        """The overlay is qcow2, whatever the format of the image below it."""
-        self.check_inside(target)
-        if target.format is not Format.QCOW2:
-            raise Unsupported(f"An overlay is a qcow2 file; it cannot be {target.format}.")
-        where = (source.path, source.format, target.path)
-        return (OverlayExists(self.host, *where, self.makes_directory(target)),)
-
-    def prepare(self, image: Volume) -> Steps:
-        return (self._template(image),)
-
-    def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
-        kept = DiskAbsent(self.host, self._template(volume).path, self.base)
-        return (kept, *FileDriver.delete_image(self, volume, snapshots))
-
-    def _template(self, image: Volume) -> OverlayTemplateKept:
-        self.check_inside(image)
-        return OverlayTemplateKept(self.host, image.path, image.format)
-
-    def stands_alone(self, volume: Volume) -> bool:
-        """A qcow2 file may be an overlay, so it is read through what it stands on."""
-        return volume.format is not Format.QCOW2

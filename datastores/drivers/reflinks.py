@@ -10,14 +10,15 @@ from datastores.domain.errors import BadInput
 from datastores.domain.values import object_name
 from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers.base import Steps
-from datastores.drivers.files import FileDriver, FileOptions, Mounted, words
+from datastores.drivers.directories import DirectoryDriver, DirectoryOptions, Mounted
+from datastores.drivers.files import FileDriver, words
 from datastores.hosts.disks import DiskAbsent
 from datastores.hosts.filesystems import CanReflink
 from datastores.hosts.reflinks import FileReverted, ReflinkExists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReflinkOptions(FileOptions):
+class ReflinkOptions(DirectoryOptions):
     """Options of datastores on a local file system of the storage host."""
 
     mounted: Mounted = field(
@@ -33,7 +34,7 @@ class ReflinkOptions(FileOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class ReflinkDriver(FileDriver):
+class ReflinkDriver(DirectoryDriver):
     """A kind that makes instant clones on a file system of the storage host. ``kind`` is that file system's name."""
 
     can: ClassVar[frozenset[Capability]] = frozenset({Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT})

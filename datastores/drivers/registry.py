@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 from datastores.domain.errors import BadInput
-from datastores.drivers.base import StorageDriver
+from datastores.drivers.base import StorageDriver, nowhere
 from datastores.drivers.btrfs import BtrfsDriver
+from datastores.drivers.nfs import NfsDriver
 from datastores.drivers.qcow2 import Qcow2Driver
 from datastores.drivers.shared import SharedDriver
 from datastores.drivers.xfs import XfsDriver
@@ -20,6 +21,7 @@ DRIVERS: dict[str, type[StorageDriver]] = {
         Qcow2Driver,
         BtrfsDriver,
         XfsDriver,
+        NfsDriver,
     )
 }
 
@@ -31,9 +33,15 @@ def driver_class(kind: str) -> type[StorageDriver]:
 
 
 def make_driver(
-    kind: str, *, host: str, base: str, hosts: Sequence[str] = (), options: Mapping[str, Any] | None = None
+    kind: str,
+    *,
+    host: str,
+    base: str,
+    hosts: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+    locate: Callable[[str], str] = nowhere,
 ) -> StorageDriver:
-    """Return the driver of one datastore.
+    """Return the driver of one datastore. ``locate`` is that of ``StorageDriver``.
 
     :raises BadInput: an unknown kind or option, or a value that is not acceptable.
     """
@@ -45,7 +53,7 @@ def make_driver(
             raise BadInput(f"{driver.label} datastores have no option {name}.")
         if not isinstance(value, _json_type(known[name])):
             raise BadInput(f"The option {name} cannot be {value!r}.")
-    return driver(host, base, tuple(hosts) or (host,), driver.Options(**given))
+    return driver(host, base, tuple(hosts) or (host,), driver.Options(**given), locate)
 
 
 def _json_type(default: Any) -> type:

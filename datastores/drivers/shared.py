@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from datastores.domain.volumes import Capability, Placement
 from datastores.drivers import internal_snapshots
-from datastores.drivers.files import FileDriver
+from datastores.drivers.directories import DirectoryDriver
 
 
 @dataclass(frozen=True, slots=True)
-class SharedDriver(FileDriver):
+class SharedDriver(DirectoryDriver):
     kind: ClassVar[str] = "shared"
     label: ClassVar[str] = "Shared"
     about: ClassVar[str] = "A directory that all hosts have mounted; disks are full copies, and VMs migrate live."

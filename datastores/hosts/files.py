@@ -55,10 +55,19 @@ def access_actions(entry: Entry, owner: str, group: str, mode: str) -> tuple[Act
     return tuple(actions)
 
 
+def directory_command(path: str, owner: str, group: str, mode: str) -> Command:
+    return Command(("install", "-d", "-m", exactly(mode), "-o", owner, "-g", group, "--", path))
+
+
 def make_directory(path: str, owner: str, group: str, mode: str) -> Action:
     """Return what makes one directory, and takes it back while it is empty."""
-    make = ("install", "-d", "-m", exactly(mode), "-o", owner, "-g", group, "--", path)
-    return Action(Command(make), Command(("rmdir", "--", path)))
+    return Action(directory_command(path, owner, group, mode), Command(("rmdir", "--", path)))
+
+
+def ask_inside(path: str) -> Command:
+    """Return the read that names one entry of a directory; it prints nothing when it is empty."""
+    inside = ("-xdev", "-mindepth", "1", "-maxdepth", "1", "-printf", r"%f\0", "-quit")
+    return read("find", path, *inside, root=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,43 @@ class DirectoryPresent:
         missing = [path for path in ancestors(self.path) if path not in facts]
         parents = [make_directory(path, "root", "root", "0755") for path in missing]
         return (*parents, make_directory(self.path, self.owner, self.group, self.mode))
+
+
+@dataclass(frozen=True, slots=True)
+class DirectorySwept:
+    """``path`` is gone, unless something lies in it: that belongs to somebody, and stays.
+
+    As long as something is mounted on it, what lies below that is not known: a step before this one unmounts it.
+    """
+
+    host: str
+    path: str
+
+    def __post_init__(self) -> None:
+        canonical_path(self.path)
+
+    @property
+    def title(self) -> str:
+        return f"the directory {self.path} is gone, unless something lies in it"
+
+    def reads(self) -> tuple[Command, ...]:
+        return entries_read(self.path, posixpath.dirname(self.path)), ask_inside(self.path)
+
+    def facts(self, outputs: Sequence[Output]) -> Entry | None:
+        """Return the directory when it is empty or mounted over; None: nothing is to be done."""
+        look, inside = self.reads()
+        found = entries(self.host, look, outputs[0])
+        there, above = found.get(self.path), found.get(posixpath.dirname(self.path))
+        if there is None or above is None or not there.is_directory:
+            return None
+        return there if there.device != above.device or not expect(self.host, inside, outputs[1]) else None
+
+    def plan(self, facts: Entry | None) -> Change | None:
+        if facts is None:
+            return None
+        again = directory_command(self.path, facts.owner, facts.group, facts.mode)
+        remove = Action(Command(("rmdir", "--", self.path)), again)
+        return Change(f"remove the directory {self.path} if it is empty", (remove,), follows=True)
 
 
 @dataclass(frozen=True, slots=True)

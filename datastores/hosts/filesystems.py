@@ -51,6 +51,8 @@ class BaseReady:
     host: str
     path: str
     mount_point: str = ""
+    coming: bool = False
+    """A step before this one mounts it: what is not mounted yet is no reason to refuse the plan."""
 
     def __post_init__(self) -> None:
         canonical_path(self.path)
@@ -77,6 +79,8 @@ class BaseReady:
         return BaseFacts(directory, mount["target"], mount["source"], mount["fstype"], options, capacity)
 
     def plan(self, facts: BaseFacts) -> Change | None:
+        if self.coming and (facts.directory is None or facts.mount_point != self.mount_point):
+            return Change(f"look at {self.path} when it is mounted", ())
         if facts.directory is None and self.mount_point == self.path:
             raise Refused(f"{self.path} is not mounted on {self.host}: there is no such directory. {MOUNT_IT}")
         if facts.directory is None:

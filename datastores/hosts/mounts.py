@@ -86,19 +86,12 @@ class FstabLinePresent:
             )
         if not there:
             wanted = Mount(self.source, self.target, self.fstype, self.options)
-            return self._write(table.appended(wanted), before, facts, f"add {self.target} to {FSTAB}")
+            return write_fstab(table.appended(wanted), before, facts, f"add {self.target} to {FSTAB}")
         ((number, old),) = there
         wanted = Mount(self.source, self.target, self.fstype, self.options, old.dump, old.order)
         if old.means(wanted):
             return None
-        return self._write(table.replaced(number, wanted), before, facts, f"change {self.target} in {FSTAB}")
-
-    def _write(self, table: fstab.Fstab, before: str | None, facts: TextFile, summary: str) -> Change:
-        access = (facts.entry.owner, facts.entry.group, facts.entry.mode) if facts.entry else ()
-        write = WriteFile(FSTAB, fstab.render(table), before, *access)
-        # systemd makes mount units of fstab, and mount(8) complains when they are older
-        reload = Command(("systemctl", "daemon-reload"))
-        return Change(summary, (Action(write, write.undo), Action(reload, harmless=True)))
+        return write_fstab(table.replaced(number, wanted), before, facts, f"change {self.target} in {FSTAB}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,3 +187,81 @@ class MountPresent:
             )
         mount = Command(("mount", "-t", self.fstype, "-o", self.options, "--", self.source, self.target), timeout=180)
         return Change(f"mount {self.source} at {self.target}", (Action(mount, Command(("umount", "--", self.target))),))
+
+
+@dataclass(frozen=True, slots=True)
+class MountAbsent:
+    """Nothing is mounted at ``target`` any more. What uses it is not forced off: umount refuses then.
+
+    Only what ``source`` says is unmounted; the undo mounts it as it is here.
+    """
+
+    host: str
+    source: str
+    target: str
+    fstype: str
+    options: str = "defaults"
+
+    def __post_init__(self) -> None:
+        canonical_mount(self.source, self.target, self.fstype, self.options)
+
+    @property
+    def title(self) -> str:
+        return f"nothing is mounted at {self.target}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (read(*FINDMNT),)
+
+    def facts(self, outputs: Sequence[Output]) -> Mount | None:
+        table = mounted(self.host, self.reads()[0], outputs[0])
+        return next((mount for mount in reversed(table) if mount.target == self.target), None)
+
+    def plan(self, facts: Mount | None) -> Change | None:
+        if facts is None:
+            return None
+        if facts.source != self.source:
+            raise Refused(
+                f"{facts.source} is mounted at {self.target} on {self.host}, not {self.source}. It was left alone."
+            )
+        mount = Command(("mount", "-t", self.fstype, "-o", self.options, "--", self.source, self.target), timeout=180)
+        return Change(f"unmount {self.target}", (Action(Command(("umount", "--", self.target)), mount),))
+
+
+@dataclass(frozen=True, slots=True)
+class FstabLineAbsent:
+    """/etc/fstab does not mount ``source`` at ``target`` any more; what it says of others stays."""
+
+    host: str
+    source: str
+    target: str
+
+    def __post_init__(self) -> None:
+        canonical_mount(self.source, self.target, "auto", "defaults")
+
+    @property
+    def title(self) -> str:
+        return f"{FSTAB} does not mount {self.source} at {self.target}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return text_reads(FSTAB)
+
+    def facts(self, outputs: Sequence[Output]) -> TextFile:
+        return text_file(self.host, FSTAB, outputs)
+
+    def plan(self, facts: TextFile) -> Change | None:
+        before = editable(self.host, FSTAB, facts)
+        table = fstab.parse(before or "")
+        ours = [number for number, mount in table.at(self.target) if mount.source == self.source]
+        if not ours:
+            return None
+        for number in reversed(ours):
+            table = table.without(number)
+        return write_fstab(table, before, facts, f"take {self.target} out of {FSTAB}")
+
+
+def write_fstab(table: fstab.Fstab, before: str | None, facts: TextFile, summary: str) -> Change:
+    access = (facts.entry.owner, facts.entry.group, facts.entry.mode) if facts.entry else ()
+    write = WriteFile(FSTAB, fstab.render(table), before, *access)
+    # systemd makes mount units of fstab, and mount(8) complains when they are older
+    reload = Command(("systemctl", "daemon-reload"))
+    return Change(summary, (Action(write, write.undo), Action(reload, harmless=True)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from django.db.models import Max, Q
 
 from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
-from datastores.drivers.base import StorageDriver
+from datastores.drivers.base import Steps, StorageDriver
 from datastores.models import Datastore, DatastoreHost, Disk, Host, Job, User
 from datastores.services.placing import driver_of, driver_on, hosts_of, require_ready
 from datastores.services.since import about, by_whom
@@ -116,20 +116,20 @@ class DatastoreHosts(UseCase):
         require_links_lead(datastore, driver_on(datastore, [storage.name, *names]))
 
     def resources(self, job: Job) -> dict[str, bool]:
-        hosts = {f"host:{key}": False for key in (*job.params["add"], *job.params["remove"])}
+        storage = hosts_of(job.datastore)[0].pk
+        hosts = {f"host:{key}": False for key in (storage, *job.params["add"], *job.params["remove"])}
         return {f"host list of datastore:{job.datastore_id}": True, f"datastore:{job.datastore_id}": False, **hosts}
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.datastore)
         added, removed = job.params["added"], job.params["removed"]
-        stages = []
+        kept = [host for host in driver.hosts if host not in removed]
+        stages = [Stage("hosts that do not use it any more", each_host(removed, driver.deactivate))]
+        stages.append(Stage("storage host", driver_on(job.datastore, [*kept, *added]).serve()))
         if added:
             fresh = driver_on(job.datastore, [driver.host, *added])
-            stages.append(Stage("hosts", tuple(step for host in added for step in fresh.activate(host))))
-            stages += fresh.same_directory(job.uuid.hex)
-        if gone := tuple(step for host in removed for step in driver.deactivate(host)):
-            stages.append(Stage("hosts that do not use it any more", gone))
-        return tuple(stages)
+            stages += [Stage("hosts", each_host(added, fresh.activate)), *fresh.same_directory(job.uuid.hex)]
+        return tuple(stage for stage in stages if stage.steps)
 
     def succeeded(self, job: Job, results: Results) -> None:
         self.check_still(job)
@@ -140,6 +140,10 @@ class DatastoreHosts(UseCase):
             DatastoreHost(datastore_id=job.datastore_id, host_id=host, position=position)
             for position, host in enumerate(job.params["add"], last + 1)
         )
+
+
+def each_host(names: Iterable[str], steps_of: Callable[[str], Steps]) -> Steps:
+    return tuple(step for name in names for step in steps_of(name))
 
 
 def names_of(keys: Collection[int]) -> list[str]:

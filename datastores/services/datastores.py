@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from datastores.domain import values
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
-from datastores.domain.plan import Plan, Shell, Stage
+from datastores.domain.plan import Plan, Shell
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Capacity, Volume
 from datastores.drivers.base import StorageDriver
@@ -80,11 +80,7 @@ class DatastoreCreate(UseCase):
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.datastore)
-        storage, *others = driver.hosts
-        stages = [Stage("storage host", driver.activate(storage))]
-        if others:
-            stages.append(Stage("hosts", tuple(step for host in others for step in driver.activate(host))))
-        return (*stages, *driver.same_directory(job.uuid.hex))
+        return *driver.set_up(), *driver.same_directory(job.uuid.hex)
 
     def succeeded(self, job: Job, results: Results) -> None:
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.READY, error="")
@@ -137,8 +133,7 @@ class DatastoreDelete(UseCase):
         return {f"datastore:{job.datastore_id}": True}
 
     def plan(self, job: Job) -> Plan:
-        driver = driver_of(job.datastore)
-        return (Stage("hosts", tuple(step for host in reversed(driver.hosts) for step in driver.deactivate(host))),)
+        return driver_of(job.datastore).tear_down()
 
     def succeeded(self, job: Job, results: Results) -> None:
         Drift.objects.cease(datastore=job.datastore_id)

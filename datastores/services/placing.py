@@ -51,7 +51,30 @@ def driver_of(datastore: Datastore) -> StorageDriver:
 
 def driver_on(datastore: Datastore, hosts: Sequence[str]) -> StorageDriver:
     """Return the driver of a datastore as it would be on these hosts, the storage host first."""
-    return make_driver(datastore.kind, host=hosts[0], base=datastore.base, hosts=hosts, options=datastore.options)
+    return make_driver(
+        datastore.kind, host=hosts[0], base=datastore.base, hosts=hosts, options=datastore.options,
+        locate=Addresses(datastore).of,
+    )  # fmt: skip
+
+
+class Addresses:
+    """At which address hosts reach each other: that at which cloudstore does. Asked of few datastores, so late."""
+
+    def __init__(self, datastore: Datastore) -> None:
+        known = getattr(datastore, "in_order", ())
+        self._known = {member.host.name: member.host.address for member in known}
+
+    def of(self, name: str) -> str:
+        """Return the address of the host of this name.
+
+        :raises Refused: there is none.
+        """
+        if name not in self._known:
+            address = Host.objects.filter(name=name).values_list("address", flat=True).first()
+            if address is None:
+                raise Refused(f"There is no host {name} any more.")
+            self._known[name] = address
+        return self._known[name]
 
 
 def require_ready(datastore: Datastore) -> None:

@@ -76,7 +76,7 @@ FIGURES = {
 
 def words(driver: type[StorageDriver]) -> dict[str, Any]:
     """Return a kind of datastore for a template, which would call a class instead of looking at it."""
-    names = ("kind", "label", "about", "ds", "tm", "persistent", "disposable")
+    names = ("kind", "label", "about", "ds", "tm", "persistent", "disposable", "leaves")
     return {name: getattr(driver, name) for name in names} | {"can": sorted(driver.can)}
 
 
@@ -238,7 +238,7 @@ def datastore_hosts(request: Request, pk: int) -> HttpResponse:
 @roles(write=ADMINS)
 def datastore_delete(request: Request, pk: int) -> HttpResponse:
     datastore = visible(request, Datastore, pk=pk)
-    question = f"{ahead_of('datastore.delete')} The directory {datastore.base} stays on its hosts."
+    question = f"{ahead_of('datastore.delete')} {DRIVERS[datastore.kind].leaves}"
     if asked := ask_name(request, datastore.name, question):
         return asked
     return started(request, start(request, "datastore.delete", datastore=datastore))

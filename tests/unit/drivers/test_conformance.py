@@ -53,8 +53,12 @@ able = pytest.mark.parametrize(
 )
 
 
+def address(host: str) -> str:
+    return f"10.0.0.{host.removeprefix('h')}"
+
+
 def driver(kind: str, **options: Any) -> StorageDriver:
-    return make_driver(kind, host="h1", base=BASE, hosts=("h1", "h2"), options=options)
+    return make_driver(kind, host="h1", base=BASE, hosts=("h1", "h2"), options=options, locate=address)
 
 
 @kinds

@@ -154,6 +154,7 @@ def test_placement_is_in_the_words_of_the_trade() -> None:
         "qcow2": (Placement.NONE, Placement.SYSTEM, "fs", "qcow2"),
         "btrfs": (Placement.NONE, Placement.SELF, "fs", "btrfs"),
         "xfs": (Placement.NONE, Placement.SELF, "fs", "xfs"),
+        "nfs": (Placement.NONE, Placement.SYSTEM, "fs", "nfs"),
     }
 
 

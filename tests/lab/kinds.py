@@ -1,0 +1,105 @@
+"""Every kind of datastore that a lab can hold, with what the tests of all kinds need to know of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from datastores.domain.volumes import Capability, Format, Volume
+from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.registry import make_driver
+from tests.lab.carrying import Hosts
+from tests.lab.disks import MIB
+
+SIZE = 64 * MIB
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Where a kind is tried. ``base``: its directory on the storage host, which is h1."""
+
+    kind: str
+    base: str
+    hosts: tuple[str, ...] = ("h1",)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    format: Format = Format.QCOW2
+    """Of the images it is tried with: one that can do all that the kind can."""
+
+
+FAST = (
+    Rig("shared", "/srv/plain/kind"),
+    Rig("qcow2", "/srv/plain/kind"),
+    Rig("btrfs", "/srv/btrfs/kind"),
+    Rig("xfs", "/srv/xfs/kind"),
+)
+"""What the namespace lab can hold."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A datastore of one kind that was set up on real hosts."""
+
+    rig: Rig
+    hosts: Hosts
+    driver: StorageDriver
+
+    @property
+    def can(self) -> frozenset[Capability]:
+        return self.driver.capabilities(self.rig.format)
+
+    def image(self, number: int, format: Format | None = None, size: int = SIZE) -> Volume:
+        known = format or self.rig.format
+        return Volume(self.driver.image_path(f"0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0a{number:04x}", known), known, size)
+
+    def disk(self, vm: int, number: int = 0, size: int = SIZE) -> Volume:
+        format = self.driver.clone_format(self.rig.format) if Capability.CLONE in self.can else self.rig.format
+        return Volume(self.driver.disk_path(vm, number), format, size)
+
+    def disk_of(self, image: Volume, disk: Volume) -> Steps:
+        """Return the steps that make a disk of the image, in the way of the kind."""
+        make = self.driver.clone if Capability.CLONE in self.can else self.driver.copy
+        return self.driver.prepare(image) + make(image, disk)
+
+    def told(self, *argv: str) -> str:
+        return self.hosts.lab.host(self.driver.host).run(argv, check=True).stdout
+
+    def write(self, volume: Volume, pattern: int, at: int = 0) -> None:
+        """Write a MiB of bytes with this value into the disk, as a VM would."""
+        self.told(*self._io(volume, f"write -P {pattern} {at} {MIB}"))
+
+    def holds(self, volume: Volume, pattern: int, at: int = 0) -> bool:
+        """Tell whether the MiB at ``at`` holds bytes of this value alone."""
+        said = self.told(*self._io(volume, f"read -P {pattern} {at} {MIB}", "-r"))
+        return "Pattern verification failed" not in said
+
+    def size(self, volume: Volume) -> int:
+        """Return the size of the disk that a VM would see, in bytes."""
+        said = self.told("qemu-io", "-r", "-f", volume.format.qemu, "-c", "length", self.driver.path(volume))
+        size, _, unit = said.strip().partition(" ")
+        return round(float(size) * {"": 1, "bytes": 1, "KiB": 1024, "MiB": MIB, "GiB": 1024 * MIB}[unit])
+
+    def _io(self, volume: Volume, what: str, *options: str) -> tuple[str, ...]:
+        return "qemu-io", *options, "-f", volume.format.qemu, "-c", what, self.driver.path(volume)
+
+    def names(self) -> set[str]:
+        """Return all that lies in the datastore, whatever made it."""
+        return set(self.told("find", self.driver.base, "-mindepth", "1", "-printf", "%P\n").splitlines())
+
+
+@contextmanager
+def set_up(rig: Rig, hosts: Hosts) -> Iterator[Store]:
+    """Set a datastore up as a job does, and take it down again; what lies in it goes with it."""
+    addresses = {name: str(hosts.lab.host(name).address) for name in rig.hosts}
+    driver = make_driver(
+        rig.kind, host="h1", base=rig.base, hosts=rig.hosts, options=rig.options, locate=addresses.__getitem__
+    )
+    store = Store(rig, hosts, driver)
+    hosts.run([*driver.set_up(), *driver.same_directory("5e1f0a")])
+    try:
+        yield store
+    finally:
+        store.told("find", rig.base, "-mindepth", "1", "-delete")
+        hosts.run(driver.tear_down())
+        hosts.lab.host("h1").run(["rmdir", "--", rig.base])

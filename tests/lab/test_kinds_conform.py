@@ -1,0 +1,284 @@
+"""The same for every kind of datastore: what a kind declares it does on real hosts, whatever happens meanwhile.
+
+A kind is added by a rig in ``kinds.py``. The table of kinds and operations is printed at the end of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import Any
+
+import pytest
+
+from datastores.domain.errors import Cancelled, Refused
+from datastores.domain.plan import Action, AnyStep, Detached
+from datastores.domain.volumes import Capability, Format, Volume
+from datastores.drivers.registry import make_driver
+from datastores.drivers.transfers import transfer, way
+from datastores.hosts import actions
+from datastores.hosts.blocks import Filesystem
+from tests.lab import places
+from tests.lab.carrying import Diary, Hosts
+from tests.lab.disks import MIB
+from tests.lab.kinds import FAST, SIZE, Rig, Store, set_up
+
+pytestmark = pytest.mark.lab
+hosts = places.hosts
+GOLD, OTHER = 0x5A, 0xC3
+"""Bytes of the master, and bytes that were written later."""
+FAR = 48 * MIB
+
+
+class PowerCut(BaseException):
+    """The worker is gone, at once: nobody takes anything back."""
+
+
+@pytest.fixture(scope="module", params=FAST, ids=lambda rig: rig.kind)
+def store(hosts: Hosts, request: pytest.FixtureRequest) -> Iterator[Store]:
+    rig: Rig = request.param
+    with set_up(rig, hosts) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def told(request: pytest.FixtureRequest, record_property: Callable[[str, Any], None]) -> None:
+    """Note kind and operation for the table."""
+    marker = request.node.get_closest_marker("operation")
+    record_property("kind", request.getfixturevalue("store").rig.kind)
+    record_property("operation", marker.args[0])
+
+
+@pytest.fixture
+def gold(store: Store) -> Iterator[Volume]:
+    """A master; afterwards the datastore is empty."""
+    image = store.image(1)
+    store.hosts.run([*store.driver.create(image), *store.driver.prepare(image)])
+    store.write(image, GOLD)
+    store.write(image, GOLD, FAR)
+    yield image
+    store.hosts.run(store.driver.delete_image(image))
+    assert store.names() == set()
+
+
+operation = pytest.mark.operation
+Steps = Sequence[AnyStep]
+
+
+def needs(store: Store, capability: Capability) -> None:
+    if capability not in store.can:
+        pytest.skip(f"not applicable: {store.driver.label} datastores have no {capability.value}")
+
+
+def whole(store: Store, volume: Volume, first: int = GOLD) -> bool:
+    return store.holds(volume, first) and store.holds(volume, GOLD, FAR) and store.holds(volume, 0, 8 * MIB)
+
+
+@operation("create")
+def test_an_empty_disk_is_made_listed_and_deleted(store: Store) -> None:
+    image = store.image(2)
+    store.hosts.there_and_back(*store.driver.create(image, Filesystem.EXT4))
+    shell = store.hosts.shell(store.driver.host)
+    assert [(volume.path, volume.format) for volume in store.driver.volumes(shell)] == [(image.path, image.format)]
+    assert store.size(image) == SIZE
+    store.hosts.run(store.driver.delete_image(image))
+    assert (store.driver.volumes(shell), store.names()) == ((), set())
+
+
+@operation("import")
+def test_a_file_becomes_an_image_byte_for_byte(store: Store) -> None:
+    source, image = "/var/tmp/import.raw", store.image(3, Format.RAW)
+    store.hosts.lab.make_image(store.driver.host, source, virtual=SIZE, data=8 * MIB)
+    store.hosts.there_and_back(*store.driver.import_file(source, image))
+    store.told("qemu-img", "compare", "-f", "raw", "-F", "raw", source, store.driver.path(image))
+    store.hosts.run([*store.driver.delete_image(image)])
+    store.told("rm", source)
+
+
+@operation("copy")
+def test_a_copy_stands_alone(store: Store, gold: Volume) -> None:
+    copy = store.image(4)
+    store.hosts.there_and_back(*store.driver.copy(gold, copy))
+    store.write(copy, OTHER)
+    assert whole(store, gold) and whole(store, copy, OTHER)
+    store.hosts.run(store.driver.delete_image(copy))
+
+
+@operation("clone")
+def test_a_clone_holds_what_the_master_holds_and_never_writes_to_it(store: Store, gold: Volume) -> None:
+    needs(store, Capability.CLONE)
+    disk = store.disk(7)
+    store.hosts.there_and_back(*store.driver.clone(gold, disk))
+    assert whole(store, disk)
+    store.write(disk, OTHER)
+    assert whole(store, gold) and whole(store, disk, OTHER)
+    store.hosts.run(store.driver.delete(disk))
+    assert whole(store, gold)
+
+
+@operation("disk of an image")
+def test_a_disk_is_saved_as_an_image_that_outlives_it(store: Store, gold: Volume) -> None:
+    disk, saved = store.disk(7), store.image(5)
+    store.hosts.run(store.disk_of(gold, disk))
+    store.write(disk, OTHER)
+    store.hosts.run([*store.driver.copy(disk, saved), *store.driver.delete(disk)])
+    assert whole(store, saved, OTHER)
+    store.hosts.run(store.driver.delete_image(saved))
+
+
+@operation("link")
+def test_a_persistent_disk_is_the_master_itself(store: Store, gold: Volume) -> None:
+    link = Volume(store.driver.disk_path(8, 0), gold.format, gold.virtual_size)
+    store.hosts.there_and_back(*store.driver.link(gold, link.path))
+    store.write(link, OTHER)
+    assert whole(store, gold, OTHER)
+    store.hosts.run(store.driver.delete(link))
+    assert whole(store, gold, OTHER)
+
+
+@operation("snapshot")
+def test_a_snapshot_brings_back_what_was(store: Store, gold: Volume) -> None:
+    needs(store, Capability.SNAPSHOT)
+    first, second = "before upgrade", "n" * 128
+    store.hosts.there_and_back(*store.driver.snapshot(gold, first))
+    store.write(gold, OTHER)
+    store.hosts.run(store.driver.snapshot(gold, second))
+    store.hosts.run(store.driver.revert(gold, first))
+    assert whole(store, gold)
+    store.hosts.run(store.driver.revert(gold, second))
+    assert whole(store, gold, OTHER)
+    store.hosts.run([*store.driver.delete_snapshot(gold, first), *store.driver.delete_snapshot(gold, second)])
+    assert whole(store, gold, OTHER)
+
+
+@operation("resize")
+def test_a_disk_grows_and_never_shrinks(store: Store, gold: Volume) -> None:
+    needs(store, Capability.RESIZE)
+    disk = store.disk(7)
+    store.hosts.run(store.disk_of(gold, disk))
+    store.hosts.run(store.driver.resize(disk, 2 * SIZE))
+    assert store.size(disk) == 2 * SIZE and whole(store, disk)
+    with pytest.raises(Refused, match="cut off"):
+        store.hosts.run(store.driver.resize(disk, SIZE))
+    assert store.size(gold) == SIZE
+    store.hosts.run(store.driver.delete(disk))
+
+
+@operation("capacity")
+def test_what_is_stored_is_seen_in_the_capacity(store: Store, gold: Volume) -> None:
+    shell = store.hosts.shell(store.driver.host)
+    before, image = store.driver.capacity(shell), store.image(6)
+    assert 0 < before.free <= before.total and before.used > 0
+    store.hosts.run(store.driver.create(image))
+    for number in range(16):
+        store.write(image, OTHER, number * MIB)
+    store.told("sync")
+    grown = store.driver.capacity(shell).used - before.used
+    assert 12 * MIB <= grown <= 40 * MIB
+    store.hosts.run(store.driver.delete_image(image))
+
+
+@operation("100 disks")
+def test_a_hundred_disks_of_one_image(store: Store, gold: Volume) -> None:
+    disks = [store.disk(100 + number) for number in range(100 if Capability.CLONE in store.can else 5)]
+    store.hosts.run([step for disk in disks for step in store.disk_of(gold, disk)])
+    assert whole(store, disks[0]) and whole(store, disks[-1])
+    store.hosts.run([step for disk in disks for step in store.driver.delete(disk)])
+
+
+@operation("disks at once")
+def test_disks_are_made_of_one_image_side_by_side(store: Store, gold: Volume) -> None:
+    disks = [store.disk(7, number) for number in range(8)]
+    store.hosts.run(store.driver.prepare(gold))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda disk: store.hosts.run(store.disk_of(gold, disk)), disks))
+    assert all(whole(store, disk) for disk in disks)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda disk: store.hosts.run(store.driver.delete(disk)), disks))
+
+
+@operation("cancel")
+def test_a_cancelled_copy_leaves_nothing(store: Store, gold: Volume) -> None:
+    before, copy = store.names(), store.image(4)
+    begun: list[Action] = []
+
+    def note(action: Action) -> None:
+        begun.append(action)
+
+    with pytest.raises(Cancelled):
+        store.hosts.run(
+            store.driver.copy(gold, copy),
+            diary=Diary(note),
+            cancelled=lambda: any(isinstance(action.do, Detached) for action in begun),
+        )
+    assert store.names() == before
+
+
+def cut_before(number: int) -> Callable[[Action], None]:
+    """Return what pulls the plug before action ``number``."""
+    ahead = count()
+
+    def look(action: Action) -> None:
+        if next(ahead) == number:
+            raise PowerCut
+
+    return look
+
+
+def cut_anywhere(store: Store, steps_of: Callable[[int], Steps], check: Callable[[int], None]) -> int:
+    """Carry out the steps with the power cut before their first action, their second, and so on; then again, whole.
+
+    ``steps_of`` is given the number of the attempt, so that each has a target of its own. Return how many there were.
+    """
+    for number in count():
+        steps = steps_of(number)
+        try:
+            store.hosts.run(steps, diary=Diary(cut_before(number)))
+        except PowerCut:
+            store.hosts.run(steps_of(number))
+            check(number)
+        else:
+            check(number)
+            return number
+    raise AssertionError
+
+
+@operation("crash")
+def test_a_worker_that_dies_between_any_two_actions_is_followed_by_one_that_completes_it(
+    store: Store, gold: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "is_short", lambda action: False)  # each goes by itself, so there is a between
+    driver, run = store.driver, store.hosts.run
+
+    def gone(number: int) -> None:
+        assert whole(store, store.disk(number))
+        run(driver.delete(store.disk(number)))
+
+    assert cut_anywhere(store, lambda number: store.disk_of(gold, store.disk(number)), gone) > 0
+
+    def deleted(number: int) -> None:
+        run(driver.delete_image(store.image(number + 16)))
+
+    def copied(number: int) -> None:
+        assert whole(store, store.image(number + 16))
+        deleted(number)
+
+    assert cut_anywhere(store, lambda number: driver.copy(gold, store.image(number + 16)), copied) > 0
+    assert cut_anywhere(store, lambda number: driver.create(store.image(number + 16)), deleted) > 0
+    if Capability.RESIZE in store.can:
+        grow = lambda number: driver.resize(gold, SIZE + (number + 1) * MIB)  # noqa: E731
+        assert cut_anywhere(store, grow, lambda number: None) > 0
+    assert whole(store, gold)
+
+
+@operation("move")
+def test_an_image_travels_to_another_kind_and_back(store: Store, gold: Volume) -> None:
+    other = make_driver("xfs", host="h1", base="/srv/xfs", hosts=("h1",))
+    there = Volume(other.image_path("0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0affff", Format.RAW), Format.RAW, SIZE)
+    back = store.image(9)
+    here = way(store.driver, gold.format, other).host
+    store.hosts.run(transfer(store.driver, gold, other, there, here))
+    store.hosts.run(transfer(other, there, store.driver, back, way(other, Format.RAW, store.driver).host))
+    assert whole(store, back)
+    store.hosts.run([*other.delete_image(there), *store.driver.delete_image(back)])

@@ -1,0 +1,152 @@
+"""What an NFS datastore does to its server and its clients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from datastores.domain.errors import BadInput, Refused
+from datastores.domain.exports import Client
+from datastores.domain.plan import AnyStep
+from datastores.domain.volumes import Capability, Format
+from datastores.drivers.nfs import USUAL_MOUNT, NfsDriver
+from datastores.drivers.registry import make_driver
+from datastores.hosts.accounts import GroupHasId, UserHasId
+from datastores.hosts.exports import ExportAbsent, ExportPresent
+from datastores.hosts.files import DirectoryPresent, DirectorySwept
+from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.mounts import FstabLineAbsent, FstabLinePresent, MountAbsent, MountPresent
+from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.services import ServiceRunning
+
+BASE = "/srv/ds"
+ADDRESSES = {"h1": "10.0.0.1", "h2": "10.0.0.2", "h3": "fd00::3"}
+OPTIONS = ("rw", "sync", "no_root_squash", "no_subtree_check")
+
+
+def nfs(*hosts: str, base: str = BASE, **options: Any) -> NfsDriver:
+    made = make_driver(
+        "nfs", host="h1", base=base, hosts=hosts or ("h1", "h2", "h3"), options=options, locate=ADDRESSES.__getitem__
+    )
+    assert isinstance(made, NfsDriver)
+    return made
+
+
+def the(steps: tuple[AnyStep, ...], kind: type) -> Any:
+    (found,) = (step for step in steps if isinstance(step, kind))
+    return found
+
+
+def test_the_server_exports_the_directory_to_its_clients_alone() -> None:
+    assert nfs().activate("h1") == (
+        PackageInstalled("h1", "nfs-kernel-server"),
+        DirectoryPresent("h1", BASE, "root", "root", "0755"),
+        BaseReady("h1", BASE),
+        DirectoryPresent("h1", "/etc/exports.d"),
+        ExportPresent("h1", BASE, (Client("10.0.0.2", OPTIONS), Client("fd00::3", OPTIONS))),
+        ServiceRunning("h1", "nfs-server.service"),
+    )
+
+
+def test_a_client_mounts_it_at_the_same_path_now_and_at_boot() -> None:
+    assert nfs().activate("h2") == (
+        PackageInstalled("h2", "nfs-common"),
+        DirectoryPresent("h2", BASE, "root", "root", "0755"),
+        FstabLinePresent("h2", f"10.0.0.1:{BASE}", BASE, "nfs4", USUAL_MOUNT),
+        MountPresent("h2", f"10.0.0.1:{BASE}", BASE, "nfs4", USUAL_MOUNT),
+        BaseReady("h2", BASE, BASE, coming=True),
+    )
+
+
+def test_nothing_is_written_on_a_client_where_it_is_not_mounted() -> None:
+    assert nfs().guard("h2") == (BaseReady("h2", BASE, BASE),)
+    assert nfs().guard("h1") == ()
+
+
+def test_what_is_torn_down_is_what_was_set_up_but_for_packages_and_data() -> None:
+    source = f"10.0.0.1:{BASE}"
+    clients, server = nfs("h1", "h2").tear_down()
+    assert clients.steps == (
+        MountAbsent("h2", source, BASE, "nfs4", USUAL_MOUNT),
+        FstabLineAbsent("h2", source, BASE),
+        DirectorySwept("h2", BASE),
+    )
+    assert server.steps == (ExportAbsent("h1", BASE), DirectorySwept("h1", BASE))
+
+
+def test_the_server_lets_in_whoever_was_added_and_nobody_else() -> None:
+    assert the(nfs("h1", "h2").serve(), ExportPresent).clients == (Client("10.0.0.2", OPTIONS),)
+    assert nfs("h1").serve() == (ExportAbsent("h1", BASE),)
+
+
+def test_networks_are_exported_to_instead_of_hosts_when_they_are_named() -> None:
+    exported = the(nfs(clients="10.0.0.0/24 fd00::/64").serve(), ExportPresent)
+    assert [client.name for client in exported.clients] == ["10.0.0.0/24", "fd00::/64"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"writes": "async"}, ("rw", "async", "no_root_squash", "no_subtree_check")),
+        ({"squash": "root"}, ("rw", "sync", "root_squash", "no_subtree_check")),
+        ({"squash": "all", "insecure": True}, ("rw", "sync", "all_squash", "no_subtree_check", "insecure")),
+        ({"fsid": "0"}, ("rw", "sync", "no_root_squash", "no_subtree_check", "fsid=0")),
+    ],
+)
+def test_options_of_the_export(options: dict[str, Any], expected: tuple[str, ...]) -> None:
+    assert the(nfs(**options).serve(), ExportPresent).clients[0].options == expected
+
+
+def test_what_clients_mount_follows_the_server() -> None:
+    assert nfs(server="192.168.9.1").source == f"192.168.9.1:{BASE}"
+    assert nfs(server="fd00::1").source == f"[fd00::1]:{BASE}"
+    assert nfs(fsid="0").source == "10.0.0.1:/"
+
+
+def test_accounts_get_the_same_numbers_on_every_host() -> None:
+    store = nfs(owner="oneadmin", owner_id=1001, group="cloud", group_id=1001)
+    for host in ("h1", "h2"):
+        steps = store.activate(host)
+        assert the(steps, GroupHasId) == GroupHasId(host, "cloud", 1001)
+        assert the(steps, UserHasId).uid == 1001
+    assert store.directory("h1").owner == "oneadmin"
+
+
+def test_disks_are_overlays_unless_copies_are_wanted() -> None:
+    assert Capability.CLONE in nfs().capabilities(Format.QCOW2)
+    assert Capability.CLONE not in nfs(disks="copies").capabilities(Format.QCOW2)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"clients": "*"}, "everybody"),
+        ({"clients": "10.0.0.1/24"}, "the network is"),
+        ({"squash": "some"}, "Squash is"),
+        ({"fsid": "0) *(rw"}, "characters"),
+        ({"server": "nas one"}, "neither a host name"),
+        ({"mount": "rw,hard"}, "lack _netdev"),
+        ({"mount": "rw,_netdev,helper=sh"}, "not among those"),
+        ({"owner": "root", "owner_id": 5}, "root is 0 everywhere"),
+        ({"owner": "oneadmin", "owner_id": 1001, "group": "cloud"}, "needs its group"),
+        ({"directory_mode": "0770"}, r"lacks o\+x"),
+        ({"directory_mode": "0788"}, "octal"),
+        ({"disks": "links"}, "overlays or copies"),
+    ],
+)
+def test_options_that_would_not_work_are_refused(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(BadInput, match=why):
+        nfs(**options)
+
+
+def test_a_base_path_that_exports_cannot_hold_is_refused() -> None:
+    with pytest.raises(BadInput, match="may hold no blanks"):
+        nfs(base="/srv/my images")
+
+
+def test_where_the_server_is_has_to_be_known_only_when_it_is_mounted() -> None:
+    store = make_driver("nfs", host="h1", base=BASE, hosts=("h1", "h2"))
+    assert store.image_path("0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0a7b11", Format.RAW).startswith(BASE)
+    with pytest.raises(Refused, match="at which address"):
+        store.activate("h2")
