@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from datastores.domain.volumes import Capability, Format, Volume
+from datastores.domain.volumes import Capability, Capacity, Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.registry import make_driver
 from tests.lab.carrying import Hosts
@@ -79,6 +80,17 @@ class Store:
         said = self.told("qemu-io", "-r", "-f", volume.format.qemu, "-c", "length", self.driver.path(volume))
         size, _, unit = said.strip().partition(" ")
         return round(float(size) * {"": 1, "bytes": 1, "KiB": 1024, "MiB": MIB, "GiB": 1024 * MIB}[unit])
+
+    def settled(self) -> Capacity:
+        """Return how full it is when nothing is on its way to or from the disk any more: what was deleted, too."""
+        shell, seen = self.hosts.shell(self.driver.host), [self.driver.capacity(self.hosts.shell(self.driver.host))]
+        for _ in range(40):
+            self.told("sync")
+            time.sleep(0.25)
+            seen.append(self.driver.capacity(shell))
+            if seen[-1] == seen[-2]:
+                break
+        return seen[-1]
 
     def _io(self, volume: Volume, what: str, *options: str) -> tuple[str, ...]:
         return "qemu-io", *options, "-f", volume.format.qemu, "-c", what, self.driver.path(volume)

@@ -167,16 +167,14 @@ def test_a_disk_grows_and_never_shrinks(store: Store, gold: Volume) -> None:
 
 @operation("capacity")
 def test_what_is_stored_is_seen_in_the_capacity(store: Store, gold: Volume) -> None:
-    shell = store.hosts.shell(store.driver.host)
-    before, image = store.driver.capacity(shell), store.image(6)
+    before, image = store.settled(), store.image(6)
     assert 0 < before.free <= before.total and before.used > 0
     store.hosts.run(store.driver.create(image))
     for number in range(16):
         store.write(image, OTHER, number * MIB)
-    store.told("sync")
-    grown = store.driver.capacity(shell).used - before.used
-    assert 12 * MIB <= grown <= 40 * MIB
+    grown = store.settled().used - before.used
     store.hosts.run(store.driver.delete_image(image))
+    assert 12 * MIB <= grown <= 40 * MIB
 
 
 @operation("100 disks")

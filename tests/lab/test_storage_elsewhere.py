@@ -1,4 +1,4 @@
-"""The kinds of datastore, other releases, and other accounts, on real hosts."""
+"""Hosts that see different things, other releases, and other accounts, on real hosts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from dataclasses import replace
 import pytest
 
 from datastores.domain.errors import CommandFailed, NotVerified, Refused
-from datastores.domain.volumes import Format, Volume
-from datastores.drivers.base import StorageDriver
+from datastores.domain.volumes import Format
 from datastores.drivers.files import FileDriver
-from datastores.drivers.registry import DRIVERS, make_driver
-from datastores.drivers.transfers import common_host, transfer
+from datastores.drivers.registry import make_driver
 from datastores.hosts import probes
 from datastores.hosts.blocks import DataBlockExists, Filesystem
 from datastores.hosts.contexts import ContextIsoExists, Variable
@@ -58,57 +56,6 @@ def test_an_account_with_sudo_is_enough(hosts: Hosts, base: str) -> None:
         connect=lambda _: as_admin,
     )
     assert same(hosts, source, f"{base}/1/disk.0")
-
-
-def store_at(kind: str, base: str) -> StorageDriver:
-    return make_driver(kind, host="h1", base=base, hosts=("h1",))
-
-
-@pytest.mark.parametrize(
-    ("kind", "base"),
-    [("shared", "/srv/plain"), ("qcow2", "/srv/plain"), ("btrfs", "/srv/btrfs"), ("xfs", "/srv/xfs")],
-    indirect=["base"],
-)
-def test_a_kind_does_what_it_declares(hosts: Hosts, kind: str, base: str) -> None:
-    store = store_at(kind, base)
-    uuid = "0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0a7b11"
-    master = Volume(store.image_path(uuid, Format.QCOW2), Format.QCOW2, 64 * MIB)
-    disk = Volume(store.disk_path(7, 0), Format.QCOW2, 64 * MIB)
-    hosts.run([*store.activate("h1"), *store.create(master, Filesystem.EXT4)])
-    shell = hosts.shell("h1")
-    told(hosts, "touch", f"{base}/other.raw.part", f"{base}/.hidden", f"{master.path}.sha256")
-    assert [(volume.path, volume.format) for volume in store.volumes(shell)] == [(master.path, Format.QCOW2)]
-    told(hosts, "rm", f"{base}/other.raw.part", f"{base}/.hidden", f"{master.path}.sha256")
-    total = int(told(hosts, "df", "-B1", "--output=size", base).split()[1])
-    assert store.capacity(shell).total == total
-    can = store.capabilities(Format.QCOW2)
-    hosts.run(store.clone(master, disk) if "clone" in can else store.copy(master, disk))
-    hosts.run([*store.resize(disk, 128 * MIB), *store.snapshot(disk, "one"), *store.revert(disk, "one")])
-    hosts.run(store.delete_snapshot(disk, "one"))
-    hosts.run([*store.link(master, store.disk_path(8, 0)), *store.delete(Volume(store.disk_path(8, 0), Format.QCOW2))])
-    saved = Volume(f"{base}/saved.qcow2", Format.QCOW2)
-    hosts.run([*store.copy(disk, saved), *store.delete(disk), *store.delete(master)])
-    assert names_in(hosts, base) == {"saved.qcow2"}
-    told(hosts, "qemu-img", "check", "-q", "-f", "qcow2", saved.path)
-
-
-def test_an_image_moves_between_all_kinds(hosts: Hosts) -> None:
-    bases = {"shared": "/srv/plain/t", "qcow2": "/srv/plain/q", "btrfs": "/srv/btrfs/t", "xfs": "/srv/xfs/t"}
-    try:
-        told(hosts, "mkdir", "-p", *bases.values())
-        source = image(hosts, "/srv/plain/t/gold.raw", virtual=16 * MIB, data=2 * MIB)
-        stores = {kind: store_at(kind, bases[kind]) for kind in DRIVERS}
-        kind, volume = "shared", Volume(source, Format.RAW)
-        for number, (target, format) in enumerate(
-            [("qcow2", Format.QCOW2), ("btrfs", Format.QCOW2), ("xfs", Format.RAW), ("shared", Format.RAW)]
-        ):
-            copy = Volume(f"{bases[target]}/{number}.{format}", format)
-            host = common_host(stores[kind], stores[target])
-            hosts.run(transfer(stores[kind], volume, stores[target], copy, host))
-            kind, volume = target, copy
-        assert same(hosts, source, volume.path)
-    finally:
-        told(hosts, "rm", "-rf", *bases.values())
 
 
 @pytest.mark.parametrize("release", ["debian11", "debian13"])
