@@ -20,11 +20,10 @@ from datastores.drivers.transfers import transfer, way
 from datastores.hosts import actions
 from datastores.hosts.blocks import Filesystem
 from tests.lab import places
-from tests.lab.carrying import Diary, Hosts
-from tests.lab.disks import MIB
-from tests.lab.kinds import FAST, SIZE, Rig, Store, set_up
+from tests.lab.carrying import Diary
+from tests.lab.disks import MIB, image_script
+from tests.lab.kinds import RIGS, SIZE, Rig, Store, set_up
 
-pytestmark = pytest.mark.lab
 hosts = places.hosts
 GOLD, OTHER = 0x5A, 0xC3
 """Bytes of the master, and bytes that were written later."""
@@ -35,10 +34,13 @@ class PowerCut(BaseException):
     """The worker is gone, at once: nobody takes anything back."""
 
 
-@pytest.fixture(scope="module", params=FAST, ids=lambda rig: rig.kind)
-def store(hosts: Hosts, request: pytest.FixtureRequest) -> Iterator[Store]:
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(rig, id=rig.kind, marks=pytest.mark.vm if rig.machines else pytest.mark.lab) for rig in RIGS],
+)
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     rig: Rig = request.param
-    with set_up(rig, hosts) as made:
+    with set_up(rig, request.getfixturevalue("machines" if rig.machines else "hosts")) as made:
         yield made
 
 
@@ -89,7 +91,7 @@ def test_an_empty_disk_is_made_listed_and_deleted(store: Store) -> None:
 @operation("import")
 def test_a_file_becomes_an_image_byte_for_byte(store: Store) -> None:
     source, image = "/var/tmp/import.raw", store.image(3, Format.RAW)
-    store.hosts.lab.make_image(store.driver.host, source, virtual=SIZE, data=8 * MIB)
+    store.told(*image_script(source, virtual=SIZE, data=8 * MIB))
     store.hosts.there_and_back(*store.driver.import_file(source, image))
     store.told("qemu-img", "compare", "-f", "raw", "-F", "raw", source, store.driver.path(image))
     store.hosts.run([*store.driver.delete_image(image)])
@@ -177,9 +179,9 @@ def test_what_is_stored_is_seen_in_the_capacity(store: Store, gold: Volume) -> N
     assert 12 * MIB <= grown <= 40 * MIB
 
 
-@operation("100 disks")
-def test_a_hundred_disks_of_one_image(store: Store, gold: Volume) -> None:
-    disks = [store.disk(100 + number) for number in range(100 if Capability.CLONE in store.can else 5)]
+@operation("many disks")
+def test_many_disks_of_one_image(store: Store, gold: Volume) -> None:
+    disks = [store.disk(100 + number) for number in range(store.rig.many if Capability.CLONE in store.can else 5)]
     store.hosts.run([step for disk in disks for step in store.disk_of(gold, disk)])
     assert whole(store, disks[0]) and whole(store, disks[-1])
     store.hosts.run([step for disk in disks for step in store.driver.delete(disk)])
@@ -272,7 +274,8 @@ def test_a_worker_that_dies_between_any_two_actions_is_followed_by_one_that_comp
 
 @operation("move")
 def test_an_image_travels_to_another_kind_and_back(store: Store, gold: Volume) -> None:
-    other = make_driver("xfs", host="h1", base="/srv/xfs", hosts=("h1",))
+    other = make_driver("shared", host="h1", base="/srv/elsewhere", hosts=("h1",), options={"mounted": "nowhere"})
+    store.hosts.run(other.set_up())
     there = Volume(other.image_path("0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0affff", Format.RAW), Format.RAW, SIZE)
     back = store.image(9)
     here = way(store.driver, gold.format, other).host
@@ -280,3 +283,4 @@ def test_an_image_travels_to_another_kind_and_back(store: Store, gold: Volume) -
     store.hosts.run(transfer(other, there, store.driver, back, way(other, Format.RAW, store.driver).host))
     assert whole(store, back)
     store.hosts.run([*other.delete_image(there), *store.driver.delete_image(back)])
+    store.told("rmdir", other.base)
