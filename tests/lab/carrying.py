@@ -60,7 +60,8 @@ class Diary:
         """Nobody asks for it."""
 
     def undo(self, entry: Undoable, error: str = "") -> None:
-        self.undone.append(entry.undo)
+        if entry.undo or not entry.harmless:
+            self.undone.append(entry.undo)
         self.errors += [error] if error else []
 
 

@@ -31,7 +31,7 @@ def test_facts_are_those_of_the_machine(machines: Hosts) -> None:
     assert 600 * MIB < found.memory < 768 * MIB
     assert found.cpu_count == 1
     assert HostFacts.from_json(found.to_json()) == found
-    assert {"zfs", "exportfs", "lvs"} <= {tool.name for tool in found.tools}
+    assert {"zfs", "exportfs", "lvm"} <= {tool.name for tool in found.tools}
 
 
 def test_network_interfaces_are_those_of_the_machine(machines: Hosts) -> None:
@@ -51,6 +51,7 @@ def test_disks_are_those_of_the_machine_and_whether_they_are_in_use(machines: Ho
     host = machines.lab.host("h1")
     host.run(["pvcreate", "-q", "/dev/vdb"], check=True)
     host.run(["zpool", "create", "tank", "/dev/vdc"], check=True)
+    host.run(["udevadm", "settle"], check=True)
     assert in_use(machines) == {"vda": True, "vdb": True, "vdc": True, "vdd": False}
     [tank] = [system for system in facts(machines).file_systems if system.target == "/tank"]
     assert (tank.source, tank.fstype) == ("tank", "zfs")
