@@ -10,6 +10,9 @@ from tests.lab.machine import LabError, command
 
 LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 
+LONGEST = 1800
+"""Seconds that an installation may take: hooks that compile count, too."""
+
 # In namespaces of its own, so that nothing stays mounted or running however it ends.
 ALONE = ("setpriv", "--pdeathsig=KILL", "unshare", "--pid", "--mount-proc", "--fork", "--kill-child")
 
@@ -25,8 +28,9 @@ def bootstrap(
         settings = ["--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}"]
         settings += [f"--components={components}", f"--aptopt={access.name}", "--dpkgopt=force-unsafe-io"]
         settings += [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
+        bounded = ("timeout", "--kill-after=10", str(LONGEST))
         # a kernel's package would make an initial RAM disk that nobody uses
-        command(*ALONE, "env", "INITRD=No", "mmdebstrap", *settings, *options, suite, target, _mirror())
+        command(*ALONE, *bounded, "env", "INITRD=No", "mmdebstrap", *settings, *options, suite, target, _mirror())
 
 
 def _install_mmdebstrap() -> None:
