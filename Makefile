@@ -12,9 +12,10 @@ test:  ## every test that needs no virtual machine (K=name: only these; DB=postg
 	deploy/setup run lab test
 	$(if $(filter postgres,$(DB)),deploy/with-postgres) $(PYTEST) -m "not vm"
 
-test-vm:  ## the tests that need virtual machines
-	deploy/setup run lab test
-	$(PYTEST) -m vm
+test-vm:  ## the tests that need virtual machines (K=name: only these); the first time, builds their image for minutes
+	deploy/setup run vm test
+	$(PYTHON) tests/lab/vm/lab.py build
+	$(PYTHON) -m pytest -n 0 --timeout 600 -m vm $(if $(K),-k "$(K)") $(ARGS) tests/lab/vm
 
 lint:  ## style, types, layers, and that models and schema history agree
 	deploy/setup run test

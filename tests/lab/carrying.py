@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from datastores.domain.plan import Action, AnyStep, Command, Output, Plan, Shell, Stage
 from datastores.domain.states import StepState
@@ -17,7 +18,7 @@ from datastores.hosts.undo import take_back
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.pool import Pool
 from datastores.transport.shell import SSHShell
-from tests.lab.lab import Lab
+from tests.lab.labs import LabOf
 
 _UNITS = count()
 
@@ -59,7 +60,8 @@ class Diary:
         """Nobody asks for it."""
 
     def undo(self, entry: Undoable, error: str = "") -> None:
-        self.undone.append(entry.undo)
+        if entry.undo or not entry.harmless:
+            self.undone.append(entry.undo)
         self.errors += [error] if error else []
 
 
@@ -67,7 +69,7 @@ class Diary:
 class Hosts:
     """Shells to the hosts of a lab."""
 
-    lab: Lab
+    lab: LabOf[Any]
     pool: Pool
 
     def shell(self, name: str, account: str = "root", password: str = "") -> SSHShell:
@@ -116,6 +118,6 @@ class Hosts:
 
 
 @contextmanager
-def connected(lab: Lab) -> Iterator[Hosts]:
+def connected(lab: LabOf[Any]) -> Iterator[Hosts]:
     with Pool() as pool:
         yield Hosts(lab, pool)

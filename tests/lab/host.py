@@ -6,20 +6,17 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import uuid
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.lab import disks, switch
 from tests.lab.machine import LabError, command, directory, kill_cgroup, loops_below, prepare_kernel, wait_until
-from tests.lab.switch import NETNS, Site
+from tests.lab.node import Node, hosts_file, make_key
+from tests.lab.switch import NETNS
 
 SUPERVISOR = Path(__file__).with_name("host.sh")
-FIRST_ADDRESS = 10  # h1 is .11
-LAST_HOST = 240
 
 
 @dataclass(frozen=True)
@@ -33,34 +30,10 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Host:
-    site: Site
-    number: int
-    port: int = 22
-
-    @property
-    def name(self) -> str:
-        return f"h{self.number}"
-
-    @property
-    def address(self) -> str:
-        return str(self.site.network[FIRST_ADDRESS + self.number])
-
-    @property
-    def directory(self) -> Path:
-        return self.site.directory / "hosts" / self.name
-
+class Host(Node):
     @property
     def netns(self) -> str:
         return f"{self.site.prefix}-{self.name}"
-
-    @property
-    def cgroup(self) -> Path:
-        return self.site.cgroup / self.name
-
-    @property
-    def switch_port(self) -> str:
-        return f"p{self.number}"
 
     @property
     def host_key(self) -> str:
@@ -78,10 +51,6 @@ class Host:
         part.rename(self.directory / "record.json")
 
     @property
-    def exists(self) -> bool:
-        return (self.directory / "record.json").exists()
-
-    @property
     def supervisor(self) -> int | None:
         """The process that keeps the host running; None when the host is off or its supervisor was killed."""
         with contextlib.suppress(OSError, ValueError):
@@ -93,66 +62,6 @@ class Host:
     @property
     def running(self) -> bool:
         return self.supervisor is not None
-
-    @property
-    def is_cut(self) -> bool:
-        return (self.directory / "cut").exists()
-
-    # ---- what a test does with a host
-
-    def answers(self) -> bool:
-        """Whether its sshd gives us its banner, within a second."""
-        with contextlib.suppress(OSError), socket.create_connection((self.address, self.port), timeout=1) as connection:
-            return connection.recv(4) == b"SSH-"
-        return False
-
-    def ssh(self, *, user: str = "root") -> list[str]:
-        """The ssh command that reaches this host and accepts no other."""
-        options = {
-            "IdentityFile": self.site.key,
-            "IdentitiesOnly": "yes",
-            "BatchMode": "yes",
-            "ConnectTimeout": 10,
-            "UserKnownHostsFile": self.site.known_hosts,
-            "StrictHostKeyChecking": "yes",
-            "LogLevel": "ERROR",
-        }
-        words = [f"-o{name}={value}" for name, value in options.items()]
-        return ["ssh", "-F", "none", *words, f"{user}@{self.address}"]
-
-    def run(
-        self, argv: Sequence[str], *, stdin: str = "", check: bool = False, seconds: float = 60
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command as root over SSH, each word reaching it as it is."""
-        return subprocess.run(
-            [*self.ssh(), shlex.join(argv)],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=check,
-            timeout=seconds,
-        )
-
-    def cut(self) -> None:
-        """Pull the network cable. It stays out over reboots, until heal()."""
-        (self.directory / "cut").touch()
-        command("ip", "-n", self.site.switch, "link", "set", self.switch_port, "down", check=self.running)
-
-    def heal(self) -> None:
-        (self.directory / "cut").unlink(missing_ok=True)
-        command("ip", "-n", self.site.switch, "link", "set", self.switch_port, "up", check=self.running)
-
-    def power_off(self) -> None:
-        """Pull the power: everything it runs dies this moment; its files stay."""
-        with self.site.locked():
-            self.stop()
-
-    def power_on(self) -> None:
-        with self.site.locked():
-            if not self.running:
-                self.start()
-        self.wait_ready()
 
     # ---- how the lab makes, starts and ends it; under the lab's lock
 
@@ -168,7 +77,7 @@ class Host:
             directory(part)
         (upper / "etc/hostname").write_text(f"{self.name}\n")
         (upper / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
-        (upper / "etc/hosts").write_text(_hosts_file(self.site))
+        (upper / "etc/hosts").write_text(hosts_file(self.site))
         (upper / "root/.ssh/authorized_keys").write_text(self.site.key.with_suffix(".pub").read_text())
         for name in ("etc/hostname", "etc/machine-id", "etc/hosts", "root/.ssh/authorized_keys"):
             (upper / name).chmod(0o644)
@@ -191,7 +100,7 @@ class Host:
                 check=True,
                 cwd="/",
             )
-        wait_until(lambda: self.running or self._said() != "", seconds=10, otherwise=f"{self.name} does not start.")
+        wait_until(lambda: self.running or self.said() != "", seconds=10, otherwise=f"{self.name} does not start.")
 
     def stop(self) -> None:
         self.kill()
@@ -223,37 +132,18 @@ class Host:
         self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def wait_ready(self, *, seconds: float = 60) -> None:
-        """Wait for the SSH banner; a host without its network cable is not waited for."""
-        if self.is_cut:
-            return
-
-        def ready() -> bool:
-            if not self.running:
-                raise LabError(f"{self.name} did not start: {self._said()}")
-            return self.answers()
-
-        wait_until(ready, seconds=seconds, otherwise=f"{self.name} gives no SSH banner within {seconds:.0f} s.")
-
-    def _said(self) -> str:
-        with contextlib.suppress(FileNotFoundError):
-            return (self.directory / "log").read_text().strip()[-500:]
-        return ""
-
     def _write_settings(self) -> None:
         """What host.sh and host-init.sh read: shell variables, and a table of mounts."""
         record = self.record
         if not Path(record.base).exists():
             raise LabError(f"{self.name} stands on {record.base}, which is gone: take it down and up again.")
-        address = self.site.network[FIRST_ADDRESS + self.number]
         settings = {
             "NAME": self.name,
             "NETNS": self.netns,
             "SWITCH": self.site.switch,
             "PORT": self.switch_port,
-            "ADDRESS": f"{address}/{self.site.network.prefixlen}",
-            # Always the same one: neighbours remember an address's old card for up to a minute after a power cut.
-            "MAC": f"02:4c:{address.packed.hex(':')}",
+            "ADDRESS": f"{self.address}/{self.site.network.prefixlen}",
+            "MAC": self.mac,
             "CGROUP": self.cgroup,
             "BASE": record.base,
         }
@@ -263,14 +153,3 @@ class Host:
         if record.disks:
             mounts += disks.mounts(self.directory / "disks")
         (self.directory / "mounts").write_text("".join("\t".join(mount) + "\n" for mount in mounts))
-
-
-def make_key(path: Path, *, comment: str) -> None:
-    command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path)
-
-
-def _hosts_file(site: Site) -> str:
-    """Every host knows every other one by name."""
-    lines = ["127.0.0.1 localhost", f"{site.controller} controller"]
-    lines += [f"{Host(site, number).address} h{number}" for number in range(1, LAST_HOST + 1)]
-    return "\n".join(lines) + "\n"

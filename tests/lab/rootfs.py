@@ -1,7 +1,6 @@
 """The root file system the hosts of one Debian release share, read-only, below an overlay each.
 
-Built once by mmdebstrap from the package mirror this machine's apt uses. The directory's name carries a digest of this
-file: the recipe is the version.
+Built once. The directory's name carries a digest of this file and of bootstrap.py: the recipe is the version.
 """
 
 import contextlib
@@ -10,9 +9,10 @@ import json
 import os
 import shutil
 import stat
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
+from tests.lab import bootstrap
 from tests.lab.machine import LabError, command, directory, locked, state_directory
 
 SUITES = ("bookworm", "bullseye", "trixie")
@@ -21,7 +21,6 @@ PACKAGES = """
     systemd systemd-sysv dbus openssh-server sudo iproute2 iputils-ping netbase procps kmod ca-certificates less
     python3-minimal util-linux acl attr e2fsprogs btrfs-progs xfsprogs qemu-utils genisoimage
 """
-LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 # Units that would touch the kernel all hosts share, and units that only cost memory.
 MASKED = """
@@ -52,12 +51,14 @@ MaxStartups 200:30:400
 }
 
 # Run by a shell inside the new root. `ops` may do nothing but log in; `admin1` may become root.
-FINISH = f"""set -e
+ACCOUNTS = """set -e
 rm -f /etc/ssh/ssh_host_* /etc/resolv.conf /etc/apt/apt.conf.d/99mmdebstrap /etc/dpkg/dpkg.cfg.d/99mmdebstrap
 chmod 440 /etc/sudoers.d/admin1
 useradd --create-home --shell /bin/bash ops
 useradd --create-home --shell /bin/bash admin1
 printf 'ops:ops-pass\\nadmin1:admin-pass\\n' | chpasswd
+"""
+FINISH = f"""{ACCOUNTS}
 systemctl --quiet mask {" ".join(MASKED.split())}
 systemctl --quiet set-default multi-user.target
 systemctl --quiet enable ssh.service
@@ -95,76 +96,41 @@ def build(suite: str = "bookworm") -> Path:
     if suite not in SUITES:
         raise LabError(f"The lab knows {', '.join(SUITES)}; not {suite}.")
     state = directory(state_directory())
-    version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:10]
+    version = digest(Path(__file__))
     whole = state / f"base-{suite}-{version}"
     if whole.exists():
         return whole
     with locked(state / "locks" / f"base-{suite}", seconds=900):
         if not whole.exists():
             for older in state.glob(f"base-{suite}-*"):
-                _remove_unless_used(older)
+                remove_unless_used(older)
             _build(suite, whole)
     return whole
+
+
+def digest(*recipe: Path) -> str:
+    """What the name of something built by these files carries."""
+    texts = [path.read_bytes() for path in (*recipe, Path(bootstrap.__file__))]
+    return hashlib.sha256(b"".join(texts)).hexdigest()[:10]
+
+
+def write_files(root: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        directory((root / name).parent)
+        (root / name).write_text(text)
+        (root / name).chmod(0o644)
 
 
 def _build(suite: str, whole: Path) -> None:
     part = whole.with_name(f"{whole.name}.part{os.getpid()}")
     try:
-        _bootstrap(suite, part)
-        for name, text in FILES.items():
-            directory((part / name).parent)
-            (part / name).write_text(text)
-            (part / name).chmod(0o644)
+        bootstrap.bootstrap(suite, part, PACKAGES.split())
+        write_files(part, FILES)
         command("chroot", part, "/bin/sh", "-c", FINISH)
         _make_devices(part / "dev")
         part.rename(whole)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _bootstrap(suite: str, target: Path) -> None:
-    _install_mmdebstrap()
-    with tempfile.NamedTemporaryFile("w", prefix="lab-apt-", suffix=".conf") as options:
-        options.write(_apt_access())
-        options.flush()
-        # In namespaces of its own, so that nothing stays mounted or running however it ends.
-        alone = ["setpriv", "--pdeathsig=KILL", "unshare", "--pid", "--mount-proc", "--fork", "--kill-child"]
-        settings = ["--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES.split())}"]
-        settings += [f"--aptopt={options.name}", "--dpkgopt=force-unsafe-io"]
-        settings += [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
-        command(*alone, "mmdebstrap", *settings, suite, target, _mirror())
-
-
-def _install_mmdebstrap() -> None:
-    if shutil.which("mmdebstrap"):
-        return
-    install = ("apt-get", "-oDPkg::Lock::Timeout=120", "install", "--yes", "--no-install-recommends", "mmdebstrap")
-    try:
-        command(*install)
-    except LabError:  # the package lists may be missing or old
-        command("apt-get", "update", "--quiet")
-        command(*install)
-
-
-def _mirror() -> str:
-    """The address this machine's apt gets its own Debian release from."""
-    if address := os.environ.get("CLOUDSTORE_LAB_MIRROR"):
-        return address
-    codename = command("sh", "-c", '. /etc/os-release; echo "$VERSION_CODENAME"').strip()
-    for _ in range(2):
-        for line in command("apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)").splitlines():
-            name, _, address = line.partition(" ")
-            if name == codename:
-                return address
-        command("apt-get", "update", "--quiet")
-    raise LabError("apt names no mirror for this machine's release; set CLOUDSTORE_LAB_MIRROR.")
-
-
-def _apt_access() -> str:
-    """How this machine's apt reaches its mirror: proxies, and whether it minds the age of the lists."""
-    wanted = ("::proxy", "::check-valid-until", "::check-date", "::cainfo", "::verify-peer")
-    lines = command("apt-config", "dump", "Acquire").splitlines()
-    return "".join(f"{line}\n" for line in lines if any(word in line.split(" ")[0].lower() for word in wanted))
 
 
 def _make_devices(dev: Path) -> None:
@@ -186,9 +152,9 @@ def _make_node(path: Path, mode: int, device: int) -> None:
     path.chmod(stat.S_IMODE(mode))  # mknod heeds the umask
 
 
-def _remove_unless_used(base: Path) -> None:
+def remove_unless_used(base: Path) -> None:
     """Remove a root file system of an older recipe, or half of one; hosts that stand on it keep it."""
-    for record in state_directory().glob("labs/*/hosts/*/record.json"):
+    for record in state_directory().glob("*/*/hosts/*/record.json"):
         with contextlib.suppress(OSError, ValueError):
             if json.loads(record.read_text())["base"] == str(base):
                 return

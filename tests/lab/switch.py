@@ -13,20 +13,26 @@ NETNS = Path("/run/netns")
 INTERFACES = Path("/sys/class/net")
 
 
+def directory_of(kind: str, name: str) -> Path:
+    """Where the lab of this name keeps all it has."""
+    return state_directory() / f"{kind}s" / name
+
+
 @dataclass(frozen=True)
 class Site:
-    """One of the labs on this machine. Its name is in the name of everything it makes."""
+    """One of the labs on this machine. Its kind and name are in the name of everything it makes."""
 
     name: str
     network: ipaddress.IPv4Network
+    kind: str = "lab"
 
     @property
     def prefix(self) -> str:
-        return f"lab-{self.name}"
+        return f"{self.kind}-{self.name}"
 
     @property
     def directory(self) -> Path:
-        return state_directory() / "labs" / self.name
+        return directory_of(self.kind, self.name)
 
     @property
     def cgroup(self) -> Path:
@@ -56,7 +62,7 @@ class Site:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        with locked(state_directory() / "locks" / f"lab-{self.name}", seconds=300):
+        with locked(state_directory() / "locks" / self.prefix, seconds=300):
             yield
 
 

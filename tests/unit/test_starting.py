@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import lab
+from tests.lab import networks
 from tests.lab.lab import Lab
 from tests.lab.machine import LabError
 
@@ -26,7 +26,7 @@ def routes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """What this machine has a way into; the labs are in a directory of their own."""
     found: list[str] = []
     monkeypatch.setenv("CLOUDSTORE_LAB_DIR", str(tmp_path))
-    monkeypatch.setattr(lab, "command", lambda *argv: str([{"dst": each} for each in found]).replace("'", '"'))
+    monkeypatch.setattr(networks, "command", lambda *argv: str([{"dst": each} for each in found]).replace("'", '"'))
     return found
 
 
