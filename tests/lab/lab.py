@@ -77,26 +77,29 @@ class Lab:
         *,
         first: int = 1,
         suite: str | None = None,
+        packages: str | None = None,
         binds: Mapping[str, str] | None = None,
         with_disks: Iterable[str] = (),
     ) -> list[Host]:
         """Bring up `count` hosts from h<first> on and wait for their sshd; one that runs is left alone.
 
-        `binds` maps directories of this machine to where the hosts see them; `with_disks` names hosts for add_disks.
+        `packages` names a set of packages.py, whose daemons are there and off. `binds` maps directories of this machine to where the hosts see them; `with_disks` names hosts for add_disks.
         """
         if count < 1 or first < 1 or first + count - 1 > LAST_HOST:
             raise LabError(f"The hosts are h1 to h{LAST_HOST}.")
         hosts = [Host(self.site, number) for number in range(first, first + count)]
         prepare_kernel()
-        base = rootfs.build(suite or "bookworm")
+        new = Record(suite or "bookworm", str(rootfs.build(suite or "bookworm", packages or "")), packages or "")
         with self.site.locked(), self._undone_on_failure() as fresh:
             self._prepare()
             for host in hosts:
-                if suite and host.exists and host.record.suite != suite:
-                    raise LabError(f"{host.name} is {host.record.suite}: take it down first to make it {suite}.")
+                for wanted, had in ((suite, "suite"), (packages, "packages")) if host.exists else ():
+                    present = getattr(host.record, had)
+                    if wanted and present != wanted:
+                        raise LabError(f"{host.name} is {present or 'base'}: take it down first to make it {wanted}.")
                 if not host.running:
                     fresh.append((host, host.exists))
-                    self._start(host, suite, base=base, binds=binds, fitted=host.name in set(with_disks))
+                    self._start(host, new, binds=binds, fitted=host.name in set(with_disks))
             self._write_known_hosts()
             for host in hosts:
                 host.wait_ready(seconds=60 + len(hosts))
@@ -157,12 +160,10 @@ class Lab:
                 host.stop()
             switch.make(self.site)
 
-    def _start(
-        self, host: Host, suite: str | None, *, base: Path, binds: Mapping[str, str] | None, fitted: bool
-    ) -> None:
+    def _start(self, host: Host, new: Record, *, binds: Mapping[str, str] | None, fitted: bool) -> None:
         host.stop()  # what a killed supervisor left
         if not host.exists:
-            host.make(Record(suite=suite or "bookworm", base=str(base)))
+            host.make(new)
         record = host.record
         if fitted:
             disks.make(host.directory / "disks", base=record.base)

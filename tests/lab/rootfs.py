@@ -1,7 +1,7 @@
-"""The root file system the hosts of one Debian release share, read-only, below an overlay each.
+"""The root file systems of the hosts, read-only, below an overlay each: one per Debian release and package set.
 
 Built once by mmdebstrap from the package mirror this machine's apt uses. The directory's name carries a digest of this
-file: the recipe is the version.
+file and of the set's packages: the recipe is the version.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from tests.lab.machine import LabError, command, directory, locked, state_directory
+from tests.lab.packages import SETS
 
 SUITES = ("bookworm", "bullseye", "trixie")
 
@@ -64,6 +65,15 @@ systemctl --quiet enable ssh.service
 touch -r /usr /etc/.updated /var/.updated
 """
 
+# Run after it when there is a set of packages. Their daemons start where somebody starts them: most hosts need one of them.
+STARTED = "ssh.service remote-fs.target systemd-pstore.service"
+KEEP_OFF = f"""set -e
+systemctl list-unit-files --state=enabled --no-legend --no-pager | while read -r unit rest; do
+    case " {STARTED} " in *" $unit "*) ;; *) systemctl --quiet disable "$unit" ;; esac
+done
+touch -r /usr /etc/.updated /var/.updated
+"""
+
 # Mode, major, minor. The console is a null device: there is none.
 DEVICES = {
     "null": (0o666, 1, 3),
@@ -90,46 +100,53 @@ LINKS = {
 }
 
 
-def build(suite: str = "bookworm") -> Path:
-    """The suite's root file system, built first when there is none of this recipe."""
+def build(suite: str = "bookworm", packages: str = "") -> Path:
+    """The suite's root file system with a set of packages ("": the base), built first when there is none."""
     if suite not in SUITES:
         raise LabError(f"The lab knows {', '.join(SUITES)}; not {suite}.")
+    if packages and packages not in SETS:
+        raise LabError(f"The package sets are {', '.join(SETS)}; there is no {packages}.")
     state = directory(state_directory())
-    version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:10]
-    whole = state / f"base-{suite}-{version}"
+    wanted = SETS[packages] if packages else ""
+    version = hashlib.sha256(Path(__file__).read_bytes() + wanted.encode()).hexdigest()[:10]
+    kind = f"{packages or 'base'}-{suite}"
+    whole = state / f"{kind}-{version}"
     if whole.exists():
         return whole
-    with locked(state / "locks" / f"base-{suite}", seconds=900):
+    with locked(state / "locks" / kind, seconds=900):
         if not whole.exists():
-            for older in state.glob(f"base-{suite}-*"):
+            for older in state.glob(f"{kind}-*"):
                 _remove_unless_used(older)
-            _build(suite, whole)
+            _build(suite, wanted, whole)
     return whole
 
 
-def _build(suite: str, whole: Path) -> None:
+def _build(suite: str, packages: str, whole: Path) -> None:
     part = whole.with_name(f"{whole.name}.part{os.getpid()}")
     try:
-        _bootstrap(suite, part)
+        _bootstrap(suite, packages, part)
         for name, text in FILES.items():
             directory((part / name).parent)
             (part / name).write_text(text)
             (part / name).chmod(0o644)
         command("chroot", part, "/bin/sh", "-c", FINISH)
+        if packages:
+            command("chroot", part, "/bin/sh", "-c", KEEP_OFF)
         _make_devices(part / "dev")
         part.rename(whole)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _bootstrap(suite: str, target: Path) -> None:
+def _bootstrap(suite: str, packages: str, target: Path) -> None:
     _install_mmdebstrap()
+    names = ",".join([*PACKAGES.split(), *packages.split()])
     with tempfile.NamedTemporaryFile("w", prefix="lab-apt-", suffix=".conf") as options:
         options.write(_apt_access())
         options.flush()
         # In namespaces of its own, so that nothing stays mounted or running however it ends.
         alone = ["setpriv", "--pdeathsig=KILL", "unshare", "--pid", "--mount-proc", "--fork", "--kill-child"]
-        settings = ["--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES.split())}"]
+        settings = ["--quiet", "--mode=root", "--variant=minbase", f"--include={names}"]
         settings += [f"--aptopt={options.name}", "--dpkgopt=force-unsafe-io"]
         settings += [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
         command(*alone, "mmdebstrap", *settings, suite, target, _mirror())
