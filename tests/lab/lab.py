@@ -83,7 +83,8 @@ class Lab:
     ) -> list[Host]:
         """Bring up `count` hosts from h<first> on and wait for their sshd; one that runs is left alone.
 
-        `packages` names a set of packages.py, whose daemons are there and off. `binds` maps directories of this machine to where the hosts see them; `with_disks` names hosts for add_disks.
+        `packages` names a set of packages.py, whose daemons are there and off. `binds` maps directories of this machine
+        to where the hosts see them; `with_disks` names hosts for add_disks.
         """
         if count < 1 or first < 1 or first + count - 1 > LAST_HOST:
             raise LabError(f"The hosts are h1 to h{LAST_HOST}.")
@@ -93,10 +94,8 @@ class Lab:
         with self.site.locked(), self._undone_on_failure() as fresh:
             self._prepare()
             for host in hosts:
-                for wanted, had in ((suite, "suite"), (packages, "packages")) if host.exists else ():
-                    present = getattr(host.record, had)
-                    if wanted and present != wanted:
-                        raise LabError(f"{host.name} is {present or 'base'}: take it down first to make it {wanted}.")
+                if host.exists:
+                    _check_kind(host, suite=suite, packages=packages)
                 if not host.running:
                     fresh.append((host, host.exists))
                     self._start(host, new, binds=binds, fitted=host.name in set(with_disks))
@@ -193,6 +192,14 @@ class Lab:
                 self.site.cgroup.rmdir()
         if not self.hosts():
             shutil.rmtree(self.site.directory, ignore_errors=True)
+
+
+def _check_kind(host: Host, **wanted: str | None) -> None:
+    """A host stays what it was made as, in these words of its record."""
+    for word, value in wanted.items():
+        present = getattr(host.record, word)
+        if value and present != value:
+            raise LabError(f"{host.name} is {present or 'base'}: take it down first to make it {value}.")
 
 
 def _subnet(name: str, wanted: str | None) -> ipaddress.IPv4Network:

@@ -65,7 +65,7 @@ systemctl --quiet enable ssh.service
 touch -r /usr /etc/.updated /var/.updated
 """
 
-# Run after it when there is a set of packages. Their daemons start where somebody starts them: most hosts need one of them.
+# Run after it when there is a set of packages: a host starts of their daemons what it needs.
 STARTED = "ssh.service remote-fs.target systemd-pstore.service"
 KEEP_OFF = f"""set -e
 systemctl list-unit-files --state=enabled --no-legend --no-pager | while read -r unit rest; do
