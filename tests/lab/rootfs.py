@@ -107,7 +107,7 @@ def build(suite: str = "bookworm", packages: str = "") -> Path:
     if packages and packages not in SETS:
         raise LabError(f"The package sets are {', '.join(SETS)}; there is no {packages}.")
     state = directory(state_directory())
-    wanted = SETS[packages] if packages else ""
+    wanted = " ".join(SETS[packages].split()) if packages else ""
     version = hashlib.sha256(Path(__file__).read_bytes() + wanted.encode()).hexdigest()[:10]
     kind = f"{packages or 'base'}-{suite}"
     whole = state / f"{kind}-{version}"

@@ -1,0 +1,232 @@
+"""GlusterFS on three hosts: every step carried out by the real daemons, and taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from datastores.domain.errors import Cancelled, Refused
+from datastores.domain.gluster import Brick, Layout
+from datastores.domain.plan import AnyStep, Detached
+from datastores.hosts import gluster
+from datastores.hosts.files import DirectoryPresent
+from datastores.hosts.gluster_balance import Balance, FixLayoutDone, Rebalanced, ask_balance, balance
+from datastores.hosts.gluster_bricks import BrickAbsent, BrickReady
+from datastores.hosts.gluster_healing import VolumeHealed, ask_entries, heal
+from datastores.hosts.gluster_layout import BrickReplaced, BricksAdded, BricksRemoved
+from datastores.hosts.gluster_pool import PeerDetached, PeerProbed
+from datastores.hosts.gluster_quota import QuotaEnabled, QuotaLimitSet, ask_limits, limits
+from datastores.hosts.gluster_volumes import (
+    BricksRunning,
+    VolumeAbsent,
+    VolumeExists,
+    VolumeOptionSet,
+    VolumeStarted,
+    VolumeStopped,
+)
+from datastores.hosts.mounts import FstabLinePresent, MountPresent
+from datastores.hosts.services import ServiceRunning
+from tests.lab.carrying import Diary, Hosts, connected
+from tests.lab.lab import Lab
+from tests.lab.places import told
+
+pytestmark = pytest.mark.lab
+
+NAMES = ("h1", "h2", "h3")
+BRICKS = "/srv/xfs/bricks"
+MOUNT = "/srv/volume"
+LAYOUTS = {
+    "distribute": Layout(),
+    "replica": Layout(copies=3),
+    "arbiter": Layout(copies=3, arbiters=1),
+    "disperse": Layout(fragments=3, redundancy=1),
+}
+
+
+@pytest.fixture(scope="module")
+def hosts(storage_lab: Lab) -> Iterator[Hosts]:
+    """Three hosts in one pool, h1 having taken in the others."""
+    with connected(storage_lab) as found:
+        found.run([ServiceRunning(name, "glusterd.service") for name in NAMES])
+        found.there_and_back(PeerProbed("h1", "h2"), PeerProbed("h1", "h3"))
+        yield found
+
+
+def bricks(volume: str, *names: str) -> tuple[Brick, ...]:
+    return tuple(Brick(name, f"{BRICKS}/{volume}") for name in names or NAMES)
+
+
+def made(volume: str, layout: Layout, *names: str) -> list[AnyStep]:
+    """Return the steps to a started volume with one brick on each host."""
+    of = bricks(volume, *names)
+    ready = [BrickReady(brick.peer, brick.path, volume) for brick in of]
+    return [*ready, VolumeExists("h1", volume, layout, of), VolumeStarted("h1", volume)]
+
+
+def mounted(volume: str, *names: str) -> list[AnyStep]:
+    """Return the steps to the volume's mount on each host, from itself and in need from the others."""
+    steps: list[AnyStep] = []
+    for name in names or NAMES:
+        others = ":".join(other for other in NAMES if other != name)
+        how = f"{name}:/{volume}", MOUNT, "glusterfs", f"defaults,_netdev,backup-volfile-servers={others}"
+        steps += [DirectoryPresent(name, MOUNT), FstabLinePresent(name, *how), MountPresent(name, *how)]
+    return steps
+
+
+def gone(hosts: Hosts, volume: str) -> None:
+    """Remove a volume, and what is left of its bricks, as a person would who needs none of it any more."""
+    for name in NAMES:
+        hosts.lab.host(name).run(["umount", MOUNT])
+    info = gluster.volumes("h1", hosts.shell("h1").run(gluster.VOLUMES))[volume]
+    clear = [BrickAbsent(brick.peer, brick.path, with_files=True) for brick in info.bricks]
+    hosts.run([VolumeAbsent("h1", volume), *clear])
+
+
+def balance_of(hosts: Hosts, volume: str) -> Balance | None:
+    return balance("h1", ask_balance(volume), hosts.shell("h1").run(ask_balance(volume)))
+
+
+def state(hosts: Hosts) -> list[str]:
+    """Return what steps could leave on the hosts."""
+    found = [told(hosts, "gluster", "volume", "list"), told(hosts, "gluster", "pool", "list")]
+    found += [told(hosts, "find", "/etc", "!", "-name", "*.cloudstore~", "-type", "f", name=name) for name in NAMES]
+    found += [told(hosts, "cat", "/etc/fstab", name=name) for name in NAMES]
+    return found + [told(hosts, "find", "/srv/xfs", name=name) for name in NAMES]
+
+
+def write(hosts: Hosts, count: int) -> None:
+    script = 'for i in $(seq "$2"); do head -c 100000 /dev/urandom > "$1/f$i" || exit; done'
+    told(hosts, "sh", "-c", script, "sh", MOUNT, str(count))
+
+
+def sums(hosts: Hosts, name: str = "h1") -> str:
+    return told(hosts, "sh", "-c", 'cd "$1" && sha256sum *', "sh", MOUNT, name=name)
+
+
+@pytest.mark.parametrize("kind", LAYOUTS)
+def test_a_volume_is_made_mounted_everywhere_and_taken_back(hosts: Hosts, kind: str) -> None:
+    before = state(hosts)
+    run = hosts.there_and_back(*made(kind, LAYOUTS[kind]), VolumeOptionSet("h1", kind, "auth.allow", "10.77.*"))
+    mounts = hosts.there_and_back(*mounted(kind))
+    told(hosts, "dd", "of=/srv/volume/note", "status=none", stdin="from h1")
+    assert {told(hosts, "cat", f"{MOUNT}/note", name=name) for name in NAMES} == {"from h1"}
+    with pytest.raises(Refused, match=f"has a volume {kind}"):
+        hosts.run([VolumeExists("h2", kind, Layout(), bricks(kind, "h3"))])
+    told(hosts, "rm", f"{MOUNT}/note")
+    hosts.take_back(mounts)
+    hosts.take_back(run)
+    assert state(hosts) == before
+
+
+def test_what_a_brick_missed_is_healed(hosts: Hosts) -> None:
+    volume = "healing"
+    hosts.run([*made(volume, Layout(copies=3)), *mounted(volume, "h1")])
+    write(hosts, 3)
+    told(hosts, "pkill", "-F", f"/run/gluster/vols/{volume}/h2{BRICKS.replace('/', '-')}-{volume}.pid", name="h2")
+    told(hosts, "dd", f"of={MOUNT}/a b&<c>", "status=none", stdin="news")
+    found = heal("h1", ask_entries(volume), hosts.shell("h1").run(ask_entries(volume)))
+    assert found and [str(brick) for brick in found.silent] == [f"h2:{BRICKS}/{volume}"]
+    assert found.waiting >= 2
+    assert "/a b&<c>" in {entry for brick in found.bricks for entry in brick.entries}
+    assert hosts.needs(BricksRunning("h1", volume)) == [True]
+    with pytest.raises(Refused, match="does not answer"):
+        hosts.run([VolumeHealed("h1", volume)])
+    hosts.run([BricksRunning("h1", volume), VolumeHealed("h1", volume)])
+    assert hosts.needs(BricksRunning("h1", volume), VolumeHealed("h1", volume)) == [False, False]
+    assert told(hosts, "cat", f"{BRICKS}/{volume}/a b&<c>", name="h2") == "news"
+    gone(hosts, volume)
+
+
+def test_files_are_spread_over_new_bricks_and_move_away_from_old_ones(hosts: Hosts) -> None:
+    volume, more = "spread", bricks("spread", "h3")
+    hosts.run([*made(volume, Layout(), "h1", "h2"), *mounted(volume, "h1")])
+    write(hosts, 60)
+    before = sums(hosts)
+    hosts.there_and_back(BrickReady("h3", more[0].path, volume), BricksAdded("h1", volume, more))
+    assert names_of(hosts, volume, "h3") == set()
+    hosts.run([FixLayoutDone("h1", volume)])
+    assert names_of(hosts, volume, "h3") == set()
+    last = balance_of(hosts, volume)
+    assert last
+    stop_at_the_wait(hosts, Rebalanced("h1", volume, last.id))
+    hosts.run([Rebalanced("h1", volume, last.id)])
+    done = balance_of(hosts, volume)
+    assert done and done.id != last.id and done.failures == 0 and done.size == done.files * 100000
+    assert len(names_of(hosts, volume, "h3")) > 5
+    assert hosts.needs(Rebalanced("h1", volume, last.id), Rebalanced("h1", volume, done.id)) == [False, True]
+    stop_at_the_wait(hosts, BricksRemoved("h1", volume, more))
+    hosts.run([BricksRemoved("h1", volume, more)])
+    assert names_of(hosts, volume, "h3") == set()
+    assert sums(hosts) == before
+    hosts.run([BrickAbsent("h3", more[0].path)])
+    gone(hosts, volume)
+
+
+def names_of(hosts: Hosts, volume: str, name: str) -> set[str]:
+    """Return the files with data on a brick; what has moved leaves a link without any."""
+    listing = ("find", f"{BRICKS}/{volume}", "-maxdepth", "1", "-type", "f", "-size", "+0", "-printf", "%f\n")
+    return set(told(hosts, *listing, name=name).splitlines())
+
+
+def stop_at_the_wait(hosts: Hosts, step: AnyStep) -> None:
+    """Cancel a step while it waits; see that it is taken back, and needed as before."""
+    asked: list[bool] = []
+    diary = Diary(before_action=lambda action: asked.append(True) if isinstance(action.do, Detached) else None)
+    with pytest.raises(Cancelled):
+        hosts.run([step], diary=diary, cancelled=lambda: bool(asked))
+    assert diary.undone
+    assert hosts.needs(step) == [True]
+
+
+def test_a_brick_takes_the_place_of_another(hosts: Hosts) -> None:
+    volume, old, new = "moving", Brick("h3", f"{BRICKS}/moving"), Brick("h3", f"{BRICKS}/moved")
+    hosts.run([*made(volume, Layout(copies=3)), *mounted(volume, "h1")])
+    write(hosts, 3)
+    replaced = BrickReplaced("h1", volume, old, new)
+    hosts.run([BrickReady("h3", new.path, volume), replaced, VolumeHealed("h1", volume)])
+    assert hosts.needs(replaced) == [False]
+    assert names_of(hosts, "moved", "h3") == {"f1", "f2", "f3"}
+    with pytest.raises(Refused, match="is still in"):
+        hosts.run([BrickAbsent("h3", old.path)])
+    with pytest.raises(Refused, match="is a brick of moving"):
+        hosts.run([BrickAbsent("h3", new.path)])
+    hosts.run([BrickAbsent("h3", old.path, with_files=True)])
+    gone(hosts, volume)
+
+
+def test_a_directory_of_a_volume_gets_a_limit(hosts: Hosts) -> None:
+    volume = "limited"
+    hosts.run([*made(volume, Layout()), *mounted(volume, "h1")])
+    told(hosts, "mkdir", f"{MOUNT}/tenant")
+    limit = QuotaLimitSet("h1", volume, "/tenant", 10 << 20)
+    hosts.there_and_back(QuotaEnabled("h1", volume), limit)
+    hosts.there_and_back(replace(limit, size=20 << 20))
+    found = limits("h1", ask_limits(volume), hosts.shell("h1").run(ask_limits(volume)))
+    assert found["/tenant"].hard == 20 << 20
+    gone(hosts, volume)
+
+
+def test_what_is_not_ready_to_be_a_brick_is_refused(hosts: Hosts) -> None:
+    told(hosts, "mkdir", "-p", f"{BRICKS}/full/file")
+    for path, why in (("/srv/plain/b", "root file system"), ("/srv/xfs", "mount point"), (f"{BRICKS}/full", "empty")):
+        with pytest.raises(Refused, match=why):
+            hosts.run([BrickReady("h1", path, "any")])
+    told(hosts, "rm", "-r", f"{BRICKS}/full")
+    hosts.run(made("first", Layout()))
+    with pytest.raises(Refused, match="is or was a brick of first"):
+        hosts.run([BrickReady("h1", f"{BRICKS}/first", "second")])
+    with pytest.raises(Refused, match="is or was a brick itself"):
+        hosts.run([BrickReady("h1", f"{BRICKS}/first/in", "second")])
+    with pytest.raises(Refused, match="h2 has bricks of first"):
+        hosts.run([PeerDetached("h1", "h2")])
+    hosts.there_and_back(VolumeStopped("h1", "first"))
+    gone(hosts, "first")
+    assert hosts.needs(VolumeAbsent("h1", "first")) == [False]
+
+
+def test_a_host_without_bricks_leaves_the_pool(hosts: Hosts) -> None:
+    hosts.there_and_back(PeerDetached("h1", "h3"))
+    assert "h3" not in told(hosts, "gluster", "pool", "list")
+    hosts.run([PeerProbed("h1", "h3")])
