@@ -1,7 +1,7 @@
 """What GlusterFS says of itself: peers, volumes, bricks, tasks. Commands and their parsers.
 
-With ``--xml`` the CLI exits with 0 whatever happened: only ``opRet`` tells. So reads have it, and are checked here;
-commands that change something do not, and exit with 1 (recorded with 10.3).
+With ``--xml`` the exit status says nothing: after a failure it is 1 for some commands and 0 for others, only ``opRet``
+tells (10.3). So reads have it, and are checked here; commands that change something do not, and exit with 1.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from xml.etree.ElementTree import Element
 from datastores.domain.errors import CommandFailed, Refused
 from datastores.domain.gluster import Brick, Layout, parse_brick
 from datastores.domain.plan import Command, Output, read
-from datastores.hosts.parsing import expect
 
 DEADLINE = 30.0
 SECONDS = 150.0
@@ -52,9 +51,11 @@ class Answer:
 def heard(host: str, command: Command, output: Output) -> Answer:
     """Return the answer to a read, or why there is none.
 
-    :raises CommandFailed: glusterd does not run, or what it said is no answer.
+    :raises CommandFailed: glusterd does not run ("Connection failed"), or what it said is no answer.
     """
-    text = expect(host, command, output)
+    text = output.raw.decode("utf-8", "surrogateescape")
+    if not output.ok and not text.startswith("<?xml"):
+        raise CommandFailed(command.argv, output.exit_status, output.stderr or output.stdout, host)
     if "<!" in text:  # no answer has a document type; entities in one could grow without end
         raise CommandFailed(command.argv, 0, "unreadable output: it declares something", host)
     try:

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 from datastores.domain.errors import CommandFailed, Refused
 from datastores.domain.gluster import Brick, parse_brick, volume_name
 from datastores.domain.plan import Action, Change, Command, Detached, Output
-from datastores.hosts.gluster import ask, heard, inner, number, tell
+from datastores.hosts.gluster import ask, heard, inner, number
 from datastores.hosts.gluster_waits import HEAL
 
 
@@ -112,6 +112,5 @@ class VolumeHealed:
             )
         if not facts.waiting:
             return None
-        trigger = Action(tell("volume", "heal", self.name), harmless=True)
-        follow = Action(Detached(Command(("sh", "-c", HEAL, "sh", self.name))), harmless=True)
-        return Change(f"heal {facts.waiting} entries", (trigger, follow))
+        healing = Detached(Command(("sh", "-c", HEAL, "sh", self.name)))
+        return Change(f"heal {facts.waiting} entries", (Action(healing, harmless=True),))

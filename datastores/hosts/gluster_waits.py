@@ -12,7 +12,7 @@ from datastores.domain.plan import Action, Command, Detached
 # The states are those of glusterd's gf_defrag_status_t: 3 and 7 are a good end, 2, 4, 6 and 8 a bad one.
 _FOLLOW = r"""
 follow() {
-    strict=$1 last= tries=0 pause=1; shift
+    strict=$1 last= tries=0 rounds=0; shift
     while :; do
         said=$("$@")
         told=$(printf '%s\n' "$said" | awk -F'[<>]' -v strict="$strict" '
@@ -45,8 +45,8 @@ END
             echo "it was stopped, or failed, after $text" >&2
             return 1 ;;
         esac
-        sleep "$pause"
-        [ "$pause" -ge 10 ] || pause=$((pause + 1))
+        rounds=$((rounds + 1))
+        if [ "$rounds" -lt 10 ]; then sleep 0.5; elif [ "$rounds" -lt 60 ]; then sleep 2; else sleep 10; fi
     done
 }
 """
@@ -75,8 +75,9 @@ exit 1
 """Stop what may have ended by itself."""
 
 HEAL = r"""
-last= pause=1 tries=0
+last= tries=0 rounds=0
 while :; do
+    gluster --mode=script volume heal "$1" >/dev/null
     told=$(gluster --mode=script --xml volume heal "$1" info summary | awk -F'[<>]' '
         /<opRet>0</ { known = 1 }
         /<status>/ && $3 != "Connected" { off++ }
@@ -95,10 +96,12 @@ END
         [ "$left" != 0 ] || exit 0
         [ "$left" != "$split_brain" ] || { echo "$left entries are in split-brain" >&2; exit 1; }
     fi
-    sleep "$pause"
-    [ "$pause" -ge 10 ] || pause=$((pause + 1))
+    rounds=$((rounds + 1))
+    if [ "$rounds" -lt 10 ]; then sleep 0.5; elif [ "$rounds" -lt 60 ]; then sleep 2; else sleep 10; fi
 done
 """
+"""The daemon that heals is told so each time: for some seconds after a brick came it refuses (10.3). What has begun to
+heal is not disturbed by it."""
 
 
 def waiting(strict: str, *words: str) -> Action:

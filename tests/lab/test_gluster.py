@@ -54,6 +54,13 @@ def hosts(storage_lab: Lab) -> Iterator[Hosts]:
         yield found
 
 
+@pytest.fixture(autouse=True)
+def unmounted(hosts: Hosts) -> Iterator[None]:
+    """What one test left mounted is not in the way of the next."""
+    yield
+    hosts.lab.host("h1").run(["umount", MOUNT])
+
+
 def bricks(volume: str, *names: str) -> tuple[Brick, ...]:
     return tuple(Brick(name, f"{BRICKS}/{volume}") for name in names or NAMES)
 
@@ -65,20 +72,21 @@ def made(volume: str, layout: Layout, *names: str) -> list[AnyStep]:
     return [*ready, VolumeExists("h1", volume, layout, of), VolumeStarted("h1", volume)]
 
 
-def mounted(volume: str, *names: str) -> list[AnyStep]:
-    """Return the steps to the volume's mount on each host, from itself and in need from the others."""
-    steps: list[AnyStep] = []
-    for name in names or NAMES:
-        others = ":".join(other for other in NAMES if other != name)
-        how = f"{name}:/{volume}", MOUNT, "glusterfs", f"defaults,_netdev,backup-volfile-servers={others}"
-        steps += [DirectoryPresent(name, MOUNT), FstabLinePresent(name, *how), MountPresent(name, *how)]
-    return steps
+def mounted(volume: str, name: str) -> list[AnyStep]:
+    """Return the steps to the volume's mount on a host, from itself and in need from the others."""
+    others = ":".join(other for other in NAMES if other != name)
+    how = f"{name}:/{volume}", MOUNT, "glusterfs", f"defaults,_netdev,backup-volfile-servers={others}"
+    return [DirectoryPresent(name, MOUNT), FstabLinePresent(name, *how), MountPresent(name, *how)]
+
+
+def in_use(hosts: Hosts, volume: str, layout: Layout, *names: str) -> None:
+    """Make a volume, and mount it on h1."""
+    hosts.run([*made(volume, layout, *names), *mounted(volume, "h1")[::2]])
 
 
 def gone(hosts: Hosts, volume: str) -> None:
     """Remove a volume, and what is left of its bricks, as a person would who needs none of it any more."""
-    for name in NAMES:
-        hosts.lab.host(name).run(["umount", MOUNT])
+    hosts.lab.host("h1").run(["umount", MOUNT])
     info = gluster.volumes("h1", hosts.shell("h1").run(gluster.VOLUMES))[volume]
     clear = [BrickAbsent(brick.peer, brick.path, with_files=True) for brick in info.bricks]
     hosts.run([VolumeAbsent("h1", volume), *clear])
@@ -108,21 +116,25 @@ def sums(hosts: Hosts, name: str = "h1") -> str:
 @pytest.mark.parametrize("kind", LAYOUTS)
 def test_a_volume_is_made_mounted_everywhere_and_taken_back(hosts: Hosts, kind: str) -> None:
     before = state(hosts)
-    run = hosts.there_and_back(*made(kind, LAYOUTS[kind]), VolumeOptionSet("h1", kind, "auth.allow", "10.77.*"))
-    mounts = hosts.there_and_back(*mounted(kind))
+    steps = [
+        *made(kind, LAYOUTS[kind]),
+        VolumeOptionSet("h1", kind, "auth.allow", "10.77.*"),
+        *(step for name in NAMES for step in mounted(kind, name)),
+    ]
+    run = hosts.run(steps)
+    assert not any(hosts.needs(*steps))
     told(hosts, "dd", "of=/srv/volume/note", "status=none", stdin="from h1")
     assert {told(hosts, "cat", f"{MOUNT}/note", name=name) for name in NAMES} == {"from h1"}
     with pytest.raises(Refused, match=f"has a volume {kind}"):
         hosts.run([VolumeExists("h2", kind, Layout(), bricks(kind, "h3"))])
     told(hosts, "rm", f"{MOUNT}/note")
-    hosts.take_back(mounts)
-    hosts.take_back(run)
+    assert None not in hosts.take_back(run).undone
     assert state(hosts) == before
 
 
 def test_what_a_brick_missed_is_healed(hosts: Hosts) -> None:
     volume = "healing"
-    hosts.run([*made(volume, Layout(copies=3)), *mounted(volume, "h1")])
+    in_use(hosts, volume, Layout(copies=3))
     write(hosts, 3)
     told(hosts, "pkill", "-F", f"/run/gluster/vols/{volume}/h2{BRICKS.replace('/', '-')}-{volume}.pid", name="h2")
     told(hosts, "dd", f"of={MOUNT}/a b&<c>", "status=none", stdin="news")
@@ -141,7 +153,7 @@ def test_what_a_brick_missed_is_healed(hosts: Hosts) -> None:
 
 def test_files_are_spread_over_new_bricks_and_move_away_from_old_ones(hosts: Hosts) -> None:
     volume, more = "spread", bricks("spread", "h3")
-    hosts.run([*made(volume, Layout(), "h1", "h2"), *mounted(volume, "h1")])
+    in_use(hosts, volume, Layout(), "h1", "h2")
     write(hosts, 60)
     before = sums(hosts)
     hosts.there_and_back(BrickReady("h3", more[0].path, volume), BricksAdded("h1", volume, more))
@@ -182,7 +194,7 @@ def stop_at_the_wait(hosts: Hosts, step: AnyStep) -> None:
 
 def test_a_brick_takes_the_place_of_another(hosts: Hosts) -> None:
     volume, old, new = "moving", Brick("h3", f"{BRICKS}/moving"), Brick("h3", f"{BRICKS}/moved")
-    hosts.run([*made(volume, Layout(copies=3)), *mounted(volume, "h1")])
+    in_use(hosts, volume, Layout(copies=3))
     write(hosts, 3)
     replaced = BrickReplaced("h1", volume, old, new)
     hosts.run([BrickReady("h3", new.path, volume), replaced, VolumeHealed("h1", volume)])
@@ -198,7 +210,7 @@ def test_a_brick_takes_the_place_of_another(hosts: Hosts) -> None:
 
 def test_a_directory_of_a_volume_gets_a_limit(hosts: Hosts) -> None:
     volume = "limited"
-    hosts.run([*made(volume, Layout()), *mounted(volume, "h1")])
+    in_use(hosts, volume, Layout())
     told(hosts, "mkdir", f"{MOUNT}/tenant")
     limit = QuotaLimitSet("h1", volume, "/tenant", 10 << 20)
     hosts.there_and_back(QuotaEnabled("h1", volume), limit)
