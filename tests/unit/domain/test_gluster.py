@@ -139,16 +139,12 @@ def test_what_is_no_peer(peer: str) -> None:
         peer_name(peer)
 
 
-@pytest.mark.parametrize(
-    "text", ["*", "10.77.*", "10.*.1.*", "10.0.0.7", "10.0.0.7,10.0.0.8", "10.0.0.0/24", "fe80::1"]
-)
+@pytest.mark.parametrize("text", ["*", "10.77.*", "10.*.1.*", "10.0.0.7,10.0.0.8", "10.0.0.0/24", "fe80::1"])
 def test_who_may_mount(text: str) -> None:
     assert address_list(text) == option_value("auth.allow", text) == text
 
 
-@pytest.mark.parametrize(
-    "text", ["", "10", "10.0", "300.*", "10.0.0.7, 10.0.0.8", "10.0.0.7,", "a b", "10.0.0.1/24", "x"]
-)
+@pytest.mark.parametrize("text", ["", "10", "10.0", "300.*", "10.0.0.7, 10.0.0.8", "10.0.0.7,", "10.0.0.1/24", "x"])
 def test_who_cannot_be_named(text: str) -> None:
     with pytest.raises(BadInput, match="is no address"):
         address_list(text)
