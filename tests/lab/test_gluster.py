@@ -9,7 +9,7 @@ import pytest
 
 from datastores.domain.errors import Cancelled, Refused
 from datastores.domain.gluster import Brick, Layout
-from datastores.domain.plan import AnyStep, Detached
+from datastores.domain.plan import AnyStep, Detached, Stage
 from datastores.hosts import gluster
 from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.gluster_balance import Balance, FixLayoutDone, Rebalanced, ask_balance, balance
@@ -65,22 +65,22 @@ def bricks(volume: str, *names: str) -> tuple[Brick, ...]:
 
 
 def made(volume: str, layout: Layout, *names: str) -> list[AnyStep]:
-    """Return the steps to a started volume with one brick on each host."""
+    """Return the steps to a volume with one brick on each host."""
     of = bricks(volume, *names)
     ready = [BrickReady(brick.peer, brick.path, volume) for brick in of]
-    return [*ready, VolumeExists("h1", volume, layout, of), VolumeStarted("h1", volume)]
+    return [*ready, VolumeExists("h1", volume, layout, of)]
 
 
-def mounted(volume: str, name: str) -> list[AnyStep]:
+def mounted(volume: str, name: str, target: str = MOUNT) -> list[AnyStep]:
     """Return the steps to the volume's mount on a host, from itself and in need from the others."""
     others = ":".join(other for other in NAMES if other != name)
-    how = f"{name}:/{volume}", MOUNT, "glusterfs", f"defaults,_netdev,backup-volfile-servers={others}"
-    return [DirectoryPresent(name, MOUNT), FstabLinePresent(name, *how), MountPresent(name, *how)]
+    how = f"{name}:/{volume}", target, "glusterfs", f"defaults,_netdev,backup-volfile-servers={others}"
+    return [DirectoryPresent(name, target), FstabLinePresent(name, *how), MountPresent(name, *how)]
 
 
 def in_use(hosts: Hosts, volume: str, layout: Layout, *names: str) -> None:
     """Make a volume, and mount it on h1."""
-    hosts.run([*made(volume, layout, *names), *mounted(volume, "h1")[::2]])
+    hosts.run([*made(volume, layout, *names), VolumeStarted("h1", volume), *mounted(volume, "h1")[::2]])
 
 
 def gone(hosts: Hosts, volume: str) -> None:
@@ -111,21 +111,26 @@ def sums(hosts: Hosts, name: str = "h1") -> str:
     return told(hosts, "sh", "-c", 'cd "$1" && sha256sum *', "sh", MOUNT, name=name)
 
 
-@pytest.mark.parametrize("kind", LAYOUTS)
-def test_a_volume_is_made_mounted_everywhere_and_taken_back(hosts: Hosts, kind: str) -> None:
+def test_volumes_with_copies_are_made_mounted_everywhere_and_taken_back(hosts: Hosts) -> None:
     before = state(hosts)
-    steps = [
-        *made(kind, LAYOUTS[kind]),
-        VolumeOptionSet("h1", kind, "auth.allow", "10.77.*"),
-        *(step for name in NAMES for step in mounted(kind, name)),
+    volumes = [
+        [*made(kind, layout), VolumeStarted("h1", kind), VolumeOptionSet("h1", kind, "auth.allow", "10.77.*")]
+        for kind, layout in LAYOUTS.items()
     ]
-    run = hosts.run(steps)
-    assert not any(hosts.needs(*steps))
-    told(hosts, "dd", "of=/srv/volume/note", "status=none", stdin="from h1")
-    assert {told(hosts, "cat", f"{MOUNT}/note", name=name) for name in NAMES} == {"from h1"}
-    with pytest.raises(Refused, match=f"has a volume {kind}"):
-        hosts.run([VolumeExists("h2", kind, Layout(), bricks(kind, "h3"))])
-    told(hosts, "rm", f"{MOUNT}/note")
+    mounts: list[AnyStep] = []
+    for kind, listed_on in zip(LAYOUTS, NAMES, strict=True):  # an undo brings back one version of a host's fstab
+        for name in NAMES:
+            directory, line, mount = mounted(kind, name, f"/srv/{kind}")
+            mounts += [directory, line, mount] if name == listed_on else [directory, mount]
+    plan = (*(Stage("volume", (step,)) for volume in volumes for step in volume), Stage("mounts", tuple(mounts)))
+    run = hosts.run(plan)
+    assert not any(hosts.needs(*(step for stage in plan for step in stage.steps)))
+    for kind in LAYOUTS:
+        told(hosts, "dd", f"of=/srv/{kind}/note", "status=none", stdin=kind)
+        assert {told(hosts, "cat", f"/srv/{kind}/note", name=name) for name in NAMES} == {kind}
+        told(hosts, "rm", f"/srv/{kind}/note")
+    with pytest.raises(Refused, match="has a volume replica, replicate 1 x 3"):
+        hosts.run([VolumeExists("h2", "replica", Layout(), bricks("replica", "h3"))])
     assert None not in hosts.take_back(run).undone
     assert state(hosts) == before
 
@@ -213,7 +218,8 @@ def test_what_is_not_ready_to_be_a_brick_is_refused(hosts: Hosts) -> None:
         hosts.run([BrickReady("h1", f"{BRICKS}/first/in", "second")])
     with pytest.raises(Refused, match="h2 has bricks of first"):
         hosts.run([PeerDetached("h1", "h2")])
-    hosts.there_and_back(VolumeStopped("h1", "first"))
+    hosts.run([VolumeStarted("h1", "first")])
+    hosts.run([VolumeStopped("h1", "first")])
     gone(hosts, "first")
     assert hosts.needs(VolumeAbsent("h1", "first")) == [False]
 

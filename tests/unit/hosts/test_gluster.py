@@ -20,17 +20,24 @@ HEAL = """<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
 <cliOutput>
   <healInfo>
     <bricks>
-      <brick hostUuid="6dd774f2-3a98-418f-bad9-6aec741b7130">
-        <name>h1:/srv/xfs/b/a</name>
+      <brick hostUuid="a5a44c31-fed5-4aac-9c41-58653ec6c232">
+        <name>h1:/srv/xfs/bricks/v1</name>
+        <file gfid="c0965b08-7aa0-46b0-829c-39a374268061">/a b&amp;&lt;c&gt;</file>
         <file gfid="00000000-0000-0000-0000-000000000001">/</file>
-        <file gfid="dc13cd6c-6b8e-4b8c-9c43-05e8f3a9b4b1">/a b&amp;&lt;c&gt;</file>
         <status>Connected</status>
         <numberOfEntries>2</numberOfEntries>
       </brick>
       <brick hostUuid="-">
-        <name>h2:/srv/xfs/b/a</name>
+        <name>h2:/srv/xfs/bricks/v1</name>
         <status>Transport endpoint is not connected</status>
         <numberOfEntries>-</numberOfEntries>
+      </brick>
+      <brick hostUuid="c4c9a58c-0957-495f-a828-e0332e4a645e">
+        <name>h3:/srv/xfs/bricks/v1</name>
+        <file gfid="c0965b08-7aa0-46b0-829c-39a374268061">/a b&amp;&lt;c&gt;</file>
+        <file gfid="00000000-0000-0000-0000-000000000001">/</file>
+        <status>Connected</status>
+        <numberOfEntries>2</numberOfEntries>
       </brick>
     </bricks>
   </healInfo>
@@ -97,9 +104,9 @@ def test_a_rebalance_is_read_in_files_and_bytes() -> None:
 
 def test_entries_to_heal_are_told_by_brick_and_name() -> None:
     found = heal("h1", ask_entries("v1"), Output(0, HEAL.encode()))
-    assert found and found.waiting == 2
-    assert [str(brick) for brick in found.silent] == ["h2:/srv/xfs/b/a"]
-    assert found.bricks[0].entries == ("/", "/a b&<c>")
+    assert found and found.waiting == 4
+    assert [str(brick) for brick in found.silent] == ["h2:/srv/xfs/bricks/v1"]
+    assert found.bricks[0].entries == ("/a b&<c>", "/")
 
 
 def test_limits_are_bytes() -> None:
