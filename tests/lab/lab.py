@@ -1,6 +1,7 @@
 """The lab: real Linux hosts on this machine, each with its own systemd, sshd, address and files, in half a second.
 
     python3 tests/lab/lab.py up 3 --disks h1      three hosts, h1 with disks to keep images on
+    python3 tests/lab/lab.py up 3 --packages storage   with a set of packages.py, its daemons off
     python3 tests/lab/lab.py ssh h1 uptime
     python3 tests/lab/lab.py cut h2               pull a network cable; `heal` puts it back
     python3 tests/lab/lab.py power-off h3         pull the power; `power-on` brings it back with its files
