@@ -12,7 +12,7 @@ from django.db import connection
 from xdist.scheduler import LoadScopeScheduling
 
 from datastores.models import audit_guard, words
-from tests.lab.fixtures import debian11, debian13, host_factory, lab
+from tests.lab.fixtures import debian11, debian13, host_factory, lab, storage_lab
 from tests.lab.vm.fixtures import machine_lab, machines
 
 # Playwright keeps an event loop in the main thread; tests beside it use the database all the same.
@@ -20,7 +20,7 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 hypothesis.settings.register_profile("untimed", deadline=None)  # no test here says anything about time
 hypothesis.settings.load_profile("untimed")
 
-__all__ = ["debian11", "debian13", "host_factory", "lab", "machine_lab", "machines"]
+__all__ = ["debian11", "debian13", "host_factory", "lab", "machine_lab", "machines", "storage_lab"]
 
 HERE = Path(__file__).parent
 

@@ -109,12 +109,16 @@ class Hosts:
         again = Diary()
         self.run(steps, diary=again)
         assert set(again.states) == {StepState.UNCHANGED}
+        assert None not in self.take_back(run).undone
+        assert self.needs(*steps[:1]) == [True]
+        return self.run(steps)
+
+    def take_back(self, run: Run) -> Diary:
+        """Undo all that was done, and see that nothing is left of it but what is harmless."""
         back = Diary()
         begun, plan = run.ledger.balance(), run.plan
         assert take_back(begun, lambda: steps_of(plan), stages_of(plan), self.shell, back), back.errors
-        assert None not in back.undone
-        assert self.needs(*steps[:1]) == [True]
-        return self.run(steps)
+        return back
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import sys
 from tests.lab import rootfs
 from tests.lab.lab import Lab
 from tests.lab.machine import LabError, state_directory
+from tests.lab.packages import SETS
 
 HOST_VERBS = {
     "cut": "pull a host's network cable",
@@ -30,10 +31,12 @@ def _parser() -> argparse.ArgumentParser:
 
     build = verb("build", "build a release's root file system")
     build.add_argument("--suite", choices=rootfs.SUITES, default="bookworm")
+    build.add_argument("--packages", choices=SETS, default="", help="with this set of packages")
     up = verb("up", "bring up hosts")
     up.add_argument("count", type=int, metavar="N")
     up.add_argument("--first", type=int, default=1, metavar="K", help="the first one's number")
     up.add_argument("--suite", choices=rootfs.SUITES, help="their release (default: bookworm)")
+    up.add_argument("--packages", choices=SETS, help="the set of packages they have (default: none)")
     up.add_argument("--disks", action="append", default=[], metavar="HOST", help="give this host disks; repeatable")
     down = verb("down", "end hosts and remove them")
     down.add_argument("--keep", action="store_true", help="keep their files")
@@ -50,7 +53,8 @@ def _parser() -> argparse.ArgumentParser:
 def _list(lab: Lab) -> None:
     for host in lab.hosts():
         state = "off" if not host.running else "cut" if host.is_cut else "running"
-        sys.stdout.write(f"{lab.site.name:10} {host.name:5} {host.address:15} {host.record.suite:9} {state}\n")
+        made_of = f"{host.record.suite:9} {host.record.packages or 'base':9}"
+        sys.stdout.write(f"{lab.site.name:10} {host.name:5} {host.address:15} {made_of} {state}\n")
 
 
 def _list_all() -> None:
@@ -61,7 +65,8 @@ def _list_all() -> None:
 def _in_lab(lab: Lab, arguments: argparse.Namespace) -> int:
     match arguments.verb:
         case "up":
-            lab.up(arguments.count, first=arguments.first, suite=arguments.suite, with_disks=arguments.disks)
+            kind = {"suite": arguments.suite, "packages": arguments.packages}
+            lab.up(arguments.count, first=arguments.first, with_disks=arguments.disks, **kind)
             _list(lab)
         case "down":
             lab.down(arguments.hosts, keep=arguments.keep)
@@ -81,7 +86,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         if arguments.verb == "build":
-            sys.stdout.write(f"{rootfs.build(arguments.suite)}\n")
+            sys.stdout.write(f"{rootfs.build(arguments.suite, arguments.packages)}\n")
         elif arguments.verb == "list" and not arguments.name:
             _list_all()
         else:

@@ -54,6 +54,22 @@ def host_factory(lab: Lab) -> Iterator[HostFactory]:
         lab.down([name])
 
 
+@pytest.fixture(scope="module")
+def storage_lab() -> Iterator[Lab]:
+    """h1, h2 and h3 of a lab of its own, each with the package set "storage" and with disks."""
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        pytest.skip("the lab needs root on Linux")
+    lab = Lab(f"{os.environ.get('CLOUDSTORE_LAB_NAME', 'test')[:8]}st")
+    if not _keep():
+        lab.down()
+    try:
+        lab.up(3, packages="storage", with_disks=["h1", "h2", "h3"])
+        yield lab
+    finally:
+        if not _keep():
+            lab.down()
+
+
 @pytest.fixture(scope="session")
 def debian11(lab: Lab) -> Host:
     [host] = lab.up(1, first=11, suite="bullseye")

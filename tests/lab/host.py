@@ -25,6 +25,8 @@ class Record:
 
     suite: str
     base: str
+    packages: str = ""
+    """The set of packages.py it has; "" for none."""
     disks: bool = False
     binds: dict[str, str] = field(default_factory=dict)
 

@@ -1,6 +1,7 @@
 """The lab: real Linux hosts on this machine, each with its own systemd, sshd, address and files, in half a second.
 
     python3 tests/lab/lab.py up 3 --disks h1      three hosts, h1 with disks to keep images on
+    python3 tests/lab/lab.py up 3 --packages storage   with a set of packages.py, its daemons off
     python3 tests/lab/lab.py ssh h1 uptime
     python3 tests/lab/lab.py cut h2               pull a network cable; `heal` puts it back
     python3 tests/lab/lab.py power-off h3         pull the power; `power-on` brings it back with its files
@@ -45,24 +46,26 @@ class Lab(LabOf[Host]):
         *,
         first: int = 1,
         suite: str | None = None,
+        packages: str | None = None,
         binds: Mapping[str, str] | None = None,
         with_disks: Iterable[str] = (),
     ) -> list[Host]:
         """Bring up `count` hosts from h<first> on and wait for their sshd; one that runs is left alone.
 
-        `binds` maps directories of this machine to where the hosts see them; `with_disks` names hosts for add_disks.
+        `packages` names a set of packages.py, whose daemons are there and off. `binds` maps directories of this machine
+        to where the hosts see them; `with_disks` names hosts for add_disks.
         """
         hosts = self._named(count, first)
         prepare_kernel()
-        base = rootfs.build(suite or "bookworm")
+        new = Record(suite or "bookworm", str(rootfs.build(suite or "bookworm", packages or "")), packages or "")
         with self.site.locked(), self._undone_on_failure() as fresh:
             self._prepare()
             for host in hosts:
-                if suite and host.exists and host.record.suite != suite:
-                    raise LabError(f"{host.name} is {host.record.suite}: take it down first to make it {suite}.")
+                if host.exists:
+                    _check_kind(host, suite=suite, packages=packages)
                 if not host.running:
                     fresh.append((host, host.exists))
-                    self._start(host, suite, base=base, binds=binds, fitted=host.name in set(with_disks))
+                    self._start(host, new, binds=binds, fitted=host.name in set(with_disks))
             self._write_known_hosts()
             for host in hosts:
                 host.wait_ready(seconds=60 + len(hosts))
@@ -92,17 +95,23 @@ class Lab(LabOf[Host]):
         if done.returncode:
             raise LabError(f"{path} in {name}: {done.stderr.strip().splitlines()[-1]}")
 
-    def _start(
-        self, host: Host, suite: str | None, *, base: Path, binds: Mapping[str, str] | None, fitted: bool
-    ) -> None:
+    def _start(self, host: Host, new: Record, *, binds: Mapping[str, str] | None, fitted: bool) -> None:
         host.stop()  # what a killed supervisor left
         if not host.exists:
-            host.make(Record(suite=suite or "bookworm", base=str(base)))
+            host.make(new)
         record = host.record
         if fitted:
             disks.make(host.directory / "disks", base=record.base)
         host.save(replace(record, disks=record.disks or fitted, binds=record.binds if binds is None else dict(binds)))
         host.start()
+
+
+def _check_kind(host: Host, **wanted: str | None) -> None:
+    """A host stays what it was made as, in these words of its record."""
+    for word, value in wanted.items():
+        present = getattr(host.record, word)
+        if value and present != value:
+            raise LabError(f"{host.name} is {present or 'base'}: take it down first to make it {value}.")
 
 
 if __name__ == "__main__":

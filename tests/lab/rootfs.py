@@ -1,6 +1,7 @@
-"""The root file system the hosts of one Debian release share, read-only, below an overlay each.
+"""The root file systems of the hosts, read-only, below an overlay each: one per Debian release and package set.
 
-Built once. The directory's name carries a digest of this file and of bootstrap.py: the recipe is the version.
+Built once. The directory's name carries a digest of this file, of bootstrap.py and of the set's packages: the recipe
+is the version.
 """
 
 import contextlib
@@ -9,11 +10,12 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.lab import bootstrap
 from tests.lab.machine import LabError, command, directory, locked, state_directory
+from tests.lab.packages import SETS
 
 SUITES = ("bookworm", "bullseye", "trixie")
 
@@ -65,6 +67,15 @@ systemctl --quiet enable ssh.service
 touch -r /usr /etc/.updated /var/.updated
 """
 
+# Run after it when there is a set of packages: a host starts of their daemons what it needs.
+STARTED = "ssh.service remote-fs.target systemd-pstore.service"
+KEEP_OFF = f"""set -e
+systemctl list-unit-files --state=enabled --no-legend --no-pager | while read -r unit rest; do
+    case " {STARTED} " in *" $unit "*) ;; *) systemctl --quiet disable "$unit" ;; esac
+done
+touch -r /usr /etc/.updated /var/.updated
+"""
+
 # Mode, major, minor. The console is a null device: there is none.
 DEVICES = {
     "null": (0o666, 1, 3),
@@ -91,27 +102,31 @@ LINKS = {
 }
 
 
-def build(suite: str = "bookworm") -> Path:
-    """The suite's root file system, built first when there is none of this recipe."""
+def build(suite: str = "bookworm", packages: str = "") -> Path:
+    """The suite's root file system with a set of packages ("": the base), built first when there is none."""
     if suite not in SUITES:
         raise LabError(f"The lab knows {', '.join(SUITES)}; not {suite}.")
+    if packages and packages not in SETS:
+        raise LabError(f"The package sets are {', '.join(SETS)}; there is no {packages}.")
     state = directory(state_directory())
-    version = digest(Path(__file__))
-    whole = state / f"base-{suite}-{version}"
+    wanted = SETS[packages].split() if packages else []
+    version = digest(Path(__file__), also=" ".join(wanted))
+    kind = f"{packages or 'base'}-{suite}"
+    whole = state / f"{kind}-{version}"
     if whole.exists():
         return whole
-    with locked(state / "locks" / f"base-{suite}", seconds=900):
+    with locked(state / "locks" / kind, seconds=900):
         if not whole.exists():
-            for older in state.glob(f"base-{suite}-*"):
+            for older in state.glob(f"{kind}-*"):
                 remove_unless_used(older)
-            _build(suite, whole)
+            _build(suite, wanted, whole)
     return whole
 
 
-def digest(*recipe: Path) -> str:
-    """What the name of something built by these files carries."""
+def digest(*recipe: Path, also: str = "") -> str:
+    """What the name of something built by these files, and of what is said besides, carries."""
     texts = [path.read_bytes() for path in (*recipe, Path(bootstrap.__file__))]
-    return hashlib.sha256(b"".join(texts)).hexdigest()[:10]
+    return hashlib.sha256(b"".join(texts) + also.encode()).hexdigest()[:10]
 
 
 def write_files(root: Path, files: Mapping[str, str]) -> None:
@@ -121,12 +136,14 @@ def write_files(root: Path, files: Mapping[str, str]) -> None:
         (root / name).chmod(0o644)
 
 
-def _build(suite: str, whole: Path) -> None:
+def _build(suite: str, packages: Sequence[str], whole: Path) -> None:
     part = whole.with_name(f"{whole.name}.part{os.getpid()}")
     try:
-        bootstrap.bootstrap(suite, part, PACKAGES.split())
+        bootstrap.bootstrap(suite, part, [*PACKAGES.split(), *packages])
         write_files(part, FILES)
         command("chroot", part, "/bin/sh", "-c", FINISH)
+        if packages:
+            command("chroot", part, "/bin/sh", "-c", KEEP_OFF)
         _make_devices(part / "dev")
         part.rename(whole)
     finally:

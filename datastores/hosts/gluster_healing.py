@@ -1,0 +1,116 @@
+"""Copies of GlusterFS volumes that differ: which, and their healing. Replicated and dispersed volumes only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element
+
+from datastores.domain.errors import CommandFailed, Refused
+from datastores.domain.gluster import Brick, parse_brick, volume_name
+from datastores.domain.plan import Action, Change, Command, Detached, Output
+from datastores.hosts.gluster import ask, heard, inner, number
+from datastores.hosts.gluster_waits import HEAL
+
+
+@dataclass(frozen=True, slots=True)
+class BrickHeal:
+    """What one brick knows to be different on others. ``entries``: names or gfids; none when only counted."""
+
+    brick: Brick
+    connected: bool
+    waiting: int
+    split_brain: int = 0
+    entries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Heal:
+    """What has to be healed in a volume. An entry counts on each brick that has it right."""
+
+    bricks: tuple[BrickHeal, ...]
+
+    @property
+    def silent(self) -> tuple[Brick, ...]:
+        return tuple(each.brick for each in self.bricks if not each.connected)
+
+    @property
+    def waiting(self) -> int:
+        return sum(each.waiting for each in self.bricks)
+
+    @property
+    def split_brain(self) -> int:
+        return sum(each.split_brain for each in self.bricks)
+
+
+def ask_summary(name: str) -> Command:
+    """Return the read of how many entries wait, by brick."""
+    return ask("heal", name, "info", "summary")
+
+
+def ask_entries(name: str, *, split_brain: bool = False) -> Command:
+    """Return the read of which entries wait, or are in split-brain, by brick."""
+    return ask("heal", name, "info", *(("split-brain",) if split_brain else ()))
+
+
+def heal(host: str, command: Command, output: Output) -> Heal | None:
+    """Return what either read says; None when the volume is not started, has no copies, or is not there.
+
+    :raises CommandFailed: it could not be told.
+    """
+    answer = heard(host, command, output)
+    if not answer.why:
+        return Heal(tuple(_brick(each) for each in answer.tree.iter("brick")))
+    if "replicate/disperse" in answer.why or "Not able to fetch volfile" in answer.why:
+        return None
+    if answer.why.endswith(("does not exist", "is not started")):
+        return None
+    raise CommandFailed(command.argv, output.exit_status, answer.why, host)
+
+
+def _brick(element: Element) -> BrickHeal:
+    return BrickHeal(
+        parse_brick(inner(element, "name")), inner(element, "status") == "Connected",
+        number(element, "totalNumberOfEntries") or number(element, "numberOfEntries"),
+        number(element, "numberOfEntriesInSplitBrain"),
+        tuple(each.text or each.get("gfid") or "" for each in element.iterfind("file")),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeHealed:
+    """Nothing in the volume waits to be healed: every brick has what the others have."""
+
+    host: str
+    name: str
+
+    def __post_init__(self) -> None:
+        volume_name(self.name)
+
+    @property
+    def title(self) -> str:
+        return f"all copies in {self.name} are alike"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (ask_summary(self.name),)
+
+    def facts(self, outputs: Sequence[Output]) -> Heal | None:
+        return heal(self.host, self.reads()[0], outputs[0])
+
+    def plan(self, facts: Heal | None) -> Change | None:
+        if facts is None:
+            raise Refused(f"{self.name} is not started, or keeps no copies that could differ.")
+        if facts.silent:
+            raise Refused(
+                f"{', '.join(map(str, facts.silent))} of {self.name} does not answer, and cannot be healed. "
+                "Start its host, or its brick, first."
+            )
+        if facts.split_brain:
+            raise Refused(
+                f"{facts.split_brain} entries of {self.name} are in split-brain: each copy blames the others. "
+                f"`gluster volume heal {self.name} info split-brain` names them. A person has to choose the right copy."
+            )
+        if not facts.waiting:
+            return None
+        healing = Detached(Command(("sh", "-c", HEAL, "sh", self.name)))
+        return Change(f"heal {facts.waiting} entries", (Action(healing, harmless=True),))

@@ -1,0 +1,114 @@
+"""The trusted pool of GlusterFS: which hosts are in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from datastores.domain.errors import Refused
+from datastores.domain.gluster import peer_name
+from datastores.domain.plan import Action, Change, Command, Output
+from datastores.hosts.gluster import IN_CLUSTER, POOL, REJECTED, VOLUMES, Peer, VolumeInfo, pool, tell, volumes
+
+PEER_WAIT = """
+tries=0
+while [ $tries -lt 60 ]; do
+    gluster --mode=script --xml pool list | awk -F'[<>]' -v peer="$1" '
+        /<peer>/ { named = 0 }
+        /<hostname>/ && $3 == peer { named = 1 }
+        /<state>3</ && named { found = 1 }
+        END { exit !found }' && exit
+    tries=$((tries + 1)); sleep 0.5
+done
+echo "$1 did not become part of the pool within 30 s" >&2
+exit 1
+"""
+"""A probe returns before both sides know each other, and until then no volume can be made there."""
+
+
+def named(peers: Sequence[Peer], name: str) -> Peer | None:
+    return next((peer for peer in peers if name in peer.names), None)
+
+
+@dataclass(frozen=True, slots=True)
+class PeerProbed:
+    """``peer`` is in the trusted pool of ``host``. glusterd has to run on both."""
+
+    host: str
+    peer: str
+
+    def __post_init__(self) -> None:
+        peer_name(self.peer)
+
+    @property
+    def title(self) -> str:
+        return f"{self.peer} is in the GlusterFS pool of {self.host}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (POOL,)
+
+    def facts(self, outputs: Sequence[Output]) -> tuple[Peer, ...]:
+        return pool(self.host, outputs[0])
+
+    def plan(self, facts: tuple[Peer, ...]) -> Change | None:
+        there = named(facts, self.peer)
+        if there is None:
+            probe, detach = tell("peer", "probe", self.peer), tell("peer", "detach", self.peer)
+            return Change(f"take {self.peer} into the pool", (Action(probe, detach), self._seen()))
+        if there.state == REJECTED:
+            raise Refused(
+                f"{self.peer} and the pool of {self.host} do not agree about their volumes ({there.state_text}). "
+                f"On {self.peer}, keep /var/lib/glusterd/glusterd.info, remove what else is in that directory, restart "
+                "glusterd and probe again."
+            )
+        if there.state != IN_CLUSTER:
+            return Change(f"wait until {self.peer} is in the pool", (self._seen(),))
+        return None
+
+    def _seen(self) -> Action:
+        return Action(Command(("sh", "-c", PEER_WAIT, "sh", self.peer)), harmless=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    peers: tuple[Peer, ...]
+    volumes: dict[str, VolumeInfo]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDetached:
+    """``peer`` is not in the trusted pool of ``host``. One that holds bricks stays."""
+
+    host: str
+    peer: str
+
+    def __post_init__(self) -> None:
+        peer_name(self.peer)
+
+    @property
+    def title(self) -> str:
+        return f"{self.peer} is not in the GlusterFS pool of {self.host}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return POOL, VOLUMES
+
+    def facts(self, outputs: Sequence[Output]) -> PoolFacts:
+        return PoolFacts(pool(self.host, outputs[0]), volumes(self.host, outputs[1]))
+
+    def plan(self, facts: PoolFacts) -> Change | None:
+        there = named(facts.peers, self.peer)
+        if there is None:
+            return None
+        holding = [volume.name for volume in facts.volumes.values() if there.uuid in volume.brick_hosts]
+        if holding:
+            raise Refused(
+                f"{self.peer} has bricks of {', '.join(holding)}. Replace or remove them first; "
+                "a peer that is gone takes what is on its bricks along."
+            )
+        if not there.connected:
+            raise Refused(
+                f"{self.peer} does not answer the pool of {self.host}: it would go on believing that it belongs there. "
+                "Detach it when it is back."
+            )
+        detach = tell("peer", "detach", self.peer)
+        return Change(f"let {self.peer} leave the pool", (Action(detach, tell("peer", "probe", self.peer)),))

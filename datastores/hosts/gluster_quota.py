@@ -1,0 +1,110 @@
+"""Limits for directories of GlusterFS volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from datastores.domain.errors import BadInput, CommandFailed
+from datastores.domain.gluster import volume_name
+from datastores.domain.plan import Action, Change, Command, Output
+from datastores.domain.values import format_size
+from datastores.hosts.gluster import VOLUMES, VolumeInfo, ask, heard, inner, number, tell, volumes
+from datastores.hosts.parsing import canonical_path
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a directory of the volume may hold, and does hold. Bytes; ``soft``: from there on it is logged."""
+
+    path: str
+    hard: int
+    soft: int
+    used: int
+
+
+Limits = dict[str, Limit]
+
+
+def ask_limits(name: str) -> Command:
+    return ask("quota", name, "list")
+
+
+def limits(host: str, command: Command, output: Output) -> Limits:
+    """Return the limits by path, perhaps none. Raises CommandFailed when they cannot be told."""
+    answer = heard(host, command, output)
+    if answer.why:
+        if answer.why.startswith(("No quota configured", "Quota is disabled")) or answer.why.endswith("does not exist"):
+            return {}
+        raise CommandFailed(command.argv, output.exit_status, answer.why, host)
+    found = (
+        Limit(inner(each, "path"), *(number(each, name) for name in ("hard_limit", "soft_limit_value", "used_space")))
+        for each in answer.tree.iter("limit")
+    )
+    return {limit.path: limit for limit in found}
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaEnabled:
+    """The volume counts what its directories hold. From then on each write costs a little more."""
+
+    host: str
+    name: str
+
+    def __post_init__(self) -> None:
+        volume_name(self.name)
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} keeps limits of directories"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (VOLUMES,)
+
+    def facts(self, outputs: Sequence[Output]) -> dict[str, VolumeInfo]:
+        return volumes(self.host, outputs[0])
+
+    def plan(self, facts: dict[str, VolumeInfo]) -> Change | None:
+        """A volume that is not there yet gets the same plan: an earlier step may make it."""
+        if self.name in facts and facts[self.name].options.get("features.quota") == "on":
+            return None
+        enable, disable = (tell("volume", "quota", self.name, verb) for verb in ("enable", "disable"))
+        return Change(f"count what is in the directories of {self.name}", (Action(enable, disable),))
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaLimitSet:
+    """The directory ``path`` of the volume ("/" is all of it) holds at most ``size`` bytes."""
+
+    host: str
+    name: str
+    path: str
+    size: int
+
+    def __post_init__(self) -> None:
+        volume_name(self.name)
+        canonical_path(self.path, "The directory")
+        if self.size < 1 << 20:
+            raise BadInput("A limit of less than 1 MiB is none that can be kept.")
+
+    @property
+    def title(self) -> str:
+        return f"{self.path} in {self.name} holds at most {format_size(self.size)}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (ask_limits(self.name),)
+
+    def facts(self, outputs: Sequence[Output]) -> Limits:
+        return limits(self.host, self.reads()[0], outputs[0])
+
+    def plan(self, facts: Limits) -> Change | None:
+        before = facts.get(self.path)
+        if before is not None and before.hard == self.size:
+            return None
+        words = ("volume", "quota", self.name)
+        undo = tell(*words, "remove", self.path)
+        if before is not None:
+            undo = tell(*words, "limit-usage", self.path, str(before.hard))
+        limit = Action(tell(*words, "limit-usage", self.path, str(self.size)), undo)
+        old = format_size(before.hard) if before else "no limit"
+        return Change(f"{self.path}: {old} becomes {format_size(self.size)}", (limit,))

@@ -1,0 +1,7 @@
+"""Package sets: what the hosts of a lab may have besides the base. Their daemons are there, and off."""
+
+SETS = {
+    "storage": """
+        glusterfs-server glusterfs-client nfs-ganesha nfs-ganesha-vfs libnfs-utils tgt libiscsi-bin qemu-block-extra
+    """,
+}
