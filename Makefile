@@ -15,7 +15,7 @@ test:  ## every test that needs no virtual machine (K=name: only these; DB=postg
 test-vm:  ## the tests that need virtual machines (K=name: only these); the first time, builds their image for minutes
 	deploy/setup run vm test
 	$(PYTHON) tests/lab/vm/lab.py build
-	$(PYTHON) -m pytest -n 0 --timeout 600 -m vm $(if $(K),-k "$(K)") $(ARGS) tests/lab/vm
+	$(PYTHON) -m pytest -n 0 --timeout 600 -m vm $(if $(K),-k "$(K)") $(ARGS) tests/lab/vm tests/lab/test_kinds_conform.py
 
 lint:  ## style, types, layers, and that models and schema history agree
 	deploy/setup run test

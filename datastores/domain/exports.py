@@ -126,10 +126,13 @@ class Exports:
                 yield entry
             number += 1
 
-    def replaced(self, entry: Export, *new: Export) -> Exports:
-        """Return the file with ``new`` in place of ``entry``, which was read from it."""
-        lines = tuple(each.line() for each in new)
-        return Exports((*self.lines[: entry.first], *lines, *self.lines[entry.last + 1 :]))
+    def text_of(self, entry: Export) -> str:
+        """Return the lines of an entry as they are."""
+        return "\n".join(self.lines[entry.first : entry.last + 1])
+
+    def replaced(self, entry: Export, line: str) -> Exports:
+        """Return the file with ``line`` in place of ``entry``, which was read from it."""
+        return Exports((*self.lines[: entry.first], line, *self.lines[entry.last + 1 :]))
 
 
 def parse(text: str) -> Exports:

@@ -111,7 +111,7 @@ class Fstab:
 
     def replaced(self, number: int, mount: Mount) -> Fstab:
         """Return the file with another line ``number``."""
-        return Fstab((*self.lines[:number], _line(mount), *self.lines[number + 1 :]))
+        return Fstab((*self.lines[:number], line_of(mount), *self.lines[number + 1 :]))
 
     def without(self, number: int) -> Fstab:
         """Return the file without line ``number``."""
@@ -120,7 +120,7 @@ class Fstab:
     def appended(self, mount: Mount) -> Fstab:
         """Return the file with one more line at its end."""
         kept = self.lines[:-1] if self.lines[-1] == "" else self.lines
-        return Fstab((*kept, _line(mount), ""))
+        return Fstab((*kept, line_of(mount), ""))
 
 
 def parse(text: str) -> Fstab:
@@ -146,6 +146,6 @@ def _octal(escape: re.Match[str]) -> str:
     return chr(code) if code < 128 else escape[0]
 
 
-def _line(mount: Mount) -> str:
+def line_of(mount: Mount) -> str:
     fields = (mount.source, mount.target, mount.fstype, mount.options, mount.dump, mount.order)
     return " ".join(re.sub(r"[ \t\n\\]", lambda found: f"\\{ord(found[0]):03o}", field) for field in fields)

@@ -9,11 +9,19 @@ from datastores.domain import exports
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.exports import Client, Export, export_client, export_option, export_path
 from datastores.domain.plan import Action, Change, Command, Output, WriteFile, read
+from datastores.hosts.lines import swapped
 from datastores.hosts.parsing import TextFile, editable, expect, text_file, text_reads
 
-DIRECTORY = "/etc/exports.d"
+FILE, DIRECTORY = "/etc/exports", "/etc/exports.d"
+LINES = read("grep", "-rsHZ", "--include=*.exports", "--include=exports", "", FILE, DIRECTORY)
+"""Every line of every file of exports, behind the file's name and NUL; nothing where there is none."""
 REFRESH = Command(("exportfs", "-r"))
 NOT_INSTALLED = 127
+
+
+def is_ours(file: str) -> bool:
+    """Tell whether cloudstore keeps this file, as a part of a datastore."""
+    return file.startswith(f"{DIRECTORY}/cloudstore-")
 
 
 def file_of(path: str) -> str:
@@ -24,6 +32,29 @@ def file_of(path: str) -> str:
 def refreshed(*actions: Action) -> tuple[Action, ...]:
     """Return the actions between two refreshes: the server follows the files there, and on the way back."""
     return Action(REFRESH, REFRESH), *actions, Action(REFRESH, harmless=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportsFile:
+    """A file that the NFS server reads its exports from."""
+
+    path: str
+    text: str
+
+
+def files(text: str) -> tuple[ExportsFile, ...]:
+    """Return the files of which ``LINES`` printed the lines, /etc/exports first.
+
+    :raises ValueError: that is not what it prints.
+    """
+    lines: dict[str, list[str]] = {}
+    for line in text.split("\n")[:-1]:
+        path, marked, said = line.partition("\0")
+        if not marked:
+            raise ValueError(f"no file is named before {line[:40]!r}")
+        if path == FILE or path.endswith(".exports"):
+            lines.setdefault(path, []).append(said)
+    return tuple(ExportsFile(path, "\n".join(lines[path])) for path in sorted(lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,3 +163,51 @@ class ExportAbsent:
         kept = f"{name}.cloudstore~"  # exportfs reads names that end in .exports alone
         aside, back = (Command(("mv", "-fT", "--", *names)) for names in ((name, kept), (kept, name)))
         return Change(f"export {self.path} no more", refreshed(Action(aside, back)))
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRewritten:
+    """The entry of a file of exports reads ``after``, where it read ``before``; what else is in the file stays.
+
+    ``before``: all lines of the entry, as they are in the file. ``after``: one line.
+    """
+
+    host: str
+    file: str
+    before: str
+    after: str
+
+    def __post_init__(self) -> None:
+        inside = self.file.startswith(f"{DIRECTORY}/") and self.file.endswith(".exports") and self.file.count("/") == 3
+        if self.file != FILE and not inside:
+            raise BadInput(f"{self.file[:80]} is no file of exports.")
+        if "\n" in self.after or len(list(exports.parse(self.after).entries())) != 1:
+            raise BadInput("An export is one line with a path and its clients.")
+
+    @property
+    def title(self) -> str:
+        return f"{self.file} says: {self.after}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return text_reads(self.file)
+
+    def facts(self, outputs: Sequence[Output]) -> TextFile:
+        return text_file(self.host, self.file, outputs)
+
+    def plan(self, facts: TextFile) -> Change | None:
+        text = editable(self.host, self.file, facts)
+        known = exports.parse(text or "")
+        lines = {known.text_of(entry): entry for entry in known.entries()}
+        if self.before not in lines:
+            if self.after in lines:
+                return None
+            raise Refused(f"{self.file} on {self.host} was changed meanwhile. Read the host again, and look at it.")
+        entry = lines[self.before]
+        new = exports.render(known.replaced(entry, self.after))
+        write = WriteFile(self.file, new, text, *_access(facts))
+        undo = swapped(self.file, self.after, self.before)
+        return Change(f"rewrite the export of {entry.path}", refreshed(Action(write, undo)))
+
+
+def _access(facts: TextFile) -> tuple[str, ...]:
+    return (facts.entry.owner, facts.entry.group, facts.entry.mode) if facts.entry else ()

@@ -10,8 +10,9 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from datastores.domain.errors import Refused
 from datastores.domain.plan import Command, Output, Shell, read
-from datastores.hosts import accounts, hardware, software, usage
+from datastores.hosts import accounts, exports, hardware, software, usage
 from datastores.hosts.accounts import Group, User
+from datastores.hosts.exports import ExportsFile
 from datastores.hosts.hardware import Array, Disk, Nic
 from datastores.hosts.mounts import FINDMNT, mounts
 from datastores.hosts.parsing import expect
@@ -45,6 +46,7 @@ READS: dict[str, Command] = {
     ),
     "accounts": read("getent", "passwd"),
     "groups": read("getent", "group"),
+    "exports": exports.LINES,
     "kvm": read("test", "-c", "/dev/kvm"),
     "machine id": read("cat", "/etc/machine-id"),
     "boot time": read("grep", "^btime ", "/proc/stat"),
@@ -55,8 +57,9 @@ HARMLESS = {
     "arrays": "No such file or directory",
     "sizes of network file systems": "no file systems processed",
     "packages": "no packages found matching",
+    "exports": "exit status 2",
 }
-"""What the tools say, and exit with 1, when there is nothing of the kind."""
+"""What is told of the tools when there is nothing of the kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class HostFacts:
     tools: tuple[Tool, ...]
     accounts: tuple[User, ...]
     groups: tuple[Group, ...]
+    exports: tuple[ExportsFile, ...]
     problems: tuple[str, ...]
 
     @staticmethod
@@ -161,6 +165,7 @@ class _Parser:
             tools=self._get("tools", lambda text: software.tools(text, versions), ()),
             accounts=tuple(filter(software.of_interest, self._get("accounts", accounts.users, []))),
             groups=tuple(filter(software.of_interest, self._get("groups", accounts.groups, []))),
+            exports=self._get("exports", exports.files, ()),
             problems=tuple(self.problems),
         )
 

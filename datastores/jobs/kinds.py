@@ -6,6 +6,7 @@ from datastores.services.datastore_hosts import DatastoreHosts
 from datastores.services.datastores import DatastoreCreate, DatastoreDelete
 from datastores.services.disks import DiskCreate, DiskDelete, DiskMove, DiskSaveAs
 from datastores.services.drift_repair import DriftRepair
+from datastores.services.exports import ExportChange
 from datastores.services.hosts import HostOnboard, HostRead
 from datastores.services.image_changes import ImageChecksum, ImageDelete, ImageResize
 from datastores.services.image_moves import ImageMove
@@ -16,6 +17,6 @@ from datastores.services.usecase import UseCase
 _CASES: tuple[type[UseCase], ...] = (
     HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreDelete, ImageRegister, ImageBlock, ContextImage,
     ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake, SnapshotRevert, SnapshotDelete,
-    DiskCreate, DiskSaveAs, DiskMove, DiskDelete, DriftRepair,
+    DiskCreate, DiskSaveAs, DiskMove, DiskDelete, DriftRepair, ExportChange,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

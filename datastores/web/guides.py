@@ -63,6 +63,7 @@ GUIDES: dict[str, Guide] = {
 }
 SECTIONS: dict[str, str] = {
     "overview": "the-overview", "host-list": "hosts", "host": "hosts", "host-new": "add-a-host",
+    "host-export": "nfs-exports",
     "cluster-list": "clusters", "credential-list": "keys-of-cloudstore", "drift-list": "drift", "drift": "drift",
     "datastore-list": "datastores", "datastore": "datastores", "datastore-new": "make-a-datastore",
     "image-list": "images", "image": "images", "image-register": "register-an-image", "vm-list": "virtual-machines",

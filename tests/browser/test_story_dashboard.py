@@ -32,6 +32,7 @@ PAGES = (
     "/hosts/{host}/",
     "/hosts/{strange}/",
     "/hosts/{host}/edit/",
+    "/hosts/{host}/exports/?file=/etc/exports&path=/storage",
     "/clusters/",
     "/clusters/new/",
     "/clusters/{cluster}/edit/",

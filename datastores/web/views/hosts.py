@@ -15,6 +15,7 @@ from datastores.hosts.sudoers import sudoers_text
 from datastores.models import Cluster, Drift, Host, Job
 from datastores.models.audit import in_turn
 from datastores.services import hosts
+from datastores.services.exports import judged
 from datastores.web.access import ADMINS, READERS, STAFF, Request, client_address, one_of, roles, visible
 from datastores.web.acting import ask_name, done, note, start, started
 from datastores.web.charts import SPANS, span_asked
@@ -110,6 +111,7 @@ class HostPage(DetailView):
             "pinned": [key for key in keys if key.pinned_at],
             "offered": [key for key in keys if not key.pinned_at],
             "facts": facts,
+            "exports": judged(facts.exports) if facts else (),
             "warnings": warnings(host, facts),
             "sudoers": sudoers_text(host.account) if host.account != "root" else "",
             "datastores": host.datastores.order_by("name"),

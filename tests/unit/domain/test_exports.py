@@ -51,7 +51,7 @@ def test_a_line_says_what_it_was_made_of(path: str, named: tuple[Client, ...]) -
 def test_only_the_replaced_entry_changes(text: str, path: str, client: Client) -> None:
     before = exports.parse(text.rstrip("\\"))
     for entry in before.entries():
-        after = exports.parse(exports.render(before.replaced(entry, Export(path, (client,)))))
+        after = exports.parse(exports.render(before.replaced(entry, Export(path, (client,)).line())))
         assert after.lines[: entry.first] == before.lines[: entry.first]
         assert after.lines[entry.first + 1 :] == before.lines[entry.last + 1 :]
 

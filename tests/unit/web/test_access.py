@@ -42,6 +42,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "host": (READERS, NOBODY),
     "host-samples": (READERS, NOBODY),
     "host-edit": (STAFF, STAFF),
+    "host-export": (ADMINS, ADMINS),
     "host-delete": (NOBODY, ADMINS),
     "host-scan": (NOBODY, ADMINS),
     "host-pin": (NOBODY, ADMINS),

@@ -389,6 +389,7 @@ def facts(**fields: Any) -> dict[str, Any]:
                   "addresses": ["10.0.0.1/24"]}],
         "disks": [{"name": "sda", "size": 1 << 40, "model": "ST4000", "transport": "sas", "rotational": True,
                    "in_use": True}],
+        "exports": [{"path": "/etc/exports", "text": "/storage 10.0.0.0/24 (rw,no_root_squash)"}],
         "arrays": [{"name": "md0", "level": "raid1", "state": "active", "degraded": True, "spares": 0}],
         "file_systems": [{"target": "/srv", "source": "/dev/md0", "fstype": "xfs", "options": "rw", "size": 1 << 40,
                           "used": 1, "available": 1 << 39, "clones": True}],
