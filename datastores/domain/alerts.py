@@ -101,9 +101,10 @@ class WorkerFacts:
     def words(self) -> str:
         return ", ".join(sorted(set(self.queues)))
 
-    @property
-    def place(self) -> tuple[str, tuple[str, ...]]:
-        return self.host, self.queues
+    def takes_place_of(self, lost: WorkerFacts) -> bool:
+        """Tell whether it was started in its stead. Of one that is lost, queues are forgotten thread by thread."""
+        serves = self.host == lost.host and set(self.queues) >= set(lost.queues)
+        return serves and self.age_seconds < lost.silent_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,8 +280,7 @@ def missed(workers: Iterable[WorkerFacts]) -> list[WorkerFacts]:
     started = sorted((each for each in known if not is_lost(each)), key=lambda each: -each.age_seconds)
     found = []
     for lost in sorted((each for each in known if is_lost(each)), key=lambda each: -each.silent_seconds):
-        heirs = (each for each in started if each.place == lost.place and each.age_seconds < lost.silent_seconds)
-        heir = next(heirs, None)
+        heir = next((each for each in started if each.takes_place_of(lost)), None)
         if heir:
             started.remove(heir)
         if heir is None or lost.silent_seconds < LOST_AT_LEAST:

@@ -21,9 +21,11 @@ import json
 import logging
 import re
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -88,6 +90,30 @@ def script(text: str) -> Script:
     return queue(settings.QUEUES[0]).connection.register_script(text)
 
 
+class Here:
+    """Claims kept in this process while Redis is away: then a form that is sent again to it is known all the same."""
+
+    def __init__(self) -> None:
+        self.claims: dict[str, tuple[str, float, str]] = {}
+        self.lock = threading.Lock()
+
+    def take(self, name: str, key: str) -> bytes | None:
+        """Return what ``Claim.take`` does."""
+        now, made = time.time(), float(key.rpartition(".")[0])
+        with self.lock:
+            self.claims = {each: known for each, known in self.claims.items() if now - known[1] < TABS_SECONDS}
+            if name in self.claims and (self.claims[name][0] == key or made < self.claims[name][1]):
+                return self.claims[name][2].encode()
+            self.claims[name] = (key, now, "")
+        return None
+
+    def settle(self, name: str, key: str, led: str) -> None:
+        with self.lock:
+            _, since, _ = self.claims.pop(name, (key, time.time(), ""))
+            if led:
+                self.claims[name] = (key, since, led)
+
+
 @dataclass(slots=True)
 class Claim:
     """On what a form asks for. ``name``: of the session, the address and the fields; they cannot be told from it."""
@@ -96,6 +122,8 @@ class Claim:
     key: str
     refused: bool = False
     """The view raised, so nothing was done."""
+    here: bool = False
+    """It is kept in this process."""
 
     def take(self) -> bytes | None:
         """Return None when it is ours now, b"" while somebody else's is under way, else where that led, as JSON."""
@@ -121,37 +149,49 @@ def claim_of(request: HttpRequest) -> Claim | None:
 
 
 class SentOnce:
-    """Lets through what was not asked for before. Without Redis everything is let through."""
+    """Lets through what was not asked for before. Without Redis only what was sent to this process is known."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
         self.away_until = 0.0
+        self.kept = Here()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         claim: Claim | None = getattr(request, "claim", None)
         if claim:
-            try:
-                claim.settle({} if claim.refused else led_to(request, response))
-            except RedisError as error:
-                logger.warning("what was sent cannot be remembered: %s", error)
+            self.settle(claim, {} if claim.refused else led_to(request, response))
         return response
+
+    def settle(self, claim: Claim, led: dict[str, str]) -> None:
+        if claim.here:
+            self.kept.settle(claim.name, claim.key, json.dumps(led) if led else "")
+            return
+        try:
+            claim.settle(led)
+        except RedisError as error:
+            logger.warning("what was sent cannot be remembered: %s", error)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         """Claim it when the person is known and the token of the form is right."""
         claim = claim_of(request)
-        if claim is None or time.monotonic() < self.away_until:
+        if claim is None:
             return None
-        try:
-            led = patiently(claim.take)
-        except RedisError as error:
-            logger.warning("a form that is sent twice is carried out twice: %s", error)
-            self.away_until = time.monotonic() + AWAY_SECONDS
-            return None
+        led = patiently(partial(self.take, claim))
         if led is None:
             request.claim = claim  # type: ignore[attr-defined]
             return None
         return again(request, json.loads(led or "{}"))
+
+    def take(self, claim: Claim) -> bytes | None:
+        if time.monotonic() >= self.away_until:
+            try:
+                return claim.take()
+            except RedisError as error:
+                logger.warning("what is sent twice to different processes is carried out twice: %s", error)
+                self.away_until = time.monotonic() + AWAY_SECONDS
+        claim.here = True
+        return self.kept.take(claim.name, claim.key)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
         """Note that it was refused, before that is turned into an answer: this may be a redirect, too."""

@@ -10,6 +10,7 @@
  *   <div data-live="jobs" hx-get="…" …>                                              now and then while any job changes
  *   <div data-new-jobs hidden>…<b></b>…</div>                    shown with the number of jobs that have no row here yet
  *   <div data-new-rows="disk" data-newest="49" data-noun="disk,disks" hidden>…<b></b>…</div>    of disks with a later number
+ *   <dialog class="cover" data-cover>…</dialog>                  shown when the person is signed out
  *   <div class="toasts" data-toasts data-jobs-url="/jobs/" role="status" aria-live="polite"></div>
  *
  * What is told of a job is an event "job" of the document, too, with the message as its detail.
@@ -226,6 +227,7 @@ document.addEventListener("htmx:afterRequest", ({ detail }) => {
   pauseAll = Math.min(LONGEST, Math.max(GATHER_ALL, SHARE * took));
 });
 
+document.querySelector("[data-cover]")?.addEventListener("cancel", (event) => event.preventDefault());
 document.addEventListener("visibilitychange", () => missed && refreshAll());
 
 const url = document.body.dataset.feedUrl;
@@ -238,6 +240,10 @@ if (url) {
         count(message.running);
         countPlaces(message.places ?? {});
       }
+    },
+    // Signed out elsewhere: who passes by is not to read what is still on the screen.
+    onRefused() {
+      document.querySelector("[data-cover]")?.showModal();
     },
     // The feed has no memory: what changed meanwhile is unknown, so whatever is looked at is read again.
     onReconnect() {

@@ -3,6 +3,7 @@
  *   <tbody data-rows="/images/?columns="><tr data-live="image:17" data-row="17">…</tr></tbody>
  *
  * The answer holds the rows that are still there; what was checked in one stays checked, what had the focus keeps it.
+ * One that is not there any more stays where it is, struck through, so that no other comes under the mouse.
  */
 const QUIET = 300;
 const SLOWEST = 5000;
@@ -55,8 +56,15 @@ async function readRows(body, keys) {
   for (const key of keys) {
     const row = body.querySelector(`[data-row="${CSS.escape(key)}"]`);
     if (row && made.has(key)) keepState(row, made.get(key));
-    else row?.remove();
+    else if (row) gone(row);
   }
+}
+
+function gone(row) {
+  row.className = "gone";
+  row.title = "It is not there any more";
+  row.removeAttribute("data-live");
+  for (const input of row.querySelectorAll("input, button")) Object.assign(input, { checked: false, disabled: true });
 }
 
 function keepState(row, next) {

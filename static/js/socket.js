@@ -8,7 +8,8 @@
 const HEARTBEAT = 5000;
 const SILENCE = 10000;
 const LONGEST_WAIT = 30000;
-const FINAL = { 4403: "you may no longer see this", 4404: "it is gone" };
+const FORBIDDEN = 4403;
+const FINAL = { [FORBIDDEN]: "you may no longer see this", 4404: "it is gone" };
 
 export class Socket {
   #path;
@@ -28,6 +29,7 @@ export class Socket {
    *   after()              the last sequence number seen, sent as ?after= on each connect (optional)
    *   finished()           true when a clean close by the server is the end (optional)
    *   onReconnect()        called when a lost connection is back (optional)
+   *   onRefused()          called when the person may not have it any more (optional)
    *   state                the element that shows the state (optional)
    */
   constructor(path, options) {
@@ -84,7 +86,10 @@ export class Socket {
   }
 
   #closed({ code }) {
-    if (FINAL[code]) return this.#end("refused", FINAL[code]);
+    if (FINAL[code]) {
+      if (code === FORBIDDEN) this.#options.onRefused?.();
+      return this.#end("refused", FINAL[code]);
+    }
     if (code === 1000 && this.#options.finished?.()) return this.#end("ended", "ended");
     this.#lost();
   }

@@ -68,10 +68,14 @@ def test_a_server_that_answers_slowly_is_asked_less_often(
     expect(table.locator('[data-row="2"]')).to_contain_text("two, ready", timeout=10_000)
 
 
-def test_a_row_that_is_gone_leaves(table: Page, pages: LogServer) -> None:
+def test_a_row_that_is_gone_is_struck_through_and_moves_no_other(table: Page, pages: LogServer) -> None:
+    row, next_one = table.locator('[data-row="3"]'), table.locator("tbody tr").last
+    before = next_one.bounding_box()
     tell(pages, 3)
-    expect(table.locator('[data-row="3"]')).to_have_count(0)
-    expect(table.locator("tbody tr")).to_have_count(3)
+    expect(row).to_have_class("gone")
+    expect(row).to_have_attribute("title", "It is not there any more")
+    assert row.locator("input:not([disabled]), button:not([disabled])").count() == 0
+    assert next_one.bounding_box() == before
 
 
 def test_what_is_checked_and_what_has_the_focus_stays_so(table: Page, pages: LogServer) -> None:

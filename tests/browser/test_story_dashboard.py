@@ -181,6 +181,24 @@ def test_signing_in_is_for_everybody(browser: Browser, browser_context_args: dic
     page.context.close()
 
 
+def test_other_windows_of_who_signed_out_are_covered(
+    browser: Browser, browser_context_args: dict[str, Any], product: Stack, rows: dict[str, Any]
+) -> None:
+    page = signed_in(browser, product, browser_context_args, "the-tenant", PASSWORD)
+    other = page.context.new_page()
+    other.goto("/images/")
+    expect(other.locator("[data-feed-state]")).to_have_text("live")
+    page.get_by_label("Account of the-tenant").click()
+    page.get_by_role("button", name="Sign out").click()
+    cover = other.get_by_role("dialog", name="You are signed out")
+    expect(cover).to_be_visible(timeout=10_000)
+    other.keyboard.press("Escape")
+    expect(cover).to_be_visible()
+    cover.get_by_role("link", name="Sign in again").click()
+    expect(other).to_have_url(re.compile(r"/login/\?next=/images/$"))
+    page.context.close()
+
+
 def test_the_table_of_the_overview_fits_into_its_card(page: Page, rows: dict[str, Any]) -> None:
     page.goto("/")
     table = page.locator("#datastores .scroll")

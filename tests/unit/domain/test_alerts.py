@@ -168,6 +168,10 @@ class TestLostWorkers:
     def test_one_that_was_started_there_since_takes_its_place(self) -> None:
         assert self.missed(self.LOST, replace(WORKER, name="new", age_seconds=3500.0)) == []
 
+    def test_it_stays_taken_when_queues_of_the_lost_one_are_forgotten_thread_by_thread(self) -> None:
+        fewer = replace(self.LOST, queues=("interactive",))
+        assert self.missed(fewer, replace(WORKER, name="new", age_seconds=3500.0)) == []
+
     def test_each_takes_the_place_of_one(self) -> None:
         new = replace(WORKER, name="new", age_seconds=60.0)
         assert len(self.missed(self.LOST, replace(self.LOST, name="too"), new)) == 1

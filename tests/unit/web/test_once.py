@@ -316,7 +316,23 @@ def test_a_claim_that_somebody_else_has_taken_over_is_left_to_them(redis: Redis)
 # Redis
 
 
-def test_without_redis_everything_is_let_through_and_the_log_says_so(
+def test_without_redis_what_is_sent_again_to_the_same_process_is_known(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Claim, "take", lambda claim: away())
+    image, client = an_image(alice), signed_in(alice)
+    path, key = f"/images/{image.pk}/clone/", key_on(client, f"/images/{image.pk}/")
+    first, again = (client.post(path, {"once": key, "name": "copy"}) for _ in range(2))
+    assert first.url == again.url == Job.objects.get().get_absolute_url()
+    client.post(path, {"once": key, "name": "other"})
+    assert Job.objects.count() == 2
+
+
+def away() -> bytes | None:
+    raise RedisError("away")
+
+
+def test_without_redis_the_log_says_what_may_be_carried_out_twice(
     alice: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     image, client = an_image(alice), signed_in(alice)
