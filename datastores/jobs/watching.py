@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterable
 
+from django.conf import settings
+from redis import ConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from datastores.domain.alerts import QueueFacts, WorkerFacts
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.presence import seen_queues, seen_workers
+from datastores.jobs.submit import queue
 from datastores.services import alerts, tallies
 from datastores.services.alert_facts import gather, open_alerts
 
@@ -24,6 +28,28 @@ def machinery() -> Machinery:
     except RedisError as error:
         logger.warning("Redis does not answer: %s", error)
         return None, None
+
+
+PATIENCE = 1.0
+"""Seconds within which Redis answers when it is well: pages are waiting."""
+
+
+@functools.cache
+def impatient() -> Redis:
+    """Return a connection to the Redis of the queues that does not wait long."""
+    pool = queue(settings.QUEUES[0]).connection.connection_pool
+    soon = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
+    return Redis(
+        connection_pool=ConnectionPool(connection_class=pool.connection_class, **(pool.connection_kwargs | soon))
+    )
+
+
+def queue_answers() -> bool:
+    """Tell whether jobs can be handed to workers, and pages be told of them."""
+    try:
+        return bool(impatient().ping())
+    except RedisError:
+        return False
 
 
 def evaluate(duties: Iterable[str]) -> int:

@@ -15,6 +15,7 @@ from channels.db import database_sync_to_async
 from django.utils import timezone
 
 from datastores.domain.states import UNDER_WAY
+from datastores.jobs.watching import queue_answers
 from datastores.live.consumers import BROKEN, Consumer
 from datastores.live.hub import Hub, News, read_news
 from datastores.live.pages import Shared
@@ -102,11 +103,14 @@ class FeedConsumer(Consumer):
 
 @database_sync_to_async
 def count(owner: int | None) -> Counted:
-    """Return how many jobs are under way, and the counts of the navigation; None: of somebody who sees everything."""
+    """Return how many jobs are under way, the counts of the navigation, and whether the queue answers.
+
+    ``owner``: None for everybody who sees everything.
+    """
     user = User(role=User.Role.ADMIN) if owner is None else User.objects.get(pk=owner)
     running = Job.objects.visible_to(user).filter(state__in=UNDER_WAY).count()
     places = {name: [each.number, each.bad] for name, each in counts(user).items()}
-    return {"running": running, "places": places}
+    return {"running": running, "places": places, "queue": queue_answers()}
 
 
 def ended_lately(user: User) -> list[str]:

@@ -13,6 +13,7 @@ from datastores.models.audit import AuditQuerySet, row_of
 
 LATELY = 10_000
 """Of so many entries, the newest of all, those about a row are looked through: no index finds them."""
+LONGEST_VALUE = 60
 CHANGES = ("cluster.change", "datastore.change", "host.change", "image.persistent", "image.rename")
 """What gives a row another version."""
 STEERED = {
@@ -57,11 +58,19 @@ def last_done(action: str, target: str, **detail: Any) -> AuditEntry | None:
 
 
 def changed_fields(entry: AuditEntry) -> list[str]:
-    """Return the names of what an entry says was changed."""
+    """Return what an entry says was changed, and from what to what: "name: gold → silver"."""
     before, after = entry.detail.get("before"), entry.detail.get("after")
+    if isinstance(before, str) and isinstance(after, str):
+        return [f"{shortened(before)} → {shortened(after)}"]
     if not isinstance(before, dict) or not isinstance(after, dict):
         return []
-    return [name for name in after if before.get(name) != after[name]]
+    changed = [name for name in after if before.get(name) != after[name]]
+    return [f"{name}: {shortened(before.get(name))} → {shortened(after[name])}" for name in changed]
+
+
+def shortened(value: object) -> str:
+    text = str(value or "none")
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
 def steered(job: Job, until: AuditEntry | None = None) -> str:

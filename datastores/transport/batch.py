@@ -68,10 +68,7 @@ class Batch:
 
         :raises BadInput: a command cannot be part of a script.
         """
-        places = itertools.groupby(
-            range(len(self.commands)), key=lambda place: self.commands[place].root and bool(self._sudo)
-        )
-        scripts = [self._script(list(run), self._sudo if root else ()) for root, run in places]
+        scripts = [self._script(run, self._sudo if root else ()) for root, run in self._runs()]
         if len(scripts) == 1:
             return f"{ENVIRONMENT}exec {scripts[0]}"
         return ENVIRONMENT + "; ".join(f"{script} || exit $?" for script in scripts)
@@ -80,6 +77,17 @@ class Batch:
     def patience(self) -> float:
         """Seconds after which the host must have ended it."""
         return self._patience(self.commands)
+
+    @property
+    def shortest(self) -> float:
+        """Seconds after which the first of its scripts may have been ended: each has a deadline of its own."""
+        return min(self._patience([self.commands[place] for place in run]) for _, run in self._runs())
+
+    def _runs(self) -> Iterator[tuple[bool, list[int]]]:
+        """Yield (as root?, the commands' numbers) of each script: what comes one after another with one account."""
+        account = lambda place: self.commands[place].root and bool(self._sudo)  # noqa: E731
+        for root, run in itertools.groupby(range(len(self.commands)), key=account):
+            yield root, list(run)
 
     def _patience(self, commands: Sequence[Command]) -> float:
         if self.one_by_one:

@@ -121,7 +121,7 @@ class SSHShell:
     def _read(self, commands: list[Command]) -> list[Output]:
         batch = Batch(commands, sudo=self._sudo)
         said = self._run_batch(batch, only_reads=not batch.one_by_one)
-        if not batch.one_by_one and said.was_stopped(batch.patience):
+        if not batch.one_by_one and said.was_stopped(batch.shortest):
             batch = Batch(commands, one_by_one=True, sudo=self._sudo)
             said = self._run_batch(batch)
         outputs = batch.outputs(said, self.host)

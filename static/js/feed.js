@@ -10,6 +10,7 @@
  *   <div data-live="jobs" hx-get="…" …>                                              now and then while any job changes
  *   <div data-new-jobs hidden>…<b></b>…</div>                    shown with the number of jobs that have no row here yet
  *   <div data-new-rows="disk" data-newest="49" data-noun="disk,disks" hidden>…<b></b>…</div>    of disks with a later number
+ *   <div data-queue-silent hidden>…</div>                          shown while jobs cannot be handed to workers
  *   <dialog class="cover" data-cover>…</dialog>                  shown when the person is signed out
  *   <div class="toasts" data-toasts data-jobs-url="/jobs/" role="status" aria-live="polite"></div>
  *
@@ -239,6 +240,7 @@ if (url) {
       if (message.type === "count") {
         count(message.running);
         countPlaces(message.places ?? {});
+        for (const note of document.querySelectorAll("[data-queue-silent]")) note.hidden = message.queue !== false;
       }
     },
     // Signed out elsewhere: who passes by is not to read what is still on the screen.

@@ -177,6 +177,14 @@ def test_the_feed_counts_and_refreshes_rows(gallery: Page, pages: LogServer) -> 
     assert len(asked) == 1, "somebody else's row is left alone"
 
 
+def test_the_feed_says_when_jobs_cannot_be_handed_over(gallery: Page, pages: LogServer) -> None:
+    gallery.evaluate("document.body.insertAdjacentHTML('beforeend', '<p data-queue-silent hidden>Redis is away</p>')")
+    note = gallery.locator("[data-queue-silent]")
+    for answers in (False, True):
+        pages.call(pages.send({"type": "count", "running": 0, "queue": answers}))
+        expect(note).to_be_visible(visible=not answers)
+
+
 def test_a_list_of_jobs_says_how_many_it_does_not_show(gallery: Page, pages: LogServer) -> None:
     gallery.evaluate("""document.body.insertAdjacentHTML("beforeend",
         '<div data-new-jobs hidden><b></b> changed</div><p data-live="job:known"></p>')""")

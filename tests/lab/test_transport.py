@@ -288,3 +288,10 @@ def test_a_cut_cable_during_a_command_leaves_its_outcome_unknown(lab: Lab, pool:
         cut.join()
         host.heal()
     assert shell.run(Command(("true",))).ok
+
+
+def test_a_read_of_root_that_hangs_is_told_of_beside_many_of_the_account(lab: Lab, pool: Pool) -> None:
+    admin = pool.shell(endpoint(lab, lab.host("h2"), account="admin1"))
+    *others, hung = admin.run_many([read("true")] * 40 + [read("sleep", "60", root=True, timeout=2)])
+    assert all(output.ok for output in others)
+    assert hung.exit_status == 124

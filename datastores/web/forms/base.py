@@ -15,6 +15,7 @@ from datastores.domain import values
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
 from datastores.services.rows import change_row
 from datastores.web.access import Request, wants_json
+from datastores.web.errors import can_be_read, page_above
 
 DJANGO_EMPTY = "---------"
 NOT_A_CHOICE = "Select a valid choice: what was chosen is not there any more, or cannot be used now."
@@ -182,6 +183,8 @@ def attempt(
 ) -> HttpResponse:
     """Act when the form is sent and valid. Otherwise, or when it is refused, show it with what was entered.
 
+    ``form.page`` is then the page that it is on: it may have been sent to an address that cannot be read.
+
     :raises CloudstoreError: it was refused, and a program asked: ``OperatorErrorMiddleware`` answers that.
     """
     if request.method != "POST":
@@ -193,6 +196,7 @@ def attempt(
             if wants_json(request):
                 raise
             form.add_error(None, forms.ValidationError(str(error), code=type(error).__name__))
+            form.page = request.path if can_be_read(request.path) else page_above(request)  # type: ignore[attr-defined]
     elif wants_json(request):
         raise BadInput(" ".join(str(message) for messages in form.errors.values() for message in messages))
     return show()

@@ -253,3 +253,15 @@ async def test_who_cannot_follow_is_sent_away_and_misses_nothing_unnoticed(
     while (message := await socket.receive_output(5))["type"] != "websocket.close":
         assert message["type"] == "websocket.send"
     assert message["code"] == feed.BROKEN
+
+
+async def test_a_page_hears_when_the_queue_does_not_answer(
+    job: Job, open_socket: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "queue_answers", lambda: False)
+    socket = open_socket("/ws/feed/")
+    await socket.connect()
+    assert (await received(socket, "count"))["queue"] is False
+    monkeypatch.setattr(feed, "queue_answers", lambda: True)
+    await socket.send_to(text_data='{"type":"ping"}')
+    assert (await received(socket, "count"))["queue"] is True

@@ -95,6 +95,12 @@ def test_all_together_end_when_their_common_time_is_over(monkeypatch: pytest.Mon
     assert not ended.was_stopped(5)
 
 
+def test_each_account_has_a_deadline_of_its_own() -> None:
+    """Forty reads of one account do not make believe that the one of root was ended by something else."""
+    batch = Batch([read("true")] * 40 + [read("sleep", "30", root=True)], sudo=("sudo", "-n", "--"))
+    assert batch.shortest < module.FIRST_TRY + 2 * module.PER_READ < batch.patience
+
+
 def test_a_read_that_may_take_long_gets_its_own_time_at_once() -> None:
     assert Batch([read("sha256sum", "x", timeout=600)]).patience > 600
     assert Batch([read("stat", "x")]).patience < 10

@@ -153,7 +153,7 @@ class TestChangingAHost:
         cluster = Cluster.objects.create(name="c")
         self.edit(host, operator, cluster=cluster.pk)
         page = self.edit(host, admin, address="10.1.1.1")
-        assert re.search(r"a was changed by olga on .+ \(cluster\)\. Load the page again", page)
+        assert re.search(r"a was changed by olga on .+ \(cluster: none → c\)\. Load the page again", page)
         assert f'<a href="/hosts/{host.pk}/edit/">Load the page again</a>' in page
         host.refresh_from_db()
         assert (host.cluster, host.address == "10.1.1.1") == (cluster, False)

@@ -197,7 +197,8 @@ def test_two_people_do_not_overwrite_each_other(admin: User, operator: User) -> 
     page = text_of(signed_in(operator).post(f"/images/{image.pk}/rename/", {"name": "second", **seen}))
     image.refresh_from_db()
     assert image.name == "first"
-    assert "first was changed by anna on " in page
+    assert "first was changed by anna on " in page and "(old → first)" in page
+    assert f'<a href="/images/{image.pk}/">Load the page again</a>' in page
     assert 'value="second"' in page
 
 
