@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from datastores.domain.errors import BadInput
 from datastores.domain.fstab import mount_options
 from datastores.domain.values import file_mode
-from datastores.domain.volumes import Capability, Format, Placement
+from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers import internal_snapshots, overlays
 from datastores.drivers.base import Steps
 from datastores.drivers.files import FileDriver, FileOptions, words
@@ -93,7 +93,6 @@ class MountedDriver(FileDriver):
 
     clone_format = overlays.clone_format
     clone = overlays.clone
-    prepare = overlays.prepare
     delete_image = overlays.delete_image
     stands_alone = overlays.stands_alone
     snapshot = internal_snapshots.snapshot
@@ -126,6 +125,9 @@ class MountedDriver(FileDriver):
     def capabilities(self, format: Format) -> frozenset[Capability]:
         can = internal_snapshots.capabilities(self, format)
         return can if self.options.disks == Disks.OVERLAYS else can - {Capability.CLONE}
+
+    def prepare(self, image: Volume) -> Steps:
+        return overlays.prepare(self, image) if self.options.disks == Disks.OVERLAYS else ()
 
     def mount_point(self, host: str) -> str:
         return self.base if self.mounts(host) else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from datastores.domain import exports
 from datastores.domain.errors import BadInput, Refused
+from datastores.domain.export_checks import Severity, check
 from datastores.domain.exports import Client, Export, export_client, export_option, export_path
 from datastores.domain.plan import Action, Change, Command, Output, WriteFile, read
 from datastores.hosts.lines import swapped
@@ -94,6 +95,8 @@ class ExportPresent:
     def __post_init__(self) -> None:
         if export_path(self.path) != self.path:
             raise BadInput(f"The exported path {self.path} is not in its shortest form {export_path(self.path)}.")
+        if len({client.options for client in self.clients}) > 1:
+            raise BadInput(f"All clients of {self.path} have the same options.")
         if not self.clients:
             raise BadInput(f"{self.path} is exported to nobody. Name at least one network or host.")
         for client in self.clients:
@@ -128,7 +131,12 @@ class ExportPresent:
             return None
         write = WriteFile(name, self._text, before)
         actions = (Action(write, write.undo),) if before != self._text else ()
-        return Change(f"export {self.path}", refreshed(*actions))
+        return Change(f"export {self.path}", refreshed(*actions), note=self._risks())
+
+    def _risks(self) -> str:
+        """Return what whoever approves this should know."""
+        found = check(Export(self.path, self.clients[:1]))  # the options are those of all of them
+        return " ".join(finding.text for finding in found if finding.severity is not Severity.INFO)
 
     def _is_listed(self, listed: tuple[Client, ...] | None) -> bool:
         """The server adds its defaults to the options, so ours are some of those that it lists."""

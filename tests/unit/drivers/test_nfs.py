@@ -13,11 +13,12 @@ from datastores.domain.volumes import Capability, Format
 from datastores.drivers.nfs import USUAL_MOUNT, NfsDriver
 from datastores.drivers.registry import make_driver
 from datastores.hosts.accounts import GroupHasId, UserHasId
-from datastores.hosts.exports import ExportAbsent, ExportPresent
+from datastores.hosts.exports import ExportAbsent, ExportFacts, ExportPresent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.mounts import FstabLineAbsent, FstabLinePresent, MountAbsent, MountPresent
 from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.parsing import TextFile
 from datastores.hosts.services import ServiceRunning
 
 BASE = "/srv/ds"
@@ -96,6 +97,13 @@ def test_networks_are_exported_to_instead_of_hosts_when_they_are_named() -> None
 )
 def test_options_of_the_export(options: dict[str, Any], expected: tuple[str, ...]) -> None:
     assert the(nfs(**options).serve(), ExportPresent).clients[0].options == expected
+
+
+def test_whoever_approves_an_export_is_told_what_it_trades_for_safety() -> None:
+    nothing = ExportFacts(TextFile(None, None), ())
+    loose = the(nfs(writes="async").serve(), ExportPresent).plan(nothing)
+    assert loose.note.startswith("Root on 10.0.0.2 is root on these files.") and "async answers before" in loose.note
+    assert the(nfs(squash="root").serve(), ExportPresent).plan(nothing).note == ""
 
 
 def test_what_clients_mount_follows_the_server() -> None:
