@@ -46,7 +46,7 @@ def compressed(*names: str) -> int:
 
 def test_the_first_page_is_light() -> None:
     assert compressed(*FIRST_PAGE) <= 124_000
-    assert compressed(*FIRST_PAGE, *JOB_PAGE) <= 144_000
+    assert compressed(*FIRST_PAGE, *JOB_PAGE) <= 145_000
     assert compressed(*FIRST_PAGE, *LISTS) <= 127_000
     assert compressed(*FIRST_PAGE, *CHARTS) <= 150_000
     assert compressed(*FIRST_PAGE, *GUIDES) <= 126_000

@@ -36,8 +36,8 @@ class Rig:
 
 
 RIGS = (
-    Rig("shared", "/srv/plain/kind"),
-    Rig("qcow2", "/srv/plain/kind"),
+    Rig("shared", "/srv/xfs/posix"),
+    Rig("qcow2", "/srv/xfs/posix"),
     Rig("btrfs", "/srv/btrfs/kind"),
     Rig("xfs", "/srv/xfs/kind"),
     Rig("nfs", "/srv/kind", ("h1", "h2"), machines=True),
