@@ -98,7 +98,7 @@ def _joined(entry: Export) -> Export:
 
 
 def _of_client(entry: Export, client: Client) -> Iterator[Finding]:
-    who = "everybody" if client.everybody else client.name
+    who = "any machine" if client.everybody else client.name
     yield from _malformed(client, who)
     for option, (severity, text) in RISKS.items():
         if client.says(option):
