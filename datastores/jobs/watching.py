@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from collections.abc import Iterable
 
 from django.conf import settings
@@ -30,8 +31,8 @@ def machinery() -> Machinery:
         return None, None
 
 
-PATIENCE = 1.0
-"""Seconds within which Redis answers when it is well: pages are waiting."""
+PATIENCE, FRESH = 1.0, 5.0
+"""Seconds within which Redis answers when it is well, and for which an answer counts: all pages are waiting."""
 
 
 @functools.cache
@@ -44,12 +45,24 @@ def impatient() -> Redis:
     )
 
 
-def queue_answers() -> bool:
-    """Tell whether jobs can be handed to workers, and pages be told of them."""
-    try:
-        return bool(impatient().ping())
-    except RedisError:
-        return False
+class Pulse:
+    """Whether Redis answers, asked every few seconds for all who want to know."""
+
+    def __init__(self) -> None:
+        self._until, self._answers = 0.0, True
+
+    def answers(self) -> bool:
+        if time.monotonic() >= self._until:
+            try:
+                self._answers = bool(impatient().ping())
+            except RedisError:
+                self._answers = False
+            self._until = time.monotonic() + FRESH
+        return self._answers
+
+
+queue_answers = Pulse().answers
+"""Tell whether jobs can be handed to workers, and pages be told of them."""
 
 
 def evaluate(duties: Iterable[str]) -> int:

@@ -9,6 +9,7 @@ from django.db.models import Max, Q
 from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
+from datastores.domain.states import HostState
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.models import Datastore, DatastoreHost, Disk, Host, Job, User
 from datastores.services.placing import driver_of, driver_on, hosts_of, require_ready
@@ -85,6 +86,8 @@ class DatastoreHosts(UseCase):
     def _name(self, job: Job) -> None:
         """Note what the hosts are called now: nobody renames them as long as the job has not ended."""
         words = {"added": names_of(job.params["add"]), "removed": names_of(job.params["remove"])}
+        away = Host.objects.filter(pk__in=job.params["remove"]).exclude(state=HostState.READY)
+        job.params["silent"] = list(away.values_list("name", flat=True))  # nothing can be done there, and nobody waits
         said = [
             f"{verb} {listed(words[key])}" for verb, key in (("add", "added"), ("take out", "removed")) if words[key]
         ]
@@ -124,7 +127,8 @@ class DatastoreHosts(UseCase):
         driver = driver_of(job.datastore)
         added, removed = job.params["added"], job.params["removed"]
         kept = [host for host in driver.hosts if host not in removed]
-        stages = [Stage("hosts that do not use it any more", each_host(removed, driver.deactivate))]
+        heard = [host for host in removed if host not in job.params.get("silent", ())]
+        stages = [Stage("hosts that do not use it any more", each_host(heard, driver.deactivate))]
         stages.append(Stage("storage host", driver_on(job.datastore, [*kept, *added]).serve()))
         if added:
             fresh = driver_on(job.datastore, [driver.host, *added])

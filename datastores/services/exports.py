@@ -120,5 +120,9 @@ def remember_line(job: Job, before: str, after: str) -> None:
 
 def rewritten(files: Iterable[dict[str, str]], path: str, before: str, after: str) -> Iterator[dict[str, str]]:
     for file in files:
-        text = file["text"]
-        yield {**file, "text": text.replace(before, after, 1) if file["path"] == path else text}
+        known = exports.parse(file["text"])
+        entry = next((each for each in known.entries() if known.text_of(each) == before), None)
+        if entry and file["path"] == path:
+            yield {**file, "text": exports.render(known.replaced(entry, after))}
+        else:
+            yield file

@@ -12,7 +12,7 @@ const every = document.querySelector("[data-pick-all]");
 let last = null; // the box that was pressed last
 
 function boxes() {
-  return [...document.querySelectorAll('td.pick input[name="pk"]')];
+  return [...document.querySelectorAll('td.pick input[name="pk"]:enabled')];
 }
 
 function show() {

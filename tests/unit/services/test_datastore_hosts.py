@@ -74,6 +74,18 @@ def test_the_hosts_are_named_wherever_the_job_is_told_of(admin: User, gold: Data
     assert (asked["added"], asked["removed"]) == (["kvm3"], ["kvm1"])
 
 
+def test_what_is_mounted_is_unmounted_but_on_hosts_that_do_not_answer(admin: User, hosts: dict[str, Host]) -> None:
+    members = [hosts["nas"], hosts["kvm1"], hosts["kvm2"]]
+    store = a_datastore("mounted", kind="nfs", base="/srv/mounted", hosts=members)
+    Host.objects.filter(name="kvm1").update(state="unreachable")
+    job = change(admin, store, remove=members[1:])
+    stages = KINDS[job.kind].plan(job)
+    assert [(stage.title, {step.host for step in stage.steps}) for stage in stages] == [
+        ("hosts that do not use it any more", {"kvm2"}),
+        ("storage host", {"nas"}),
+    ]
+
+
 def test_a_host_that_is_gone_for_good_is_taken_out_and_can_be_deleted(
     admin: User, gold: Datastore, hosts: dict[str, Host]
 ) -> None:

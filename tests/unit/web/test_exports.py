@@ -13,7 +13,7 @@ from datastores.hosts.facts import HostFacts
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
 from datastores.models import Host, Job, User
-from datastores.services.exports import ExportChange, judged, remember_line
+from datastores.services.exports import ExportChange, judged, remember_line, rewritten
 from tests.unit.conftest import a_host, signed_in, text_of
 from tests.unit.hosts.test_facts import facts, recorded
 
@@ -115,3 +115,10 @@ def test_other_files_stay_as_they_are_known(host: Host) -> None:
     remember_line(job, STRAY, MEANT)
     host.refresh_from_db()
     assert STRAY in HostFacts.from_json(host.facts).exports[0].text
+
+
+def test_a_comment_that_holds_the_same_words_stays_as_it_is_known() -> None:
+    files = [{"path": "/etc/exports", "text": f"# {STRAY}\n{STRAY}"}]
+    assert list(rewritten(files, "/etc/exports", STRAY, MEANT)) == [
+        {"path": "/etc/exports", "text": f"# {STRAY}\n{MEANT}"}
+    ]

@@ -328,6 +328,19 @@ def test_without_redis_what_is_sent_again_to_the_same_process_is_known(
     assert Job.objects.count() == 2
 
 
+def test_what_was_sent_while_redis_was_away_is_known_when_it_is_back(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, client = an_image(alice), signed_in(alice)
+    path, key = f"/images/{image.pk}/clone/", key_on(client, f"/images/{image.pk}/")
+    monkeypatch.setattr(once, "AWAY_SECONDS", 0)
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(Claim, "take", lambda claim: away())
+        client.post(path, {"once": key, "name": "copy"})
+    client.post(path, {"once": key, "name": "copy"})
+    assert Job.objects.count() == 1
+
+
 def away() -> bytes | None:
     raise RedisError("away")
 
