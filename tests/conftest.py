@@ -12,7 +12,7 @@ from django.db import connection
 from xdist.scheduler import LoadScopeScheduling
 
 from datastores.models import audit_guard, words
-from tests.lab.fixtures import debian11, debian13, host_factory, lab, storage_lab
+from tests.lab.fixtures import ceph_hosts, ceph_lab, debian11, debian13, host_factory, lab, storage_lab
 from tests.lab.vm.fixtures import machine_lab, machines
 
 # Playwright keeps an event loop in the main thread; tests beside it use the database all the same.
@@ -20,13 +20,15 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 hypothesis.settings.register_profile("untimed", deadline=None)  # no test here says anything about time
 hypothesis.settings.load_profile("untimed")
 
-__all__ = ["debian11", "debian13", "host_factory", "lab", "machine_lab", "machines", "storage_lab"]
+__all__ = [
+    "ceph_hosts", "ceph_lab", "debian11", "debian13", "host_factory", "lab", "machine_lab", "machines", "storage_lab",
+]  # fmt: skip
 
 HERE = Path(__file__).parent
 
 
 RINGS = ("lab", "faults", "browser", "unit")
-NETWORKS = ("test_lab.py", "test_package_sets.py", "test_gluster.py")
+NETWORKS = ("test_lab.py", "test_package_sets.py", "test_gluster.py", "test_ceph.py", "test_kinds_conform.py")
 """They make networks: Chromium drops what it is loading when an address of this machine comes or goes."""
 STORY = "tests/browser/test_story_main_job.py"
 NAMES = {

@@ -19,6 +19,7 @@ from datastores.domain.volumes import Capability, Capacity, Format, Placement, V
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.contexts import ContextFile, Variable
 from datastores.hosts.copies import AS_SOURCE, Ownership
+from datastores.hosts.inspection import ImageIsSafe
 from datastores.hosts.parsing import canonical_path
 from datastores.hosts.sights import Sight
 from datastores.hosts.stored import Footprint
@@ -63,6 +64,9 @@ class StorageDriver(ABC):
     """Whether snapshots are kept in the image's own file, whose bytes change with them."""
     leaves: ClassVar[str] = "The directory stays on its hosts, as it is."
     """What becomes of it on its hosts when the datastore is deleted, in a sentence."""
+    key_label: ClassVar[str] = ""
+    key_help: ClassVar[str] = ""
+    """What its form says of the secret that it needs; "": it needs none."""
     Options: ClassVar[type[Any]]
     """A frozen dataclass; the web layer makes a form from its fields (``metadata``: label, help)."""
 
@@ -72,6 +76,8 @@ class StorageDriver(ABC):
     options: Any
     locate: Callable[[str], str] = field(default=nowhere, compare=False, repr=False)
     """Return the address at which hosts reach the one of this name. Asked only for what has to name a host."""
+    secret: str = field(default="", compare=False, repr=False)
+    """What lets the hosts in where the bytes are; "" where the kind has none (``key_label``), or hosts have it."""
 
     def __post_init__(self) -> None:
         canonical_path(self.base, "The base path")
@@ -192,6 +198,10 @@ class StorageDriver(ABC):
     def import_file(self, source: str, volume: Volume) -> Steps:
         """Make ``volume`` of a file of the storage host, in the volume's format: byte for byte, as it was inspected."""
 
+    def inspected(self, volume: Volume) -> Steps:
+        """Say of what ``import_file`` made that it is harmless, before any tool opens it; a check."""
+        return (ImageIsSafe(self.host, volume.path, volume.format),)
+
     @abstractmethod
     def checksum(self, volume: Volume) -> Steps:
         """Compute the SHA-256 of its bytes; the facts of the last step are the 64 hexadecimal digits."""
@@ -215,6 +225,14 @@ class StorageDriver(ABC):
     @abstractmethod
     def link(self, volume: Volume, disk_path: str) -> Steps:
         """Let a VM use the volume itself (persistent): a link to it at ``disk_path``."""
+
+    def unlink(self, volume: Volume, disk_path: str) -> Steps:
+        """Take back what ``link`` made; the volume stays."""
+        return self.delete(self.linked(volume, disk_path))
+
+    def linked(self, volume: Volume, disk_path: str) -> Volume:
+        """Return what the VM uses after ``link``: the link, or the volume where the kind has no links."""
+        return Volume(disk_path, volume.format, volume.virtual_size)
 
     # Steps by capability
 
@@ -253,6 +271,11 @@ class StorageDriver(ABC):
     ) -> Steps:
         """Copy ``volume`` on ``host``, which sees it, to ``target`` elsewhere, in the target's format."""
         raise Unsupported(f"Images cannot be moved out of {self.label} datastores.")
+
+    def receive(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
+        """Make ``copy`` here of a volume of ``source``, on ``host``, which sees both."""
+        made = self.makes_directory(copy)
+        return source.export(host, volume, copy, ownership=self.ownership, with_directory=made)
 
     @property
     def ownership(self) -> Ownership:

@@ -9,6 +9,7 @@ from typing import Any
 from datastores.domain.errors import BadInput
 from datastores.drivers.base import StorageDriver, nowhere
 from datastores.drivers.btrfs import BtrfsDriver
+from datastores.drivers.ceph import CephDriver
 from datastores.drivers.nfs import NfsDriver
 from datastores.drivers.qcow2 import Qcow2Driver
 from datastores.drivers.shared import SharedDriver
@@ -22,6 +23,7 @@ DRIVERS: dict[str, type[StorageDriver]] = {
         BtrfsDriver,
         XfsDriver,
         NfsDriver,
+        CephDriver,
     )
 }
 
@@ -40,8 +42,9 @@ def make_driver(
     hosts: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
     locate: Callable[[str], str] = nowhere,
+    secret: str = "",
 ) -> StorageDriver:
-    """Return the driver of one datastore. ``locate`` is that of ``StorageDriver``.
+    """Return the driver of one datastore. ``locate`` and ``secret`` are those of ``StorageDriver``.
 
     :raises BadInput: an unknown kind or option, or a value that is not acceptable.
     """
@@ -53,7 +56,9 @@ def make_driver(
             raise BadInput(f"{driver.label} datastores have no option {name}.")
         if not isinstance(value, _json_type(known[name])):
             raise BadInput(f"The option {name} cannot be {value!r}.")
-    return driver(host, base, tuple(hosts) or (host,), driver.Options(**given), locate)
+    if secret and not driver.key_label:
+        raise BadInput(f"{driver.label} datastores need no secret.")
+    return driver(host, base, tuple(hosts) or (host,), driver.Options(**given), locate, secret)
 
 
 def _json_type(default: Any) -> type:

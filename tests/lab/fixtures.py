@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
+from tests.lab import ceph
+from tests.lab.carrying import Hosts, connected
 from tests.lab.host import Host
 from tests.lab.lab import Lab
 
@@ -68,6 +70,29 @@ def storage_lab() -> Iterator[Lab]:
     finally:
         if not _keep():
             lab.down()
+
+
+@pytest.fixture(scope="module")
+def ceph_lab() -> Iterator[Lab]:
+    """h1, in which a Ceph cluster runs, and h2 of a lab of its own, both with the package set "ceph"."""
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        pytest.skip("the lab needs root on Linux")
+    lab = Lab(f"{os.environ.get('CLOUDSTORE_LAB_NAME', 'test')[:8]}ce")
+    if not _keep():
+        lab.down()
+    try:
+        lab.up(2, packages="ceph")
+        ceph.run_cluster(lab.host("h1"))
+        yield lab
+    finally:
+        if not _keep():
+            lab.down()
+
+
+@pytest.fixture(scope="module")
+def ceph_hosts(ceph_lab: Lab) -> Iterator[Hosts]:
+    with connected(ceph_lab) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from datastores.domain.volumes import Capability, Capacity, Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.registry import make_driver
+from tests.lab import ceph
 from tests.lab.carrying import Hosts
 from tests.lab.disks import MIB
 
@@ -29,10 +30,19 @@ class Rig:
     """Of the images it is tried with: one that can do all that the kind can."""
     machines: bool = False
     """It needs a kernel of its own, so hosts that are virtual machines, which are slow."""
+    lab: str = "hosts"
+    """The fixture that gives it hosts, where it needs others than all have."""
+    fitted: Callable[[Hosts], tuple[Mapping[str, Any], str]] = lambda hosts: ({}, "")
+    """Return the options, and the secret, that depend on the hosts."""
+    beat: float = 0.25
+    """Seconds after which it would tell of what is stored in it by then."""
+    listing: tuple[str, ...] = ()
+    """The command that names all that lies in it; (): its base holds files."""
 
     @property
     def many(self) -> int:
-        return 10 if self.machines else 100
+        """Disks of one image: where each takes long, fewer."""
+        return 10 if self.machines or self.listing else 100
 
 
 RIGS = (
@@ -41,6 +51,10 @@ RIGS = (
     Rig("btrfs", "/srv/btrfs/kind"),
     Rig("xfs", "/srv/xfs/kind"),
     Rig("nfs", "/srv/kind", ("h1", "h2"), machines=True),
+    Rig(
+        "ceph", "/srv/kind", ("h1", "h2"), {"pool": ceph.POOL}, Format.RAW, lab="ceph_hosts", fitted=ceph.fitted,
+        beat=2.5, listing=("rbd", "ls", ceph.POOL),
+    ),  # fmt: skip
 )
 
 
@@ -92,7 +106,7 @@ class Store:
         shell, seen = self.hosts.shell(self.driver.host), [self.driver.capacity(self.hosts.shell(self.driver.host))]
         for _ in range(40):
             self.told("sync")
-            time.sleep(0.25)
+            time.sleep(self.rig.beat)
             seen.append(self.driver.capacity(shell))
             if seen[-1] == seen[-2]:
                 break
@@ -103,16 +117,19 @@ class Store:
 
     def names(self) -> set[str]:
         """Return all that lies in the datastore, whatever made it."""
-        return set(self.told("find", self.driver.base, "-mindepth", "1", "-printf", "%P\n").splitlines())
+        files = ("find", self.driver.base, "-mindepth", "1", "-printf", "%P\n")
+        return set(self.told(*(self.rig.listing or files)).splitlines())
 
 
 @contextmanager
 def set_up(rig: Rig, hosts: Hosts) -> Iterator[Store]:
     """Set a datastore up as a job does, and take it down again; what lies in it goes with it."""
     addresses = {name: str(hosts.lab.host(name).address) for name in rig.hosts}
+    options, secret = rig.fitted(hosts)
     driver = make_driver(
-        rig.kind, host="h1", base=rig.base, hosts=rig.hosts, options=rig.options, locate=addresses.__getitem__
-    )
+        rig.kind, host="h1", base=rig.base, hosts=rig.hosts, options={**rig.options, **options},
+        locate=addresses.__getitem__, secret=secret,
+    )  # fmt: skip
     store = Store(rig, hosts, driver)
     hosts.run([*driver.set_up(), *driver.same_directory("5e1f0a")])
     try:

@@ -4,4 +4,7 @@ SETS = {
     "storage": """
         glusterfs-server glusterfs-client nfs-ganesha nfs-ganesha-vfs libnfs-utils tgt libiscsi-bin qemu-block-extra
     """,
+    "ceph": """
+        ceph-mon ceph-mgr ceph-osd ceph-common qemu-block-extra
+    """,
 }

@@ -1,0 +1,291 @@
+"""Images of RBD in a pool of a Ceph cluster, which somebody else runs; all hosts are its clients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+from uuid import UUID
+
+from datastores.domain import ceph as words_of_ceph
+from datastores.domain.ceph import Access, RbdImage, image_at
+from datastores.domain.errors import BadInput, Refused, Unsupported
+from datastores.domain.plan import Shell
+from datastores.domain.values import account_name
+from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
+from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.files import words
+from datastores.hosts.blocks import Filesystem
+from datastores.hosts.ceph import ask_used, used
+from datastores.hosts.ceph_client import ClusterUsable, PoolReady, QemuOpensRbd
+from datastores.hosts.ceph_files import CephConfPresent, CephKeyringPresent
+from datastores.hosts.contexts import ContextFile, Variable
+from datastores.hosts.copies import Ownership
+from datastores.hosts.files import DirectoryPresent
+from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.rbd_checksums import RbdChecksumKnown
+from datastores.hosts.rbd_clones import RbdCloned, RbdClonesPrepared, RbdFlattened
+from datastores.hosts.rbd_copies import RbdImageCopied, RbdImageExported, RbdImageImported, ask_pools, room_in
+from datastores.hosts.rbd_images import RbdImageAbsent, RbdImageExists, RbdImageResized
+from datastores.hosts.rbd_links import RbdImageLinked, RbdImageUnlinked
+from datastores.hosts.rbd_snapshots import (
+    RbdSnapshotAbsent,
+    RbdSnapshotExists,
+    RbdSnapshotRestored,
+    RbdSnapshotsAbsent,
+)
+from datastores.hosts.rbd_stored import MASTER, OnlyKnownRbdImages, RbdImageStored
+from datastores.hosts.stored import Footprint
+
+PACKAGES = ("ceph-common", "qemu-utils", "qemu-block-extra")
+PREFIX = "one-"
+"""Names begin as OpenNebula's do: one-<image> and one-<vm>-<number>."""
+LONGEST_IN_TRASH = 3650
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CephOptions:
+    """Options of a datastore in a Ceph cluster."""
+
+    pool: str = field(default="one", metadata=words("Pool", "The pool of the images; one for this datastore alone."))
+    user: str = field(
+        default="libvirt", metadata=words("Account", "As which hosts ask the cluster: libvirt for client.libvirt.")
+    )
+    monitors: str = field(
+        default="",
+        metadata=words(
+            "Monitors", "Their addresses, separated by commas; ceph.conf is made of them. Empty: it is there already."
+        ),
+    )
+    fsid: str = field(
+        default="", metadata=words("fsid", "Which cluster it has to be, as `ceph fsid` prints it. With monitors.")
+    )
+    cluster: str = field(
+        default="ceph", metadata=words("Cluster's name", "Of its files on the hosts: /etc/ceph/<name>.conf.")
+    )
+    keyring_group: str = field(
+        default="root", metadata=words("Keyring's group", "May read the keyring besides root; root: nobody else may.")
+    )
+    create_pool: bool = field(
+        default=False,
+        metadata=words("Make the pool", "If there is none; the keyring of client.admin is on the storage host."),
+    )
+    trash_days: int = field(
+        default=0,
+        metadata=words("Days in the trash", "That deleted images can be brought back for. 0: they are gone at once."),
+    )
+
+    def __post_init__(self) -> None:
+        words_of_ceph.pool_name(self.pool), account_name(self.keyring_group)
+        Access(self.cluster, self.user)
+        if bool(self.monitors) != bool(self.fsid):
+            raise BadInput("Give both the monitors and the fsid, or neither where ceph.conf is there already.")
+        if self.monitors:
+            words_of_ceph.monitors(self.monitors), words_of_ceph.cluster_id(self.fsid)
+        if not 0 <= self.trash_days <= LONGEST_IN_TRASH:
+            raise BadInput(f"Images lie in the trash for at most {LONGEST_IN_TRASH} days.")
+
+
+@dataclass(frozen=True, slots=True)
+class CephDriver(StorageDriver):
+    """``base`` is the directory of VMs on the hosts, and of files that images are made of on the storage host.
+
+    Paths of volumes are ``pool/image``; ``path`` gives what QEMU opens. ``secret``: the key of the account.
+    """
+
+    kind: ClassVar[str] = "ceph"
+    label: ClassVar[str] = "Ceph"
+    about: ClassVar[str] = (
+        "A pool of a Ceph cluster; clones and snapshots of any size at once, and no host holds the bytes."
+    )
+    ds: ClassVar[str] = "ceph"
+    tm: ClassVar[str] = "ceph"
+    can: ClassVar[frozenset[Capability]] = frozenset(
+        {Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT, Capability.LIVE_MIGRATION}
+    )
+    persistent: ClassVar[Placement] = Placement.NONE
+    disposable: ClassVar[Placement] = Placement.SELF
+    formats: ClassVar[tuple[Format, ...]] = (Format.RAW, Format.ISO)
+    exports: ClassVar[tuple[Format, ...]] = (Format.RAW, Format.ISO)
+    imports: ClassVar[tuple[Format, ...]] = (Format.RAW, Format.ISO)
+    clone_needs_source: ClassVar[bool] = True
+    leaves: ClassVar[str] = (
+        "Pool, packages, ceph.conf and keyring stay, since other datastores may use them. Withdraw the key in the "
+        "cluster if nobody needs it any more."
+    )
+    key_label: ClassVar[str] = "Key"
+    key_help: ClassVar[str] = (
+        "Of the account, as `ceph auth print-key client.libvirt` prints it. Empty: its keyring is on the hosts already."
+    )
+    Options: ClassVar[type[Any]] = CephOptions
+
+    options: CephOptions
+
+    def __post_init__(self) -> None:
+        StorageDriver.__post_init__(self)
+        if self.secret:
+            words_of_ceph.cephx_key(self.secret)
+
+    @property
+    def shared(self) -> bool:
+        return True
+
+    @property
+    def access(self) -> Access:
+        return Access(self.options.cluster, self.options.user)
+
+    def capabilities(self, format: Format) -> frozenset[Capability]:
+        """A CD is neither made larger nor snapshotted."""
+        return self.can - ({Capability.RESIZE, Capability.SNAPSHOT} if format is Format.ISO else set())
+
+    # Reading
+
+    def capacity(self, shell: Shell) -> Capacity:
+        """Bytes as guests count them: copies within the cluster are left out."""
+        ask = ask_pools(self.access)
+        room = room_in(self.host, ask, shell.run(ask), self.options.pool)
+        return Capacity(room.stored + room.free, room.stored, room.free)
+
+    def volumes(self, shell: Shell) -> tuple[Volume, ...]:
+        ask = ask_used(self.access, self.options.pool)
+        found = used(self.host, ask, shell.run(ask))
+        return tuple(
+            Volume(f"{self.options.pool}/{name}", Format.RAW, image.size, image.used)
+            for name, image in sorted(found.items())
+            if MASTER.match(name)
+        )
+
+    # Names
+
+    def image_path(self, uuid: UUID | str, format: Format) -> str:
+        return f"{self.options.pool}/{PREFIX}{uuid if isinstance(uuid, UUID) else UUID(uuid)}"
+
+    def disk_path(self, vm: int, number: int) -> str:
+        return f"{self.options.pool}/{PREFIX}{int(vm)}-{int(number)}"
+
+    def path(self, volume: Volume) -> str:
+        return self._image(volume).qemu
+
+    def check_inside(self, volume: Volume) -> None:
+        pool = self.options.pool
+        if not volume.path.startswith(f"{pool}/"):
+            raise Refused(f"{volume.path} does not lie in the datastore's pool {pool}; it was not touched.")
+
+    def _image(self, volume: Volume) -> RbdImage:
+        self.check_inside(volume)
+        return image_at(self.access, volume.path)
+
+    # A host as a client
+
+    def activate(self, host: str) -> Steps:
+        packages = tuple(PackageInstalled(host, name) for name in PACKAGES)
+        pool = PoolReady(host, self.access, self.options.pool, self.options.create_pool and host == self.host)
+        usable = ClusterUsable(host, self.access, self.options.fsid), pool
+        return *packages, *self._files(host), *usable, QemuOpensRbd(host, self.access, self.options.pool)
+
+    def _files(self, host: str) -> Steps:
+        options = self.options
+        conf = (CephConfPresent(host, options.cluster, options.fsid, options.monitors),) if options.fsid else ()
+        key = (CephKeyringPresent(host, self.access, self.secret, options.keyring_group),) if self.secret else ()
+        return DirectoryPresent(host, self.base), *conf, *key
+
+    def deactivate(self, host: str) -> Steps:
+        """Nothing: others may be clients of the same cluster there."""
+        return ()
+
+    def keeps(self, host: str) -> Steps:
+        """The cluster's health is not ours to keep."""
+        return *(PackageInstalled(host, name) for name in PACKAGES), *self._files(host)
+
+    def stored(self, volume: Volume, before: Footprint | None = None, link: str = "") -> Steps:
+        """A persistent disk is the image itself, of which that is said already."""
+        return () if link else (RbdImageStored(self.host, self._image(volume), volume.virtual_size),)
+
+    def stores_only(self, volumes: Sequence[Volume]) -> Steps:
+        names = tuple(sorted(self._image(volume).name for volume in volumes))
+        return (OnlyKnownRbdImages(self.host, self.access, self.options.pool, names),)
+
+    # Steps
+
+    def create(self, volume: Volume, filesystem: Filesystem = Filesystem.NONE) -> Steps:
+        return (RbdImageExists(self.host, self._image(volume), volume.virtual_size, filesystem, self.base),)
+
+    def context(self, path: str, variables: tuple[Variable, ...], files: tuple[ContextFile, ...] = ()) -> Steps:
+        raise Unsupported("Context CDs are files. Make it in a datastore of files, and move it here if you want.")
+
+    def import_file(self, source: str, volume: Volume) -> Steps:
+        return (RbdImageImported(self.host, source, volume.format.qemu, self._image(volume)),)
+
+    def inspected(self, volume: Volume) -> Steps:
+        """Nothing: an image of RBD is only ever opened as raw, whatever its bytes look like."""
+        return ()
+
+    def checksum(self, volume: Volume) -> Steps:
+        return *self.prepare(volume), RbdChecksumKnown(self.host, self._image(volume))
+
+    def delete(self, volume: Volume) -> Steps:
+        """A disk goes at once: in the trash it would still keep the image that it was cloned from."""
+        return (RbdImageAbsent(self.host, self._image(volume)),)
+
+    def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
+        image = self._image(volume)
+        freed = RbdSnapshotsAbsent(self.host, image, tuple(snapshots))
+        return freed, RbdImageAbsent(self.host, image, self.options.trash_days)
+
+    def prepare(self, image: Volume) -> Steps:
+        return (RbdClonesPrepared(self.host, self._image(image)),)
+
+    def clone(self, source: Volume, target: Volume) -> Steps:
+        return (RbdCloned(self.host, self._image(source), self._image(target)),)
+
+    def copy(self, source: Volume, target: Volume) -> Steps:
+        return (RbdImageCopied(self.host, self._image(source), self._image(target)),)
+
+    def flatten(self, volume: Volume) -> Steps:
+        """Let a clone stand alone."""
+        return (RbdFlattened(self.host, self._image(volume)),)
+
+    def link(self, volume: Volume, disk_path: str) -> Steps:
+        return (RbdImageLinked(self.host, self._image(volume), self._name_of(disk_path)),)
+
+    def unlink(self, volume: Volume, disk_path: str) -> Steps:
+        return (RbdImageUnlinked(self.host, self._image(volume), self._name_of(disk_path)),)
+
+    def linked(self, volume: Volume, disk_path: str) -> Volume:
+        return volume
+
+    def _name_of(self, disk_path: str) -> str:
+        return image_at(self.access, disk_path).name
+
+    def resize(self, volume: Volume, size: int) -> Steps:
+        self.require(Capability.RESIZE, volume)
+        return (RbdImageResized(self.host, self._image(volume), size),)
+
+    def snapshot(self, volume: Volume, name: str) -> Steps:
+        self.require(Capability.SNAPSHOT, volume)
+        return (RbdSnapshotExists(self.host, self._image(volume), name),)
+
+    def revert(self, volume: Volume, name: str) -> Steps:
+        self.require(Capability.SNAPSHOT, volume)
+        return (RbdSnapshotRestored(self.host, self._image(volume), name),)
+
+    def delete_snapshot(self, volume: Volume, name: str) -> Steps:
+        self.require(Capability.SNAPSHOT, volume)
+        return (RbdSnapshotAbsent(self.host, self._image(volume), name),)
+
+    # Transfers
+
+    def export(
+        self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False
+    ) -> Steps:
+        if (volume.format is Format.ISO) != (target.format is Format.ISO):
+            raise Unsupported("A CD cannot become a disk of another format, nor the other way round.")
+        what = (self._image(volume), target.path, target.format, ownership, with_directory)
+        return (RbdImageExported(host, *what),)
+
+    def receive(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
+        """Take whatever QEMU opens on ``host``; within a cluster no host carries the bytes."""
+        image = self._image(copy)
+        if isinstance(source, CephDriver) and source.access == self.access:
+            return (RbdImageCopied(host, image_at(self.access, volume.path), image),)
+        return (RbdImageImported(host, source.path(volume), volume.format.qemu, image),)
