@@ -56,6 +56,8 @@ class StorageDriver(ABC):
     exports: ClassVar[tuple[Format, ...]]
     imports: ClassVar[tuple[Format, ...]]
     """Formats in which an image leaves and enters; the first common one is taken."""
+    links: ClassVar[bool] = True
+    """Whether a persistent disk is a link to its image; else it is the image itself."""
     clone_needs_source: ClassVar[bool] = False
     """Whether a clone breaks when the volume that it was made from goes."""
     shares_blocks: ClassVar[bool] = False
@@ -96,6 +98,11 @@ class StorageDriver(ABC):
     def capabilities(self, format: Format) -> frozenset[Capability]:
         """What can be done with a volume of this format here; the pages offer nothing else."""
         return self.can
+
+    @classmethod
+    def check_secret(cls, value: str) -> None:
+        """Raise BadInput unless the value can be what the kind needs to be let in."""
+        raise BadInput(f"{cls.label} datastores need no secret.")
 
     @property
     def seen_from(self) -> tuple[str, ...]:

@@ -108,6 +108,7 @@ class CephDriver(StorageDriver):
     formats: ClassVar[tuple[Format, ...]] = (Format.RAW, Format.ISO)
     exports: ClassVar[tuple[Format, ...]] = (Format.RAW, Format.ISO)
     imports: ClassVar[tuple[Format, ...]] = (Format.RAW, Format.ISO)
+    links: ClassVar[bool] = False
     clone_needs_source: ClassVar[bool] = True
     leaves: ClassVar[str] = (
         "Pool, packages, ceph.conf and keyring stay, since other datastores may use them. Withdraw the key in the "
@@ -121,10 +122,9 @@ class CephDriver(StorageDriver):
 
     options: CephOptions
 
-    def __post_init__(self) -> None:
-        StorageDriver.__post_init__(self)
-        if self.secret:
-            words_of_ceph.cephx_key(self.secret)
+    @classmethod
+    def check_secret(cls, value: str) -> None:
+        words_of_ceph.cephx_key(value)
 
     @property
     def shared(self) -> bool:

@@ -56,8 +56,8 @@ def make_driver(
             raise BadInput(f"{driver.label} datastores have no option {name}.")
         if not isinstance(value, _json_type(known[name])):
             raise BadInput(f"The option {name} cannot be {value!r}.")
-    if secret and not driver.key_label:
-        raise BadInput(f"{driver.label} datastores need no secret.")
+    if secret:
+        driver.check_secret(secret)
     return driver(host, base, tuple(hosts) or (host,), driver.Options(**given), locate, secret)
 
 

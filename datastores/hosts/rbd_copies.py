@@ -102,10 +102,10 @@ class RbdImageCopied:
 
 @dataclass(frozen=True, slots=True)
 class ImportFacts:
-    """Sizes in bytes. ``allocated``: what the source takes where it is; 0 when that is unknown."""
+    """``size``: bytes of the disk that is in the source. ``files``: with the source, where that is a path."""
 
     size: int
-    allocated: int
+    files: Files
     target: ImageInfo | None
     room: PoolRoom
 
@@ -142,25 +142,23 @@ class RbdImageImported:
 
     def facts(self, outputs: Sequence[Output]) -> ImportFacts:
         target, pools, opened, *stat = self.reads()
-        allocated = 0
-        if stat:
-            file = seen(stat[0], outputs[3]).get(self.source)
-            if file is None or file.is_link or file.is_directory:
-                raise Refused(f"{self.source} on {self.host} is {file.noun if file else 'not there'}; no disk is.")
-            allocated = file.allocated
+        files = seen(stat[0], outputs[3]) if stat else {}
         room = room_in(self.host, pools, outputs[1], self.image.pool)
         size = qemu_img.info(opened, outputs[2]).virtual_size
-        return ImportFacts(size, allocated, info(self.host, target, outputs[0]), room)
+        return ImportFacts(size, files, info(self.host, target, outputs[0]), room)
 
     def plan(self, facts: ImportFacts) -> Change | None:
+        file = facts.files.get(self.source)
+        if file and (file.is_link or file.is_directory):
+            raise Refused(f"{self.source} on {self.host} is {file.noun}, and no disk.")
+        needed = file.allocated if file else 0
         if facts.target is not None:
             check_whole(self.image, facts.target, facts.size, self.source)
             return None
-        if facts.room.free < facts.allocated:
+        if facts.room.free < needed:
             raise Refused(
-                f"The pool {self.image.pool} has {format_size(facts.room.free)} free, but "
-                f"{format_size(facts.allocated)} are needed. Nothing was copied; make room there or take another "
-                "datastore."
+                f"The pool {self.image.pool} has {format_size(facts.room.free)} free, but {format_size(needed)} are "
+                "needed. Nothing was copied; make room there or take another datastore."
             )
         convert = qemu_img.convert(self.source, self.source_format, self.image.part.qemu, "raw")
         return Change(self.title, copied(self.image, *convert.argv))

@@ -22,7 +22,7 @@ from datastores.models.audit import Deed, in_turn, record_all
 from datastores.services import leases
 from datastores.services.usecase import UseCase
 
-SECRET = frozenset({"variables"})
+SECRET = frozenset({"variables", "secret"})
 """Parameters that may hold secrets: the variables of a context CD."""
 PACK = 20
 """Jobs that are done together: as many as one worker may keep from the others for a moment."""

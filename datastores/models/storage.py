@@ -6,7 +6,7 @@ from django.db import models
 
 from datastores.domain.growth import Growth
 from datastores.domain.states import ObjectState
-from datastores.models.fields import choices
+from datastores.models.fields import EncryptedTextField, choices
 from datastores.models.hosts import Cluster, Host
 from datastores.models.users import User
 from datastores.models.visibility import VisibleQuerySet
@@ -34,6 +34,8 @@ class Datastore(models.Model):
     base = models.CharField(max_length=1024)
     """Absolute path, the same on every host."""
     options = models.JSONField(default=dict, blank=True)
+    secret = EncryptedTextField(default="", blank=True)
+    """What lets its hosts in where the bytes are, such as the key of an account; "" where none is needed."""
     source_directories = models.JSONField(default=list, blank=True)
     """Directories on the storage host from which images may be registered."""
     cluster = models.ForeignKey(Cluster, models.PROTECT, null=True, blank=True, related_name="datastores")

@@ -29,7 +29,7 @@ class DatastoreCreate(UseCase):
     """Make a directory a datastore on its hosts.
 
     params: name, kind, type, base, hosts (ids, the storage host first), cluster (id or None), options,
-    source_directories.
+    source_directories, secret (stored with the datastore, not with the job).
     """
 
     kind = "datastore.create"
@@ -43,6 +43,7 @@ class DatastoreCreate(UseCase):
 
     def ask(self, job: Job) -> None:
         params = job.params
+        secret = params.pop("secret", "")
         name = values.object_name(params["name"])
         if params["kind"] not in DRIVERS:
             raise BadInput(f"{params['kind']!r} is not a kind of datastore.")
@@ -57,6 +58,7 @@ class DatastoreCreate(UseCase):
         require_own_directory(base, hosts)
         job.datastore = Datastore.objects.create(
             name=name, kind=params["kind"], type=params["type"], base=base, options=params.get("options") or {},
+            secret=secret,
             source_directories=[values.source_directory(path) for path in params.get("source_directories") or []],
             cluster=Cluster.objects.filter(pk=params.get("cluster")).first(), owner=job.user,
         )  # fmt: skip

@@ -123,6 +123,11 @@ class DiskCreate(UseCase):
                     f"{listed(blind)}: {image.datastore.name} is not seen there, only {target.name} is. Put the disk "
                     f"into {image.datastore.name}."
                 )
+            if target.pk != image.datastore_id and not (driver.links and source.links):
+                raise Refused(
+                    f"{image.name} is persistent, and {source.label} and {driver.label} datastores have no links to "
+                    f"each other. Put the disk into {image.datastore.name}."
+                )
             return {"kind": Disk.Kind.LINK, "format": image.format}
         format_ = Format(image.format)
         if target.pk == image.datastore_id and Capability.CLONE in driver.capabilities(format_):
@@ -159,7 +164,7 @@ class DiskCreate(UseCase):
         source = driver if image.datastore_id == disk.datastore_id else driver_of(image.datastore)
         volume, made = image_volume(image, source), disk_volume(disk, driver)
         if disk.kind == Disk.Kind.LINK:
-            steps = driver.link(volume, made.path)
+            steps = driver.link(volume, driver.disk_path(disk.vm_id, disk.number))
         elif disk.kind == Disk.Kind.CLONE:
             steps = driver.clone(volume, made)
         else:
@@ -222,7 +227,11 @@ class DiskDelete(DiskChange):
     def plan(self, job: Job) -> Plan:
         disk = job.disk
         driver = driver_of(disk.datastore)
-        return (Stage("delete", driver.delete(disk_volume(disk, driver))),)
+        if disk.kind == Disk.Kind.LINK and disk.image and not driver.links:
+            steps = driver.unlink(image_volume(disk.image, driver), driver.disk_path(disk.vm_id, disk.number))
+        else:
+            steps = driver.delete(disk_volume(disk, driver))
+        return (Stage("delete", steps),)
 
     def succeeded(self, job: Job, results: Results) -> None:
         Drift.objects.cease(disk=job.disk_id)

@@ -53,7 +53,7 @@ def driver_on(datastore: Datastore, hosts: Sequence[str]) -> StorageDriver:
     """Return the driver of a datastore as it would be on these hosts, the storage host first."""
     return make_driver(
         datastore.kind, host=hosts[0], base=datastore.base, hosts=hosts, options=datastore.options,
-        locate=Addresses(datastore).of,
+        locate=Addresses(datastore).of, secret=datastore.secret,
     )  # fmt: skip
 
 
@@ -116,8 +116,10 @@ def preparing(driver: StorageDriver, image: Volume) -> Plan:
 
 
 def disk_volume(disk: Disk, driver: StorageDriver | None = None) -> Volume:
-    """Return where the disk's bytes are, or the link to them."""
+    """Return where the disk's bytes are, or the link to them where its kind has links."""
     driver = driver or driver_of(disk.datastore)
+    if disk.kind == Disk.Kind.LINK and not driver.links and disk.image:
+        return image_volume(disk.image, driver)
     return Volume(driver.disk_path(disk.vm_id, disk.number), Format(disk.format), disk.virtual_size)
 
 

@@ -52,9 +52,16 @@ RIGS = (
     Rig("xfs", "/srv/xfs/kind"),
     Rig("nfs", "/srv/kind", ("h1", "h2"), machines=True),
     Rig(
-        "ceph", "/srv/kind", ("h1", "h2"), {"pool": ceph.POOL}, Format.RAW, lab="ceph_hosts", fitted=ceph.fitted,
-        beat=2.5, listing=("rbd", "ls", ceph.POOL),
-    ),  # fmt: skip
+        "ceph",
+        "/srv/kind",
+        ("h1", "h2"),
+        {"pool": ceph.POOL},
+        Format.RAW,
+        lab="ceph_hosts",
+        fitted=ceph.fitted,
+        beat=2.5,
+        listing=("rbd", "ls", ceph.POOL),
+    ),
 )
 
 

@@ -12,7 +12,7 @@ from datastores.domain import values
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Cluster, Datastore, Host
-from datastores.web.forms.base import ChangeForm, CheckedField, Form, LinesField, NameField, dress
+from datastores.web.forms.base import ChangeForm, CheckedField, Form, LinesField, NameField, checked, dress
 
 TYPES = (
     (Datastore.Type.IMAGE, "Images: masters from which VM disks are made"),
@@ -49,14 +49,25 @@ class OptionsForm(Form):
             self.fields[field.name] = option_field(field)
             self.defaults[field.name] = field.default
             dress(self.fields[field.name])
+        if driver.key_label:
+            self.fields["secret"] = key_field(driver)
+            dress(self.fields["secret"])
 
     def options(self) -> dict[str, Any]:
         """Return the options as JSON data. An emptied text or number means the default."""
         given = {
             name: value for name, value in self.cleaned_data.items()
-            if value is not None and (value != "" or self.defaults[name] == "")
+            if name in self.defaults and value is not None and (value != "" or self.defaults[name] == "")
         }  # fmt: skip
         return {name: value for name, value in given.items() if value != self.defaults[name]}
+
+
+def key_field(driver: type[StorageDriver]) -> forms.Field:
+    """Return the field of the secret that a kind needs. What is typed is never shown again."""
+    return forms.CharField(
+        max_length=1024, required=False, label=driver.key_label, help_text=driver.key_help,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )  # fmt: skip
 
 
 def sources_field() -> LinesField:
@@ -107,7 +118,11 @@ class DatastoreForm(Form):
             "hosts": [storage.pk, *others],
             "cluster": data["cluster"].pk if data["cluster"] else None,
             "options": self.options.options(),
+            "secret": self.options.cleaned_data.get("secret", ""),
         }
+
+
+NEW_KEY = "Empty: as it is. Hosts keep the old one until you repair what the scan for drift finds of their files."
 
 
 class DatastoreChangeForm(ChangeForm):
@@ -123,6 +138,27 @@ class DatastoreChangeForm(ChangeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial["source_directories"] = "\n".join(self.instance.source_directories)
+        self.driver = DRIVERS[self.instance.kind]
+        if self.driver.key_label:
+            key = self.fields["secret"] = key_field(self.driver)
+            key.help_text = f"{NEW_KEY} {self.driver.key_help.split(' Empty:')[0]}"
+            dress(key)
+
+    @property
+    def new_key(self) -> str:
+        found: str = self.cleaned_data.get("secret", "")
+        return found
+
+    def clean(self) -> None:
+        super().clean()
+        if self.new_key:
+            checked(self.driver.check_secret, self.new_key)
+
+    def save(self, commit: bool = True) -> Datastore:
+        row: Datastore = super().save(commit)
+        if self.new_key:  # whoever changes the row meanwhile is refused by its version
+            Datastore.objects.filter(pk=row.pk).update(secret=self.new_key)
+        return row
 
 
 class DatastoreHostsForm(Form):

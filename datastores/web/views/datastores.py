@@ -89,6 +89,7 @@ class DatastoreList(Rows):
     row_template = "datastores/_datastore_row.html"
     related = ("cluster",)
     figures = FIGURES
+    unread = ("secret",)
     name = "datastores"
     search = Text(("name", "base", "cluster__name"), "gold")
     fields = {
@@ -194,11 +195,12 @@ def datastore_edit(request: Request, pk: int) -> HttpResponse:
     form = DatastoreChangeForm(request.POST or None, instance=datastore)
 
     def act(_: object) -> HttpResponse:
-        if kept(datastore) == before:
+        if kept(datastore) == before and not form.new_key:
             return done(request, f"{name} is as it was.", "datastore", pk)
         with in_turn():
             saved = form.save()
-            note(request, "datastore.change", saved, before=before, after=kept(saved))
+            key = {"key": "replaced"} if form.new_key else {}
+            note(request, "datastore.change", saved, before=before, after=kept(saved) | key)
         return done(request, f"{saved} is saved.", "datastore", pk)
 
     page = {"form": form, "object": datastore, "name": name, "title": f"Edit {name}", "button": "Save",

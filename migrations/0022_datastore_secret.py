@@ -1,0 +1,10 @@
+from django.db import migrations
+
+from datastores.models.fields import EncryptedTextField
+
+
+class Migration(migrations.Migration):
+    dependencies = [("datastores", "0021_drift_words")]
+    operations = [
+        migrations.AddField(model_name="datastore", name="secret", field=EncryptedTextField(blank=True, default=""))
+    ]
