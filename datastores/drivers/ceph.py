@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
-from datastores.domain import ceph as words_of_ceph
-from datastores.domain.ceph import Access, RbdImage, image_at
-from datastores.domain.errors import BadInput, Refused, Unsupported
+from datastores.domain.ceph import Access, RbdImage, cephx_key, image_at
+from datastores.domain.errors import Refused, Unsupported
 from datastores.domain.plan import Shell
-from datastores.domain.values import account_name
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.drivers.base import Steps, StorageDriver
-from datastores.drivers.files import words
+from datastores.drivers.ceph_options import CephOptions
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.ceph import ask_used, used
 from datastores.hosts.ceph_client import ClusterUsable, PoolReady, QemuOpensRbd
 from datastores.hosts.ceph_files import CephConfPresent, CephKeyringPresent
+from datastores.hosts.ceph_libvirt import LibvirtSecretDefined
 from datastores.hosts.contexts import ContextFile, Variable
 from datastores.hosts.copies import Ownership
 from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.rbd_checksums import RbdChecksumKnown
 from datastores.hosts.rbd_clones import RbdCloned, RbdClonesPrepared, RbdFlattened
+from datastores.hosts.rbd_contexts import RbdContextExists
 from datastores.hosts.rbd_copies import RbdImageCopied, RbdImageExported, RbdImageImported, ask_pools, room_in
 from datastores.hosts.rbd_images import RbdImageAbsent, RbdImageExists, RbdImageResized
 from datastores.hosts.rbd_links import RbdImageLinked, RbdImageUnlinked
@@ -35,55 +35,12 @@ from datastores.hosts.rbd_snapshots import (
     RbdSnapshotsAbsent,
 )
 from datastores.hosts.rbd_stored import MASTER, OnlyKnownRbdImages, RbdImageStored
+from datastores.hosts.rbd_trash import RbdTrashPurged
 from datastores.hosts.stored import Footprint
 
 PACKAGES = ("ceph-common", "qemu-utils", "qemu-block-extra")
 PREFIX = "one-"
 """Names begin as OpenNebula's do: one-<image> and one-<vm>-<number>."""
-LONGEST_IN_TRASH = 3650
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CephOptions:
-    """Options of a datastore in a Ceph cluster."""
-
-    pool: str = field(default="one", metadata=words("Pool", "The pool of the images; one for this datastore alone."))
-    user: str = field(
-        default="libvirt", metadata=words("Account", "As which hosts ask the cluster: libvirt for client.libvirt.")
-    )
-    monitors: str = field(
-        default="",
-        metadata=words(
-            "Monitors", "Their addresses, separated by commas; ceph.conf is made of them. Empty: it is there already."
-        ),
-    )
-    fsid: str = field(
-        default="", metadata=words("fsid", "Which cluster it has to be, as `ceph fsid` prints it. With monitors.")
-    )
-    cluster: str = field(
-        default="ceph", metadata=words("Cluster's name", "Of its files on the hosts: /etc/ceph/<name>.conf.")
-    )
-    keyring_group: str = field(
-        default="root", metadata=words("Keyring's group", "May read the keyring besides root; root: nobody else may.")
-    )
-    create_pool: bool = field(
-        default=False,
-        metadata=words("Make the pool", "If there is none; the keyring of client.admin is on the storage host."),
-    )
-    trash_days: int = field(
-        default=0,
-        metadata=words("Days in the trash", "That deleted images can be brought back for. 0: they are gone at once."),
-    )
-
-    def __post_init__(self) -> None:
-        words_of_ceph.pool_name(self.pool), account_name(self.keyring_group)
-        Access(self.cluster, self.user)
-        if bool(self.monitors) != bool(self.fsid):
-            raise BadInput("Give both the monitors and the fsid, or neither where ceph.conf is there already.")
-        if self.monitors:
-            words_of_ceph.monitors(self.monitors), words_of_ceph.cluster_id(self.fsid)
-        if not 0 <= self.trash_days <= LONGEST_IN_TRASH:
-            raise BadInput(f"Images lie in the trash for at most {LONGEST_IN_TRASH} days.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +81,7 @@ class CephDriver(StorageDriver):
 
     @classmethod
     def check_secret(cls, value: str) -> None:
-        words_of_ceph.cephx_key(value)
+        cephx_key(value)
 
     @property
     def shared(self) -> bool:
@@ -181,13 +138,23 @@ class CephDriver(StorageDriver):
         packages = tuple(PackageInstalled(host, name) for name in PACKAGES)
         pool = PoolReady(host, self.access, self.options.pool, self.options.create_pool and host == self.host)
         usable = ClusterUsable(host, self.access, self.options.fsid), pool
-        return *packages, *self._files(host), *usable, QemuOpensRbd(host, self.access, self.options.pool)
+        days = self.options.trash_days and host == self.host
+        trash = (RbdTrashPurged(host, self.access, self.options.pool),) if days else ()
+        opens = QemuOpensRbd(host, self.access, self.options.pool)
+        return *packages, *self._files(host), *usable, *trash, opens
 
     def _files(self, host: str) -> Steps:
         options = self.options
         conf = (CephConfPresent(host, options.cluster, options.fsid, options.monitors),) if options.fsid else ()
         key = (CephKeyringPresent(host, self.access, self.secret, options.keyring_group),) if self.secret else ()
-        return DirectoryPresent(host, self.base), *conf, *key
+        return DirectoryPresent(host, self.base), *conf, *key, *self._secret(host)
+
+    def _secret(self, host: str) -> Steps:
+        """The same cluster and account have the same UUID on every host, so that VMs can migrate."""
+        if not self.secret:
+            return ()
+        uuid = uuid5(NAMESPACE_URL, f"ceph:{self.options.fsid or self.options.cluster}/{self.access.entity}")
+        return (LibvirtSecretDefined(host, self.access, str(uuid), self.secret),)
 
     def deactivate(self, host: str) -> Steps:
         """Nothing: others may be clients of the same cluster there."""
@@ -211,7 +178,8 @@ class CephDriver(StorageDriver):
         return (RbdImageExists(self.host, self._image(volume), volume.virtual_size, filesystem, self.base),)
 
     def context(self, path: str, variables: tuple[Variable, ...], files: tuple[ContextFile, ...] = ()) -> Steps:
-        raise Unsupported("Context CDs are files. Make it in a datastore of files, and move it here if you want.")
+        image = self._image(Volume(path, Format.ISO))
+        return (RbdContextExists(self.host, image, variables, files, self.base),)
 
     def import_file(self, source: str, volume: Volume) -> Steps:
         return (RbdImageImported(self.host, source, volume.format.qemu, self._image(volume)),)

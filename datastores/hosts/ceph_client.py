@@ -132,7 +132,7 @@ class PoolReady:
         return PoolFacts(True, pools.get(self.pool))
 
     def plan(self, facts: PoolFacts) -> Change | None:
-        if not facts.ready:
+        if not facts.ready and not self.create:
             return Change(f"look for the pool {self.pool} when the host is a client of the cluster", ())
         if facts.applications is not None and "rbd" in facts.applications:
             return None

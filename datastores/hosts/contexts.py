@@ -58,6 +58,19 @@ def script(variables: Sequence[Variable]) -> str:
     return "# Made by cloudstore for this virtual machine.\n" + "".join(lines)
 
 
+def first_maker(host: str, files: Files) -> str:
+    """Return the first of MAKERS that is there.
+
+    :raises Refused: none is.
+    """
+    found = next((each for each in MAKERS if each in files), None)
+    if found is None:
+        raise Refused(
+            f"{host} has none of {', '.join(map(posixpath.basename, MAKERS))}. Install genisoimage or xorriso."
+        )
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class ContextFacts:
     """``label`` and ``publisher`` are the fields of the ISO image that is there; empty: it is none, or missing."""
@@ -133,33 +146,35 @@ class ContextIsoExists:
                 return None
             if not facts.publisher.startswith(PUBLISHER):
                 raise Refused(f"{self.path} on {self.host} is {there.noun}, but not a context made here. Move it away.")
-        maker = next((each for each in MAKERS if each in facts.files), None)
-        if maker is None:
-            raise Refused(
-                f"{self.host} has none of {', '.join(map(posixpath.basename, MAKERS))}. Install genisoimage or xorriso."
-            )
+        maker = first_maker(self.host, facts.files)
         directory = room_for(self.host, facts.files, self.path, with_directory=self.with_directory)
         note = "" if there is None else "Replaces the context of before."
-        return Change(self.title, (*directory, *self._make(maker, facts), *self._place(facts)), note)
-
-    def _make(self, maker: str, facts: ContextFacts) -> tuple[Action, ...]:
-        iso, root = f"{self.work}/iso", f"{self.work}/files"
-        label = ("-quiet", "-V", LABEL, "-publisher", self.publisher, "-J", "-R")
         _, parent, above = around(self.path)
         wanted = self.ownership.with_mode("0640").or_like(facts.files[parent if parent in facts.files else above])
+        return Change(self.title, (*directory, *self.making(maker, wanted), *self._place(facts)), note)
+
+    def sizes(self, facts: ContextFacts) -> tuple[int, int]:
+        """Return how many bytes a guest sees, and how many are taken."""
+        iso = facts.files[self.path]
+        return iso.size, iso.allocated
+
+    def making(self, maker: str, wanted: Ownership) -> tuple[Action, ...]:
+        """Return the making of the CD as ``iso`` in ``work``."""
+        iso, root = f"{self.work}/iso", f"{self.work}/files"
+        label = ("-quiet", "-V", LABEL, "-publisher", self.publisher, "-J", "-R")
         commands = (
-            self._clear(),
+            self.clear(),
             Command(("install", "-d", "-m", "0700", "--", self.work, root)),
             *(self._write(f"{root}/{name}", text) for name, text in self.contents.items()),
             Command((maker, *label, "-o", iso, root)),
             *wanted.commands(iso),
             Command(("sync", "--", iso)),
         )
-        return tuple(Action(command, undo=self._clear(), scratch=True) for command in commands)
+        return tuple(Action(command, undo=self.clear(), scratch=True) for command in commands)
 
     def _place(self, facts: ContextFacts) -> tuple[Action, ...]:
         iso = f"{self.work}/iso"
-        clean = Action(self._clear(), undo=Command(("install", "-d", "-m", "0700", "--", self.work)), scratch=True)
+        clean = Action(self.clear(), undo=Command(("install", "-d", "-m", "0700", "--", self.work)), scratch=True)
         if self.path in facts.files:
             return Action(Command(("mv", "-fT", "--", iso, self.path))), clean
         there, back = ("mv", "-nT", "--", iso, self.path), ("mv", "-nT", "--", self.path, iso)
@@ -168,5 +183,6 @@ class ContextIsoExists:
     def _write(self, path: str, text: str) -> Command:
         return Command(("dd", f"of={path}", "status=none"), stdin=encode(text), secret=True)
 
-    def _clear(self) -> Command:
+    def clear(self) -> Command:
+        """Return the removal of ``work``."""
         return Command(("rm", "-rf", "--", self.work))

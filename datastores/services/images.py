@@ -19,6 +19,7 @@ from datastores.hosts.blocks import Filesystem
 from datastores.hosts.contexts import ContextIsoExists, Variable
 from datastores.hosts.inspection import ImageIsSafe
 from datastores.hosts.qemu_img import ImageOpens
+from datastores.hosts.rbd_contexts import RbdContextExists
 from datastores.hosts.sources import SourceAllowed
 from datastores.models import Datastore, Drift, Image, ImageFootprint, Job, User
 from datastores.models.audit import in_turn, record
@@ -27,7 +28,7 @@ from datastores.services import settings
 from datastores.services.dependants import built_on, require_at_rest, require_unneeded, require_untouched, users_of
 from datastores.services.placing import driver_of, hosts_of, image_volume, preparing, require_ready, require_state
 from datastores.services.rows import change_row
-from datastores.services.usecase import OWNERS, Results, UseCase, facts_of
+from datastores.services.usecase import OWNERS, Results, UseCase
 from datastores.services.viewers import Viewer, listed, may_see
 
 EXTENSIONS = {".qcow2": Format.QCOW2, ".qcow": Format.QCOW2, ".iso": Format.ISO}
@@ -285,8 +286,9 @@ class ContextImage(ImageMaker):
         return Stage("create", driver.context(volume.path, variables)), *preparing(driver, volume)
 
     def succeeded(self, job: Job, results: Results) -> None:
-        iso = facts_of(results, ContextIsoExists).files[image_volume(job.image).path]
-        self.made(job, virtual_size=iso.size, real_size=iso.allocated)
+        step, facts = [each for each in results if isinstance(each[0], ContextIsoExists | RbdContextExists)][-1]
+        size, allocated = step.sizes(facts)
+        self.made(job, virtual_size=size, real_size=allocated)
 
 
 class ImageClone(ImageMaker):

@@ -5,6 +5,6 @@ SETS = {
         glusterfs-server glusterfs-client nfs-ganesha nfs-ganesha-vfs libnfs-utils tgt libiscsi-bin qemu-block-extra
     """,
     "ceph": """
-        ceph-mon ceph-mgr ceph-osd ceph-common qemu-block-extra
+        ceph-mon ceph-mgr ceph-osd ceph-common qemu-block-extra libvirt-daemon-system libvirt-clients
     """,
 }
