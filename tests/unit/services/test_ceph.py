@@ -1,0 +1,99 @@
+"""Datastores whose kind needs a secret, and has no links: Ceph."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.db import connection
+
+from datastores.domain.errors import BadInput, Refused
+from datastores.domain.plan import AnyStep
+from datastores.hosts.ceph_files import CephKeyringPresent
+from datastores.hosts.rbd_links import RbdImageLinked, RbdImageUnlinked
+from datastores.jobs.kinds import KINDS
+from datastores.jobs.submit import submit
+from datastores.models import AuditEntry, Datastore, Disk, Job, User
+from datastores.services.placing import disk_volume, image_volume
+from tests.unit.conftest import a_datastore, a_host, a_vm, an_image, signed_in
+from tests.unit.services.conftest import ended
+
+pytestmark = pytest.mark.django_db
+
+KEY = "AQBzWmJlAAAAABAAcT4xcn9gkQe3FwE2l0y3LA=="
+OTHER = "AQBzWmJlAAAAABAAcT4xcn9gkQe3FwE2l0y3LQ=="
+
+
+@pytest.fixture
+def pool(db: None) -> Datastore:
+    return a_datastore(kind="ceph", secret=KEY)
+
+
+def planned(job: Job) -> list[AnyStep]:
+    return [step for stage in KINDS[job.kind].plan(job) for step in stage.steps]
+
+
+def asked(admin: User, secret: str) -> Job:
+    params = {"name": "rbd", "kind": "ceph", "type": "image", "base": "/var/lib/one", "hosts": [a_host("h1").pk],
+              "options": {}, "secret": secret}  # fmt: skip
+    return submit("datastore.create", user=admin, params=params)
+
+
+def test_the_key_is_encrypted_and_neither_in_the_job_nor_in_the_audit_trail(admin: User) -> None:
+    job = asked(admin, KEY)
+    assert Datastore.objects.get().secret == KEY
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT secret FROM datastores_datastore")
+        assert KEY not in cursor.fetchone()[0]
+    assert "secret" not in Job.objects.get().params
+    assert KEY not in json.dumps([entry.detail for entry in AuditEntry.objects.all()])
+    assert any(isinstance(step, CephKeyringPresent) and step.key == KEY for step in planned(job))
+
+
+def test_a_wrong_key_makes_no_datastore(admin: User) -> None:
+    with pytest.raises(BadInput, match="no key of Ceph"):
+        asked(admin, "hunter2")
+    assert not Datastore.objects.exists()
+
+
+def test_the_disk_of_a_persistent_image_is_the_image_and_outlives_the_disk(alice: User, pool: Datastore) -> None:
+    image = an_image(alice, datastore=pool, persistent=True)
+    job = submit("disk.create", user=alice, image=image, vm=a_vm(alice))
+    assert [type(step) for step in planned(job)] == [RbdImageLinked]
+    disk = ended(job).disk
+    assert disk is not None and disk.kind == Disk.Kind.LINK
+    assert disk_volume(disk) == image_volume(image)
+    deleted = submit("disk.delete", user=alice, disk=disk)
+    assert [type(step) for step in planned(deleted)] == [RbdImageUnlinked]
+
+
+@pytest.mark.parametrize("where", ["image", "disk"])
+def test_a_link_never_crosses_kinds_that_have_none(alice: User, pool: Datastore, where: str) -> None:
+    files = a_datastore(kind="shared", hosts=[member.host for member in pool.members.all()], options={})
+    source, target = (pool, files) if where == "image" else (files, pool)
+    image = an_image(alice, datastore=source, persistent=True)
+    with pytest.raises(Refused, match="have no links to each other"):
+        submit("disk.create", user=alice, image=image, vm=a_vm(alice), datastore=target)
+
+
+def test_formats_that_a_pool_does_not_hold_are_refused_when_they_are_asked_for(alice: User, pool: Datastore) -> None:
+    params = {"name": "data", "size": 1 << 30, "format": "qcow2"}
+    with pytest.raises(BadInput, match="Ceph datastores hold raw and iso images, no qcow2"):
+        submit("image.create", user=alice, params=params, datastore=pool)
+
+
+def test_a_new_key_is_taken_and_not_shown(admin: User, pool: Datastore) -> None:
+    browser, address = signed_in(admin), f"/datastores/{pool.pk}/edit/"
+    shown = browser.get(address).content.decode()
+    assert 'type="password"' in shown and KEY not in shown
+    sent = {"name": pool.name, "version": 0, "source_directories": ""}
+    assert browser.post(address, {**sent, "secret": "hunter2"}).status_code == 200
+    assert Datastore.objects.get().secret == KEY
+    assert browser.post(address, {**sent, "secret": OTHER}).status_code == 302
+    assert Datastore.objects.get().secret == OTHER
+    entry = AuditEntry.objects.get(action="datastore.change")
+    assert entry.detail["after"]["key"] == "replaced" and OTHER not in json.dumps(entry.detail)
+    assert browser.post(address, {**sent, "version": 1}).status_code == 302
+    assert Datastore.objects.get().secret == OTHER
+    for page in (f"/datastores/{pool.pk}/", "/datastores/"):
+        assert OTHER not in browser.get(page).content.decode()
