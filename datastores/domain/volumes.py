@@ -10,6 +10,7 @@ class Capability(StrEnum):
     CLONE = "clone"  # copy-on-write, in milliseconds
     RESIZE = "resize"
     SNAPSHOT = "snapshot"
+    FLATTEN = "flatten"  # a clone becomes independent of what it was made from
     ATTACH = "attach"  # a hypervisor has to log in or map something first
     LIVE_MIGRATION = "live migration"  # the same bytes are visible on every host
 

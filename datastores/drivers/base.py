@@ -247,6 +247,10 @@ class StorageDriver(ABC):
         """Make a disk that shares what it has in common with ``source``, in milliseconds."""
         raise self.unsupported(Capability.CLONE)
 
+    def flatten(self, volume: Volume) -> Steps:
+        """Copy what a clone shares with its source, so that it stands alone."""
+        raise self.unsupported(Capability.FLATTEN)
+
     def resize(self, volume: Volume, size: int) -> Steps:
         """Make it larger, to ``size`` bytes."""
         raise self.unsupported(Capability.RESIZE)

@@ -57,9 +57,7 @@ class CephDriver(StorageDriver):
     )
     ds: ClassVar[str] = "ceph"
     tm: ClassVar[str] = "ceph"
-    can: ClassVar[frozenset[Capability]] = frozenset(
-        {Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT, Capability.LIVE_MIGRATION}
-    )
+    can: ClassVar[frozenset[Capability]] = frozenset(set(Capability) - {Capability.ATTACH})
     persistent: ClassVar[Placement] = Placement.NONE
     disposable: ClassVar[Placement] = Placement.SELF
     formats: ClassVar[tuple[Format, ...]] = (Format.RAW, Format.ISO)
@@ -210,7 +208,6 @@ class CephDriver(StorageDriver):
         return (RbdImageCopied(self.host, self._image(source), self._image(target)),)
 
     def flatten(self, volume: Volume) -> Steps:
-        """Let a clone stand alone."""
         return (RbdFlattened(self.host, self._image(volume)),)
 
     def link(self, volume: Volume, disk_path: str) -> Steps:

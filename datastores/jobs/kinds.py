@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datastores.services.datastore_hosts import DatastoreHosts
 from datastores.services.datastores import DatastoreCreate, DatastoreDelete
+from datastores.services.disk_flatten import DiskFlatten
 from datastores.services.disks import DiskCreate, DiskDelete, DiskMove, DiskSaveAs
 from datastores.services.drift_repair import DriftRepair
 from datastores.services.exports import ExportChange
@@ -17,6 +18,6 @@ from datastores.services.usecase import UseCase
 _CASES: tuple[type[UseCase], ...] = (
     HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreDelete, ImageRegister, ImageBlock, ContextImage,
     ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake, SnapshotRevert, SnapshotDelete,
-    DiskCreate, DiskSaveAs, DiskMove, DiskDelete, DriftRepair, ExportChange,
+    DiskCreate, DiskSaveAs, DiskMove, DiskFlatten, DiskDelete, DriftRepair, ExportChange,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

@@ -106,6 +106,7 @@ urlpatterns = [
     path("disks/<int:pk>/", disks.disk_show, name="disk"),
     path("disks/<int:pk>/save/", disks.disk_save, name="disk-save"),
     path("disks/<int:pk>/move/", disks.disk_move, name="disk-move"),
+    path("disks/<int:pk>/flatten/", disks.disk_flatten, name="disk-flatten"),
     path("disks/<int:pk>/delete/", disks.disk_delete, name="disk-delete"),
     # Work
     path("jobs/", jobs.JobList.as_view(), name="job-list"),

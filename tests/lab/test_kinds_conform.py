@@ -120,6 +120,17 @@ def test_a_clone_holds_what_the_master_holds_and_never_writes_to_it(store: Store
     assert whole(store, gold)
 
 
+@operation("flatten")
+def test_a_flattened_disk_needs_its_image_no_more(store: Store) -> None:
+    needs(store, Capability.FLATTEN)
+    image, disk = store.image(7), store.disk(7)
+    store.hosts.run(store.driver.create(image))
+    store.write(image, GOLD)
+    store.hosts.run([*store.disk_of(image, disk), *store.driver.flatten(disk), *store.driver.delete_image(image)])
+    assert store.holds(disk, GOLD) and store.holds(disk, 0, FAR)
+    store.hosts.run(store.driver.delete(disk))
+
+
 @operation("disk of an image")
 def test_a_disk_is_saved_as_an_image_that_outlives_it(store: Store, gold: Volume) -> None:
     disk, saved = store.disk(7), store.image(5)

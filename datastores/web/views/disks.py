@@ -11,6 +11,7 @@ from django.shortcuts import render
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine, words
+from datastores.services.disk_flatten import can_flatten
 from datastores.services.placing import disk_volume
 from datastores.web.access import EVERYBODY, OWNERS, Request, roles, visible
 from datastores.web.acting import ask_name, start, started
@@ -114,6 +115,7 @@ def disk_page(request: Request, disk: Disk, sent: dict[str, BaseForm] | None = N
         **notes_on(request.user, disk=disk),
         **timeline_of(request.user, disk),
         "mine": request.user.role in OWNERS,
+        "can_flatten": can_flatten(disk),
     }
     return render(request, "datastores/disk.html", context)
 
@@ -144,6 +146,11 @@ def disk_move(request: Request, pk: int) -> HttpResponse:
         return started(request, start(request, "disk.move", disk=disk, datastore=data["datastore"]))
 
     return attempt(request, form, act, lambda: disk_page(request, disk, {"move": form}))
+
+
+@roles(write=OWNERS)
+def disk_flatten(request: Request, pk: int) -> HttpResponse:
+    return started(request, start(request, "disk.flatten", disk=visible_disk(request, pk)))
 
 
 @roles(write=OWNERS)

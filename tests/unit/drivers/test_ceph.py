@@ -111,7 +111,11 @@ def test_a_persistent_disk_is_the_image_itself() -> None:
 
 
 def test_a_cd_has_neither_size_nor_snapshots_to_change() -> None:
-    assert driver().capabilities(Format.ISO) == {Capability.CLONE, Capability.LIVE_MIGRATION}
+    assert driver().capabilities(Format.ISO) == {
+        Capability.CLONE,
+        Capability.FLATTEN,
+        Capability.LIVE_MIGRATION,
+    }
 
 
 def test_what_is_stored_is_told_by_one_listing() -> None:

@@ -17,6 +17,7 @@ BASE = "/srv/ds"
 UUID = "0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0a7b11"
 NEEDS = {
     "clone": Capability.CLONE,
+    "flatten": Capability.FLATTEN,
     "resize": Capability.RESIZE,
     "snapshot": Capability.SNAPSHOT,
     "revert": Capability.SNAPSHOT,
@@ -26,7 +27,7 @@ NEEDS = {
 }
 METHODS = (
     "activate", "deactivate", "create", "import_file", "checksum", "delete", "delete_image", "copy", "link", "unlink",
-    "clone", "resize", "snapshot", "revert", "delete_snapshot", "attach", "detach",
+    "clone", "flatten", "resize", "snapshot", "revert", "delete_snapshot", "attach", "detach",
 )  # fmt: skip
 
 

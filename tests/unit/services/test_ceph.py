@@ -10,6 +10,7 @@ from django.db import connection
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import AnyStep
 from datastores.hosts.ceph_files import CephKeyringPresent
+from datastores.hosts.rbd_clones import RbdFlattened
 from datastores.hosts.rbd_links import RbdImageLinked, RbdImageUnlinked
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
@@ -65,6 +66,25 @@ def test_the_disk_of_a_persistent_image_is_the_image_and_outlives_the_disk(alice
     assert disk_volume(disk) == image_volume(image)
     deleted = submit("disk.delete", user=alice, disk=disk)
     assert [type(step) for step in planned(deleted)] == [RbdImageUnlinked]
+
+
+def test_a_clone_is_flattened_once_and_needs_its_image_no_more(alice: User, pool: Datastore) -> None:
+    image = an_image(alice, datastore=pool)
+    disk = ended(submit("disk.create", user=alice, image=image, vm=a_vm(alice))).disk
+    with pytest.raises(Refused, match="is needed by"):
+        submit("image.delete", user=alice, image=image)
+    browser = signed_in(alice)
+    assert "Flatten disk" in browser.get(f"/disks/{disk.pk}/").content.decode()
+    browser.post(f"/disks/{disk.pk}/flatten/")
+    job = Job.objects.get(kind="disk.flatten")
+    assert [type(step) for step in planned(job)] == [RbdFlattened]
+    ended(job)
+    disk.refresh_from_db()
+    assert disk.kind == Disk.Kind.COPY
+    assert "Flatten disk" not in browser.get(f"/disks/{disk.pk}/").content.decode()
+    with pytest.raises(Refused, match="nothing to be flattened"):
+        submit("disk.flatten", user=alice, disk=disk)
+    submit("image.delete", user=alice, image=image)
 
 
 @pytest.mark.parametrize("where", ["image", "disk"])

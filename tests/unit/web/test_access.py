@@ -96,6 +96,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "disk": (EVERYBODY, NOBODY),
     "disk-save": (NOBODY, OWNERS),
     "disk-move": (NOBODY, OWNERS),
+    "disk-flatten": (NOBODY, OWNERS),
     "disk-delete": (NOBODY, OWNERS),
     "job-list": (EVERYBODY, OWNERS),
     "job-tray": (EVERYBODY, NOBODY),
