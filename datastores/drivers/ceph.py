@@ -14,7 +14,7 @@ from datastores.domain.volumes import Capability, Capacity, Format, Placement, V
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.ceph_options import CephOptions
 from datastores.hosts.blocks import Filesystem
-from datastores.hosts.ceph import ask_used, used
+from datastores.hosts.ceph import ask_images, images
 from datastores.hosts.ceph_client import ClusterUsable, PoolReady, QemuOpensRbd
 from datastores.hosts.ceph_files import CephConfPresent, CephKeyringPresent
 from datastores.hosts.ceph_libvirt import LibvirtSecretDefined
@@ -102,10 +102,10 @@ class CephDriver(StorageDriver):
         return Capacity(room.stored + room.free, room.stored, room.free)
 
     def volumes(self, shell: Shell) -> tuple[Volume, ...]:
-        ask = ask_used(self.access, self.options.pool)
-        found = used(self.host, ask, shell.run(ask))
+        ask = ask_images(self.access, self.options.pool)
+        found = images(self.host, ask, shell.run(ask))
         return tuple(
-            Volume(f"{self.options.pool}/{name}", Format.RAW, image.size, image.used)
+            Volume(f"{self.options.pool}/{name}", Format.RAW, image.size, image.allocated)
             for name, image in sorted(found.items())
             if MASTER.match(name)
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,13 +20,24 @@ T = TypeVar("T")
 
 DEADLINE = 20.0
 LISTING_DEADLINE = 60.0
+KILLED = 124
+"""The exit status of what its deadline has ended."""
 NOT_THERE = 2
 """``rbd`` exits with the number of the error; this is ENOENT."""
-NO_CLUSTER = ("couldn't connect to the cluster", "timed out", "error connecting to the cluster")
+SILENT = f"the cluster does not answer: no monitor in /etc/ceph/{{cluster}}.conf did within {CONNECT_SECONDS} s"
+CAUSES = (
+    ("no keyring found", "there is no keyring of client.{user} for the cluster {cluster}"),
+    ("handle_auth_bad_method", "the cluster does not accept the key of client.{user}"),
+    ("cannot identify monitors", "there is no /etc/ceph/{cluster}.conf that names monitors"),
+    ("conf_read_file", "there is no /etc/ceph/{cluster}.conf that can be read"),
+    ("couldn't connect to the cluster", SILENT),
+    ("timed out", SILENT),
+)
+"""What clients say, and what it means; the first that fits."""
 GONE = """for try in $(seq 60); do
     said=$("$@" 2>&1) && exit 0
     status=$?
-    [ $status -ne 2 ] || exit 0
+    case $said in *"delete error: (2)"*) exit 0 ;; esac
     [ $status -eq 16 ] || break
     sleep 1
 done
@@ -69,13 +80,12 @@ def anew(image: RbdImage, *argv: str) -> Command:
 
 def complaint(command: Command, output: Output, host: str) -> CommandFailed:
     """Return the error that tells why a read was not answered, in one sentence where that is known."""
-    said = output.stderr
-    if any(words in said for words in NO_CLUSTER) or output.exit_status == 124:
-        conf = f"/etc/ceph/{command.argv[command.argv.index('--cluster') + 1]}.conf"
-        said = f"the cluster does not answer: of the monitors in {conf} none did within {CONNECT_SECONDS} s"
-        if output.exit_status == 124:
-            said = f"the cluster did not answer within {command.timeout:.0f} s; `ceph health detail` tells why"
-    return CommandFailed(command.argv, output.exit_status, said, host)
+    cluster, user = (command.argv[command.argv.index(option) + 1] for option in ("--cluster", "--id"))
+    said = next((meaning for words, meaning in CAUSES if words in output.stderr), "")
+    if output.exit_status == KILLED:
+        said = f"the cluster did not answer within {command.timeout:.0f} s; `ceph health detail` tells why"
+    why = said.format(cluster=cluster, user=user) or output.stderr
+    return CommandFailed(command.argv, output.exit_status, why, host)
 
 
 def answered(host: str, command: Command, output: Output, parse: Callable[[Any], T]) -> T:
@@ -187,15 +197,15 @@ def set_mark(image: RbdImage, name: str, value: str) -> Command:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An image in the listing of a pool; ``size`` and ``used`` in bytes."""
+    """An image in the listing of a pool; ``size`` in bytes, and what it takes with its snapshots."""
 
     size: int
-    parent: str = ""
-    used: int = 0
+    allocated: int = 0
 
 
 def ask_images(access: Access, pool: str) -> Command:
-    return ask_rbd(access, "ls", "-l", "--format", "json", pool, seconds=LISTING_DEADLINE)
+    """Return the read of all images, and what each takes: quick where they have fast-diff, as new ones have."""
+    return ask_rbd(access, "du", "--format", "json", "--pool", pool, seconds=LISTING_DEADLINE)
 
 
 @functools.lru_cache(maxsize=8)
@@ -204,24 +214,9 @@ def images(host: str, command: Command, output: Output) -> Mapping[str, Listed]:
     return answered(host, command, output, _images)
 
 
-def _images(said: Sequence[Mapping[str, Any]]) -> Mapping[str, Listed]:
-    whole = (each for each in said if "snapshot" not in each)
-    return {each["image"]: Listed(int(each["size"]), _parent(each)) for each in whole}
-
-
-def ask_used(access: Access, pool: str) -> Command:
-    """Return the read of what each image takes. Quick where images have the feature fast-diff, as new ones have."""
-    return ask_rbd(access, "du", "--format", "json", "--pool", pool, seconds=LISTING_DEADLINE)
-
-
-def used(host: str, command: Command, output: Output) -> Mapping[str, Listed]:
-    """Return the images of a pool by name, with the bytes that they and their snapshots take. Raises CommandFailed."""
-    return answered(host, command, output, _used)
-
-
-def _used(said: Mapping[str, Any]) -> Mapping[str, Listed]:
+def _images(said: Mapping[str, Any]) -> Mapping[str, Listed]:
     found: dict[str, Listed] = {}
-    for each in said["images"]:
+    for each in said["images"]:  # the snapshots of an image come before itself
         before = found.get(each["name"], Listed(0))
-        found[each["name"]] = Listed(int(each["provisioned_size"]), used=before.used + int(each["used_size"]))
+        found[each["name"]] = Listed(int(each["provisioned_size"]), before.allocated + int(each["used_size"]))
     return found

@@ -17,6 +17,7 @@ from django.utils import timezone
 from datastores.domain.errors import Busy, CloudstoreError
 from datastores.domain.plan import AnyStep
 from datastores.hosts.previews import never_comes
+from datastores.hosts.rbd_stored import RbdImageStored
 from datastores.hosts.stored import FileStored, stored
 from datastores.hosts.surveys import Verdict, survey
 from datastores.jobs.background import Background
@@ -157,13 +158,18 @@ class Reading:
                 continue
             key = managed.key(step)
             self.found.judged.add(key)
-            if managed.disk and isinstance(step, FileStored) and verdict.facts and not step.link:
+            if managed.disk and is_stored(step) and verdict.facts:
                 self.found.allocated[key] = verdict.facts.allocated
             if difference := difference_of(key, managed, step, verdict):
                 self.found.differences[key] = difference
             if managed.watched and isinstance(step, FileStored) and not (verdict.refused or step.before):
                 self.found.footprints[key] = verdict.facts.footprint
             changes = changes or bool(verdict.change and verdict.change.actions)
+
+
+def is_stored(step: AnyStep) -> bool:
+    """Tell whether the statement is about bytes of its own, of which the facts tell how many are taken."""
+    return isinstance(step, RbdImageStored) or (isinstance(step, FileStored) and not step.link)
 
 
 def is_shut(verdict: Verdict) -> bool:

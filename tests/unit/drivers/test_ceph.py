@@ -13,7 +13,7 @@ from datastores.domain.volumes import Capability, Capacity, Format, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import make_driver
 from datastores.drivers.transfers import transfer, way
-from datastores.hosts.ceph import ask_used
+from datastores.hosts.ceph import ask_images
 from datastores.hosts.ceph_client import ClusterUsable, PoolReady, QemuOpensRbd
 from datastores.hosts.ceph_files import CephConfPresent, CephKeyringPresent
 from datastores.hosts.ceph_libvirt import LibvirtSecretDefined
@@ -157,7 +157,7 @@ def test_capacity_and_volumes_are_read_in_one_command_each() -> None:
         f'{{"name":"one-{UUID}","provisioned_size":64,"used_size":4}},'
         '{"name":"one-7-0","provisioned_size":64,"used_size":4},{"name":"glance","provisioned_size":1,"used_size":1}]}'
     )
-    shell = FakeShell("h1", {ask_pools(ACCESS).argv: said(pools), ask_used(ACCESS, "one").argv: said(images)})
+    shell = FakeShell("h1", {ask_pools(ACCESS).argv: said(pools), ask_images(ACCESS, "one").argv: said(images)})
     store = driver()
     assert store.capacity(shell) == Capacity(10000, 1000, 9000)
     assert store.volumes(shell) == (Volume(MASTER.path, Format.RAW, 64, 12),)
@@ -168,6 +168,29 @@ def test_capacity_and_volumes_are_read_in_one_command_each() -> None:
 def test_a_cluster_that_hangs_is_told_of() -> None:
     shell = FakeShell("h1", {ask_pools(ACCESS).argv: Output(124)})
     with pytest.raises(CommandFailed, match="did not answer within 20 s"):
+        driver().capacity(shell)
+
+
+@pytest.mark.parametrize(
+    ("said", "meaning"),
+    [
+        ("AuthRegistry(0x7fa7) no keyring found at /etc/ceph/ceph.keyring", "no keyring of client.libvirt"),
+        (
+            "monclient(hunting): handle_auth_bad_method server allowed_methods [2]",
+            "not accept the key of client.libvirt",
+        ),
+        ("monclient: get_monmap_and_config cannot identify monitors to contact", "no /etc/ceph/ceph.conf that names"),
+        (
+            "Error initializing cluster client: (error calling conf_read_file)",
+            "no /etc/ceph/ceph.conf that can be read",
+        ),
+        ("monclient(hunting): authenticate timed out after 10", "does not answer: no monitor in /etc/ceph/ceph.conf"),
+    ],
+)
+def test_why_a_cluster_cannot_be_asked_is_told_in_a_sentence(said: str, meaning: str) -> None:
+    told = f"2026-11-22T15:38:45 7f0a -1 {said}\nrbd: couldn't connect to the cluster!\n"
+    shell = FakeShell("h1", {ask_pools(ACCESS).argv: Output(1, b"", told)})
+    with pytest.raises(CommandFailed, match=meaning):
         driver().capacity(shell)
 
 
