@@ -72,7 +72,7 @@ def storage_lab() -> Iterator[Lab]:
             lab.down()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ceph_lab() -> Iterator[Lab]:
     """h1, in which a Ceph cluster runs, and h2 of a lab of its own, both with the package set "ceph"."""
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
@@ -89,7 +89,7 @@ def ceph_lab() -> Iterator[Lab]:
             lab.down()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ceph_hosts(ceph_lab: Lab) -> Iterator[Hosts]:
     with connected(ceph_lab) as found:
         yield found
