@@ -57,7 +57,9 @@ class CephDriver(StorageDriver):
     )
     ds: ClassVar[str] = "ceph"
     tm: ClassVar[str] = "ceph"
-    can: ClassVar[frozenset[Capability]] = frozenset(set(Capability) - {Capability.ATTACH})
+    can: ClassVar[frozenset[Capability]] = frozenset(
+        {Capability.CLONE, Capability.FLATTEN, Capability.RESIZE, Capability.SNAPSHOT, Capability.LIVE_MIGRATION}
+    )
     persistent: ClassVar[Placement] = Placement.NONE
     disposable: ClassVar[Placement] = Placement.SELF
     formats: ClassVar[tuple[Format, ...]] = (Format.RAW, Format.ISO)

@@ -13,7 +13,8 @@ from datastores.hosts.ceph_files import digest
 
 VIRSH = ("virsh", "-q", "-c", "qemu:///system")
 NOT_INSTALLED = 127
-NOT_RUNNING = "failed to connect to the hypervisor"
+NOT_THERE = ("failed to connect to the hypervisor", "virsh: command not found")
+"""What virsh says where no libvirt runs, and sudo where there is no virsh."""
 NO_SECRET = "no secret with matching uuid"  # noqa: S105
 NO_VALUE = "does not have a value"
 FROM_INPUT = 'cat | "$@"'
@@ -55,7 +56,7 @@ class LibvirtSecretDefined:
     def facts(self, outputs: Sequence[Output]) -> SecretFacts:
         (output,), (command,) = outputs, self.reads()
         said = output.stderr.lower()
-        if output.exit_status == NOT_INSTALLED or NOT_RUNNING in said:
+        if output.exit_status == NOT_INSTALLED or any(words in said for words in NOT_THERE):
             return SecretFacts(libvirt=False)
         if NO_SECRET in said:
             return SecretFacts(libvirt=True)

@@ -286,8 +286,8 @@ class ContextImage(ImageMaker):
         return Stage("create", driver.context(volume.path, variables)), *preparing(driver, volume)
 
     def succeeded(self, job: Job, results: Results) -> None:
-        step, facts = [each for each in results if isinstance(each[0], ContextIsoExists | RbdContextExists)][-1]
-        size, allocated = step.sizes(facts)
+        made = (step.sizes(facts) for step, facts in results if isinstance(step, ContextIsoExists | RbdContextExists))
+        size, allocated = next(made)
         self.made(job, virtual_size=size, real_size=allocated)
 
 
