@@ -216,7 +216,9 @@ class CephDriver(StorageDriver):
         return (RbdImageLinked(self.host, self._image(volume), self._name_of(disk_path)),)
 
     def unlink(self, volume: Volume, disk_path: str) -> Steps:
-        return (RbdImageUnlinked(self.host, self._image(volume), self._name_of(disk_path)),)
+        """A VM may have written to it: clones made from now on have that, too."""
+        unlinked = RbdImageUnlinked(self.host, self._image(volume), self._name_of(disk_path))
+        return unlinked, *self.prepare(volume)
 
     def linked(self, volume: Volume, disk_path: str) -> Volume:
         return volume

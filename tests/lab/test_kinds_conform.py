@@ -149,6 +149,10 @@ def test_a_persistent_disk_is_the_master_itself(store: Store, gold: Volume) -> N
     assert whole(store, gold, OTHER)
     store.hosts.run(store.driver.unlink(gold, place))
     assert whole(store, gold, OTHER)
+    if Capability.CLONE in store.can:
+        store.hosts.run(store.driver.clone(gold, store.disk(7)))
+        assert whole(store, store.disk(7), OTHER)
+        store.hosts.run(store.driver.delete(store.disk(7)))
 
 
 @operation("snapshot")

@@ -105,7 +105,8 @@ def test_a_persistent_disk_is_the_image_itself() -> None:
     store = driver()
     assert not store.links
     assert store.link(MASTER, DISK.path) == (RbdImageLinked("h1", rbd(MASTER), "one-7-0"),)
-    assert store.unlink(MASTER, DISK.path) == (RbdImageUnlinked("h1", rbd(MASTER), "one-7-0"),)
+    unlinked = RbdImageUnlinked("h1", rbd(MASTER), "one-7-0")
+    assert store.unlink(MASTER, DISK.path) == (unlinked, RbdClonesPrepared("h1", rbd(MASTER)))
     assert store.linked(MASTER, DISK.path) == MASTER
     assert store.stored(DISK, link=MASTER.path) == ()
 

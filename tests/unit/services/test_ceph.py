@@ -10,7 +10,7 @@ from django.db import connection
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import AnyStep
 from datastores.hosts.ceph_files import CephKeyringPresent
-from datastores.hosts.rbd_clones import RbdFlattened
+from datastores.hosts.rbd_clones import RbdClonesPrepared, RbdFlattened
 from datastores.hosts.rbd_links import RbdImageLinked, RbdImageUnlinked
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
@@ -65,7 +65,7 @@ def test_the_disk_of_a_persistent_image_is_the_image_and_outlives_the_disk(alice
     assert disk is not None and disk.kind == Disk.Kind.LINK
     assert disk_volume(disk) == image_volume(image)
     deleted = submit("disk.delete", user=alice, disk=disk)
-    assert [type(step) for step in planned(deleted)] == [RbdImageUnlinked]
+    assert [type(step) for step in planned(deleted)] == [RbdImageUnlinked, RbdClonesPrepared]
 
 
 def test_a_clone_is_flattened_once_and_needs_its_image_no_more(alice: User, pool: Datastore) -> None:
