@@ -60,6 +60,13 @@ def require_links_lead(datastore: Datastore, after: StorageDriver) -> None:
             )
 
 
+def require_no_disks(datastore: Datastore, hosts: Collection[int]) -> None:
+    """Refuse to take hosts out on which disks of the datastore are used."""
+    rows = Disk.objects.filter(datastore=datastore, host__in=hosts).order_by("host__name").values_list("host__name")
+    if used := list(dict.fromkeys(name for (name,) in rows)):
+        raise Refused(f"Disks of {datastore.name} are used on {listed(used)}. Move or delete them first.")
+
+
 class DatastoreHosts(UseCase):
     """Let more hosts use a datastore, or fewer, while it is in use.
 
@@ -115,6 +122,7 @@ class DatastoreHosts(UseCase):
                 f"The hosts of {datastore.name} were changed meanwhile{by_whom(entries.first())}. Look at them again."
             )
         require_own_directory(datastore.base, usable_hosts(add), datastore)
+        require_no_disks(datastore, remove)
         names = names_of(sorted({*now, *add} - set(remove)))
         require_links_lead(datastore, driver_on(datastore, [storage.name, *names]))
 

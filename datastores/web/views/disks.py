@@ -90,7 +90,7 @@ class DiskList(Rows):
 
 
 def visible_disk(request: Request, pk: int) -> Disk:
-    return visible(request, Disk, "vm__owner", "image", "datastore", pk=pk)
+    return visible(request, Disk, "vm__owner", "image", "datastore", "host", pk=pk)
 
 
 def move_form(request: Request, disk: Disk) -> PlaceForm:
