@@ -117,6 +117,7 @@ urlpatterns = [
     path("jobs/<uuid:uuid>/log.txt", plans.job_log, name="job-log"),
     path("jobs/<uuid:uuid>/approve/", jobs.job_approve, name="job-approve"),
     path("jobs/<uuid:uuid>/cancel/", jobs.job_cancel, name="job-cancel"),
+    path("jobs/<uuid:uuid>/begin/", jobs.job_begin, name="job-begin"),
     path("jobs/<uuid:uuid>/retry/", jobs.job_retry, name="job-retry"),
     path("jobs/<uuid:uuid>/undo/", jobs.job_undo, name="job-undo"),
     path("jobs/<uuid:uuid>/keep/", jobs.job_keep, name="job-keep"),

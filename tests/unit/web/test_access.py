@@ -106,6 +106,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "job-log": (EVERYBODY, NOBODY),
     "job-approve": (NOBODY, OWNERS),
     "job-cancel": (NOBODY, OWNERS),
+    "job-begin": (NOBODY, OWNERS),
     "job-retry": (NOBODY, OWNERS),
     "job-undo": (NOBODY, OWNERS),
     "job-keep": (NOBODY, OWNERS),
