@@ -198,7 +198,7 @@ class MountAbsent:
 
     Only what ``source`` says is unmounted; the undo mounts it as it is here. ``lost``: its server is gone for good, so
     that an unmount would wait for ever; it is taken out of the tree at once, and what still waits for it gets an error
-    (umount(8), -f and -l).
+    (umount(8): -f and -l; -i, for the helper of NFS would ask the server first, a minute and a half long).
     """
 
     host: str
@@ -230,7 +230,7 @@ class MountAbsent:
                 f"{facts.source} is mounted at {self.target} on {self.host}, not {self.source}. It was left alone."
             )
         if self.lost:
-            away = Command(("umount", "--force", "--lazy", "--no-canonicalize", "--", self.target))
+            away = Command(("umount", "--force", "--lazy", "--internal-only", "--no-canonicalize", "--", self.target))
             return Change(f"give {self.target} up, whose server is gone", (Action(away, harmless=True),))
         mount = Command(("mount", "-t", self.fstype, "-o", self.options, "--", self.source, self.target), timeout=180)
         return Change(f"unmount {self.target}", (Action(Command(("umount", "--", self.target)), mount),))
