@@ -61,6 +61,8 @@ class StorageDriver(ABC):
     """Whether a clone begins with the blocks of its source, which then count as bytes of both."""
     snapshots_inside: ClassVar[bool] = False
     """Whether snapshots are kept in the image's own file, whose bytes change with them."""
+    has_bricks: ClassVar[bool] = False
+    """Whether it is made of directories of several hosts, which are named when it is made."""
     leaves: ClassVar[str] = "The directory stays on its hosts, as it is."
     """What becomes of it on its hosts when the datastore is deleted, in a sentence."""
     Options: ClassVar[type[Any]]
