@@ -63,6 +63,8 @@ class StorageDriver(ABC):
     """Whether each disk is used on one host, which is chosen with it: its bytes lie there, or it is attached there."""
     snapshots_inside: ClassVar[bool] = False
     """Whether snapshots are kept in the image's own file, whose bytes change with them."""
+    has_bricks: ClassVar[bool] = False
+    """Whether it is made of directories of several hosts, which are named when it is made."""
     leaves: ClassVar[str] = "The directory stays on its hosts, as it is."
     """What becomes of it on its hosts when the datastore is deleted, in a sentence."""
     Options: ClassVar[type[Any]]

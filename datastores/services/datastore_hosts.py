@@ -12,6 +12,7 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import HostState
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.models import Datastore, DatastoreHost, Disk, Host, Job, User
+from datastores.services.bricks import require_no_bricks
 from datastores.services.placing import driver_of, driver_on, hosts_of, require_ready
 from datastores.services.since import about, by_whom
 from datastores.services.usecase import Results, UseCase
@@ -122,6 +123,7 @@ class DatastoreHosts(UseCase):
             )
         require_own_directory(datastore.base, usable_hosts(add), datastore)
         require_no_disks(datastore, remove)
+        require_no_bricks(datastore, remove)
         names = names_of(sorted({*now, *add} - set(remove)))
         require_links_lead(datastore, driver_on(datastore, [storage.name, *names]))
 

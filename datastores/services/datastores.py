@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
@@ -14,12 +15,14 @@ from datastores.domain.plan import Plan, Shell
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Capacity, Volume
 from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.gluster import GlusterDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.mounts import MountAbsent
-from datastores.models import Cluster, Datastore, DatastoreHost, Drift, Job, User
+from datastores.models import Cluster, Datastore, DatastoreHost, Drift, Host, Job, User
+from datastores.services import bricks
 from datastores.services.datastore_hosts import require_own_directory, silent, usable_hosts
-from datastores.services.placing import driver_of, hosts_of, image_volume
+from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume
 from datastores.services.usecase import Results, UseCase
 
 MOVES = "image.move", "disk.move"
@@ -31,7 +34,7 @@ class DatastoreCreate(UseCase):
     """Make a directory a datastore on its hosts.
 
     params: name, kind, type, base, hosts (ids, the storage host first), cluster (id or None), options,
-    source_directories.
+    source_directories; of a kind that has bricks also bricks ({"host": id, "path": path} each, in their order).
     """
 
     kind = "datastore.create"
@@ -65,6 +68,7 @@ class DatastoreCreate(UseCase):
         DatastoreHost.objects.bulk_create(
             DatastoreHost(datastore=job.datastore, host=host, position=position) for position, host in enumerate(hosts)
         )
+        made_of(job.datastore, hosts, params.get("bricks") or [])
         driver_of(job.datastore)  # checks the options
         job.title = f"Create datastore {name}"
         job.target_label = name
@@ -95,6 +99,23 @@ class DatastoreCreate(UseCase):
     def cancelled(self, job: Job) -> None:
         Drift.objects.cease(datastore=job.datastore_id)
         Datastore.objects.filter(pk=job.datastore_id).delete()
+
+
+def made_of(datastore: Datastore, hosts: list[Host], given: list[dict[str, Any]]) -> None:
+    """Remember the bricks of a new datastore.
+
+    :raises BadInput: its kind has none, or nothing can be made of them.
+    :raises Refused: one is part of another datastore.
+    """
+    wanted = bricks.named(given, hosts)
+    driver = driver_on(datastore, [host.name for host in hosts], bricks.placed(wanted))
+    if not isinstance(driver, GlusterDriver):
+        if wanted:
+            raise BadInput(f"{driver.label} datastores have no bricks.")
+        return
+    bricks.require_fit(driver, wanted, hosts[0])
+    bricks.require_unused(wanted)
+    bricks.store(datastore, driver.bricks)
 
 
 def require_empty(datastore: Datastore) -> None:

@@ -75,6 +75,7 @@ urlpatterns = [
     path("datastores/", datastores.DatastoreList.as_view(), name="datastore-list"),
     path("datastores/new/", datastores.datastore_new, name="datastore-new"),
     path("datastores/options/", datastores.datastore_options, name="datastore-options"),
+    path("datastores/bricks/", datastores.datastore_bricks, name="datastore-bricks"),
     path("datastores/<int:pk>/", datastores.DatastorePage.as_view(), name="datastore"),
     path("datastores/<int:pk>/samples/", samples.datastore_samples, name="datastore-samples"),
     path("datastores/<int:pk>/edit/", datastores.datastore_edit, name="datastore-edit"),

@@ -78,7 +78,7 @@ FIGURES = {
 
 def words(driver: type[StorageDriver]) -> dict[str, Any]:
     """Return a kind of datastore for a template, which would call a class instead of looking at it."""
-    names = ("kind", "label", "about", "ds", "tm", "persistent", "disposable", "leaves")
+    names = ("kind", "label", "about", "ds", "tm", "persistent", "disposable", "leaves", "has_bricks")
     return {name: getattr(driver, name) for name in names} | {"can": sorted(driver.can)}
 
 
@@ -187,6 +187,14 @@ def datastore_options(request: Request) -> HttpResponse:
     return render(
         request, "datastores/_datastore_options.html", {"options": OptionsForm(driver), "driver": words(driver)}
     )
+
+
+@roles(read=ADMINS)
+def datastore_bricks(request: Request) -> HttpResponse:
+    """What is to be said of the bricks that are in the form of a new datastore just now."""
+    form = DatastoreForm(request.GET)
+    found = form.brick_findings()
+    return render(request, "datastores/_brick_findings.html", {"findings": found, "driver": words(form.driver)})
 
 
 @roles(read=ADMINS, write=ADMINS)

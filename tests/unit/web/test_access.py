@@ -65,6 +65,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "datastore-list": (READERS, NOBODY),
     "datastore-new": (ADMINS, ADMINS),
     "datastore-options": (ADMINS, NOBODY),
+    "datastore-bricks": (ADMINS, NOBODY),
     "datastore": (READERS, NOBODY),
     "datastore-samples": (READERS, NOBODY),
     "datastore-edit": (ADMINS, ADMINS),
