@@ -81,7 +81,7 @@ def test_fio_tells_of_small_blocks_and_latencies_too(hosts: Hosts, fitted: str) 
 def test_what_root_may_not_write_says_how_to_let_it(hosts: Hosts, base: str) -> None:
     told(hosts, "chattr", "+i", base)
     try:
-        with pytest.raises(Refused, match="Operation not permitted.*no_root_squash.*a\\+rwx for directories"):
+        with pytest.raises(Refused, match=r"Operation not permitted.*no_root_squash.*a\+rwx for directories"):
             hosts.run(measuring("h1", base))
     finally:
         told(hosts, "chattr", "-i", base)
