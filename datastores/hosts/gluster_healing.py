@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from datastores.domain.errors import CommandFailed, Refused
-from datastores.domain.gluster import Brick, parse_brick, volume_name
+from datastores.domain.gluster import Brick, check_bricks, parse_brick, torn_entry, volume_name
 from datastores.domain.plan import Action, Change, Command, Detached, Output
-from datastores.hosts.gluster import ask, heard, inner, number
+from datastores.hosts.gluster import ask, heard, inner, number, tell
 from datastores.hosts.gluster_waits import HEAL
 
 
@@ -114,3 +114,45 @@ class VolumeHealed:
             return None
         healing = Detached(Command(("sh", "-c", HEAL, "sh", self.name)))
         return Change(f"heal {facts.waiting} entries", (Action(healing, harmless=True),))
+
+
+@dataclass(frozen=True, slots=True)
+class SplitBrainResolved:
+    """The copies of ``entry`` are those of ``source``. ``entry``: a path in the volume, or ``gfid:<uuid>``.
+
+    What the other copies hold instead is lost.
+    """
+
+    host: str
+    name: str
+    source: Brick
+    entry: str
+
+    def __post_init__(self) -> None:
+        volume_name(self.name)
+        check_bricks((self.source,))
+        torn_entry(self.entry)
+
+    @property
+    def title(self) -> str:
+        return f"{self.entry} in {self.name} is as on {self.source}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (ask_entries(self.name, split_brain=True),)
+
+    def facts(self, outputs: Sequence[Output]) -> Heal | None:
+        return heal(self.host, self.reads()[0], outputs[0])
+
+    def plan(self, facts: Heal | None) -> Change | None:
+        if facts is None:
+            raise Refused(f"{self.name} is not started, or keeps no copies that could differ.")
+        torn = {entry for each in facts.bricks for entry in each.entries}
+        if self.entry not in torn and self.entry.removeprefix("gfid:") not in torn:
+            return None
+        if self.source not in {each.brick for each in facts.bricks if each.connected}:
+            raise Refused(f"{self.source} does not answer, or is no brick of {self.name}: its copy cannot be taken.")
+        choose = tell("volume", "heal", self.name, "split-brain", "source-brick", str(self.source), self.entry)
+        return Change(
+            f"take the copy of {self.entry} on {self.source}", (Action(choose, final=True),),
+            note="What the other copies hold instead is lost.",
+        )  # fmt: skip
