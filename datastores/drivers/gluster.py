@@ -18,6 +18,7 @@ from datastores.hosts.files import MountedRootBelongs
 from datastores.hosts.gluster_bricks import BrickAbsent, BrickEmpty, BrickReady
 from datastores.hosts.gluster_pool import PeerProbed, PeerUnneeded
 from datastores.hosts.gluster_volumes import BricksRunning, VolumeAbsent, VolumeExists, VolumeOptionSet, VolumeStarted
+from datastores.hosts.mounts import FstabLinePresent
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.services import ServiceRunning
 
@@ -192,6 +193,11 @@ class GlusterDriver(MountedDriver):
         whose = (self.base, options.owner, options.group, options.directory_mode)
         root = (MountedRootBelongs(host, *whose),) if host == self.host else ()
         return *self.accounts(host), self.directory(host), *self.mounted(host), *root
+
+    def mount_lines(self) -> tuple[FstabLinePresent, ...]:
+        """Return the lines of fstab of all hosts, which name every host that has a brick."""
+        what = (self.source, self.base, self.fstype, self.mount_options)
+        return tuple(FstabLinePresent(host, *what) for host in self.hosts)
 
     def activate(self, host: str) -> Steps:
         """A host that is added has no brick yet."""

@@ -15,13 +15,17 @@ from datastores.hosts.gluster_waits import HEAL
 
 @dataclass(frozen=True, slots=True)
 class BrickHeal:
-    """What one brick knows to be different on others. ``entries``: names or gfids; none when only counted."""
+    """What one brick knows to be different on others. ``gfids``: of the entries, in the same order.
+
+    ``entries``: names, or ``gfid:`` and the gfid where it knows no name; none when they are only counted.
+    """
 
     brick: Brick
     connected: bool
     waiting: int
     split_brain: int = 0
     entries: tuple[str, ...] = ()
+    gfids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,16 @@ class Heal:
     @property
     def split_brain(self) -> int:
         return sum(each.split_brain for each in self.bricks)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The entries, each once: by its name where any brick knows one."""
+        known: dict[str, str] = {}
+        for each in self.bricks:
+            for gfid, entry in zip(each.gfids, each.entries, strict=True):
+                if gfid not in known or known[gfid].startswith("gfid:"):
+                    known[gfid] = entry
+        return tuple(sorted(known.values()))
 
 
 def ask_summary(name: str) -> Command:
@@ -73,8 +87,14 @@ def _brick(element: Element) -> BrickHeal:
         parse_brick(inner(element, "name")), inner(element, "status") == "Connected",
         number(element, "totalNumberOfEntries") or number(element, "numberOfEntries"),
         number(element, "numberOfEntriesInSplitBrain"),
-        tuple(each.text or each.get("gfid") or "" for each in element.iterfind("file")),
+        tuple(_entry(each) for each in element.iterfind("file")),
+        tuple(each.get("gfid") or "" for each in element.iterfind("file")),
     )  # fmt: skip
+
+
+def _entry(element: Element) -> str:
+    name, gfid = element.text or "", element.get("gfid")
+    return f"gfid:{gfid}" if not name or name == f"<gfid:{gfid}>" else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +166,7 @@ class SplitBrainResolved:
     def plan(self, facts: Heal | None) -> Change | None:
         if facts is None:
             raise Refused(f"{self.name} is not started, or keeps no copies that could differ.")
-        torn = {entry for each in facts.bricks for entry in each.entries}
-        if self.entry not in torn and self.entry.removeprefix("gfid:") not in torn:
+        if self.entry not in {entry for each in facts.bricks for entry in each.entries}:
             return None
         if self.source not in {each.brick for each in facts.bricks if each.connected}:
             raise Refused(f"{self.source} does not answer, or is no brick of {self.name}: its copy cannot be taken.")

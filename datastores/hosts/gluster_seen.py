@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from datastores.domain.errors import CommandFailed
 from datastores.domain.gluster import Brick, volume_name
 from datastores.domain.plan import Change, Command, Output
 from datastores.hosts.gluster import (
@@ -27,25 +28,26 @@ from datastores.hosts.gluster import (
 )
 from datastores.hosts.gluster_balance import Balance, ask_balance, balance
 from datastores.hosts.gluster_healing import Heal, ask_entries, ask_summary, heal
-from datastores.hosts.gluster_quota import Limits, ask_limits, limits
+from datastores.hosts.gluster_quota import ask_limits, limits
 
 
 @dataclass(frozen=True, slots=True)
 class BrickSeen:
-    """One brick. Bytes; ``size`` 0: not told. ``waiting``, ``split_brain``: entries, None: it was not asked."""
+    """One brick. Bytes; ``size`` 0: not told. ``waiting``: entries, None: it does not answer.
+
+    ``online``: None where nobody tells: glusterd of its host does not answer, but the brick may go on without it.
+    """
 
     peer: str
     path: str
     set: int
-    online: bool
+    online: bool | None
     port: int = 0
     pid: int = 0
     size: int = 0
     free: int = 0
     waiting: int | None = None
     split_brain: int = 0
-    files: tuple[str, ...] = ()
-    """Names, or gfids, of what is in split-brain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class VolumeSeen:
     options: dict[str, str]
     limits: dict[str, tuple[int, int]]
     """By directory, the bytes that it may hold and does hold."""
+    torn: tuple[str, ...]
+    """What is in split-brain: names, or gfids where no brick knows one."""
     problems: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -122,39 +126,42 @@ class VolumeKnown:
         volume = the_volume(self.host, found, self.name)
         running = status(self.host, runs, outputs[2])
         healing = heal(self.host, summary, outputs[4])
-        bricks = _bricks(
-            volume, running, rooms(self.host, detail, outputs[3]), healing, heal(self.host, split, outputs[5])
-        )
+        torn = heal(self.host, split, outputs[5])
+        bricks = _bricks(volume, running, rooms(self.host, detail, outputs[3]), healing)
         tasks = tuple(f"{task.kind}: {task.state}" for task in running.tasks) if running else ()
         return VolumeSeen(
             volume.name, volume.kind, volume.status, volume.layout.form, bricks, tasks,
             balance(self.host, moves, outputs[6]), dict(volume.options),
-            _limits(limits(self.host, quota, outputs[7])), tuple(_problems(volume, bricks, peers)),
+            _limits(self.host, quota, outputs[7]), torn.names if torn else (), tuple(_problems(volume, bricks, peers)),
         )  # fmt: skip
 
     def plan(self, facts: VolumeSeen) -> Change | None:
         return None
 
 
-def _limits(found: Limits) -> dict[str, tuple[int, int]]:
+def _limits(host: str, command: Command, output: Output) -> dict[str, tuple[int, int]]:
+    """Return the limits; none where they cannot be told: glusterd mounts the volume for that, and not always can."""
+    try:
+        found = limits(host, command, output)
+    except CommandFailed:
+        return {}
     return {path: (limit.hard, limit.used) for path, limit in found.items()}
 
 
 def _bricks(
-    volume: VolumeInfo, running: Status | None, rooms: dict[Brick, _Room], healing: Heal | None, split: Heal | None
+    volume: VolumeInfo, running: Status | None, rooms: dict[Brick, _Room], healing: Heal | None
 ) -> tuple[BrickSeen, ...]:
-    online = {state.brick for state in running.bricks if state.online} if running else set()
+    told = {state.brick: state.online for state in running.bricks} if running else {}
     waits = {each.brick: each for each in healing.bricks} if healing else {}
-    torn = {each.brick: each.entries for each in split.bricks} if split else {}
     found = []
     for place, brick in enumerate(volume.bricks):
         room, wait = rooms.get(brick, _Room(0, 0, 0, 0)), waits.get(brick)
         known = wait is not None and wait.connected
+        online = told.get(brick, None if running else False)
         found.append(
             BrickSeen(
-                brick.peer, brick.path, place // volume.layout.set_size + 1, brick in online, room.port, room.pid,
+                brick.peer, brick.path, place // volume.layout.set_size + 1, online, room.port, room.pid,
                 room.size, room.free, wait.waiting if wait and known else None, wait.split_brain if wait else 0,
-                torn.get(brick, ()),
             )
         )  # fmt: skip
     return tuple(found)
@@ -170,16 +177,18 @@ def _problems(volume: VolumeInfo, bricks: Sequence[BrickSeen], peers: Sequence[P
         found.append(
             f"{torn} files are in split-brain: their copies contradict each other, and a person has to choose."
         )
-    waiting = sum(each.waiting or 0 for each in bricks)
+    waiting = sum(max(each.waiting or 0 for each in bricks if each.set == place) for place in {b.set for b in bricks})
     if waiting and not torn:
-        found.append(f"{waiting} entries wait to be healed; until then their newest copies are on fewer bricks.")
+        noun = "entry waits" if waiting == 1 else "entries wait"
+        whose = "its" if waiting == 1 else "their"
+        found.append(f"{waiting} {noun} to be healed: until then {whose} newest copies are on fewer bricks.")
     return found
 
 
 def _sets(volume: VolumeInfo, bricks: Sequence[BrickSeen]) -> list[str]:
-    found = []
-    for place in sorted({each.set for each in bricks if not each.online}):
-        down = [each for each in bricks if each.set == place and not each.online]
+    found: list[str] = []
+    for place in sorted({each.set for each in bricks if each.online is False}):
+        down = [each for each in bricks if each.set == place and each.online is False]
         names = listed([Brick(each.peer, each.path) for each in down])
         verb = "does" if len(down) == 1 else "do"
         if len(down) > volume.layout.may_fail:
@@ -195,7 +204,7 @@ def _sets(volume: VolumeInfo, bricks: Sequence[BrickSeen]) -> list[str]:
 def _peers(volume: VolumeInfo, peers: Sequence[Peer]) -> list[str]:
     away = [peer for peer in peers if not peer.connected and peer.uuid in volume.brick_hosts]
     return [
-        f"{peer.names[0]} does not answer the pool: its host is off or cut off, or glusterd does not run there. Bricks "
-        "and options cannot be changed until it is back."
+        f"{peer.names[0]} does not answer the pool: its host is off or cut off, or glusterd does not run there. Whether "
+        "its bricks run is not known, and no bricks or options can be changed until it is back."
         for peer in away
     ]
