@@ -204,7 +204,7 @@ def _sets(volume: VolumeInfo, bricks: Sequence[BrickSeen]) -> list[str]:
 def _peers(volume: VolumeInfo, peers: Sequence[Peer]) -> list[str]:
     away = [peer for peer in peers if not peer.connected and peer.uuid in volume.brick_hosts]
     return [
-        f"{peer.names[0]} does not answer the pool: its host is off or cut off, or glusterd does not run there. Whether "
-        "its bricks run is not known, and no bricks or options can be changed until it is back."
+        f"{peer.names[0]} does not answer the pool: its host is off or cut off, or glusterd does not run there. "
+        "Whether its bricks run is not known, and no bricks or options can be changed until it is back."
         for peer in away
     ]

@@ -12,7 +12,12 @@ from datastores.domain.errors import Busy
 from datastores.models import Job, Lease, User
 from datastores.services.viewers import MOST_NAMES, Viewer, job_in_words
 
-BEHIND = {"vm": "VirtualMachine", "host list of datastore": "Datastore"}
+BEHIND = {
+    "vm": "VirtualMachine",
+    "host list of datastore": "Datastore",
+    "exports of host": "Host",
+    "volume of datastore": "Datastore",
+}
 """The model whose row stands behind a resource that has another name."""
 
 

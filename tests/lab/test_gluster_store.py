@@ -10,14 +10,19 @@ from dataclasses import replace
 import pytest
 
 from datastores.domain.errors import Refused
+from datastores.domain.gluster_checks import PlacedBrick
 from datastores.domain.plan import Plan, Stage
 from datastores.drivers.gluster import GlusterDriver
 from datastores.hosts.gluster_healing import VolumeHealed
+from datastores.hosts.gluster_seen import VolumeKnown
 from datastores.hosts.gluster_volumes import BricksRunning
 from datastores.hosts.previews import preview
 from datastores.hosts.runner import Run
 from datastores.jobs.codec import encode_change
 from datastores.jobs.steps import approving
+from datastores.models import Job
+from datastores.services.volume_bricks import BrickCase, BrickReplace, BricksAdd, BricksRemove, plain
+from datastores.services.volumes import VolumeRebalance
 from tests.lab import places
 from tests.lab.carrying import Diary, Hosts
 from tests.lab.kinds import Rig, Store, driver_of, set_up
@@ -84,6 +89,53 @@ def test_a_host_comes_as_a_client_and_goes(hosts: Hosts) -> None:
         assert told(hosts, "ls", more.base, name="h3") == "seen\n"
         approved(hosts, (Stage("hosts", more.deactivate("h3")), Stage("storage host", made.driver.serve())))
         assert more.base not in told(hosts, "cat", "/etc/fstab", name="h3")
+
+
+def changed(case: BrickCase, driver: GlusterDriver, after: list[PlacedBrick], **params: object) -> Plan:
+    """Return the stages of a job on the bricks, which makes them these."""
+    sides = {"before": plain(driver.bricks), "after": plain(after), "silent": [], **params}
+    return case.stages(Job(params=sides), driver)
+
+
+def test_bricks_come_and_go_as_approved_while_the_volume_is_in_use(hosts: Hosts) -> None:
+    rig = replace(COPIES, options={"layout": "distribute"})
+    with set_up(replace(rig, hosts=NAMES[:2]), hosts) as made:
+        two = made.driver
+        assert isinstance(two, GlusterDriver)
+        base = two.base
+        told(hosts, "sh", "-c", f"cd {base} && for i in $(seq 40); do head -c 100000 /dev/urandom > f$i; done")
+        before = told(hosts, "sh", "-c", f"cd {base} && sha256sum *")
+        three = gluster(rig, hosts)
+        third = three.bricks[2]
+        two = replace(two, hosts=NAMES)
+        hosts.run([*two.serve(), *two.activate("h3")])
+        approved(hosts, changed(BricksAdd(), two, [*two.bricks, third]))
+        assert "10.77" in told(hosts, "grep", "backup-volfile-servers=.*:.*", "/etc/fstab", name="h3")
+        approved(hosts, VolumeRebalance().stages(Job(params={"files": True, "after": ""}), three))
+        assert int(told(hosts, "sh", "-c", f"find {third.brick.path} -name 'f*' -size +0 | wc -l", name="h3")) > 3
+        seen = VolumeKnown("h1", three.volume)
+        found = seen.facts(hosts.shell("h1").run_many(seen.reads()))
+        assert found.balance and found.balance.files > 3 and found.problems == ()
+        approved(hosts, changed(BricksRemove(), three, list(two.bricks), clear=True))
+        assert told(hosts, "sh", "-c", f"cd {base} && sha256sum *") == before
+        assert third.brick.peer not in told(hosts, "gluster", "pool", "list")
+        assert not any(hosts.needs(*(step for name in NAMES for step in two.keeps(name))))
+        hosts.run([*two.deactivate("h3"), *made.driver.serve()])
+
+
+def test_a_brick_takes_the_place_of_another_and_is_healed(store: Store) -> None:
+    hosts, driver = store.hosts, gluster(ARBITER, store.hosts)
+    gold = store.image(1)
+    hosts.run(driver.create(gold))
+    store.write(gold, 0x5A)
+    old = driver.bricks[1]
+    new = PlacedBrick("h2", replace(old.brick, path="/srv/xfs/vms2"))
+    approved(hosts, changed(BrickReplace(), driver, [driver.bricks[0], new, driver.bricks[2]], clear=True))
+    assert told(hosts, "find", "/srv/xfs", "-maxdepth", "1", "-name", "vms*", name="h2") == "/srv/xfs/vms2\n"
+    after = replace(driver, bricks=(driver.bricks[0], new, driver.bricks[2]))
+    approved(hosts, changed(BrickReplace(), after, list(driver.bricks), clear=True))
+    assert store.holds(gold, 0x5A)
+    hosts.run(driver.delete_image(gold))
 
 
 def test_disks_outlive_a_brick_that_dies_while_they_are_written(store: Store) -> None:
