@@ -165,9 +165,6 @@ class BricksAdd(BrickCase):
     def undone(self, job: Job) -> None:
         bricks.store(job.datastore, from_plain(job.params["before"]))
 
-    def cancelled(self, job: Job) -> None:
-        """The bricks are those that there were."""
-
 
 class BricksRemove(BrickCase):
     """Take whole sets of bricks out of a volume, once their files have moved. params: bricks (peer, path), clear."""
