@@ -37,7 +37,10 @@ def from_plain(given: Iterable[dict[str, str]]) -> Placed:
 
 
 class BrickCase(VolumeCase):
-    """A change of the bricks. Kept in params: before and after, all bricks; silent, hosts that do not answer."""
+    """A change of the bricks.
+
+    Kept in params: before and after, all bricks; silent, hosts that do not answer.
+    """
 
     def ask(self, job: Job) -> None:
         driver = volume_of(job.datastore)
@@ -138,7 +141,10 @@ def known_brick(driver: GlusterDriver, peer: str, path: str) -> PlacedBrick:
 
 
 class BricksAdd(BrickCase):
-    """Give a volume more sets of bricks. params: bricks ({"host": id, "path": path} each)."""
+    """Give a volume more sets of bricks. Files come there with a rebalance.
+
+    params: bricks ({"host": id, "path": path} each).
+    """
 
     kind = "volume.add"
     label = "Add bricks"
@@ -167,7 +173,10 @@ class BricksAdd(BrickCase):
 
 
 class BricksRemove(BrickCase):
-    """Take whole sets of bricks out of a volume, once their files have moved. params: bricks (peer, path), clear."""
+    """Take whole sets of bricks out of a volume, once their files have moved.
+
+    params: bricks (peer, path), clear.
+    """
 
     kind = "volume.remove"
     label = "Remove bricks"
@@ -196,7 +205,10 @@ class BricksRemove(BrickCase):
 
 
 class BrickReplace(BrickCase):
-    """Put a new brick where an old one was, and wait until it has its files. params: peer, path; brick (host, path)."""
+    """Put a new brick where an old one was, and wait until it has its files.
+
+    params: peer, path; brick (host, path).
+    """
 
     kind = "volume.replace"
     label = "Replace brick"

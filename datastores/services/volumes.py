@@ -159,7 +159,10 @@ class VolumeRebalance(VolumeCase):
 
 
 class VolumeSplitBrain(VolumeCase):
-    """Choose which copy of a file is right. params: entry, peer, path (those of the brick that has it right)."""
+    """Choose which copy of a file is right.
+
+    params: entry, peer, path (those of the brick that has it right).
+    """
 
     kind = "volume.choose"
     label = "Choose copy"
@@ -180,7 +183,10 @@ class VolumeSplitBrain(VolumeCase):
 
 
 class VolumeOption(VolumeCase):
-    """Set an option of the volume. params: option, value."""
+    """Set an option of the volume.
+
+    params: option, value.
+    """
 
     kind = "volume.option"
     label = "Set option of volume"
@@ -202,7 +208,10 @@ class VolumeOption(VolumeCase):
 
 
 class VolumeQuota(VolumeCase):
-    """Limit what the volume holds. params: size, in bytes."""
+    """Limit what the volume holds.
+
+    params: size, in bytes.
+    """
 
     kind = "volume.quota"
     label = "Limit volume"
