@@ -5,35 +5,52 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('datastores', '0021_drift_words'),
+        ("datastores", "0021_drift_words"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='VolumeReading',
+            name="VolumeReading",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('seen', models.JSONField(default=dict)),
-                ('at', models.DateTimeField(null=True)),
-                ('error', models.TextField(blank=True, default='')),
-                ('datastore', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='reading', to='datastores.datastore')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("seen", models.JSONField(default=dict)),
+                ("at", models.DateTimeField(null=True)),
+                ("error", models.TextField(blank=True, default="")),
+                (
+                    "datastore",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="reading", to="datastores.datastore"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Brick',
+            name="Brick",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('peer', models.CharField(max_length=255)),
-                ('path', models.CharField(max_length=1024)),
-                ('position', models.PositiveSmallIntegerField()),
-                ('datastore', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='bricks', to='datastores.datastore')),
-                ('host', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='bricks', to='datastores.host')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("peer", models.CharField(max_length=255)),
+                ("path", models.CharField(max_length=1024)),
+                ("position", models.PositiveSmallIntegerField()),
+                (
+                    "datastore",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="bricks", to="datastores.datastore"
+                    ),
+                ),
+                (
+                    "host",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="bricks", to="datastores.host"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position'],
-                'constraints': [models.UniqueConstraint(fields=('host', 'path'), name='brick_once'), models.UniqueConstraint(fields=('datastore', 'position'), name='brick_position_once')],
+                "ordering": ["position"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("host", "path"), name="brick_once"),
+                    models.UniqueConstraint(fields=("datastore", "position"), name="brick_position_once"),
+                ],
             },
         ),
     ]

@@ -187,6 +187,10 @@ class GlusterDriver(MountedDriver):
     def serve(self) -> Steps:
         return (VolumeOptionSet(self.host, self.volume, "auth.allow", self.allowed),)
 
+    def serve_again(self) -> Steps:
+        """Let in the same hosts as before: changing bricks, gluster adds hosts by names of its own (10.3)."""
+        return (VolumeOptionSet(self.host, self.volume, "auth.allow", self.allowed, follows=True),)
+
     def used(self, host: str) -> Steps:
         """Return what a host needs to use the volume; on the storage host also whose it is."""
         options = self.options

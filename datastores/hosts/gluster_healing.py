@@ -12,6 +12,9 @@ from datastores.domain.plan import Action, Change, Command, Detached, Output
 from datastores.hosts.gluster import ask, heard, inner, number, tell
 from datastores.hosts.gluster_waits import HEAL
 
+_NO_COPIES = ("replicate/disperse", "only volumes of replicate type", "Not able to fetch volfile")
+"""Said of volumes that are only distributed, and of split-brain in dispersed ones, which know none."""
+
 
 @dataclass(frozen=True, slots=True)
 class BrickHeal:
@@ -75,7 +78,7 @@ def heal(host: str, command: Command, output: Output) -> Heal | None:
     answer = heard(host, command, output)
     if not answer.why:
         return Heal(tuple(_brick(each) for each in answer.tree.iter("brick")))
-    if "replicate/disperse" in answer.why or "Not able to fetch volfile" in answer.why:
+    if any(words in answer.why for words in _NO_COPIES):
         return None
     if answer.why.endswith(("does not exist", "is not started")):
         return None
@@ -133,7 +136,8 @@ class VolumeHealed:
         if not facts.waiting:
             return None
         healing = Detached(Command(("sh", "-c", HEAL, "sh", self.name)))
-        return Change(f"heal {facts.waiting} entries", (Action(healing, harmless=True),))
+        # what waits changes by itself, so that nobody could approve its number
+        return Change(f"heal {facts.waiting} entries", (Action(healing, harmless=True),), follows=True)
 
 
 @dataclass(frozen=True, slots=True)

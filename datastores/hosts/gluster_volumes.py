@@ -152,7 +152,8 @@ class BricksRunning:
 class VolumeOptionSet:
     """An option of the volume has this value, because it was set. ``option``: its full name, such as auth.allow.
 
-    ``coming``: an earlier step starts glusterd, and makes the volume.
+    ``coming``: an earlier step starts glusterd, and makes the volume. ``follows``: an earlier step, which was approved,
+    has gluster change the option by the way, and this one puts it back.
     """
 
     host: str
@@ -160,6 +161,7 @@ class VolumeOptionSet:
     option: str
     value: str
     coming: bool = False
+    follows: bool = False
 
     def __post_init__(self) -> None:
         volume_name(self.name)
@@ -185,7 +187,8 @@ class VolumeOptionSet:
         if before is not None:
             undo = tell("volume", "set", self.name, self.option, before)
         change = Action(tell("volume", "set", self.name, self.option, self.value), undo)
-        return Change(f"{self.option}: {before or 'the default'} becomes {self.value}", (change,))
+        summary = f"{self.option}: {before or 'the default'} becomes {self.value}"
+        return Change(summary, (change,), follows=self.follows)
 
 
 @dataclass(frozen=True, slots=True)

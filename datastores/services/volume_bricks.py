@@ -94,6 +94,7 @@ class BrickCase(VolumeCase):
         clear = gone if job.params.get("clear") else []
         absent = (BrickAbsent(each.host, each.brick.path, True, before.volume) for each in clear)
         return (
+            Stage("who may mount", after.serve_again()),
             Stage("mounts", tuple(line for line in lines if line.host not in silent)),
             Stage("former bricks", tuple(absent)),
             Stage("pool", tuple(PeerUnneeded(after.host, peer, before.volume) for peer in peers)),

@@ -133,6 +133,7 @@ def test_a_brick_takes_the_place_of_another_and_is_healed(store: Store) -> None:
     approved(hosts, changed(BrickReplace(), driver, [driver.bricks[0], new, driver.bricks[2]], clear=True))
     assert told(hosts, "find", "/srv/xfs", "-maxdepth", "1", "-name", "vms*", name="h2") == "/srv/xfs/vms2\n"
     after = replace(driver, bricks=(driver.bricks[0], new, driver.bricks[2]))
+    assert not any(hosts.needs(*(step for name in NAMES for step in after.keeps(name))))
     approved(hosts, changed(BrickReplace(), after, list(driver.bricks), clear=True))
     assert store.holds(gold, 0x5A)
     hosts.run(driver.delete_image(gold))

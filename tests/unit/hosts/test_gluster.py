@@ -187,3 +187,17 @@ def test_what_is_in_split_brain_is_told_once_and_by_name() -> None:
     found = seen("split-brain", "torn")
     assert found.torn == ("/d/g", "/f")
     assert "2 files are in split-brain" in found.problems[0]
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "This command is supported for only volumes of replicate type. Volume copies is not of type replicate",
+        "This command is supported for only volumes of replicate/disperse type. Volume copies is not of such a type",
+    ],
+)
+def test_what_keeps_no_copies_has_nothing_to_heal(why: str) -> None:
+    assert (
+        heal("h1", ask_entries("copies", split_brain=True), Output(234, b"<?xml version='1.0'?>" + xml("-1", why)))
+        is None
+    )

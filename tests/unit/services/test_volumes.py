@@ -72,7 +72,7 @@ class TestMoreBricks:
     def test_their_hosts_join_the_pool_first(self, job: Job) -> None:
         stages = KINDS[job.kind].plan(job)
         assert [stage.title for stage in stages] == [
-            "packages and daemons", "pool", "bricks", "volume", "mounts", "look at it",
+            "packages and daemons", "pool", "bricks", "volume", "who may mount", "mounts", "look at it",
         ]  # fmt: skip
         assert [step.peer for step in of(job, PeerProbed)] == ["10.0.0.4", "10.0.0.5", "10.0.0.6"]
         assert {step.host for step in of(job, BrickReady)} == {"h4", "h5", "h6"}
