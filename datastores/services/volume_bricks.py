@@ -183,7 +183,6 @@ class BricksRemove(BrickCase):
     label = "Remove bricks"
     verb = "Remove bricks from"
     queue = "transfer"
-    never_at_once = True
 
     def after(self, job: Job, driver: GlusterDriver) -> Placed:
         gone = {known_brick(driver, each["peer"], each["path"]) for each in job.params["bricks"]}
@@ -215,7 +214,6 @@ class BrickReplace(BrickCase):
     label = "Replace brick"
     verb = "Replace a brick of"
     queue = "transfer"
-    never_at_once = True
 
     def after(self, job: Job, driver: GlusterDriver) -> Placed:
         old = known_brick(driver, job.params["peer"], job.params["path"])

@@ -167,7 +167,6 @@ class VolumeSplitBrain(VolumeCase):
     kind = "volume.choose"
     label = "Choose copy"
     verb = "Choose a copy in the volume of"
-    never_at_once = True
 
     def check(self, job: Job, driver: GlusterDriver) -> None:
         gluster.torn_entry(job.params["entry"])
