@@ -26,7 +26,7 @@ def hosts(db: None) -> list[Host]:
 @pytest.fixture
 def vms(hosts: list[Host]) -> Datastore:
     """A datastore whose volume is as in the recordings."""
-    store = a_datastore("vms", kind="gluster", base="/srv/vms", hosts=hosts)
+    store = a_datastore("vms", kind="gluster", base="/srv/vms", hosts=hosts, options={"allow": "10.0.*"})
     for place, host in enumerate(hosts[:3]):
         Brick.objects.create(datastore=store, host=host, peer=host.address, path=PATH, position=place)
     return store
