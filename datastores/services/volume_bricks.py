@@ -151,6 +151,7 @@ class BricksAdd(BrickCase):
     label = "Add bricks"
     verb = "Add bricks to"
     can_undo = True
+    undo_is = "volume.remove"
 
     def after(self, job: Job, driver: GlusterDriver) -> Placed:
         fresh = chosen(job, driver, job.params["bricks"])
