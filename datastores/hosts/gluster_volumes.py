@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 from datastores.domain.errors import Refused
 from datastores.domain.gluster import Brick, Layout, check_bricks, check_layout, option_name, option_value, volume_name
 from datastores.domain.plan import Action, Change, Command, Output
-from datastores.hosts.gluster import VOLUMES, Status, VolumeInfo, ask, listed, status, tell, the_volume, volumes
+from datastores.hosts.gluster import (
+    VOLUMES,
+    Status,
+    VolumeInfo,
+    ask,
+    listed,
+    not_installed,
+    status,
+    tell,
+    the_volume,
+    volumes,
+)
 
 Volumes = dict[str, VolumeInfo]
 
@@ -199,6 +210,9 @@ class VolumeAbsent(OfVolume):
     @property
     def title(self) -> str:
         return f"the GlusterFS volume {self.name} is gone"
+
+    def facts(self, outputs: Sequence[Output]) -> Volumes:
+        return {} if not_installed(outputs[0]) else OfVolume.facts(self, outputs)
 
     def plan(self, facts: Volumes) -> Change | None:
         there = facts.get(self.name)
