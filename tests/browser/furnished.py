@@ -85,8 +85,7 @@ def furnish() -> dict[str, Any]:
     a_datastore("silent", error="df: /srv: Input/output error", used=1 << 40, free=3 << 40, **space)
     a_datastore("coming", state=ObjectState.PENDING, cluster=cluster)
     image = an_image(admin, "debian-12", datastore=store, real_size=3 * GIB, sha256="0" * 64, format="qcow2")
-    deeds(admin, image, hosts[0])
-    measured(store, hosts)
+    deeds(admin, image, hosts[0]), measured(store, hosts)
     for name in (HOSTILE, LONG, "alma-9"):
         an_image(people["tenant"], name, datastore=store)
     an_image(admin, "broken", datastore=store, state=ObjectState.ERROR, error="No space left on device.")
