@@ -14,10 +14,12 @@ from datastores.services.images import ContextImage, ImageBlock, ImageClone, Ima
 from datastores.services.measurements import DatastoreMeasure
 from datastores.services.snapshots import SnapshotDelete, SnapshotRevert, SnapshotTake
 from datastores.services.usecase import UseCase
+from datastores.services.vm_disks import DiskBlock, DiskGive, DiskResize
 
 _CASES: tuple[type[UseCase], ...] = (
     HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreMeasure, DatastoreDelete, ImageRegister,
     ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake,
-    SnapshotRevert, SnapshotDelete, DiskCreate, DiskSaveAs, DiskMove, DiskDelete, DriftRepair, ExportChange,
+    SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize, DiskSaveAs, DiskMove, DiskGive, DiskDelete,
+    DriftRepair, ExportChange,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

@@ -105,10 +105,13 @@ urlpatterns = [
     path("vms/<int:pk>/", machines.MachinePage.as_view(), name="vm"),
     path("vms/<int:pk>/state/", machines.vm_state, name="vm-state"),
     path("vms/<int:pk>/disks/", machines.vm_disks, name="vm-disks"),
+    path("vms/<int:pk>/blocks/", machines.vm_blocks, name="vm-blocks"),
     path("vms/<int:pk>/delete/", machines.vm_delete, name="vm-delete"),
     path("disks/", disks.DiskList.as_view(), name="disk-list"),
     path("disks/<int:pk>/", disks.disk_show, name="disk"),
     path("disks/<int:pk>/save/", disks.disk_save, name="disk-save"),
+    path("disks/<int:pk>/resize/", disks.disk_resize, name="disk-resize"),
+    path("disks/<int:pk>/give/", disks.disk_give, name="disk-give"),
     path("disks/<int:pk>/move/", disks.disk_move, name="disk-move"),
     path("disks/<int:pk>/delete/", disks.disk_delete, name="disk-delete"),
     # Work
