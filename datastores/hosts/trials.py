@@ -17,6 +17,7 @@ from datastores.hosts.inodes import look, missing, seen
 from datastores.hosts.parsing import canonical_access, canonical_path
 
 RUN = "/run"
+TRIALS = "trial", "measure", "copied"
 OUTCOME_MAX = 1 << 20
 """Bytes of an outcome that are read; fio says some 20 KiB."""
 
@@ -185,7 +186,7 @@ class TrialsSwept(Trial):
 
     @property
     def everything(self) -> tuple[str, ...]:
-        return (*self.left("trial"), *self.left("measure"))
+        return tuple(path for what in TRIALS for path in self.left(what))
 
     def reads(self) -> tuple[Command, ...]:
         return (look(*self.everything),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datastores.services.datastore_hosts import DatastoreHosts
 from datastores.services.datastores import DatastoreCreate, DatastoreDelete
+from datastores.services.directories import DirectoryForget, DirectoryMove, DirectoryReturn
 from datastores.services.disks import DiskCreate, DiskDelete, DiskMove, DiskSaveAs
 from datastores.services.drift_repair import DriftRepair
 from datastores.services.exports import ExportChange
@@ -20,6 +21,6 @@ _CASES: tuple[type[UseCase], ...] = (
     HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreMeasure, DatastoreDelete, ImageRegister,
     ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake,
     SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize, DiskSaveAs, DiskMove, DiskGive, DiskDelete,
-    DriftRepair, ExportChange,
+    DriftRepair, ExportChange, DirectoryMove, DirectoryReturn, DirectoryForget,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

@@ -114,6 +114,8 @@ class DatastoreHosts(UseCase):
             raise Refused(
                 f"The hosts of {datastore.name} were changed meanwhile{by_whom(entries.first())}. Look at them again."
             )
+        if there := datastore.moved_directories.filter(host__in=remove, moved=True).select_related("host").first():
+            raise Refused(f"{there} lies in {datastore.name}. Bring it back first.")
         require_own_directory(datastore.base, usable_hosts(add), datastore)
         names = names_of(sorted({*now, *add} - set(remove)))
         require_links_lead(datastore, driver_on(datastore, [storage.name, *names]))

@@ -100,6 +100,8 @@ def require_empty(datastore: Datastore) -> None:
     images, disks = datastore.images.count(), datastore.disks.count()
     if images or disks:
         raise Refused(f"{datastore.name} still holds {images} images and {disks} VM disks. Delete or move them first.")
+    if there := datastore.moved_directories.select_related("host").first():
+        raise Refused(f"{there} was moved onto {datastore.name}. Bring it back, and delete what it has left, first.")
     if move := Job.objects.filter(kind__in=MOVES, datastore=datastore, ended_at=None).order_by("pk").first():
         raise Refused(f"Job {move.pk} ({move.title}) is to put something into {datastore.name}. Cancel it first.")
 

@@ -94,6 +94,8 @@ def require_unneeded(host: Host) -> None:
         )
     if through := [other.name for other in host.reached_through_me.all()]:
         raise Refused(f"{host} is the jump host of {', '.join(through[:10])}. Change that first.")
+    if moved := host.moved_directories.first():
+        raise Refused(f"{moved.path} was moved onto a datastore. Bring it back, and delete what it has left, first.")
     require_idle(host, "deleted")
 
 
