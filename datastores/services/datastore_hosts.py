@@ -11,7 +11,7 @@ from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import HostState
 from datastores.drivers.base import Steps, StorageDriver
-from datastores.models import Datastore, DatastoreHost, Disk, Host, Job, User
+from datastores.models import Datastore, DatastoreHost, Disk, Host, Job, MovedDirectory, User
 from datastores.services.placing import driver_of, driver_on, hosts_of, require_ready
 from datastores.services.since import about, by_whom
 from datastores.services.usecase import Results, UseCase
@@ -114,7 +114,8 @@ class DatastoreHosts(UseCase):
             raise Refused(
                 f"The hosts of {datastore.name} were changed meanwhile{by_whom(entries.first())}. Look at them again."
             )
-        if there := datastore.moved_directories.filter(host__in=remove, moved=True).select_related("host").first():
+        lie_here = MovedDirectory.objects.filter(datastore=datastore, host__in=remove, moved=True)
+        if there := lie_here.select_related("host").first():
             raise Refused(f"{there} lies in {datastore.name}. Bring it back first.")
         require_own_directory(datastore.base, usable_hosts(add), datastore)
         names = names_of(sorted({*now, *add} - set(remove)))
