@@ -18,6 +18,7 @@ from datastores.hosts.trials import TrialsSwept
 from tests.lab import places
 from tests.lab.carrying import Diary, Hosts
 from tests.lab.lab import Lab
+from tests.lab.test_approved_plans import approved
 
 pytestmark = pytest.mark.lab
 hosts = places.hosts
@@ -112,6 +113,13 @@ def test_it_moves_and_leaves_a_link_and_comes_back(hosts: Hosts, described: str)
     assert is_in_use_and_whole(hosts, later)
     hosts.run([TreeGone(HOST, TARGET, PATH)])
     assert told(hosts, "find", "/var/lib", STORE, "/run", "-maxdepth", "1", "-name", "*cloudstore-*") == ""
+
+
+def test_the_plan_that_was_shown_is_what_is_done(hosts: Hosts, described: str) -> None:
+    approved(hosts, *THERE)
+    assert told(hosts, "readlink", PATH) == f"{TARGET}\n"
+    approved(hosts, *BACK)
+    assert is_in_use_and_whole(hosts, described)
 
 
 def test_holes_take_no_room(hosts: Hosts, described: str) -> None:
