@@ -17,7 +17,7 @@ from datastores.hosts.sending import SendingAllowed, SendingEnded
 
 
 def common_host(source: StorageDriver, target: StorageDriver) -> str:
-    """Return a host on which the paths of both are valid, one of the storage hosts if possible; "" when none sees both."""
+    """Return a host on which the paths of both are valid, one of the storage hosts if possible; "" when there is none."""
     both = [host for host in source.seen_from if host in target.seen_from]
     return target.host if target.host in both else next(iter(both), "")
 
@@ -39,7 +39,8 @@ def common_format(source: StorageDriver, target: StorageDriver, format: Format) 
 class Way:
     """How an image gets from one datastore to the other: over this host, in this format.
 
-    ``sender``: the host from which it is fetched over SSH; "" when ``host`` sees both datastores itself. Settled once for a transfer: the datastores may be given other hosts while it is under way.
+    ``sender``: the host from which it is fetched over SSH; "" when ``host`` sees both datastores itself.
+    Settled once for a transfer: the datastores may be given other hosts while it is under way.
     """
 
     host: str
