@@ -24,7 +24,7 @@ from tests.lab.carrying import Diary
 from tests.lab.disks import MIB, image_script
 from tests.lab.kinds import RIGS, SIZE, Rig, Store, set_up
 
-hosts = places.hosts
+hosts, storage_hosts = places.hosts, places.storage_hosts
 GOLD, OTHER = 0x5A, 0xC3
 """Bytes of the master, and bytes that were written later."""
 FAR = 48 * MIB
@@ -40,7 +40,7 @@ class PowerCut(BaseException):
 )
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     rig: Rig = request.param
-    with set_up(rig, request.getfixturevalue("machines" if rig.machines else "hosts")) as made:
+    with set_up(rig, request.getfixturevalue(rig.lab)) as made:
         yield made
 
 

@@ -42,8 +42,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "snapshot": (IMAGE, "one"),
     "revert": (IMAGE, "one"),
     "delete_snapshot": (IMAGE, "one"),
-    "attach": (IMAGE, "h1"),
-    "detach": (IMAGE, "h1"),
+    "attach": (IMAGE, "h1", DISK.path),
+    "detach": (IMAGE, "h1", DISK.path),
 }
 
 kinds = pytest.mark.parametrize("kind", DRIVERS)
