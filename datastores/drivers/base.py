@@ -289,6 +289,10 @@ class StorageDriver(ABC):
         """Make ``copy`` on the target of ``route`` of the file that lies ready at its source; ``data``: its bytes."""
         raise Unsupported(f"{self.label} datastores take no images from hosts that do not see them.")
 
+    def comes_back(self, volume: Volume, returned: Volume) -> Steps:
+        """Put ``returned``, which a machine made of the image ``volume``, in the place of that."""
+        raise Unsupported(f"Persistent disks in {self.label} datastores are the images themselves.")
+
     @property
     def ownership(self) -> Ownership:
         """Who owns what is stored here."""
