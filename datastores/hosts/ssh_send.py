@@ -29,7 +29,7 @@ HEADER = struct.Struct(">19sQqQ")
 FRAME = struct.Struct(">cQq")
 BLOCK = 1 << 20
 """Bytes of the longest frame."""
-SEALED = 64 << 20
+SEALED = 8 << 20
 """Bytes of data that one checksum covers: so much is sent again at most after a cut."""
 STUCK = 600
 """Seconds after which a frame that nobody takes ends this program: the other end is gone."""

@@ -113,7 +113,7 @@ def _key(line: str) -> str:
 
 
 def _addresses(host: Host) -> Iterator[str]:
-    """Yield the addresses from which others may see a host: all that it has, and that at which cloudstore reaches it."""
+    """Yield the addresses from which others may see a host: all that it has, and the one that cloudstore uses."""
     known = [host.address, *(each for nic in host.facts.get("nics", ()) for each in nic.get("addresses", ()))]
     for each in known:
         try:

@@ -138,6 +138,7 @@ def test_a_cable_that_is_pulled_in_the_middle_is_waited_for(hosts: Hosts, stores
     assert known == arrived
     assert "the connection was cut" in listener.said
     assert "it goes on at 0 MiB" not in listener.said
+    assert int(listener.received[0]) <= 64 + 16  # what was not covered by a checksum yet came twice, no more
 
 
 def test_a_connection_that_is_ended_goes_on_where_the_last_checksum_held(hosts: Hosts, stores: Pair) -> None:
@@ -150,7 +151,7 @@ def test_a_connection_that_is_ended_goes_on_where_the_last_checksum_held(hosts: 
     hosts.run([*journey.stages, *journey.after], diary=listener)
     assert digest(hosts, "h2", target.path) == known
     (received,) = listener.received
-    assert 256 <= int(received) <= 256 + 64  # no more than one checksum's worth came twice
+    assert 256 <= int(received) <= 256 + 16
     (at,) = re.findall(r"it goes on at (\d+) MiB", listener.said)
     assert int(at) >= 256  # of the 1024 MiB that the image is long
 
@@ -238,7 +239,7 @@ def test_the_key_can_do_nothing_but_fetch_that_file(hosts: Hosts, stores: Pair) 
         said = hosts.lab.host("h2").run([*ssh, where], stdin="/etc/shadow\n")
         assert said.returncode == 3 and "is not an offset" in said.stderr
         refused = hosts.lab.host("h2").run([*ssh, "-W", "127.0.0.1:22", where])
-        assert refused.returncode and "prohibited" in refused.stderr
+        assert refused.returncode and "forwarding failed" in refused.stderr
         other = hosts.lab.host("h3").run([*ssh, "-o", "BatchMode=yes", where], stdin="0\n")
         assert "Permission denied" in other.stderr
     finally:

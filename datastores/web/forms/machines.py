@@ -9,7 +9,7 @@ from django import forms
 from datastores.domain.states import ObjectState
 from datastores.models import Datastore, Image, User
 from datastores.web.forms.base import Form, NameField, RowField
-from datastores.web.forms.images import OnField, offer_hosts, places
+from datastores.web.forms.images import OnField, RateField, offer_hosts, places
 
 
 class MachineForm(Form):
@@ -34,6 +34,7 @@ class SaveForm(Form):
 
     name = NameField(label="Name of the image")
     datastore = forms.ModelChoiceField(Datastore.objects.none(), empty_label=None)
+    limit = RateField()
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
