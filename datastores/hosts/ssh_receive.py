@@ -11,6 +11,7 @@ At the end it leaves ``received`` in its directory, which says which file (devic
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -67,6 +68,7 @@ class Receiver:
         self.reached = self.received = 0
         self.source: tuple[int, int] | None = None
         self._room = bytearray(BLOCK)
+        self._splices = hasattr(os, "splice")  # Python 3.10
 
     def take(self, stream: IO[bytes]) -> None:
         """Write what comes until the end.
@@ -82,12 +84,11 @@ class Receiver:
                 if (offset, length) != self.source:
                     raise Refused("The image was written to while it was copied. Shut down what uses it and try again.")
                 return
-            data = self._exactly(stream, length)
             if kind == b"S":
-                self._compare(written, bytes(data), offset)
+                self._compare(written, bytes(self._exactly(stream, length)), offset)
                 written = []
                 continue
-            self._write(data, offset)
+            self._write(stream, offset, length)
             written.append((offset, length))
             received += length
             self.received += length
@@ -119,7 +120,20 @@ class Receiver:
             filled += count
         return view
 
-    def _write(self, data: memoryview, offset: int) -> None:
+    def _write(self, stream: IO[bytes], offset: int, length: int) -> None:
+        """Write the next bytes of the stream; without taking them in hand, where the file system lets us."""
+        end = offset + length
+        try:
+            while self._splices and offset < end:
+                count = os.splice(stream.fileno(), self.file, end - offset, offset_dst=offset)
+                if not count:
+                    raise Cut
+                offset += count
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # splice(2): the file system does not support it
+                raise
+            self._splices = False
+        data = self._exactly(stream, end - offset)
         while data:
             count = os.pwrite(self.file, data, offset)
             data, offset = data[count:], offset + count
