@@ -18,6 +18,8 @@ from datastores.hosts.parsing import canonical_path
 from datastores.hosts.sending import PYTHON, own_directory, require_python, swept, written
 
 PROBE_SECONDS = 5
+SSH_FAILED = 255
+"""ssh(1): no command was run; without a key that is the only end there is."""
 PROBE = """
 known=$(mktemp) && trap 'rm -f -- "$known"' EXIT && printf %s "$1" >"$known" && shift || exit
 exec 2>&1
@@ -60,8 +62,14 @@ class SourceReachable:
         return (read("sh", "-c", PROBE, "sh", known_hosts(self.route), *first, *where),)
 
     def facts(self, outputs: Sequence[Output]) -> str:
-        """Return what ssh said."""
-        return outputs[0].stdout.strip() or outputs[0].stderr.strip() or f"exit status {outputs[0].exit_status}"
+        """Return what ssh said.
+
+        :raises CommandFailed: it could not be asked.
+        """
+        (output,), (command,) = outputs, self.reads()
+        if output.exit_status != SSH_FAILED or not output.stdout.strip():
+            raise CommandFailed(command.argv, output.exit_status, output.stderr or output.stdout, self.host)
+        return output.stdout.strip()
 
     def plan(self, facts: str) -> Change | None:
         route = self.route
