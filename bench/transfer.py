@@ -117,4 +117,4 @@ class Beside:
         return took
 
     def _run(self, host: Host, *argv: str) -> str:
-        return host.run(argv, check=True).stdout
+        return host.run(argv, check=True, seconds=900).stdout

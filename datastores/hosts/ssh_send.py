@@ -104,7 +104,7 @@ def main(path: str, asked: str, out: int) -> None:
     found = os.fstat(image)
     if not stat.S_ISREG(found.st_mode):
         raise ValueError(f"{path} is not a file")
-    if not asked.isdigit() or int(asked) > found.st_size:
+    if not (asked.isascii() and asked.isdigit()) or int(asked) > found.st_size:
         raise ValueError(f"{asked[:40]!r} is not an offset in {path}")
     os.posix_fadvise(image, 0, 0, os.POSIX_FADV_SEQUENTIAL)
     put(out, HEADER.pack(MAGIC, found.st_size, found.st_mtime_ns, found.st_blocks * 512))

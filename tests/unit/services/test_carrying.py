@@ -86,7 +86,7 @@ def test_each_job_has_another_key(alice: User, pair: tuple[Datastore, Datastore]
 def test_a_sender_that_cannot_be_used_now(alice: User, pair: tuple[Datastore, Datastore]) -> None:
     image = an_image(alice, datastore=pair[0])
     Host.objects.filter(name="nas").update(maintenance=True)
-    with pytest.raises(Refused, match="nas.* is in maintenance"):
+    with pytest.raises(Refused, match=r"nas.* is in maintenance"):
         submit("image.move", user=alice, image=image, datastore=pair[1])
 
 
