@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 from uuid import UUID
 
+from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import AnyStep, Plan, Shell, Stage
 from datastores.domain.routes import Route
@@ -75,6 +76,8 @@ class StorageDriver(ABC):
     """Whether snapshots are kept in the image's own file, whose bytes change with them."""
     has_bricks: ClassVar[bool] = False
     """Whether it is made of directories of several hosts, which are named when it is made."""
+    character: ClassVar[Character] = Character()
+    """What it is like, for whoever has to choose between kinds."""
     leaves: ClassVar[str] = "The directory stays on its hosts, as it is."
     """What becomes of it on its hosts when the datastore is deleted, in a sentence."""
     Options: ClassVar[type[Any]]
@@ -153,6 +156,10 @@ class StorageDriver(ABC):
         A clone needs no guard: where the datastore is not mounted, its source is not there.
         """
         return ()
+
+    def writable(self, host: str) -> str:
+        """Return the directory of the datastore in which files can be written on ``host``; "" where there is none."""
+        return ""
 
     def same_directory(self, token: str) -> Plan:
         """Return the stages that show that every host sees the same bytes at the base path; () when none has to.

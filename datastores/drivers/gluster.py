@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput
 from datastores.domain.gluster import Layout, address_list, volume_name
 from datastores.domain.gluster_checks import PlacedBrick
@@ -18,6 +19,7 @@ from datastores.hosts.files import MountedRootBelongs
 from datastores.hosts.gluster_bricks import BrickAbsent, BrickEmpty, BrickReady
 from datastores.hosts.gluster_pool import PeerProbed, PeerUnneeded
 from datastores.hosts.gluster_volumes import BricksRunning, VolumeAbsent, VolumeExists, VolumeOptionSet, VolumeStarted
+from datastores.hosts.mounts import FstabLinePresent
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.services import ServiceRunning
 
@@ -107,6 +109,14 @@ class GlusterDriver(MountedDriver):
     label: ClassVar[str] = "GlusterFS"
     about: ClassVar[str] = "A volume of bricks on several hosts, which survives the loss of one; cloudstore sets it up."
     tm: ClassVar[str] = "gluster"
+    character: ClassVar[Character] = Character(
+        parts=4,
+        survives=True,
+        simplicity="a pool of hosts, a volume and its mounts, made by cloudstore",
+        performance="each write goes to every copy; reads come from one of them",
+        redundancy="copies or erasure code over several hosts",
+        capacity="what all bricks have, divided by the copies",
+    )
     fstype: ClassVar[str] = "glusterfs"
     has_bricks: ClassVar[bool] = True
     leaves: ClassVar[str] = (
@@ -186,12 +196,21 @@ class GlusterDriver(MountedDriver):
     def serve(self) -> Steps:
         return (VolumeOptionSet(self.host, self.volume, "auth.allow", self.allowed),)
 
+    def serve_again(self) -> Steps:
+        """Let in the same hosts as before: changing bricks, gluster adds hosts by names of its own (10.3)."""
+        return (VolumeOptionSet(self.host, self.volume, "auth.allow", self.allowed, follows=True),)
+
     def used(self, host: str) -> Steps:
         """Return what a host needs to use the volume; on the storage host also whose it is."""
         options = self.options
         whose = (self.base, options.owner, options.group, options.directory_mode)
         root = (MountedRootBelongs(host, *whose),) if host == self.host else ()
         return *self.accounts(host), self.directory(host), *self.mounted(host), *root
+
+    def mount_lines(self) -> tuple[FstabLinePresent, ...]:
+        """Return the lines of fstab of all hosts, which name every host that has a brick."""
+        what = (self.source, self.base, self.fstype, self.mount_options)
+        return tuple(FstabLinePresent(host, *what) for host in self.hosts)
 
     def activate(self, host: str) -> Steps:
         """A host that is added has no brick yet."""

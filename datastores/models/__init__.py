@@ -8,11 +8,12 @@ from datastores.models.hosts import Cluster, Credential, Host, HostKey
 from datastores.models.images import Image, Snapshot
 from datastores.models.jobs import Job, JobEvent, JobStep
 from datastores.models.leases import Lease
+from datastores.models.measurements import Measurement
 from datastores.models.notifications import Delivery, Notice, NotificationTarget
 from datastores.models.samples import DatastoreSample, HostSample
 from datastores.models.saved_views import SavedView
 from datastores.models.settings import SettingsSection
-from datastores.models.storage import Brick, Datastore, DatastoreHost
+from datastores.models.storage import Brick, Datastore, DatastoreHost, VolumeReading
 from datastores.models.users import User
 from datastores.models.virtual_machines import Disk, VirtualMachine
 
@@ -39,6 +40,7 @@ __all__ = [
     "JobEvent",
     "JobStep",
     "Lease",
+    "Measurement",
     "Notice",
     "NotificationTarget",
     "SavedView",
@@ -47,4 +49,5 @@ __all__ = [
     "Tally",
     "User",
     "VirtualMachine",
+    "VolumeReading",
 ]

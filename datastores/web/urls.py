@@ -22,6 +22,7 @@ from datastores.web.views import (
     images,
     jobs,
     machines,
+    measurements,
     overview,
     plans,
     queues,
@@ -31,6 +32,7 @@ from datastores.web.views import (
     targets,
     tray,
     users,
+    volumes,
 )
 
 urlpatterns = [
@@ -78,9 +80,19 @@ urlpatterns = [
     path("datastores/bricks/", datastores.datastore_bricks, name="datastore-bricks"),
     path("datastores/<int:pk>/", datastores.DatastorePage.as_view(), name="datastore"),
     path("datastores/<int:pk>/samples/", samples.datastore_samples, name="datastore-samples"),
+    path("datastores/<int:pk>/measure/", measurements.datastore_measure, name="datastore-measure"),
+    path("datastores/<int:pk>/speeds/", measurements.datastore_speeds, name="datastore-speeds"),
     path("datastores/<int:pk>/edit/", datastores.datastore_edit, name="datastore-edit"),
     path("datastores/<int:pk>/hosts/", datastores.datastore_hosts, name="datastore-hosts"),
+    path("datastores/<int:pk>/volume/", volumes.volume, name="datastore-volume"),
+    path("datastores/<int:pk>/volume/read/", volumes.volume_read, name="datastore-volume-read"),
+    path("datastores/<int:pk>/volume/heal/", volumes.volume_heal, name="datastore-volume-heal"),
+    *(
+        path(f"datastores/<int:pk>/volume/{name}/", volumes.doing(name), name=f"datastore-volume-{name}")
+        for name in volumes.DEEDS
+    ),
     path("datastores/<int:pk>/delete/", datastores.datastore_delete, name="datastore-delete"),
+    path("advisor/", measurements.advisor, name="advisor"),
     path("images/", images.ImageList.as_view(), name="image-list"),
     path("images/register/", images.image_new, {"way": "register"}, name="image-register"),
     path("images/block/", images.image_new, {"way": "block"}, name="image-block"),

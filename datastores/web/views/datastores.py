@@ -32,6 +32,7 @@ from datastores.web.lists.fields import Choice, Linked, Moment, Number, Size, Te
 from datastores.web.lists.rows import Rows
 from datastores.web.lists.sums import count_of, sum_of
 from datastores.web.look import TYPE_WORDS
+from datastores.web.speeds import SHOWN, chart_names, known
 from datastores.web.timeline import timeline_of
 
 
@@ -157,6 +158,8 @@ class DatastorePage(DetailView):
             "growth": growth_of([datastore])[datastore.pk],
             "spans": SPANS.values(),
             "span": span_asked(self.request, "month"),
+            "speeds": known(datastore)[:SHOWN],
+            "speed_lines": chart_names(datastore),
             **notes_on(self.request.user, datastore=datastore),
             **timeline_of(self.request.user, datastore),
         }
