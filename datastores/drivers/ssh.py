@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from datastores.domain.characters import Character
 from datastores.domain.errors import Refused
 from datastores.domain.volumes import Capability, Placement, Volume
 from datastores.drivers.base import Steps
@@ -37,6 +38,13 @@ class SshDriver(DirectoryDriver):
         "Disks are copies on the hosts of their machines: fast, but at risk when such a host's disk dies; no migration."
     )
     tm: ClassVar[str] = "ssh"
+    character: ClassVar[Character] = Character(
+        parts=1,
+        simplicity="a directory on every host, and SSH between them",
+        performance="local disks at full speed; each start waits for a copy of the image",
+        redundancy="none: a disk is lost with its host's disk, until it is saved",
+        capacity="the disks of every host; each disk takes its full room",
+    )
     can: ClassVar[frozenset[Capability]] = frozenset({Capability.RESIZE})
     persistent: ClassVar[Placement] = Placement.SYSTEM
     disposable: ClassVar[Placement] = Placement.SYSTEM
