@@ -35,7 +35,7 @@ class SshDriver(DirectoryDriver):
     kind: ClassVar[str] = "ssh"
     label: ClassVar[str] = "SSH"
     about: ClassVar[str] = (
-        "Disks are copies on the hosts of their machines: fast, but lost with the disks of such a host; no live migration."
+        "Disks are copies on the hosts of their machines: fast, but lost with the disks of a host; no live migration."
     )
     tm: ClassVar[str] = "ssh"
     character: ClassVar[Character] = Character(
