@@ -15,6 +15,7 @@ from uuid import UUID
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import AnyStep, Plan, Shell, Stage
+from datastores.domain.routes import Route
 from datastores.domain.values import is_below
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.hosts.blocks import Filesystem
@@ -25,6 +26,15 @@ from datastores.hosts.sights import Sight
 from datastores.hosts.stored import Footprint
 
 Steps: TypeAlias = tuple[AnyStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A file that lies ready to be sent. ``steps`` make it; ``made``: only to be sent, so it goes afterwards."""
+
+    path: str
+    steps: Steps = ()
+    made: bool = False
 
 
 def nowhere(host: str) -> str:
@@ -278,6 +288,21 @@ class StorageDriver(ABC):
     ) -> Steps:
         """Copy ``volume`` on ``host``, which sees it, to ``target`` elsewhere, in the target's format."""
         raise Unsupported(f"Images cannot be moved out of {self.label} datastores.")
+
+    def sends(self, volume: Volume, format: Format, name: str) -> Sent:
+        """Lay ``volume`` ready on the storage host as one file of this format, for another host to fetch.
+
+        ``name``: what a file that has to be made for it may be called; no other job uses it.
+        """
+        raise Unsupported(f"Images are not sent from {self.label} datastores to other hosts.")
+
+    def fetches(self, route: Route, copy: Volume, data: int) -> Steps:
+        """Make ``copy`` on the target of ``route`` of the file that lies ready at its source; ``data``: its bytes."""
+        raise Unsupported(f"{self.label} datastores take no images from hosts that do not see them.")
+
+    def comes_back(self, volume: Volume, returned: Volume) -> Steps:
+        """Put ``returned``, which a machine made of the image ``volume``, in the place of that."""
+        raise Unsupported(f"Persistent disks in {self.label} datastores are the images themselves.")
 
     @property
     def ownership(self) -> Ownership:

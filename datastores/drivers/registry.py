@@ -14,6 +14,7 @@ from datastores.drivers.gluster import GlusterDriver
 from datastores.drivers.nfs import NfsDriver
 from datastores.drivers.qcow2 import Qcow2Driver
 from datastores.drivers.shared import SharedDriver
+from datastores.drivers.ssh import SshDriver
 from datastores.drivers.xfs import XfsDriver
 
 DRIVERS: dict[str, type[StorageDriver]] = {
@@ -25,6 +26,7 @@ DRIVERS: dict[str, type[StorageDriver]] = {
         XfsDriver,
         NfsDriver,
         GlusterDriver,
+        SshDriver,
     )
 }
 

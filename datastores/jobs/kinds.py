@@ -5,7 +5,8 @@ from __future__ import annotations
 from datastores.services.datastore_hosts import DatastoreHosts
 from datastores.services.datastores import DatastoreCreate, DatastoreDelete
 from datastores.services.directories import DirectoryForget, DirectoryMove, DirectoryReturn
-from datastores.services.disks import DiskCreate, DiskDelete, DiskMove, DiskSaveAs
+from datastores.services.disk_deletes import DiskDelete
+from datastores.services.disks import DiskCreate, DiskMove, DiskSaveAs
 from datastores.services.drift_repair import DriftRepair
 from datastores.services.exports import ExportChange
 from datastores.services.hosts import HostOnboard, HostRead

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.copies import FileConverted, FileCopied
+from datastores.hosts.receiving import FileReceived
 from datastores.models import Disk
 from datastores.services.drift import NOTED_AT_ONCE, portions
 from datastores.services.drift_found import Found
@@ -78,5 +79,5 @@ def note_copied(disk: Disk, results: Results) -> None:
 
 def _copied(results: Results, path: str) -> Iterator[int]:
     for step, facts in results:
-        if isinstance(step, FileCopied | FileConverted) and step.target == path and path in facts.files:
+        if isinstance(step, FileCopied | FileConverted | FileReceived) and step.target == path and path in facts.files:
             yield facts.files[path].allocated

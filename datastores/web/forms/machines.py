@@ -11,7 +11,7 @@ from datastores.domain.volumes import Format
 from datastores.hosts.blocks import Filesystem
 from datastores.models import Datastore, Image, User, VirtualMachine
 from datastores.web.forms.base import Form, NameField, RowField, SizeField
-from datastores.web.forms.images import OnField, offer_hosts, places
+from datastores.web.forms.images import OnField, RateField, offer_hosts, places
 
 
 class MachineForm(Form):
@@ -77,6 +77,7 @@ class SaveForm(Form):
 
     name = NameField(label="Name of the image")
     datastore = forms.ModelChoiceField(Datastore.objects.none(), empty_label=None)
+    limit = RateField()
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

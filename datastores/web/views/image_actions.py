@@ -140,7 +140,7 @@ def image_move(request: Request, pk: int) -> HttpResponse:
 
     def act(data: dict[str, Any]) -> HttpResponse:
         targets = {"image": image, "datastore": data["datastore"]}
-        return started(request, start(request, "image.move", not_before=form.not_before(), **targets))
+        return started(request, start(request, "image.move", form.params(), form.not_before(), **targets))
 
     return shown(request, image, "move", form, act)
 

@@ -156,6 +156,7 @@ def test_placement_is_in_the_words_of_the_trade() -> None:
         "xfs": (Placement.NONE, Placement.SELF, "fs", "xfs"),
         "nfs": (Placement.NONE, Placement.SYSTEM, "fs", "nfs"),
         "gluster": (Placement.NONE, Placement.SYSTEM, "fs", "gluster"),
+        "ssh": (Placement.SYSTEM, Placement.SYSTEM, "fs", "ssh"),
     }
 
 

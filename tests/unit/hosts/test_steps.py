@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shlex
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ EXEMPT = {
     "stored.FileStored/absent": "a check: a file that is gone is refused, no step brings its bytes back",
     "stored.OnlyKnownFiles/absent": "a check: files of others are refused, and never removed",
     "gluster_bricks.BrickEmpty/absent": "a check: files of others are refused, and never removed",
+    "receiving.SourceReachable/absent": "a check: a host that is not reached is refused, no step puts that right",
     "gluster_seen.VolumeKnown/absent": "it only reads, so nothing is ever missing",
     "known.FactsKnown/absent": "it only reads, so nothing is ever missing",
     "known.FactsKnown/present": "test_facts.py reads recordings of whole hosts",
@@ -37,7 +39,9 @@ EXEMPT = {
 """``module.Class/case`` -> why this step cannot have that case."""
 
 
-def text(value: str | list[str]) -> str:
+def text(value: str | list[str] | dict[str, str]) -> str:
+    if isinstance(value, dict):
+        return inspect.getsource(import_module(value["source_of"]))
     return value if isinstance(value, str) else "".join(f"{line}\n" for line in value)
 
 
