@@ -9,6 +9,7 @@ from typing import Any
 from datastores.domain.errors import BadInput
 from datastores.drivers.base import StorageDriver, nowhere
 from datastores.drivers.btrfs import BtrfsDriver
+from datastores.drivers.iscsi import IscsiDriver
 from datastores.drivers.nfs import NfsDriver
 from datastores.drivers.qcow2 import Qcow2Driver
 from datastores.drivers.shared import SharedDriver
@@ -22,6 +23,7 @@ DRIVERS: dict[str, type[StorageDriver]] = {
         BtrfsDriver,
         XfsDriver,
         NfsDriver,
+        IscsiDriver,
     )
 }
 

@@ -29,6 +29,19 @@ class Rig:
     """Of the images it is tried with: one that can do all that the kind can."""
     machines: bool = False
     """It needs a kernel of its own, so hosts that are virtual machines, which are slow."""
+    packaged: bool = False
+    """It needs packages that the hosts of the usual lab have not: those of "storage"."""
+    variant: str = ""
+    """What tells it from others of its kind."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.variant}".strip()
+
+    @property
+    def place(self) -> str:
+        """The fixture of its hosts."""
+        return "machines" if self.machines else "storage_hosts" if self.packaged else "hosts"
 
     @property
     def many(self) -> int:
@@ -41,6 +54,11 @@ RIGS = (
     Rig("btrfs", "/srv/btrfs/kind"),
     Rig("xfs", "/srv/xfs/kind"),
     Rig("nfs", "/srv/kind", ("h1", "h2"), machines=True),
+    Rig("iscsi", "/srv/xfs/luns", ("h1", "h2"), {"initiator": "qemu"}, Format.RAW, packaged=True, variant="files"),
+    Rig(
+        "iscsi", "/srv/xfs/luns", ("h1", "h2"), {"initiator": "qemu", "backing": "xfs"}, Format.RAW, packaged=True,
+        variant="xfs",
+    ),
 )
 
 
@@ -51,6 +69,33 @@ class Store:
     rig: Rig
     hosts: Hosts
     driver: StorageDriver
+    attached: dict[str, str] = field(default_factory=dict)
+    """The links to volumes that are attached to the last host, by their path."""
+
+    @property
+    def user(self) -> str:
+        """The host on which disks are used that have to be attached."""
+        return self.rig.hosts[-1]
+
+    @property
+    def attaches(self) -> bool:
+        return Capability.ATTACH in self.can
+
+    def use(self, volume: Volume, vm: int, number: int = 0) -> Steps:
+        """Return the steps after which a VM uses the volume, and reads and writes go the VM's way; () for most kinds."""
+        if not self.attaches:
+            return ()
+        self.attached[volume.path] = self.driver.link_path(vm, number)
+        return self.driver.attach(volume, self.user, self.attached[volume.path])
+
+    def leave(self, volume: Volume) -> Steps:
+        """Return the steps that take back what ``use`` made."""
+        link = self.attached.pop(volume.path, "")
+        return self.driver.detach(volume, self.user, link) if link else ()
+
+    def remove(self, volume: Volume) -> Steps:
+        """Return the steps that end a disk."""
+        return *self.leave(volume), *self.driver.delete(volume)
 
     @property
     def can(self) -> frozenset[Capability]:
@@ -69,21 +114,21 @@ class Store:
         make = self.driver.clone if Capability.CLONE in self.can else self.driver.copy
         return self.driver.prepare(image) + make(image, disk)
 
-    def told(self, *argv: str) -> str:
-        return self.hosts.lab.host(self.driver.host).run(argv, check=True).stdout
+    def told(self, *argv: str, host: str = "") -> str:
+        return self.hosts.lab.host(host or self.driver.host).run(argv, check=True).stdout
 
     def write(self, volume: Volume, pattern: int, at: int = 0) -> None:
         """Write a MiB of bytes with this value into the disk, as a VM would."""
-        self.told(*self._io(volume, f"write -P {pattern} {at} {MIB}"))
+        self._io(volume, f"write -P {pattern} {at} {MIB}")
 
     def holds(self, volume: Volume, pattern: int, at: int = 0) -> bool:
         """Tell whether the MiB at ``at`` holds bytes of this value alone."""
-        said = self.told(*self._io(volume, f"read -P {pattern} {at} {MIB}", "-r"))
+        said = self._io(volume, f"read -P {pattern} {at} {MIB}", "-r")
         return "Pattern verification failed" not in said
 
     def size(self, volume: Volume) -> int:
         """Return the size of the disk that a VM would see, in bytes."""
-        said = self.told("qemu-io", "-r", "-f", volume.format.qemu, "-c", "length", self.driver.path(volume))
+        said = self._io(volume, "length", "-r")
         size, _, unit = said.strip().partition(" ")
         return round(float(size) * {"": 1, "bytes": 1, "KiB": 1024, "MiB": MIB, "GiB": 1024 * MIB}[unit])
 
@@ -98,12 +143,23 @@ class Store:
                 break
         return seen[-1]
 
-    def _io(self, volume: Volume, what: str, *options: str) -> tuple[str, ...]:
-        return "qemu-io", *options, "-f", volume.format.qemu, "-c", what, self.driver.path(volume)
+    def _io(self, volume: Volume, what: str, *options: str) -> str:
+        """Let QEMU do something with a volume: where it is attached, else on the storage host."""
+        host, path = self.driver.host, self.driver.path(volume)
+        if link := self.attached.get(volume.path):
+            host, path = self.user, self.told("readlink", link, host=self.user).strip()
+        return self.told("qemu-io", *options, "-f", volume.format.qemu, "-c", what, path, host=host)
 
     def names(self) -> set[str]:
         """Return all that lies in the datastore, whatever made it."""
-        return set(self.told("find", self.driver.base, "-mindepth", "1", "-printf", "%P\n").splitlines())
+        hosts = self.rig.hosts if self.attaches else self.rig.hosts[:1]
+        found = (self.told("find", self.driver.base, "-mindepth", "1", "-printf", "%P\n", host=host) for host in hosts)
+        return {name for listed in found for name in listed.splitlines()} - self.always
+
+    @property
+    def always(self) -> set[str]:
+        """What lies in the datastore even when it is empty."""
+        return {"luns"} if self.rig.kind == "iscsi" else set()
 
 
 @contextmanager

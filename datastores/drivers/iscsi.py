@@ -1,0 +1,314 @@
+"""iSCSI: the storage host serves each disk as a target of its own, to the host alone where its VM runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+from uuid import UUID
+
+from datastores.domain.errors import BadInput, Unsupported
+from datastores.domain.iscsi import AUTHORITY, PORT, Lun, Portal, authority, initiator, name_part
+from datastores.domain.plan import Shell
+from datastores.domain.values import host_address, port_number
+from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
+from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.btrfs import BtrfsDriver
+from datastores.drivers.files import FileDriver, FileOptions, words
+from datastores.drivers.xfs import XfsDriver
+from datastores.hosts import tgt
+from datastores.hosts.blocks import Filesystem
+from datastores.hosts.contexts import ContextFile, Variable
+from datastores.hosts.copies import Ownership
+from datastores.hosts.disks import DeviceLinked, DiskAbsent
+from datastores.hosts.files import DirectoryPresent, DirectorySwept
+from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
+from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.services import ServiceRunning
+from datastores.hosts.stored import Footprint
+from datastores.hosts.tgt import TargetGone, TargetRenewed, TargetServed, plain_path
+
+RAW_FORMATS = (Format.RAW, Format.ISO)
+"""A target serves bytes as they are: what lies in qcow2 would be seen as qcow2 by the guest."""
+
+
+class Backing(StrEnum):
+    """Where the storage host keeps the bytes."""
+
+    FILES = "files"
+    XFS = "xfs"
+    BTRFS = "btrfs"
+
+
+class Initiator(StrEnum):
+    """What logs in to a target on the host of a VM."""
+
+    KERNEL = "kernel"
+    QEMU = "qemu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IscsiOptions:
+    """Options of iSCSI datastores."""
+
+    backing: Backing = field(
+        default=Backing.FILES,
+        metadata=words(
+            "Bytes are in",
+            "files: plain files, and disks are full copies. xfs, btrfs: files on such a file system, which clones them "
+            "at once.",
+        ),
+    )
+    initiator: Initiator = field(
+        default=Initiator.KERNEL,
+        metadata=words(
+            "Initiator",
+            "kernel: the host logs in (open-iscsi), and a disk is a device. qemu: QEMU logs in by itself, and a disk "
+            "is an address, iscsi://... .",
+        ),
+    )
+    portal: str = field(
+        default="",
+        metadata=words("Portal", "Address at which hosts reach the storage host; empty for that of the host itself."),
+    )
+    port: int = field(default=PORT, metadata=words("Port", "At which the target listens."))
+    clients: str = field(
+        default="",
+        metadata=words(
+            "Initiators let in",
+            "Networks or initiator names, with blanks between them; empty for the address of the disk's host alone.",
+        ),
+    )
+    authority: str = field(
+        default=AUTHORITY,
+        metadata=words("Names begin with", "What the names of targets begin with: iqn., a month, a domain."),
+    )
+
+    def __post_init__(self) -> None:
+        if self.backing not in set(Backing):
+            raise BadInput(f"Bytes are in {', '.join(Backing)}; not {self.backing!r}.")
+        if self.initiator not in set(Initiator):
+            raise BadInput(f"The initiator is {' or '.join(Initiator)}; not {self.initiator!r}.")
+        if self.portal and host_address(self.portal, "The portal") != self.portal:
+            raise BadInput(f"The portal {self.portal} is usually written {host_address(self.portal)}.")
+        port_number(self.port)
+        authority(self.authority)
+        for who in self.clients.split():
+            if initiator(who) != who:
+                raise BadInput(f"The initiator {who} is usually written {initiator(who)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class FilesInside(FileDriver):
+    """Plain files of the storage host."""
+
+    kind: ClassVar[str] = "files"
+    label: ClassVar[str] = "iSCSI"
+    can: ClassVar[frozenset[Capability]] = frozenset({Capability.RESIZE})
+
+    @property
+    def shared(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class IscsiDriver(StorageDriver):
+    """Bytes lie in ``<base>/luns`` of the storage host, as another kind keeps them there.
+
+    On the host of a VM ``<base>/<vm>/disk.<n>`` leads to the device, or to the address that QEMU opens.
+    """
+
+    kind: ClassVar[str] = "iscsi"
+    label: ClassVar[str] = "iSCSI"
+    about: ClassVar[str] = "The storage host serves each disk as an iSCSI target, to the host of its VM alone."
+    ds: ClassVar[str] = "iscsi"
+    tm: ClassVar[str] = "iscsi"
+    can: ClassVar[frozenset[Capability]] = frozenset(
+        {Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT, Capability.ATTACH}
+    )
+    persistent: ClassVar[Placement] = Placement.NONE
+    disposable: ClassVar[Placement] = Placement.SELF
+    formats: ClassVar[tuple[Format, ...]] = RAW_FORMATS
+    exports: ClassVar[tuple[Format, ...]] = RAW_FORMATS
+    imports: ClassVar[tuple[Format, ...]] = RAW_FORMATS
+    shares_blocks: ClassVar[bool] = True
+    one_host: ClassVar[bool] = True
+    leaves: ClassVar[str] = "No disk is served any more. Packages, and the bytes on the storage host, stay."
+    Options: ClassVar[type[Any]] = IscsiOptions
+
+    options: IscsiOptions
+
+    def __post_init__(self) -> None:
+        StorageDriver.__post_init__(self)
+        plain_path(self.base)
+
+    @property
+    def inside(self) -> StorageDriver:
+        """The kind that keeps the bytes."""
+        where = f"{self.base}/luns"
+        if self.options.backing == Backing.FILES:
+            return FilesInside(self.host, where, (self.host,), FileOptions(mode="0600"))
+        kind = XfsDriver if self.options.backing == Backing.XFS else BtrfsDriver
+        return kind(self.host, where, (self.host,), kind.Options(mode="0600"))
+
+    @property
+    def shared(self) -> bool:
+        return False
+
+    def capabilities(self, format: Format) -> frozenset[Capability]:
+        if format not in self.formats:
+            return frozenset()
+        return self.inside.capabilities(format) | {Capability.ATTACH}
+
+    def check_inside(self, volume: Volume) -> None:
+        self.inside.check_inside(volume)
+
+    # What is served, and where it is found
+
+    def target(self, volume: Volume) -> str:
+        """Return the name of its target: <authority>:<host>.<directory>.<path below it>."""
+        self.check_inside(volume)
+        return f"{self.options.authority}:{name_part(self.host)}.{name_part(volume.path)}"
+
+    def lun(self, volume: Volume) -> Lun:
+        portal = Portal(self.options.portal or self.locate(self.host), self.options.port)
+        return Lun(portal, self.target(volume), tgt.LUN)
+
+    def reached(self, volume: Volume) -> str:
+        """Return what a VM on another host opens: a device of its kernel, or an address."""
+        lun = self.lun(volume)
+        return lun.url if self.options.initiator == Initiator.QEMU else lun.device
+
+    def attach(self, volume: Volume, host: str, link: str) -> Steps:
+        """The target is made before anybody logs in to it."""
+        initiators = tuple(self.options.clients.split()) or (self.locate(host),)
+        served = TargetServed(self.host, self.target(volume), volume.path, volume.virtual_size, initiators)
+        session = (SessionOpen(host, self.lun(volume)),) if self.options.initiator == Initiator.KERNEL else ()
+        return served, *session, DeviceLinked(host, link, self.reached(volume))
+
+    def detach(self, volume: Volume, host: str, link: str) -> Steps:
+        """The target goes only when it is seen that nobody is logged in: then its bytes may be deleted."""
+        session = (SessionClosed(host, self.lun(volume)),) if self.options.initiator == Initiator.KERNEL else ()
+        return DiskAbsent(host, link, self.base), *session, TargetGone(self.host, self.target(volume))
+
+    # Hosts
+
+    def activate(self, host: str) -> Steps:
+        directory = DirectoryPresent(host, self.base, mode="0755"), BaseReady(host, self.base)
+        client = "open-iscsi" if self.options.initiator == Initiator.KERNEL else "qemu-block-extra"
+        initiating = (PackageInstalled(host, client),)
+        if host != self.host:
+            return *initiating, *directory
+        served = PackageInstalled(host, "tgt"), ServiceRunning(host, tgt.SERVICE)
+        return *initiating, *directory, *self.inside.activate(host), *served
+
+    def deactivate(self, host: str) -> Steps:
+        """Packages and daemons stay, for others may use them; and so does what lies in the directory."""
+        inside = (DirectorySwept(host, self.inside.base),) if host == self.host else ()
+        return *inside, DirectorySwept(host, self.base)
+
+    # Bytes: as the kind inside does it
+
+    def capacity(self, shell: Shell) -> Capacity:
+        return self.inside.capacity(shell)
+
+    def volumes(self, shell: Shell) -> tuple[Volume, ...]:
+        return self.inside.volumes(shell)
+
+    def image_path(self, uuid: UUID | str, format: Format) -> str:
+        return self.inside.image_path(uuid, format)
+
+    def disk_path(self, vm: int, number: int) -> str:
+        return self.inside.disk_path(vm, number)
+
+    def path(self, volume: Volume) -> str:
+        return self.inside.path(volume)
+
+    def makes_directory(self, volume: Volume) -> bool:
+        return self.inside.makes_directory(volume)
+
+    def clone_format(self, format: Format) -> Format:
+        return self.inside.clone_format(format)
+
+    @property
+    def ownership(self) -> Ownership:
+        return self.inside.ownership
+
+    def guard(self, host: str) -> Steps:
+        return self.inside.guard(host)
+
+    def stored(self, volume: Volume, before: Footprint | None = None, link: str = "") -> Steps:
+        return self.inside.stored(volume, before)
+
+    def stores_only(self, volumes: Sequence[Volume]) -> Steps:
+        return self.inside.stores_only(volumes)
+
+    def create(self, volume: Volume, filesystem: Filesystem = Filesystem.NONE) -> Steps:
+        self.check_format(volume)
+        return self.inside.create(volume, filesystem)
+
+    def context(self, path: str, variables: tuple[Variable, ...], files: tuple[ContextFile, ...] = ()) -> Steps:
+        return self.inside.context(path, variables, files)
+
+    def import_file(self, source: str, volume: Volume) -> Steps:
+        self.check_format(volume)
+        return self.inside.import_file(source, volume)
+
+    def checksum(self, volume: Volume) -> Steps:
+        return self.inside.checksum(volume)
+
+    def delete(self, volume: Volume) -> Steps:
+        """Refused as long as it is served: ``detach`` ends that, on both hosts."""
+        return TargetGone(self.host, self.target(volume)), *self.inside.delete(volume)
+
+    def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
+        return TargetGone(self.host, self.target(volume)), *self.inside.delete_image(volume, snapshots)
+
+    def prepare(self, image: Volume) -> Steps:
+        return self.inside.prepare(image)
+
+    def copy(self, source: Volume, target: Volume) -> Steps:
+        self.check_format(target)
+        return self.inside.copy(source, target)
+
+    def link(self, volume: Volume, disk_path: str) -> Steps:
+        return self.inside.link(volume, disk_path)
+
+    def clone(self, source: Volume, target: Volume) -> Steps:
+        self.check_format(target)
+        self.require(Capability.CLONE, source)
+        return self.inside.clone(source, target)
+
+    def resize(self, volume: Volume, size: int) -> Steps:
+        """The target takes note of the size when it opens the disk, so nobody may be logged in."""
+        name = self.target(volume)
+        self.require(Capability.RESIZE, volume)
+        return tgt.TargetUnused(self.host, name), *self.inside.resize(volume, size), TargetRenewed(self.host, name, size)
+
+    def snapshot(self, volume: Volume, name: str) -> Steps:
+        self.check_inside(volume)
+        self.require(Capability.SNAPSHOT, volume)
+        return self.inside.snapshot(volume, name)
+
+    def revert(self, volume: Volume, name: str) -> Steps:
+        self.check_inside(volume)
+        self.require(Capability.SNAPSHOT, volume)
+        return self.inside.revert(volume, name)
+
+    def delete_snapshot(self, volume: Volume, name: str) -> Steps:
+        self.check_inside(volume)
+        self.require(Capability.SNAPSHOT, volume)
+        return self.inside.delete_snapshot(volume, name)
+
+    def export(
+        self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False
+    ) -> Steps:
+        return self.inside.export(host, volume, target, ownership=ownership, with_directory=with_directory)
+
+    def check_format(self, volume: Volume) -> None:
+        """Raise when the volume lies elsewhere, or is of a format that no target can serve."""
+        self.check_inside(volume)
+        if volume.format not in self.formats:
+            raise Unsupported(f"{self.label} datastores store {', '.join(self.formats)} images, not {volume.format}.")
