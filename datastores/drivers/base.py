@@ -266,6 +266,19 @@ class StorageDriver(ABC):
         """Copy ``volume`` on ``host``, which sees it, to ``target`` elsewhere, in the target's format."""
         raise Unsupported(f"Images cannot be moved out of {self.label} datastores.")
 
+    def receive(self, host: str, source: Volume, device: bool, target: Volume) -> Steps:
+        """Make ``target`` of a disk that is elsewhere on ``host``, in its own format; (): a file, which the other
+        writes.
+
+        ``source.path``: a file, or a ``device`` of which only ``virtual_size`` bytes count.
+        """
+        return ()
+
+    @property
+    def on_devices(self) -> bool:
+        """Whether volumes are devices, and not files: what they hold is as long as its virtual size says."""
+        return False
+
     @property
     def ownership(self) -> Ownership:
         """Who owns what is stored here."""

@@ -16,6 +16,7 @@ from datastores.domain.volumes import Capability, Capacity, Format, Placement, V
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.btrfs import BtrfsDriver
 from datastores.drivers.files import FileDriver, FileOptions, words
+from datastores.drivers.lvm import LvmDriver, LvmOptions
 from datastores.drivers.xfs import XfsDriver
 from datastores.hosts import tgt
 from datastores.hosts.blocks import Filesystem
@@ -24,6 +25,7 @@ from datastores.hosts.copies import Ownership
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.lvm_volumes import Wipe
 from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.services import ServiceRunning
@@ -40,6 +42,7 @@ class Backing(StrEnum):
     FILES = "files"
     XFS = "xfs"
     BTRFS = "btrfs"
+    LVM = "lvm"
 
 
 class Initiator(StrEnum):
@@ -58,8 +61,23 @@ class IscsiOptions:
         metadata=words(
             "Bytes are in",
             "files: plain files, and disks are full copies. xfs, btrfs: files on such a file system, which clones them "
-            "at once.",
+            "at once. lvm: thin volumes of a volume group.",
         ),
+    )
+    group_name: str = field(
+        default="vg-one", metadata=words("Volume group", "Where volumes are, when the bytes are in lvm.")
+    )
+    pool: str = field(
+        default="pool", metadata=words("Thin pool", "In the volume group; made where it is missing.")
+    )
+    disks: str = field(
+        default="",
+        metadata=words(
+            "Disks", "Of what a missing volume group is made, with blanks between them. They have to be empty."
+        ),
+    )
+    wipe: Wipe = field(
+        default=Wipe.DISCARD, metadata=words("Wipe", "What is done with a volume before it is removed.")
     )
     initiator: Initiator = field(
         default=Initiator.KERNEL,
@@ -89,6 +107,7 @@ class IscsiOptions:
     def __post_init__(self) -> None:
         if self.backing not in set(Backing):
             raise BadInput(f"Bytes are in {', '.join(Backing)}; not {self.backing!r}.")
+        self.volumes_options()
         if self.initiator not in set(Initiator):
             raise BadInput(f"The initiator is {' or '.join(Initiator)}; not {self.initiator!r}.")
         if self.portal and host_address(self.portal, "The portal") != self.portal:
@@ -98,6 +117,14 @@ class IscsiOptions:
         for who in self.clients.split():
             if initiator(who) != who:
                 raise BadInput(f"The initiator {who} is usually written {initiator(who)}.")
+
+
+    def volumes_options(self) -> LvmOptions:
+        """Return the options of the volumes inside.
+
+        :raises BadInput: one is not acceptable.
+        """
+        return LvmOptions(group_name=self.group_name, pool=self.pool, disks=self.disks, wipe=self.wipe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +177,8 @@ class IscsiDriver(StorageDriver):
         where = f"{self.base}/luns"
         if self.options.backing == Backing.FILES:
             return FilesInside(self.host, where, (self.host,), FileOptions(mode="0600"))
+        if self.options.backing == Backing.LVM:
+            return LvmDriver(self.host, where, (self.host,), self.options.volumes_options())
         kind = XfsDriver if self.options.backing == Backing.XFS else BtrfsDriver
         return kind(self.host, where, (self.host,), kind.Options(mode="0600"))
 
@@ -168,8 +197,12 @@ class IscsiDriver(StorageDriver):
     # What is served, and where it is found
 
     def target(self, volume: Volume) -> str:
-        """Return the name of its target: <authority>:<host>.<directory>.<path below it>."""
+        """Return the name of its target: <authority>:<host>.<vg>.<lv>, or <authority>:<host>.<path> of a file."""
         self.check_inside(volume)
+        inside = self.inside
+        if isinstance(inside, LvmDriver) and volume.format is Format.RAW:
+            where = f"{self.options.group_name}.{inside.volume_name(volume)}"
+            return f"{self.options.authority}:{name_part(self.host)}.{name_part(where)}"
         return f"{self.options.authority}:{name_part(self.host)}.{name_part(volume.path)}"
 
     def lun(self, volume: Volume) -> Lun:
@@ -301,6 +334,13 @@ class IscsiDriver(StorageDriver):
         self.check_inside(volume)
         self.require(Capability.SNAPSHOT, volume)
         return self.inside.delete_snapshot(volume, name)
+
+    def receive(self, host: str, source: Volume, device: bool, target: Volume) -> Steps:
+        return self.inside.receive(host, source, device, target)
+
+    @property
+    def on_devices(self) -> bool:
+        return self.inside.on_devices
 
     def export(
         self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False

@@ -10,6 +10,7 @@ from datastores.domain.errors import BadInput
 from datastores.drivers.base import StorageDriver, nowhere
 from datastores.drivers.btrfs import BtrfsDriver
 from datastores.drivers.iscsi import IscsiDriver
+from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.nfs import NfsDriver
 from datastores.drivers.qcow2 import Qcow2Driver
 from datastores.drivers.shared import SharedDriver
@@ -23,6 +24,7 @@ DRIVERS: dict[str, type[StorageDriver]] = {
         BtrfsDriver,
         XfsDriver,
         NfsDriver,
+        LvmDriver,
         IscsiDriver,
     )
 }

@@ -65,6 +65,9 @@ def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     if copy.format not in target.imports or volume.format not in source.exports:
         raise Unsupported(f"{target.label} datastores take no {copy.format} images from {source.label} datastores.")
     target.check_inside(copy)
+    device = source.on_devices and volume.format is not Format.ISO
+    if received := target.receive(host, volume, device, copy):
+        return received
     made = target.makes_directory(copy)
     copied = source.export(host, volume, copy, ownership=target.ownership, with_directory=made)
     return *target.guard(host), *copied

@@ -54,6 +54,11 @@ RIGS = (
     Rig("btrfs", "/srv/btrfs/kind"),
     Rig("xfs", "/srv/xfs/kind"),
     Rig("nfs", "/srv/kind", ("h1", "h2"), machines=True),
+    Rig("lvm", "/srv/kind", ("h1",), {"disks": "/dev/vdb"}, Format.RAW, machines=True),
+    Rig(
+        "iscsi", "/srv/kind", ("h1", "h2"), {"backing": "lvm", "disks": "/dev/vdb"}, Format.RAW, machines=True,
+        variant="lvm",
+    ),
     Rig("iscsi", "/srv/xfs/luns", ("h1", "h2"), {"initiator": "qemu"}, Format.RAW, packaged=True, variant="files"),
     Rig(
         "iscsi", "/srv/xfs/luns", ("h1", "h2"), {"initiator": "qemu", "backing": "xfs"}, Format.RAW, packaged=True,
