@@ -24,8 +24,8 @@ _UNSAID = re.compile(r"[^A-Za-z0-9.]+")
 def _name(value: str, what: str, longest: int) -> str:
     if not _NAME.match(value) or value in {".", ".."} or len(value) > longest or _RESERVED.match(value):
         raise BadInput(
-            f"{what} {value[:60]!r} may hold letters, digits and _ + . -, at most {longest}, does not begin with -, and "
-            "is none of those that LVM keeps for itself."
+            f"{what} {value[:60]!r} may hold letters, digits and _ + . -, at most {longest}, does not begin with -, "
+            "and is none of those that LVM keeps for itself."
         )
     return value
 

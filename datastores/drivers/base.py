@@ -267,16 +267,12 @@ class StorageDriver(ABC):
         raise Unsupported(f"Images cannot be moved out of {self.label} datastores.")
 
     def receive(self, host: str, source: Volume, device: bool, target: Volume) -> Steps:
-        """Make ``target`` of a disk that is elsewhere on ``host``, in its own format; (): a file, which the other
-        writes.
-
-        ``source.path``: a file, or a ``device`` of which only ``virtual_size`` bytes count.
-        """
+        """Make ``target`` of the file or ``device`` at ``source.path`` of ``host``; (): a file, the other writes it."""
         return ()
 
     @property
     def on_devices(self) -> bool:
-        """Whether volumes are devices, and not files: what they hold is as long as its virtual size says."""
+        """Whether volumes are devices, which are longer than their virtual size says."""
         return False
 
     @property

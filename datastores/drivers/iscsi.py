@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import UUID
 
-from datastores.domain.errors import BadInput, Unsupported
-from datastores.domain.iscsi import AUTHORITY, PORT, Lun, Portal, authority, initiator, name_part
+from datastores.domain.errors import Unsupported
+from datastores.domain.iscsi import Lun, Portal, name_part
 from datastores.domain.plan import Shell
-from datastores.domain.values import host_address, port_number
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.btrfs import BtrfsDriver
-from datastores.drivers.files import FileDriver, FileOptions, words
-from datastores.drivers.lvm import LvmDriver, LvmOptions
+from datastores.drivers.files import FileDriver, FileOptions
+from datastores.drivers.iscsi_options import Backing, Initiator, IscsiOptions
+from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.xfs import XfsDriver
 from datastores.hosts import tgt
 from datastores.hosts.blocks import Filesystem
@@ -25,106 +24,15 @@ from datastores.hosts.copies import Ownership
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
-from datastores.hosts.lvm_volumes import Wipe
 from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.stored import Footprint
-from datastores.hosts.tgt import TargetGone, TargetRenewed, TargetServed, plain_path
+from datastores.hosts.tgt import plain_path
+from datastores.hosts.tgt_targets import TargetGone, TargetRenewed, TargetServed, TargetUnused
 
 RAW_FORMATS = (Format.RAW, Format.ISO)
 """A target serves bytes as they are: what lies in qcow2 would be seen as qcow2 by the guest."""
-
-
-class Backing(StrEnum):
-    """Where the storage host keeps the bytes."""
-
-    FILES = "files"
-    XFS = "xfs"
-    BTRFS = "btrfs"
-    LVM = "lvm"
-
-
-class Initiator(StrEnum):
-    """What logs in to a target on the host of a VM."""
-
-    KERNEL = "kernel"
-    QEMU = "qemu"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IscsiOptions:
-    """Options of iSCSI datastores."""
-
-    backing: Backing = field(
-        default=Backing.FILES,
-        metadata=words(
-            "Bytes are in",
-            "files: plain files, and disks are full copies. xfs, btrfs: files on such a file system, which clones them "
-            "at once. lvm: thin volumes of a volume group.",
-        ),
-    )
-    group_name: str = field(
-        default="vg-one", metadata=words("Volume group", "Where volumes are, when the bytes are in lvm.")
-    )
-    pool: str = field(
-        default="pool", metadata=words("Thin pool", "In the volume group; made where it is missing.")
-    )
-    disks: str = field(
-        default="",
-        metadata=words(
-            "Disks", "Of what a missing volume group is made, with blanks between them. They have to be empty."
-        ),
-    )
-    wipe: Wipe = field(
-        default=Wipe.DISCARD, metadata=words("Wipe", "What is done with a volume before it is removed.")
-    )
-    initiator: Initiator = field(
-        default=Initiator.KERNEL,
-        metadata=words(
-            "Initiator",
-            "kernel: the host logs in (open-iscsi), and a disk is a device. qemu: QEMU logs in by itself, and a disk "
-            "is an address, iscsi://... .",
-        ),
-    )
-    portal: str = field(
-        default="",
-        metadata=words("Portal", "Address at which hosts reach the storage host; empty for that of the host itself."),
-    )
-    port: int = field(default=PORT, metadata=words("Port", "At which the target listens."))
-    clients: str = field(
-        default="",
-        metadata=words(
-            "Initiators let in",
-            "Networks or initiator names, with blanks between them; empty for the address of the disk's host alone.",
-        ),
-    )
-    authority: str = field(
-        default=AUTHORITY,
-        metadata=words("Names begin with", "What the names of targets begin with: iqn., a month, a domain."),
-    )
-
-    def __post_init__(self) -> None:
-        if self.backing not in set(Backing):
-            raise BadInput(f"Bytes are in {', '.join(Backing)}; not {self.backing!r}.")
-        self.volumes_options()
-        if self.initiator not in set(Initiator):
-            raise BadInput(f"The initiator is {' or '.join(Initiator)}; not {self.initiator!r}.")
-        if self.portal and host_address(self.portal, "The portal") != self.portal:
-            raise BadInput(f"The portal {self.portal} is usually written {host_address(self.portal)}.")
-        port_number(self.port)
-        authority(self.authority)
-        for who in self.clients.split():
-            if initiator(who) != who:
-                raise BadInput(f"The initiator {who} is usually written {initiator(who)}.")
-
-
-    def volumes_options(self) -> LvmOptions:
-        """Return the options of the volumes inside.
-
-        :raises BadInput: one is not acceptable.
-        """
-        return LvmOptions(group_name=self.group_name, pool=self.pool, disks=self.disks, wipe=self.wipe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +226,11 @@ class IscsiDriver(StorageDriver):
         """The target takes note of the size when it opens the disk, so nobody may be logged in."""
         name = self.target(volume)
         self.require(Capability.RESIZE, volume)
-        return tgt.TargetUnused(self.host, name), *self.inside.resize(volume, size), TargetRenewed(self.host, name, size)
+        return (
+            TargetUnused(self.host, name),
+            *self.inside.resize(volume, size),
+            TargetRenewed(self.host, name, size),
+        )
 
     def snapshot(self, volume: Volume, name: str) -> Steps:
         self.check_inside(volume)

@@ -44,7 +44,9 @@ class LvmOptions(FileOptions):
     pool: str = field(default="pool", metadata=words("Thin pool", "In the volume group; made where it is missing."))
     prefix: str = field(
         default="lv-one-",
-        metadata=words("Names begin with", "What the names of volumes begin with; no other datastore may have the same."),
+        metadata=words(
+            "Names begin with", "What the names of volumes begin with; no other datastore may have the same."
+        ),
     )
     disks: str = field(
         default="",
@@ -76,7 +78,7 @@ class LvmOptions(FileOptions):
 
 @dataclass(frozen=True, slots=True)
 class LvmDriver(FileDriver):
-    """Volumes of one host. ``<base>/<uuid>.raw`` and ``<base>/<vm>/disk.<n>`` are links to their devices; CDs are files.
+    """Volumes of one host. ``<base>/<uuid>.raw`` and ``<base>/<vm>/disk.<n>`` are links to devices; CDs are files.
 
     The last extent of a volume is whole, so a volume may be larger than its disk: what leaves the datastore, or is
     summed up, is the disk alone.
@@ -156,7 +158,7 @@ class LvmDriver(FileDriver):
         """An image's name has the 36 characters of a UUID; a disk's has fewer, a snapshot's more."""
         for name, volume in sorted(found.items()):
             uuid = name.removeprefix(self.options.prefix)
-            if name.startswith(self.options.prefix) and len(uuid) == 36:  # noqa: PLR2004
+            if name.startswith(self.options.prefix) and len(uuid) == 36:
                 yield Volume(f"{self.base}/{uuid}.raw", Format.RAW, volume.size, volume.allocated)
 
     # Steps
@@ -272,8 +274,6 @@ class LvmDriver(FileDriver):
         self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False
     ) -> Steps:
         if Format.ISO in {volume.format, target.format}:
-            return FileDriver.export(
-                self, host, volume, target, ownership=ownership, with_directory=with_directory
-            )
+            return FileDriver.export(self, host, volume, target, ownership=ownership, with_directory=with_directory)
         taken = DeviceTaken(host, self.device(volume), volume.virtual_size, target.path, ownership, with_directory)
         return (taken,)

@@ -86,10 +86,7 @@ def group(host: str, command: Command, output: Output) -> Group | None:
     """
     rows = _report(host, command, output, "vg")
     return next(
-        (
-            Group(row["vg_name"], int(row["vg_extent_size"]), int(row["vg_size"]), int(row["vg_free"]))
-            for row in rows
-        ),
+        (Group(row["vg_name"], int(row["vg_extent_size"]), int(row["vg_size"]), int(row["vg_free"])) for row in rows),
         None,
     )
 
@@ -119,9 +116,7 @@ def volumes(host: str, command: Command, output: Output) -> Volumes:
 def _volume(row: Mapping[str, str]) -> LogicalVolume:
     tags = tuple(tag for tag in row["lv_tags"].split(",") if tag)
     used = float(row["data_percent"]) if row["data_percent"] else None
-    return LogicalVolume(
-        row["lv_name"], int(row["lv_size"]), row["pool_lv"], row["origin"], tags, row["lv_attr"], used
-    )
+    return LogicalVolume(row["lv_name"], int(row["lv_size"]), row["pool_lv"], row["origin"], tags, row["lv_attr"], used)
 
 
 def room(group: Group, pool: LogicalVolume | None) -> Capacity:

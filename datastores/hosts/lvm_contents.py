@@ -1,4 +1,4 @@
-"""New logical volumes: empty, with a file system, or with the bytes of a disk. Made as ``<name>.part``, then renamed."""
+"""New logical volumes, empty or with the bytes of a disk: made as ``<name>.part``, then renamed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from datastores.domain.plan import Action, Change, Command, Detached, Output
 from datastores.domain.values import SECTOR, format_size
 from datastores.hosts import lvm, qemu_img
 from datastores.hosts.blocks import MKFS, SMALLEST, Filesystem
-from datastores.hosts.copies import PART, Ownership, made, renamed, scratch, stale
 from datastores.hosts.capacity import FileSystem, ask_room, check_room, rooms
+from datastores.hosts.copies import PART, Ownership, made, renamed, scratch, stale
 from datastores.hosts.inodes import Files, Inode, around, look, room_for, seen, the_file
 from datastores.hosts.lvm import Group, Volumes, ask_group, ask_volumes, the_group
 from datastores.hosts.parsing import canonical_path
@@ -217,4 +217,6 @@ class DeviceTaken:
         limit = ("prlimit", f"--as={qemu_img.CONVERT_MEMORY}", "--")
         convert = Command((*limit, "qemu-img", "convert", "-q", "-O", "raw", *source.options, self.part))
         owned = scratch(self.part, *self.ownership.commands(self.part))
-        return Change(self.title, (*directory, *made(self.part, convert, self.size), *owned, renamed(self.part, self.target)))
+        return Change(
+            self.title, (*directory, *made(self.part, convert, self.size), *owned, renamed(self.part, self.target))
+        )

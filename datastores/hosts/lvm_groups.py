@@ -64,7 +64,9 @@ class GroupReady:
             found = json.loads(expect(self.host, command, output))["blockdevices"]
             return ", ".join(_contents(found[0]))
         except (ValueError, LookupError, TypeError) as error:
-            raise CommandFailed(command.argv, output.exit_status, f"unreadable output ({error!r})", self.host) from error
+            raise CommandFailed(
+                command.argv, output.exit_status, f"unreadable output ({error!r})", self.host
+            ) from error
 
     def plan(self, facts: GroupFacts) -> Change | None:
         if facts.group:
@@ -135,4 +137,6 @@ class PoolReady:
             raise Refused(f"{self.group} on {self.host} has nothing free for a thin pool. Name one that is there.")
         words = ("-q", "--yes", "--type", "thin-pool", "-l", OF_FREE, "-n", self.pool)
         make = Command(("lvcreate", *words, "--", self.group), timeout=lvm.SLOW)
-        return Change(f"make the thin pool {self.group}/{self.pool}", (Action(make, lvm.remove(self.group, self.pool)),))
+        return Change(
+            f"make the thin pool {self.group}/{self.pool}", (Action(make, lvm.remove(self.group, self.pool)),)
+        )

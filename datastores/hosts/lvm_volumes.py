@@ -127,7 +127,9 @@ class VolumeGrown:
         added = "" if there.pool else str(there.size)
         grow = Command(("sh", "-c", GROW, "sh", self.group, self.name, str(wanted), added), timeout=DAY)
         action = Action(grow if there.pool else Detached(grow))
-        return Change(f"grow {self.group}/{self.name} from {format_size(there.size)} to {format_size(wanted)}", (action,))
+        return Change(
+            f"grow {self.group}/{self.name} from {format_size(there.size)} to {format_size(wanted)}", (action,)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,12 +56,22 @@ RIGS = (
     Rig("nfs", "/srv/kind", ("h1", "h2"), machines=True),
     Rig("lvm", "/srv/kind", ("h1",), {"disks": "/dev/vdb"}, Format.RAW, machines=True),
     Rig(
-        "iscsi", "/srv/kind", ("h1", "h2"), {"backing": "lvm", "disks": "/dev/vdb"}, Format.RAW, machines=True,
+        "iscsi",
+        "/srv/kind",
+        ("h1", "h2"),
+        {"backing": "lvm", "disks": "/dev/vdb"},
+        Format.RAW,
+        machines=True,
         variant="lvm",
     ),
     Rig("iscsi", "/srv/xfs/luns", ("h1", "h2"), {"initiator": "qemu"}, Format.RAW, packaged=True, variant="files"),
     Rig(
-        "iscsi", "/srv/xfs/luns", ("h1", "h2"), {"initiator": "qemu", "backing": "xfs"}, Format.RAW, packaged=True,
+        "iscsi",
+        "/srv/xfs/luns",
+        ("h1", "h2"),
+        {"initiator": "qemu", "backing": "xfs"},
+        Format.RAW,
+        packaged=True,
         variant="xfs",
     ),
 )
@@ -87,7 +97,7 @@ class Store:
         return Capability.ATTACH in self.can
 
     def use(self, volume: Volume, vm: int, number: int = 0) -> Steps:
-        """Return the steps after which a VM uses the volume, and reads and writes go the VM's way; () for most kinds."""
+        """Return the steps after which a VM uses the volume, and it is read and written that way; () for most kinds."""
         if not self.attaches:
             return ()
         self.attached[volume.path] = self.driver.link_path(vm, number)

@@ -1,0 +1,99 @@
+"""What can be chosen of an iSCSI datastore."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from datastores.domain.errors import BadInput
+from datastores.domain.iscsi import AUTHORITY, PORT, authority, initiator
+from datastores.domain.values import host_address, port_number
+from datastores.drivers.files import words
+from datastores.drivers.lvm import LvmOptions
+from datastores.hosts.lvm_volumes import Wipe
+
+
+class Backing(StrEnum):
+    """Where the storage host keeps the bytes."""
+
+    FILES = "files"
+    XFS = "xfs"
+    BTRFS = "btrfs"
+    LVM = "lvm"
+
+
+class Initiator(StrEnum):
+    """What logs in to a target on the host of a VM."""
+
+    KERNEL = "kernel"
+    QEMU = "qemu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IscsiOptions:
+    """Options of iSCSI datastores."""
+
+    backing: Backing = field(
+        default=Backing.FILES,
+        metadata=words(
+            "Bytes are in",
+            "files: plain files, and disks are full copies. xfs, btrfs: files on such a file system, which clones them "
+            "at once. lvm: thin volumes of a volume group.",
+        ),
+    )
+    group_name: str = field(
+        default="vg-one", metadata=words("Volume group", "Where volumes are, when the bytes are in lvm.")
+    )
+    pool: str = field(default="pool", metadata=words("Thin pool", "In the volume group; made where it is missing."))
+    disks: str = field(
+        default="",
+        metadata=words(
+            "Disks", "Of what a missing volume group is made, with blanks between them. They have to be empty."
+        ),
+    )
+    wipe: Wipe = field(default=Wipe.DISCARD, metadata=words("Wipe", "What is done with a volume before it is removed."))
+    initiator: Initiator = field(
+        default=Initiator.KERNEL,
+        metadata=words(
+            "Initiator",
+            "kernel: the host logs in (open-iscsi), and a disk is a device. qemu: QEMU logs in by itself, and a disk "
+            "is an address, iscsi://... .",
+        ),
+    )
+    portal: str = field(
+        default="",
+        metadata=words("Portal", "Address at which hosts reach the storage host; empty for that of the host itself."),
+    )
+    port: int = field(default=PORT, metadata=words("Port", "At which the target listens."))
+    clients: str = field(
+        default="",
+        metadata=words(
+            "Initiators let in",
+            "Networks or initiator names, with blanks between them; empty for the address of the disk's host alone.",
+        ),
+    )
+    authority: str = field(
+        default=AUTHORITY,
+        metadata=words("Names begin with", "What the names of targets begin with: iqn., a month, a domain."),
+    )
+
+    def __post_init__(self) -> None:
+        if self.backing not in set(Backing):
+            raise BadInput(f"Bytes are in {', '.join(Backing)}; not {self.backing!r}.")
+        self.volumes_options()
+        if self.initiator not in set(Initiator):
+            raise BadInput(f"The initiator is {' or '.join(Initiator)}; not {self.initiator!r}.")
+        if self.portal and host_address(self.portal, "The portal") != self.portal:
+            raise BadInput(f"The portal {self.portal} is usually written {host_address(self.portal)}.")
+        port_number(self.port)
+        authority(self.authority)
+        for who in self.clients.split():
+            if initiator(who) != who:
+                raise BadInput(f"The initiator {who} is usually written {initiator(who)}.")
+
+    def volumes_options(self) -> LvmOptions:
+        """Return the options of the volumes inside.
+
+        :raises BadInput: one is not acceptable.
+        """
+        return LvmOptions(group_name=self.group_name, pool=self.pool, disks=self.disks, wipe=self.wipe)
