@@ -16,10 +16,10 @@ from datastores.hosts.lvm_volumes import Wipe
 class Backing(StrEnum):
     """Where the storage host keeps the bytes."""
 
-    FILES = "files"
+    LVM = "lvm"
     XFS = "xfs"
     BTRFS = "btrfs"
-    LVM = "lvm"
+    FILES = "files"
 
 
 class Initiator(StrEnum):
@@ -34,11 +34,11 @@ class IscsiOptions:
     """Options of iSCSI datastores."""
 
     backing: Backing = field(
-        default=Backing.FILES,
+        default=Backing.LVM,
         metadata=words(
             "Bytes are in",
-            "files: plain files, and disks are full copies. xfs, btrfs: files on such a file system, which clones them "
-            "at once. lvm: thin volumes of a volume group.",
+            "lvm: thin volumes of a volume group. xfs, btrfs: files on such a file system, which clones them at once. "
+            "files: plain files, and disks are full copies.",
         ),
     )
     group_name: str = field(

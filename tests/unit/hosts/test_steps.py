@@ -25,6 +25,7 @@ OUTCOMES = {"unchanged", "refused", "unreadable", "bad_input", "actions"}
 
 EXEMPT = {
     "sources.SourceAllowed/absent": "a check: what it finds wrong is refused, and never put right",
+    "tgt_targets.TargetUnused/absent": "a check: whoever is logged in logs out by himself",
     "stored.FileStored/absent": "a check: a file that is gone is refused, no step brings its bytes back",
     "stored.OnlyKnownFiles/absent": "a check: files of others are refused, and never removed",
     "known.FactsKnown/absent": "it only reads, so nothing is ever missing",
