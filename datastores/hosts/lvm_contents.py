@@ -20,11 +20,11 @@ from datastores.hosts.parsing import canonical_path
 
 FILL = """
 set -e
-vg=$1 part=$2 bytes=$3 pool=$4 tag=$5 empty=$6; shift 6
+vg=$1 part=$2 bytes=$3 thin=$4 tag=$5 empty=$6; shift 6
 found=$(lvs --noheadings -o lv_name --select "lv_name=\\"$part\\"" -- "$vg")
 [ -z "$found" ] || lvremove -q -y -- "$vg/$part"
-if [ -n "$pool" ]; then
-    lvcreate -q -y -kn --type thin -V "${bytes}b" --thinpool "$pool" --addtag "$tag" -n "$part" -- "$vg"
+if [ -n "$thin" ]; then
+    lvcreate -q -y -kn --type thin -V "${bytes}b" --thinpool "$thin" --addtag "$tag" -n "$part" -- "$vg"
 else
     lvcreate -q -y -Wn -Zn --type linear -L "${bytes}b" --addtag "$tag" -n "$part" -- "$vg"
     [ "$empty" = "$bytes" ] || blkdiscard -z -o "$empty" -- "/dev/$vg/$part"
