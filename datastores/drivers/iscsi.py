@@ -9,28 +9,31 @@ from uuid import UUID
 
 from datastores.domain.errors import Unsupported
 from datastores.domain.iscsi import Lun, Portal, name_part
-from datastores.domain.plan import Shell
+from datastores.domain.plan import AnyStep, Shell
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.btrfs import BtrfsDriver
 from datastores.drivers.files import FileDriver, FileOptions
-from datastores.drivers.iscsi_options import Backing, Initiator, IscsiOptions
+from datastores.drivers.iscsi_options import Backing, Initiator, IscsiOptions, Server
 from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.xfs import XfsDriver
-from datastores.hosts import tgt
+from datastores.hosts import lio, tgt
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.contexts import ContextFile, Variable
 from datastores.hosts.copies import Ownership
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
-from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
+from datastores.hosts.lio import LioTargetGone, LioTargetServed
+from datastores.hosts.open_iscsi import InterfaceNamed, SessionClosed, SessionOpen
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.stored import Footprint
 from datastores.hosts.tgt import plain_path
 from datastores.hosts.tgt_targets import TargetGone, TargetRenewed, TargetServed, TargetUnused
 
+INTERFACE = "cloudstore"
+"""Of open-iscsi, by which hosts log in under a name of ours."""
 RAW_FORMATS = (Format.RAW, Format.ISO)
 """A target serves bytes as they are: what lies in qcow2 would be seen as qcow2 by the guest."""
 
@@ -124,15 +127,43 @@ class IscsiDriver(StorageDriver):
 
     def attach(self, volume: Volume, host: str, link: str) -> Steps:
         """The target is made before anybody logs in to it."""
-        initiators = tuple(self.options.clients.split()) or (self.locate(host),)
-        served = TargetServed(self.host, self.target(volume), volume.path, volume.virtual_size, initiators)
-        session = (SessionOpen(host, self.lun(volume)),) if self.options.initiator == Initiator.KERNEL else ()
-        return served, *session, DeviceLinked(host, link, self.reached(volume))
+        logged_in: Steps = ()
+        if self._by_name:
+            logged_in = (InterfaceNamed(host, INTERFACE, self.initiator(host)),)
+        if self.options.initiator == Initiator.KERNEL:
+            logged_in = *logged_in, SessionOpen(host, self.lun(volume), self._interface)
+        return self._served(volume, host), *logged_in, DeviceLinked(host, link, self.reached(volume))
 
     def detach(self, volume: Volume, host: str, link: str) -> Steps:
         """The target goes only when it is seen that nobody is logged in: then its bytes may be deleted."""
-        session = (SessionClosed(host, self.lun(volume)),) if self.options.initiator == Initiator.KERNEL else ()
-        return DiskAbsent(host, link, self.base), *session, TargetGone(self.host, self.target(volume))
+        kernel = self.options.initiator == Initiator.KERNEL
+        session = (SessionClosed(host, self.lun(volume), self._interface),) if kernel else ()
+        return DiskAbsent(host, link, self.base), *session, *self._gone(volume)
+
+    @property
+    def _by_name(self) -> bool:
+        return self.options.target == Server.LIO
+
+    @property
+    def _interface(self) -> str:
+        return INTERFACE if self._by_name else ""
+
+    def initiator(self, host: str) -> str:
+        """Return the name that a host logs in by, where the target goes by names."""
+        return f"{self.options.authority}:{name_part(host)}"
+
+    def _served(self, volume: Volume, host: str) -> AnyStep:
+        name, named = self.target(volume), tuple(self.options.clients.split())
+        inside = self.inside
+        if not self._by_name:
+            return TargetServed(self.host, name, volume.path, volume.virtual_size, named or (self.locate(host),))
+        if not isinstance(inside, LvmDriver) or volume.format is not Format.RAW:
+            raise Unsupported("LIO serves volumes alone, and CDs are files. Choose tgt where CDs are attached, too.")
+        return LioTargetServed(self.host, name, inside.device(volume), named or (self.initiator(host),))
+
+    def _gone(self, volume: Volume) -> Steps:
+        name = self.target(volume)
+        return (LioTargetGone(self.host, name) if self._by_name else TargetGone(self.host, name),)
 
     # Hosts
 
@@ -142,7 +173,8 @@ class IscsiDriver(StorageDriver):
         initiating = (PackageInstalled(host, client),)
         if host != self.host:
             return *initiating, *directory
-        served = PackageInstalled(host, "tgt"), ServiceRunning(host, tgt.SERVICE)
+        package, service = ("targetcli-fb", lio.SERVICE) if self._by_name else ("tgt", tgt.SERVICE)
+        served = PackageInstalled(host, package), ServiceRunning(host, service)
         return *initiating, *directory, *self.inside.activate(host), *served
 
     def deactivate(self, host: str) -> Steps:
@@ -202,10 +234,10 @@ class IscsiDriver(StorageDriver):
 
     def delete(self, volume: Volume) -> Steps:
         """Refused as long as it is served: ``detach`` ends that, on both hosts."""
-        return TargetGone(self.host, self.target(volume)), *self.inside.delete(volume)
+        return *self._gone(volume), *self.inside.delete(volume)
 
     def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
-        return TargetGone(self.host, self.target(volume)), *self.inside.delete_image(volume, snapshots)
+        return *self._gone(volume), *self.inside.delete_image(volume, snapshots)
 
     def prepare(self, image: Volume) -> Steps:
         return self.inside.prepare(image)
@@ -224,8 +256,9 @@ class IscsiDriver(StorageDriver):
 
     def resize(self, volume: Volume, size: int) -> Steps:
         """The target takes note of the size when it opens the disk, so nobody may be logged in."""
-        name = self.target(volume)
-        self.require(Capability.RESIZE, volume)
+        name, grown = self.target(volume), self.inside.resize(volume, size)
+        if self._by_name:  # it asks the volume each time
+            return grown
         return (
             TargetUnused(self.host, name),
             *self.inside.resize(volume, size),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from datastores.domain.errors import BadInput
-from datastores.domain.iscsi import AUTHORITY, PORT, authority, initiator
+from datastores.domain.iscsi import AUTHORITY, PORT, authority, initiator, is_name
 from datastores.domain.values import host_address, port_number
 from datastores.drivers.files import words
 from datastores.drivers.lvm import LvmOptions
@@ -20,6 +20,13 @@ class Backing(StrEnum):
     XFS = "xfs"
     BTRFS = "btrfs"
     FILES = "files"
+
+
+class Server(StrEnum):
+    """What serves targets on the storage host."""
+
+    TGT = "tgt"
+    LIO = "lio"
 
 
 class Initiator(StrEnum):
@@ -52,6 +59,14 @@ class IscsiOptions:
         ),
     )
     wipe: Wipe = field(default=Wipe.DISCARD, metadata=words("Wipe", "What is done with a volume before it is removed."))
+    target: Server = field(
+        default=Server.TGT,
+        metadata=words(
+            "Target",
+            "tgt: a daemon, which knows hosts by their addresses. lio: the kernel, which knows them by names, serves "
+            "volumes alone, and needs the initiator in the kernel, too.",
+        ),
+    )
     initiator: Initiator = field(
         default=Initiator.KERNEL,
         metadata=words(
@@ -80,6 +95,8 @@ class IscsiOptions:
     def __post_init__(self) -> None:
         if self.backing not in set(Backing):
             raise BadInput(f"Bytes are in {', '.join(Backing)}; not {self.backing!r}.")
+        if self.target not in set(Server):
+            raise BadInput(f"The target is {' or '.join(Server)}; not {self.target!r}.")
         self.volumes_options()
         if self.initiator not in set(Initiator):
             raise BadInput(f"The initiator is {' or '.join(Initiator)}; not {self.initiator!r}.")
@@ -90,6 +107,16 @@ class IscsiOptions:
         for who in self.clients.split():
             if initiator(who) != who:
                 raise BadInput(f"The initiator {who} is usually written {initiator(who)}.")
+        if self.target == Server.LIO:
+            self._check_lio()
+
+    def _check_lio(self) -> None:
+        if self.backing != Backing.LVM or self.initiator != Initiator.KERNEL:
+            raise BadInput("LIO serves volumes of LVM alone, and to initiators in the kernel. Choose these, or tgt.")
+        if by_address := [who for who in self.clients.split() if not is_name(who)]:
+            raise BadInput(f"LIO knows initiators by their names, not by addresses such as {by_address[0]}.")
+        if self.port != PORT:
+            raise BadInput(f"LIO listens at port {PORT}.")
 
     def volumes_options(self) -> LvmOptions:
         """Return the options of the volumes inside.

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from datastores.domain.errors import BadInput
+from datastores.domain.errors import BadInput, Unsupported
 from datastores.domain.iscsi import Lun, Portal
 from datastores.domain.volumes import Capability, Format, Volume
 from datastores.drivers.iscsi import IscsiDriver
 from datastores.drivers.registry import make_driver
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
+from datastores.hosts.lio import LioTargetGone, LioTargetServed
 from datastores.hosts.lvm_groups import GroupReady
 from datastores.hosts.lvm_volumes import VolumeCloned
-from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
+from datastores.hosts.open_iscsi import InterfaceNamed, SessionClosed, SessionOpen
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.reflinks import ReflinkExists
 from datastores.hosts.services import ServiceRunning
@@ -109,9 +110,28 @@ def test_the_storage_host_serves_and_every_host_can_log_in() -> None:
     assert store(initiator="qemu").activate("h2")[0] == PackageInstalled("h2", "qemu-block-extra")
 
 
+def test_lio_knows_a_host_by_the_name_under_which_it_logs_in() -> None:
+    name = "iqn.2013-10.org.opennebula:h2"
+    assert store(target="lio").attach(DISK, "h2", LINK)[:3] == (
+        LioTargetServed("h1", NAME, "/dev/vg-one/lv-one-7-0", (name,)),
+        InterfaceNamed("h2", "cloudstore", name),
+        SessionOpen("h2", LUN, "cloudstore"),
+    )
+    assert store(target="lio").detach(DISK, "h2", LINK)[1:] == (
+        SessionClosed("h2", LUN, "cloudstore"),
+        LioTargetGone("h1", NAME),
+    )
+    with pytest.raises(Unsupported, match="CDs are files"):
+        store(target="lio").attach(Volume(f"{BASE}/luns/{UUID}.iso", Format.ISO, 4096), "h2", LINK)
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [
+        ({"target": "scst"}, "tgt or lio"),
+        ({"target": "lio", "initiator": "qemu"}, "to initiators in the kernel"),
+        ({"target": "lio", "backing": "files"}, "volumes of LVM alone"),
+        ({"target": "lio", "clients": "10.0.0.2"}, "by their names"),
         ({"backing": "tape"}, "Bytes are in"),
         ({"initiator": "hardware"}, "kernel or qemu"),
         ({"clients": "0.0.0.0/0"}, "everybody"),
