@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 from uuid import UUID
 
+from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import AnyStep, Plan, Shell, Stage
 from datastores.domain.values import is_below
@@ -63,6 +64,10 @@ class StorageDriver(ABC):
     """Whether each disk is used on one host, which is chosen with it: its bytes lie there, or it is attached there."""
     snapshots_inside: ClassVar[bool] = False
     """Whether snapshots are kept in the image's own file, whose bytes change with them."""
+    has_bricks: ClassVar[bool] = False
+    """Whether it is made of directories of several hosts, which are named when it is made."""
+    character: ClassVar[Character] = Character()
+    """What it is like, for whoever has to choose between kinds."""
     leaves: ClassVar[str] = "The directory stays on its hosts, as it is."
     """What becomes of it on its hosts when the datastore is deleted, in a sentence."""
     Options: ClassVar[type[Any]]
@@ -141,6 +146,10 @@ class StorageDriver(ABC):
         A clone needs no guard: where the datastore is not mounted, its source is not there.
         """
         return ()
+
+    def writable(self, host: str) -> str:
+        """Return the directory of the datastore in which files can be written on ``host``; "" where there is none."""
+        return ""
 
     def same_directory(self, token: str) -> Plan:
         """Return the stages that show that every host sees the same bytes at the base path; () when none has to.
@@ -265,15 +274,6 @@ class StorageDriver(ABC):
     ) -> Steps:
         """Copy ``volume`` on ``host``, which sees it, to ``target`` elsewhere, in the target's format."""
         raise Unsupported(f"Images cannot be moved out of {self.label} datastores.")
-
-    def receive(self, host: str, source: Volume, device: bool, target: Volume) -> Steps:
-        """Make ``target`` of the file or ``device`` at ``source.path`` of ``host``; (): a file, the other writes it."""
-        return ()
-
-    @property
-    def on_devices(self) -> bool:
-        """Whether volumes are devices, which are longer than their virtual size says."""
-        return False
 
     @property
     def ownership(self) -> Ownership:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import UUID
 
+from datastores.domain.characters import Character
 from datastores.domain.errors import Unsupported
 from datastores.domain.iscsi import Lun, Portal, name_part
 from datastores.domain.plan import AnyStep, Shell
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.btrfs import BtrfsDriver
-from datastores.drivers.files import FileDriver, FileOptions
-from datastores.drivers.iscsi_options import Backing, Initiator, IscsiOptions, Server
+from datastores.drivers.files import FileOptions
+from datastores.drivers.iscsi_options import Backing, FilesInside, Initiator, IscsiOptions, Server
 from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.xfs import XfsDriver
 from datastores.hosts import lio, tgt
@@ -39,19 +40,6 @@ RAW_FORMATS = (Format.RAW, Format.ISO)
 
 
 @dataclass(frozen=True, slots=True)
-class FilesInside(FileDriver):
-    """Plain files of the storage host."""
-
-    kind: ClassVar[str] = "files"
-    label: ClassVar[str] = "iSCSI"
-    can: ClassVar[frozenset[Capability]] = frozenset({Capability.RESIZE})
-
-    @property
-    def shared(self) -> bool:
-        return False
-
-
-@dataclass(frozen=True, slots=True)
 class IscsiDriver(StorageDriver):
     """Bytes lie in ``<base>/luns`` of the storage host, as another kind keeps them there.
 
@@ -63,6 +51,13 @@ class IscsiDriver(StorageDriver):
     about: ClassVar[str] = "The storage host serves each disk as an iSCSI target, to the host of its VM alone."
     ds: ClassVar[str] = "iscsi"
     tm: ClassVar[str] = "iscsi"
+    character: ClassVar[Character] = Character(
+        parts=3,
+        simplicity="volumes, targets and initiators, made by cloudstore",
+        performance="one network link and one server for all; blocks, not files",
+        redundancy="RAID in the server; the server is a single point",
+        capacity="what one server has",
+    )
     can: ClassVar[frozenset[Capability]] = frozenset(
         {Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT, Capability.ATTACH}
     )
@@ -213,7 +208,8 @@ class IscsiDriver(StorageDriver):
         return self.inside.guard(host)
 
     def stored(self, volume: Volume, before: Footprint | None = None, link: str = "") -> Steps:
-        return self.inside.stored(volume, before)
+        """Of a persistent disk there is nothing on the storage host but its image."""
+        return () if link else self.inside.stored(volume, before)
 
     def stores_only(self, volumes: Sequence[Volume]) -> Steps:
         return self.inside.stores_only(volumes)
@@ -281,11 +277,12 @@ class IscsiDriver(StorageDriver):
         return self.inside.delete_snapshot(volume, name)
 
     def receive(self, host: str, source: Volume, device: bool, target: Volume) -> Steps:
-        return self.inside.receive(host, source, device, target)
+        inside = self.inside
+        return inside.receive(host, source, device, target) if isinstance(inside, LvmDriver) else ()
 
     @property
     def on_devices(self) -> bool:
-        return self.inside.on_devices
+        return isinstance(self.inside, LvmDriver)
 
     def export(
         self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False

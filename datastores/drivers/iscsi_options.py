@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 from datastores.domain.errors import BadInput
 from datastores.domain.iscsi import AUTHORITY, PORT, authority, initiator, is_name
 from datastores.domain.values import host_address, port_number
-from datastores.drivers.files import words
+from datastores.domain.volumes import Capability
+from datastores.drivers.files import FileDriver, words
 from datastores.drivers.lvm import LvmOptions
 from datastores.hosts.lvm_volumes import Wipe
 
@@ -124,3 +126,16 @@ class IscsiOptions:
         :raises BadInput: one is not acceptable.
         """
         return LvmOptions(group_name=self.group_name, pool=self.pool, disks=self.disks, wipe=self.wipe)
+
+
+@dataclass(frozen=True, slots=True)
+class FilesInside(FileDriver):
+    """Plain files of the storage host."""
+
+    kind: ClassVar[str] = "files"
+    label: ClassVar[str] = "iSCSI"
+    can: ClassVar[frozenset[Capability]] = frozenset({Capability.RESIZE})
+
+    @property
+    def shared(self) -> bool:
+        return False

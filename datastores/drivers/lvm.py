@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from datastores.domain import lvm as names
+from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import Shell
 from datastores.domain.values import object_name
@@ -89,6 +90,13 @@ class LvmDriver(FileDriver):
     about: ClassVar[str] = "Logical volumes of one host; clones are thin snapshots, made at once."
     ds: ClassVar[str] = "lvm"
     tm: ClassVar[str] = "lvm"
+    character: ClassVar[Character] = Character(
+        parts=1,
+        simplicity="a volume group of the storage host",
+        performance="local disks, with nothing in between",
+        redundancy="RAID below the volume group, inside one machine",
+        capacity="the disks of one machine; grows disk by disk",
+    )
     can: ClassVar[frozenset[Capability]] = frozenset({Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT})
     persistent: ClassVar[Placement] = Placement.NONE
     disposable: ClassVar[Placement] = Placement.SELF
@@ -139,6 +147,10 @@ class LvmDriver(FileDriver):
         return DeviceLinked(self.host, volume.path, self.device(volume))
 
     # Reading
+
+    def writable(self, host: str) -> str:
+        """No file that is written here lies in the volume group."""
+        return ""
 
     def capacity(self, shell: Shell) -> Capacity:
         """That of the thin pool, or of the volume group. CDs lie elsewhere, and are small."""

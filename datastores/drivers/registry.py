@@ -7,8 +7,10 @@ from dataclasses import fields
 from typing import Any
 
 from datastores.domain.errors import BadInput
+from datastores.domain.gluster_checks import PlacedBrick
 from datastores.drivers.base import StorageDriver, nowhere
 from datastores.drivers.btrfs import BtrfsDriver
+from datastores.drivers.gluster import GlusterDriver
 from datastores.drivers.iscsi import IscsiDriver
 from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.nfs import NfsDriver
@@ -24,6 +26,7 @@ DRIVERS: dict[str, type[StorageDriver]] = {
         BtrfsDriver,
         XfsDriver,
         NfsDriver,
+        GlusterDriver,
         LvmDriver,
         IscsiDriver,
     )
@@ -44,8 +47,9 @@ def make_driver(
     hosts: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
     locate: Callable[[str], str] = nowhere,
+    bricks: Sequence[PlacedBrick] = (),
 ) -> StorageDriver:
-    """Return the driver of one datastore. ``locate`` is that of ``StorageDriver``.
+    """Return the driver of one datastore. ``locate`` is that of ``StorageDriver``; ``bricks``: of a kind that has them.
 
     :raises BadInput: an unknown kind or option, or a value that is not acceptable.
     """
@@ -57,7 +61,8 @@ def make_driver(
             raise BadInput(f"{driver.label} datastores have no option {name}.")
         if not isinstance(value, _json_type(known[name])):
             raise BadInput(f"The option {name} cannot be {value!r}.")
-    return driver(host, base, tuple(hosts) or (host,), driver.Options(**given), locate)
+    parts = (tuple(bricks),) if driver.has_bricks else ()
+    return driver(host, base, tuple(hosts) or (host,), driver.Options(**given), locate, *parts)
 
 
 def _json_type(default: Any) -> type:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datastores.domain.errors import Unsupported
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.devices import KeepsDevices
 
 
 def common_host(source: StorageDriver, target: StorageDriver) -> str:
@@ -65,8 +66,8 @@ def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     if copy.format not in target.imports or volume.format not in source.exports:
         raise Unsupported(f"{target.label} datastores take no {copy.format} images from {source.label} datastores.")
     target.check_inside(copy)
-    device = source.on_devices and volume.format is not Format.ISO
-    if received := target.receive(host, volume, device, copy):
+    device = isinstance(source, KeepsDevices) and source.on_devices and volume.format is not Format.ISO
+    if isinstance(target, KeepsDevices) and (received := target.receive(host, volume, device, copy)):
         return received
     made = target.makes_directory(copy)
     copied = source.export(host, volume, copy, ownership=target.ownership, with_directory=made)

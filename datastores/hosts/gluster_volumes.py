@@ -40,7 +40,8 @@ def started(name: str, *, forced: bool = False) -> tuple[Action, ...]:
 class VolumeExists:
     """The pool has a volume ``name`` of these bricks in this order. ``forced``: see ``check_layout``, and on a root.
 
-    Deleting it, the undo, leaves the bricks' marks: ``BrickReady`` takes those back.
+    Deleting it, the undo, leaves the bricks' marks: ``BrickReady`` takes those back. ``coming``: an earlier step starts
+    glusterd.
     """
 
     host: str
@@ -48,6 +49,7 @@ class VolumeExists:
     layout: Layout
     bricks: tuple[Brick, ...]
     forced: bool = False
+    coming: bool = False
 
     def __post_init__(self) -> None:
         volume_name(self.name)
@@ -61,7 +63,7 @@ class VolumeExists:
         return (VOLUMES,)
 
     def facts(self, outputs: Sequence[Output]) -> Volumes:
-        return volumes(self.host, outputs[0])
+        return volumes(self.host, outputs[0], coming=self.coming)
 
     def plan(self, facts: Volumes) -> Change | None:
         there = facts.get(self.name)
@@ -82,10 +84,14 @@ class VolumeExists:
 
 @dataclass(frozen=True, slots=True)
 class VolumeStarted:
-    """The volume is started: its bricks are served to clients, now and after a restart of their hosts."""
+    """The volume is started: its bricks are served to clients, now and after a restart of their hosts.
+
+    ``coming``: an earlier step starts glusterd, and makes the volume.
+    """
 
     host: str
     name: str
+    coming: bool = False
 
     def __post_init__(self) -> None:
         volume_name(self.name)
@@ -98,7 +104,7 @@ class VolumeStarted:
         return (VOLUMES,)
 
     def facts(self, outputs: Sequence[Output]) -> Volumes:
-        return volumes(self.host, outputs[0])
+        return volumes(self.host, outputs[0], coming=self.coming)
 
     def plan(self, facts: Volumes) -> Change | None:
         """A volume that is not there yet gets the same plan: an earlier step may make it."""
@@ -144,12 +150,16 @@ class BricksRunning:
 
 @dataclass(frozen=True, slots=True)
 class VolumeOptionSet:
-    """An option of the volume has this value, because it was set. ``option``: its full name, such as auth.allow."""
+    """An option of the volume has this value, because it was set. ``option``: its full name, such as auth.allow.
+
+    ``coming``: an earlier step starts glusterd, and makes the volume.
+    """
 
     host: str
     name: str
     option: str
     value: str
+    coming: bool = False
 
     def __post_init__(self) -> None:
         volume_name(self.name)
@@ -164,7 +174,7 @@ class VolumeOptionSet:
         return (VOLUMES,)
 
     def facts(self, outputs: Sequence[Output]) -> Volumes:
-        return volumes(self.host, outputs[0])
+        return volumes(self.host, outputs[0], coming=self.coming)
 
     def plan(self, facts: Volumes) -> Change | None:
         """A volume that is not there yet gets the same plan as one without the option."""

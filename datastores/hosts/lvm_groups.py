@@ -81,10 +81,10 @@ class GroupReady:
                     f"{disk} on {self.host} is not empty: it holds {holds}. Choose another disk; or see that nobody "
                     f"needs what is on it, and say `wipefs --all {disk}` there."
                 )
-        make = Command(("vgcreate", "-q", "--yes", "--", self.group, *self.disks))
+        make = Command(("vgcreate", "-q", "--", self.group, *self.disks))
         unmake = Command(("vgremove", "-q", "--", self.group))
         forget = Command(("pvremove", "-q", "--", *self.disks))
-        mark = Command(("pvcreate", "-q", "--yes", "--", *self.disks))
+        mark = Command(("pvcreate", "-q", "--", *self.disks))  # without --yes it wipes nothing that it finds
         made = Action(mark, undo=forget), Action(make, undo=unmake)
         return Change(f"make the volume group {self.group} of {', '.join(self.disks)}", made)
 

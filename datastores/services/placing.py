@@ -7,16 +7,24 @@ from collections.abc import Iterable, Sequence
 from django.db.models import Prefetch, prefetch_related_objects
 
 from datastores.domain.errors import Refused
+from datastores.domain.gluster import Brick
+from datastores.domain.gluster_checks import PlacedBrick
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import StorageDriver
-from datastores.drivers.registry import make_driver
+from datastores.drivers.registry import driver_class, make_driver
 from datastores.drivers.transfers import way
+from datastores.models import Brick as BrickRow
 from datastores.models import Datastore, DatastoreHost, Disk, Host, Image, Job
 
 IN_ORDER = Prefetch(
     "members", DatastoreHost.objects.select_related("host").defer("host__facts").order_by("position"), "in_order"
+)
+
+
+BRICKS = Prefetch(
+    "bricks", BrickRow.objects.select_related("host").defer("host__facts").order_by("position"), "bricks_in_order"
 )
 
 
@@ -49,12 +57,20 @@ def driver_of(datastore: Datastore) -> StorageDriver:
     return driver_on(datastore, hosts)
 
 
-def driver_on(datastore: Datastore, hosts: Sequence[str]) -> StorageDriver:
-    """Return the driver of a datastore as it would be on these hosts, the storage host first."""
+def driver_on(datastore: Datastore, hosts: Sequence[str], bricks: Sequence[PlacedBrick] | None = None) -> StorageDriver:
+    """Return the driver of a datastore as it would be on these hosts, the storage host first, or with these bricks."""
     return make_driver(
         datastore.kind, host=hosts[0], base=datastore.base, hosts=hosts, options=datastore.options,
-        locate=Addresses(datastore).of,
+        locate=Addresses(datastore).of, bricks=bricks_of(datastore) if bricks is None else bricks,
     )  # fmt: skip
+
+
+def bricks_of(datastore: Datastore) -> list[PlacedBrick]:
+    """Return the bricks of a datastore, in the order of its volume. Looked up once, and only where it may have any."""
+    if not driver_class(datastore.kind).has_bricks:
+        return []
+    prefetch_related_objects([datastore], BRICKS)
+    return [PlacedBrick(row.host.name, Brick(row.peer, row.path)) for row in datastore.bricks_in_order]
 
 
 class Addresses:

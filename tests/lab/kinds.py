@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from datastores.domain.gluster import Brick
+from datastores.domain.gluster_checks import PlacedBrick
 from datastores.domain.volumes import Capability, Capacity, Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.registry import make_driver
@@ -29,8 +31,10 @@ class Rig:
     """Of the images it is tried with: one that can do all that the kind can."""
     machines: bool = False
     """It needs a kernel of its own, so hosts that are virtual machines, which are slow."""
-    packaged: bool = False
-    """It needs packages that the hosts of the usual lab have not: those of "storage"."""
+    storage: bool = False
+    """It needs packages that only the hosts of the storage lab have."""
+    bricks: str = ""
+    """Of a kind that has bricks: the path of the one that each host gives."""
     variant: str = ""
     """What tells it from others of its kind."""
 
@@ -39,13 +43,13 @@ class Rig:
         return f"{self.kind} {self.variant}".strip()
 
     @property
-    def place(self) -> str:
-        """The fixture of its hosts."""
-        return "machines" if self.machines else "storage_hosts" if self.packaged else "hosts"
+    def many(self) -> int:
+        return 10 if self.machines else 25 if self.storage else 100
 
     @property
-    def many(self) -> int:
-        return 10 if self.machines else 100
+    def lab(self) -> str:
+        """The fixture of its hosts."""
+        return "machines" if self.machines else "storage_hosts" if self.storage else "hosts"
 
 
 RIGS = (
@@ -54,6 +58,7 @@ RIGS = (
     Rig("btrfs", "/srv/btrfs/kind"),
     Rig("xfs", "/srv/xfs/kind"),
     Rig("nfs", "/srv/kind", ("h1", "h2"), machines=True),
+    Rig("gluster", "/srv/kind", ("h1", "h2", "h3"), {"layout": "arbiter"}, storage=True, bricks="/srv/xfs/brick"),
     Rig("lvm", "/srv/kind", ("h1",), {"disks": "/dev/vdb"}, Format.RAW, machines=True),
     Rig(
         "iscsi",
@@ -70,7 +75,7 @@ RIGS = (
         ("h1", "h2"),
         {"initiator": "qemu", "backing": "files"},
         Format.RAW,
-        packaged=True,
+        storage=True,
         variant="files",
     ),
     Rig(
@@ -79,7 +84,7 @@ RIGS = (
         ("h1", "h2"),
         {"initiator": "qemu", "backing": "xfs"},
         Format.RAW,
-        packaged=True,
+        storage=True,
         variant="xfs",
     ),
 )
@@ -185,13 +190,20 @@ class Store:
         return {"luns"} if self.rig.kind == "iscsi" else set()
 
 
+def driver_of(rig: Rig, hosts: Hosts) -> StorageDriver:
+    """Return the driver of a rig on the hosts of a lab."""
+    addresses = {name: str(hosts.lab.host(name).address) for name in rig.hosts}
+    bricks = [PlacedBrick(name, Brick(addresses[name], rig.bricks)) for name in rig.hosts if rig.bricks]
+    return make_driver(
+        rig.kind, host="h1", base=rig.base, hosts=rig.hosts, options=rig.options, locate=addresses.__getitem__,
+        bricks=bricks,
+    )  # fmt: skip
+
+
 @contextmanager
 def set_up(rig: Rig, hosts: Hosts) -> Iterator[Store]:
     """Set a datastore up as a job does, and take it down again; what lies in it goes with it."""
-    addresses = {name: str(hosts.lab.host(name).address) for name in rig.hosts}
-    driver = make_driver(
-        rig.kind, host="h1", base=rig.base, hosts=rig.hosts, options=rig.options, locate=addresses.__getitem__
-    )
+    driver = driver_of(rig, hosts)
     store = Store(rig, hosts, driver)
     hosts.run([*driver.set_up(), *driver.same_directory("5e1f0a")])
     try:

@@ -40,7 +40,7 @@ class PowerCut(BaseException):
 )
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     rig: Rig = request.param
-    with set_up(rig, request.getfixturevalue(rig.place)) as made:
+    with set_up(rig, request.getfixturevalue(rig.lab)) as made:
         yield made
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from datastores.domain import values
 from datastores.domain.errors import BadInput
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format
+from datastores.domain.windows import window
 from datastores.hosts.blocks import Filesystem
 from datastores.models import Datastore, Host, Image, User, VirtualMachine
+from datastores.services import settings
 from datastores.services.disk_hosts import ON_ONE_HOST
 from datastores.services.images import check_source, source_directories
 from datastores.web.forms.base import CheckedField, Form, NameField, RowField, SizeField
@@ -170,10 +174,21 @@ class PlaceForm(Form):
     """Another datastore for something."""
 
     datastore = forms.ModelChoiceField(Datastore.objects.none(), label="To datastore", empty_label=None)
+    later = forms.BooleanField(required=False, label="Begin in the window for transfers")
 
     def __init__(self, *args: Any, user: User, types: tuple[str, ...], without: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["datastore"].queryset = places(user, *types).exclude(pk=without)  # type: ignore[attr-defined]
+        if hours := settings.value("transfer_window"):
+            self.fields["later"].help_text = f"From {hours}; what it moves stays held until it has ended."
+        else:
+            del self.fields["later"]
+
+    def not_before(self) -> datetime | None:
+        """Return when the move may begin; None: at once."""
+        if not self.cleaned_data.get("later"):
+            return None
+        return window(settings.value("transfer_window")).next_opening(timezone.localtime())
 
     @property
     def has_places(self) -> bool:

@@ -139,7 +139,8 @@ def image_move(request: Request, pk: int) -> HttpResponse:
     form = PlaceForm(request.POST, user=request.user, types=types, without=image.datastore_id)
 
     def act(data: dict[str, Any]) -> HttpResponse:
-        return started(request, start(request, "image.move", image=image, datastore=data["datastore"]))
+        targets = {"image": image, "datastore": data["datastore"]}
+        return started(request, start(request, "image.move", not_before=form.not_before(), **targets))
 
     return shown(request, image, "move", form, act)
 

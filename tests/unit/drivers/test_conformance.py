@@ -76,6 +76,12 @@ def calls(kind: str, method: str) -> tuple[Any, ...]:
 
 
 @kinds
+def test_each_says_what_it_is_like(kind: str) -> None:
+    said = DRIVERS[kind].character
+    assert said.parts and said.simplicity and said.performance and said.redundancy and said.capacity
+
+
+@kinds
 @pytest.mark.parametrize("method", NEEDS)
 def test_capabilities_are_exactly_what_is_implemented(kind: str, method: str) -> None:
     implemented = getattr(DRIVERS[kind], method) is not getattr(StorageDriver, method)
