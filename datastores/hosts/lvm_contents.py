@@ -24,7 +24,7 @@ vg=$1 part=$2 bytes=$3 thin=$4 tag=$5 empty=$6; shift 6
 found=$(lvs --noheadings -o lv_name --select "lv_name=\\"$part\\"" -- "$vg")
 [ -z "$found" ] || lvremove -q -y -- "$vg/$part"
 if [ -n "$thin" ]; then
-    lvcreate -q -y -kn --type thin -V "${bytes}b" --thinpool "$thin" --addtag "$tag" -n "$part" -- "$vg"
+    lvcreate -q -y -kn -V "${bytes}b" -T "$vg/$thin" --addtag "$tag" -n "$part"
 else
     lvcreate -q -y -Wn -Zn --type linear -L "${bytes}b" --addtag "$tag" -n "$part" -- "$vg"
     [ "$empty" = "$bytes" ] || blkdiscard -z -o "$empty" -- "/dev/$vg/$part"
