@@ -6,7 +6,7 @@ import hashlib
 import re
 
 from datastores.domain.errors import BadInput
-from datastores.domain.values import absolute_path
+from datastores.domain.values import SECTOR, absolute_path
 
 GROUP_MAX, VOLUME_MAX, PREFIX_MAX = 32, 127, 16
 """Characters. The kernel has 127 for group and volume together, in which each dash counts twice."""
@@ -65,3 +65,8 @@ def snapshot_name(volume: str, name: str) -> str:
 def whole_extents(size: int, extent: int) -> int:
     """Return bytes, rounded up to extents."""
     return -(-size // extent) * extent
+
+
+def whole_sectors(size: int) -> int:
+    """Return bytes, rounded up to sectors: of fewer no device is read or made."""
+    return whole_extents(size, SECTOR)

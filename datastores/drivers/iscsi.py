@@ -133,7 +133,7 @@ class IscsiDriver(StorageDriver):
         """The target goes only when it is seen that nobody is logged in: then its bytes may be deleted."""
         kernel = self.options.initiator == Initiator.KERNEL
         session = (SessionClosed(host, self.lun(volume), self._interface),) if kernel else ()
-        return DiskAbsent(host, link, self.base), *session, *self._gone(volume)
+        return DiskAbsent(host, link, self.base), *session, *self._gone(volume, host if kernel else "")
 
     @property
     def _by_name(self) -> bool:
@@ -156,9 +156,12 @@ class IscsiDriver(StorageDriver):
             raise Unsupported("LIO serves volumes alone, and CDs are files. Choose tgt where CDs are attached, too.")
         return LioTargetServed(self.host, name, inside.device(volume), named or (self.initiator(host),))
 
-    def _gone(self, volume: Volume) -> Steps:
+    def _gone(self, volume: Volume, leaving: str = "") -> Steps:
+        """``leaving``: the host that steps before this one log out."""
         name = self.target(volume)
-        return (LioTargetGone(self.host, name) if self._by_name else TargetGone(self.host, name),)
+        if self._by_name:
+            return (LioTargetGone(self.host, name, (self.initiator(leaving),) if leaving else ()),)
+        return (TargetGone(self.host, name, (self.locate(leaving),) if leaving else ()),)
 
     # Hosts
 
@@ -255,11 +258,7 @@ class IscsiDriver(StorageDriver):
         name, grown = self.target(volume), self.inside.resize(volume, size)
         if self._by_name:  # it asks the volume each time
             return grown
-        return (
-            TargetUnused(self.host, name),
-            *self.inside.resize(volume, size),
-            TargetRenewed(self.host, name, size),
-        )
+        return TargetUnused(self.host, name), *grown, TargetRenewed(self.host, name, size)
 
     def snapshot(self, volume: Volume, name: str) -> Steps:
         self.check_inside(volume)
@@ -279,6 +278,10 @@ class IscsiDriver(StorageDriver):
     def receive(self, host: str, source: Volume, device: bool, target: Volume) -> Steps:
         inside = self.inside
         return inside.receive(host, source, device, target) if isinstance(inside, LvmDriver) else ()
+
+    def inspect(self, volume: Volume) -> Steps:
+        inside = self.inside
+        return inside.inspect(volume) if isinstance(inside, LvmDriver) else ()
 
     @property
     def on_devices(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from datastores.domain import lvm as names
@@ -19,6 +19,7 @@ from datastores.hosts import lvm
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.checksums import BytesHashed
 from datastores.hosts.copies import Ownership
+from datastores.hosts.device_inspection import DeviceIsSafe
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.lvm_contents import DeviceTaken, Source, VolumeFilled
 from datastores.hosts.lvm_groups import GroupReady, PoolReady
@@ -208,19 +209,24 @@ class LvmDriver(FileDriver):
         self.check_inside(target)
         if Format.ISO in {source.format, target.format}:
             return FileDriver.copy(self, source, target)
-        return self._filled(Source(self.device(source), "raw", source.virtual_size, device=True), target)
+        return self.receive(self.host, replace(source, path=self.device(source)), True, target)
 
     @property
     def on_devices(self) -> bool:
         return True
 
+    def inspect(self, volume: Volume) -> Steps:
+        self.volume_name(volume)
+        return (DeviceIsSafe(self.host, volume.path),)
+
     def receive(self, host: str, source: Volume, device: bool, target: Volume) -> Steps:
         if target.format is Format.ISO:
             return ()
-        return self._filled(Source(source.path, source.format.qemu, source.virtual_size, device=device), target)
+        size = names.whole_sectors(source.virtual_size) if device else source.virtual_size
+        return self._filled(Source(source.path, source.format.qemu, size, device=device), target)
 
     def _filled(self, source: Source, target: Volume) -> Steps:
-        size = max(target.virtual_size, source.size)
+        size = names.whole_sectors(max(target.virtual_size, source.size))
         filled = VolumeFilled(self.host, self._vg, self.volume_name(target), size, self._pool, source)
         return filled, self._linked(target)
 
@@ -287,5 +293,7 @@ class LvmDriver(FileDriver):
     ) -> Steps:
         if Format.ISO in {volume.format, target.format}:
             return FileDriver.export(self, host, volume, target, ownership=ownership, with_directory=with_directory)
-        taken = DeviceTaken(host, self.device(volume), volume.virtual_size, target.path, ownership, with_directory)
+        taken = DeviceTaken(
+            host, self.device(volume), names.whole_sectors(volume.virtual_size), target.path, ownership, with_directory
+        )
         return (taken,)

@@ -98,4 +98,5 @@ class BytesHashed:
         script = 'head -c "$2" -- "$1" | sha256sum > "$3"'
         compute = Command(("sh", "-c", script, "sh", self.path, str(self.size), self.kept), timeout=86400)
         undo = Command(("rm", "-f", "--", self.kept))
-        return Change(self.title, (Action(Detached(compute), undo=undo, scratch=True),))
+        action = Action(Detached(compute), undo=undo, scratch=True)
+        return Change(self.title, (action,), follows=True)  # a digest that is shown may be removed by the step before

@@ -66,7 +66,7 @@ for disk in root.storage_objects:
         disk.delete()
 root.save_to_file()
 """
-ASK = read("python3", "-c", SHOW, root=True, timeout=SECONDS)
+ASK = read("python3", "-I", "-c", SHOW, root=True, timeout=SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _target(told: Mapping[str, Any], devices: Mapping[str, str], sessions: Seque
 
 
 def _do(script: str, *words: str) -> Command:
-    return Command(("python3", "-c", script, *words), timeout=SECONDS)
+    return Command(("python3", "-I", "-c", script, *words), timeout=SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +153,15 @@ class LioTargetServed:
 
 @dataclass(frozen=True, slots=True)
 class LioTargetGone:
-    """LIO serves no ``name``, and will not after a restart. It is never taken from under somebody who is logged in."""
+    """LIO serves no ``name``, and will not after a restart. It is never taken from under somebody who is logged in.
+
+    ``leaving``: the names of initiators that steps before this one log out; should one of them be logged in all the
+    same, the command fails.
+    """
 
     host: str
     name: str
+    leaving: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         iqn(self.name)
@@ -174,7 +179,7 @@ class LioTargetGone:
     def plan(self, facts: LioTarget | None) -> Change | None:
         if facts is None:
             return None
-        if facts.users:
+        if set(facts.users) - set(self.leaving):
             raise Refused(
                 f"{self.name} on {self.host} is in use by {', '.join(facts.users)}. Shut that machine down, and see it "
                 "logged out, first."

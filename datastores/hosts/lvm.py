@@ -17,6 +17,7 @@ REPORT = ("--reportformat", "json", "--units", "b", "--nosuffix")
 GROUP_FIELDS = "vg_name,vg_extent_size,vg_size,vg_free"
 VOLUME_FIELDS = "lv_name,lv_size,pool_lv,origin,lv_tags,lv_attr,data_percent"
 PART = ".part"
+NOT_INSTALLED = 127
 SLOW = 600.0
 """Seconds for a change of metadata on a busy host."""
 UNMAKE = """
@@ -89,6 +90,11 @@ def group(host: str, command: Command, output: Output) -> Group | None:
         (Group(row["vg_name"], int(row["vg_extent_size"]), int(row["vg_size"]), int(row["vg_free"])) for row in rows),
         None,
     )
+
+
+def group_if_installed(host: str, command: Command, output: Output) -> Group | None:
+    """Return the same; where LVM is not installed, a step before installs it, and there is no group."""
+    return None if output.exit_status == NOT_INSTALLED else group(host, command, output)
 
 
 def the_group(host: str, found: Group | None, name: str) -> Group:

@@ -40,8 +40,10 @@ TAG = "cloudstore.of."
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A disk that is on the host. ``format``: in qemu's words. ``size``: bytes of it, of a device: what lies after them
-    is only there because devices end with an extent. ``device``: no file, but a device (or a link to one).
+    """A disk that is on the host. ``format``: in qemu's words. ``device``: no file, but a device, or a link to one.
+
+    ``size``: its bytes. What lies behind them on a device is there because a volume ends with an extent. 0: all of a
+    file.
     """
 
     path: str
@@ -51,7 +53,7 @@ class Source:
 
     def __post_init__(self) -> None:
         canonical_path(self.path)
-        if self.size <= 0 or (self.device and self.size % SECTOR):
+        if self.size < 0 or (self.device and (self.size % SECTOR or not self.size)):
             raise BadInput(f"The size of a disk on a device is a multiple of {SECTOR} bytes, not {self.size}.")
 
     @property
@@ -79,7 +81,8 @@ class FilledFacts:
 class VolumeFilled:
     """The volume ``name`` has ``size`` bytes, rounded up to extents, and holds the ``source``, or a new file system.
 
-    ``pool``: the thin pool it lies in; "" for a thick one. A tag tells what it was made of: nobody compares terabytes.
+    ``size`` 0: as many as the file that it is made of. ``pool``: the thin pool it lies in; "" for a thick one. A tag
+    tells what it was made of: nobody compares terabytes.
     """
 
     host: str
@@ -94,9 +97,9 @@ class VolumeFilled:
         group_name(self.group), volume_name(self.name)
         if self.pool:
             volume_name(self.pool)
-        if self.size <= 0 or self.size % SECTOR:
+        if self.size < 0 or self.size % SECTOR or not (self.size or self._file):
             raise BadInput(f"The size of a disk is a multiple of {SECTOR} bytes, not {self.size}.")
-        if self.source and self.source.size > self.size:
+        if self.size and self.source and self.source.size > self.size:
             raise BadInput(f"{self.source.path} has {self.source.size} bytes, more than the {self.size} of the volume.")
         least = SMALLEST.get(self.filesystem, 1 << 20)
         if self.filesystem and self.size < least:
@@ -105,7 +108,8 @@ class VolumeFilled:
     @property
     def title(self) -> str:
         inside = f"holds {self.source.path}" if self.source else f"is empty, with {self.filesystem or 'nothing'} on it"
-        return f"{self.group}/{self.name} of {format_size(self.size)} {inside}"
+        size = f" of {format_size(self.size)}" if self.size else ""
+        return f"{self.group}/{self.name}{size} {inside}"
 
     @property
     def part(self) -> str:
@@ -127,7 +131,8 @@ class VolumeFilled:
     def plan(self, facts: FilledFacts) -> Change | None:
         group = the_group(self.host, facts.group, self.group)
         file = the_file(self.host, facts.files, self._file.path) if self._file else None
-        wanted, there = group.rounded(self.size), facts.volumes.get(self.name)
+        wanted = group.rounded(self.size or (file.size if file else 0))
+        there = facts.volumes.get(self.name)
         tag = self.source.tag(file) if self.source else f"{TAG}nothing-{self.filesystem}"
         if there:
             if tag in there.tags and there.size == wanted:
@@ -137,19 +142,21 @@ class VolumeFilled:
                 f"{self.source.path if self.source else 'nothing'} as that is now. It was left as it is."
             )
         self._check_room(facts, group, file, wanted)
-        fill = Detached(self._fill(wanted, tag))
+        if not wanted:
+            raise Refused(f"{self.source.path if self.source else self.name} on {self.host} is empty.")
+        fill = Detached(self._fill(wanted, tag, file.size if file and not self.size else 0))
         complete = lvm.rename(self.group, self.part, self.name), lvm.rename(self.group, self.name, self.part)
         made = Action(fill, undo=lvm.unmake(self.group, self.part), scratch=True)
         return Change(self.title, (made, Action(*complete)))
 
-    def _fill(self, wanted: int, tag: str) -> Command:
+    def _fill(self, wanted: int, tag: str, length: int) -> Command:
         device, empty = lvm.device(self.group, self.part), 0
         command: tuple[str, ...] = NOTHING
         if self.source:
             new = ("--target-is-zero",) if self.pool else ()
             limit = ("prlimit", f"--as={qemu_img.CONVERT_MEMORY}", "--")
             command = (*limit, "qemu-img", "convert", "-q", "-n", *new, "-O", "raw", *self.source.options, device)
-            empty = self.source.size // SECTOR * SECTOR
+            empty = (self.source.size or length) // SECTOR * SECTOR
         elif self.filesystem:
             command = (*MKFS[self.filesystem], device)
         words = (self.group, self.part, str(wanted), self.pool, tag, str(empty))

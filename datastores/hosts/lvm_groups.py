@@ -16,7 +16,8 @@ from datastores.hosts.parsing import expect
 
 OF_FREE = "90%FREE"
 """What a thin pool takes of its group: the rest is for its metadata to grow, and to repair them."""
-LSBLK = ("lsblk", "--json", "--bytes", "--output", "PATH,TYPE,FSTYPE,PTTYPE,MOUNTPOINTS")
+LSBLK = ("lsblk", "--json", "--bytes", "--output", "NAME,PATH,TYPE,FSTYPE,PTTYPE,MOUNTPOINTS")
+"""Only with NAME it tells what is built on what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class GroupReady:
         return read(*LSBLK, "--", disk, root=True)
 
     def facts(self, outputs: Sequence[Output]) -> GroupFacts:
-        found = lvm.group(self.host, ask_group(self.group), outputs[0])
+        found = lvm.group_if_installed(self.host, ask_group(self.group), outputs[0])
         if found:
             return GroupFacts(found)
         held = (self._held(disk, output) for disk, output in zip(self.disks, outputs[1:], strict=True))
@@ -123,7 +124,7 @@ class PoolReady:
         return ask_group(self.group), ask_volumes(self.group, self.pool)
 
     def facts(self, outputs: Sequence[Output]) -> PoolFacts:
-        found = lvm.group(self.host, self.reads()[0], outputs[0])
+        found = lvm.group_if_installed(self.host, self.reads()[0], outputs[0])
         return PoolFacts(found, lvm.volumes(self.host, self.reads()[1], outputs[1]) if found else {})
 
     def plan(self, facts: PoolFacts) -> Change | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from datastores.domain.errors import BadInput, Refused
@@ -19,6 +19,7 @@ lvextend -q -L "$3b" -- "$1/$2" && { [ -z "$4" ] || blkdiscard -z -o "$4" -- "/d
 """
 """Grow a volume, and empty what was added where it holds what lay there before: one command, so that nothing is seen
 of it in between."""
+LOST = "what was written to the volume since is lost for good."
 BACK, OLD = ".back", ".old"
 
 
@@ -199,7 +200,8 @@ class ReturnPrepared:
         return self._cloned().facts(outputs)
 
     def plan(self, facts: VolumeFacts) -> Change | None:
-        return self._cloned().plan(facts)
+        change = self._cloned().plan(facts)
+        return replace(change, note=f"Then {LOST}") if change else None
 
     def _cloned(self) -> VolumeCloned:
         return VolumeCloned(self.host, self.group, self.snapshot, self.name + BACK)
@@ -243,8 +245,8 @@ class VolumeReturned:
             moves.append((back, self.name))
         actions = [Action(self._rename(*move), self._rename(*reversed(move))) for move in moves]
         end = Action(lvm.remove(self.group, old), final=True)
-        lost = "What was written to it since is lost for good."
-        return Change(f"{self.group}/{self.name} becomes what the snapshot holds", (*actions, end), note=lost)
+        what = f"{self.group}/{self.name} becomes what the snapshot holds"
+        return Change(what, (*actions, end), note=LOST.capitalize(), follows=True)
 
     def _rename(self, old: str, new: str) -> Command:
         return lvm.rename(self.group, old, new)

@@ -135,6 +135,11 @@ def told(verb: str, number: int, who: str) -> Command:
     return Command(("tgtadm", "--lld", "iscsi", "--op", verb, "--mode", "target", "--tid", str(number), by, who))
 
 
+def remove(number: int) -> Command:
+    """Return the end of a target, which fails when somebody is logged in (tgt-admin then says nothing)."""
+    return Command((*LOCK, "tgtadm", "--lld", "iscsi", "--op", "delete", "--mode", "target", "--tid", str(number)))
+
+
 @dataclass(frozen=True, slots=True)
 class TargetFacts:
     """The file of a target, and the target as it is served; None: it is not."""

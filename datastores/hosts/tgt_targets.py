@@ -82,11 +82,13 @@ class TargetServed:
 class TargetGone:
     """tgtd serves no ``name``, and will not after a restart. It is never taken from under somebody who is logged in.
 
-    What it served stays.
+    What it served stays. ``leaving``: the addresses of hosts that steps before this one log out; should one of them be
+    logged in all the same, tgtd itself refuses.
     """
 
     host: str
     name: str
+    leaving: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         iqn(self.name)
@@ -108,11 +110,11 @@ class TargetGone:
             raise Refused(
                 f"{self.name} on {self.host} is served, but not by {name}: somebody else made it. It was left as it is."
             )
-        if served and served.sessions:
+        if served and any(session.address not in self.leaving for session in served.sessions):
             raise tgt.in_use(self.host, served)
         kept = f"{name}.cloudstore~"  # tgt-admin reads names that end in .conf alone
         aside, back = (Command(("mv", "-fT", "--", *names)) for names in ((name, kept), (kept, name)))
-        end = (Action(tgt.admin("--delete", self.name), tgt.admin("--update", self.name)),) if served else ()
+        end = (Action(tgt.remove(served.number), tgt.admin("--update", self.name)),) if served else ()
         moved = (Action(aside, back),) if before is not None else ()
         # the way back needs the file, so it is taken away last, and comes back first
         return Change(f"serve {self.name} no more", (*end, *moved)) if served or moved else None

@@ -50,7 +50,7 @@ def test_a_target_goes_when_nobody_is_logged_in_any_more() -> None:
     assert store().detach(DISK, "h2", LINK) == (
         DiskAbsent("h2", LINK, BASE),
         SessionClosed("h2", LUN),
-        TargetGone("h1", NAME),
+        TargetGone("h1", NAME, ("10.0.0.2",)),
     )
 
 
@@ -119,7 +119,7 @@ def test_lio_knows_a_host_by_the_name_under_which_it_logs_in() -> None:
     )
     assert store(target="lio").detach(DISK, "h2", LINK)[1:] == (
         SessionClosed("h2", LUN, "cloudstore"),
-        LioTargetGone("h1", NAME),
+        LioTargetGone("h1", NAME, (name,)),
     )
     with pytest.raises(Unsupported, match="CDs are files"):
         store(target="lio").attach(Volume(f"{BASE}/luns/{UUID}.iso", Format.ISO, 4096), "h2", LINK)
