@@ -14,11 +14,14 @@ from datastores.drivers.transfers import transfer
 from datastores.hosts import lvm
 from datastores.hosts.checksums import BytesHashed
 from datastores.hosts.copies import FileCopied, Ownership
+from datastores.hosts.device_inspection import DeviceIsSafe
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
+from datastores.hosts.inspection import ImageIsSafe
 from datastores.hosts.lvm_contents import DeviceTaken, Source, VolumeFilled
 from datastores.hosts.lvm_groups import GroupReady, PoolReady
 from datastores.hosts.lvm_volumes import ReturnPrepared, VolumeAbsent, VolumeCloned, VolumeGrown, VolumeReturned, Wipe
 from datastores.hosts.stored import FileStored
+from datastores.services.images import inspecting
 from tests.fakes import FakeShell, said
 
 BASE = "/srv/ds"
@@ -101,6 +104,14 @@ def test_what_was_qcow2_is_written_as_it_is_seen() -> None:
     other = make_driver("shared", host="h1", base="/srv/else", options={"mounted": "nowhere"})
     filled = transfer(other, Volume(f"/srv/else/{UUID}.qcow2", Format.QCOW2, SIZE), store(), IMAGE, "h1")[0]
     assert isinstance(filled, VolumeFilled) and filled.source == Source(f"/srv/else/{UUID}.qcow2", "qcow2", SIZE)
+
+
+def test_a_file_is_registered_before_its_size_is_known_and_looked_at_on_its_device() -> None:
+    new = Volume(IMAGE.path, Format.RAW)
+    filled = store().import_file("/var/tmp/a.raw", new)[0]
+    assert filled == VolumeFilled("h1", "vg-one", NAME, 0, "pool", Source("/var/tmp/a.raw", "raw", 0))
+    assert inspecting(store(), new) == (DeviceIsSafe("h1", IMAGE.path),)
+    assert inspecting(store(), CD) == (ImageIsSafe("h1", CD.path, Format.ISO),)
 
 
 def test_cds_are_files() -> None:
