@@ -19,6 +19,7 @@ from datastores.hosts.files import MountedRootBelongs
 from datastores.hosts.gluster_bricks import BrickAbsent, BrickEmpty, BrickReady
 from datastores.hosts.gluster_pool import PeerProbed, PeerUnneeded
 from datastores.hosts.gluster_volumes import BricksRunning, VolumeAbsent, VolumeExists, VolumeOptionSet, VolumeStarted
+from datastores.hosts.mounts import FstabLinePresent
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.services import ServiceRunning
 
@@ -195,12 +196,21 @@ class GlusterDriver(MountedDriver):
     def serve(self) -> Steps:
         return (VolumeOptionSet(self.host, self.volume, "auth.allow", self.allowed),)
 
+    def serve_again(self) -> Steps:
+        """Let in the same hosts as before: changing bricks, gluster adds hosts by names of its own (10.3)."""
+        return (VolumeOptionSet(self.host, self.volume, "auth.allow", self.allowed, follows=True),)
+
     def used(self, host: str) -> Steps:
         """Return what a host needs to use the volume; on the storage host also whose it is."""
         options = self.options
         whose = (self.base, options.owner, options.group, options.directory_mode)
         root = (MountedRootBelongs(host, *whose),) if host == self.host else ()
         return *self.accounts(host), self.directory(host), *self.mounted(host), *root
+
+    def mount_lines(self) -> tuple[FstabLinePresent, ...]:
+        """Return the lines of fstab of all hosts, which name every host that has a brick."""
+        what = (self.source, self.base, self.fstype, self.mount_options)
+        return tuple(FstabLinePresent(host, *what) for host in self.hosts)
 
     def activate(self, host: str) -> Steps:
         """A host that is added has no brick yet."""

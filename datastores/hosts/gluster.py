@@ -37,8 +37,12 @@ def ask(*words: str) -> Command:
 
 def not_running(output: Output) -> bool:
     """Tell whether nobody answered because gluster, or a tool, is not installed, or glusterd does not run."""
-    missing = output.exit_status == 127 or output.stderr.rstrip().endswith("command not found")
-    return missing or (not output.ok and NO_DAEMON in f"{output.stdout}{output.stderr}")
+    return not_installed(output) or (not output.ok and NO_DAEMON in f"{output.stdout}{output.stderr}")
+
+
+def not_installed(output: Output) -> bool:
+    """Tell whether there is no such program: where gluster is not, neither is a pool nor a volume."""
+    return output.exit_status == 127 or (not output.ok and output.stderr.rstrip().endswith("command not found"))
 
 
 def tell(*words: str) -> Command:

@@ -11,7 +11,7 @@ from datastores.domain.gluster import brick_path, volume_name
 from datastores.domain.plan import Action, Change, Command, Output, read
 from datastores.domain.values import is_below
 from datastores.hosts.files import Entries, ancestors, make_directory
-from datastores.hosts.gluster import POOL, VOLUMES, Peer, VolumeInfo, not_running, pool, volumes
+from datastores.hosts.gluster import POOL, VOLUMES, Peer, VolumeInfo, not_installed, not_running, pool, volumes
 from datastores.hosts.mounts import FINDMNT, mounted
 from datastores.hosts.parsing import entries, entries_read, expect
 
@@ -183,7 +183,8 @@ class LeftFacts:
 class BrickAbsent:
     """The directory of a brick that no volume has any more is gone, ``with_files`` also when files are in it.
 
-    ``after``: a volume that it may still be a brick of, because an earlier step deletes it or takes the brick away.
+    ``after``: a volume that it may still be a brick of, because an earlier step deletes it or takes the brick away. A
+    directory that never was one is left alone then.
     """
 
     host: str
@@ -205,13 +206,14 @@ class BrickAbsent:
 
     def facts(self, outputs: Sequence[Output]) -> LeftFacts:
         look, marks, content, *_ = self.reads()
-        return LeftFacts(
-            entries(self.host, look, outputs[0]), ids(self.host, marks, outputs[1]),
-            inside(self.host, content, outputs[2]), pool(self.host, outputs[3]), volumes(self.host, outputs[4]),
-        )  # fmt: skip
+        there, left = entries(self.host, look, outputs[0]), inside(self.host, content, outputs[2])
+        if not_installed(outputs[4]):
+            return LeftFacts(there, {}, left, (), {})
+        known = pool(self.host, outputs[3]), volumes(self.host, outputs[4])
+        return LeftFacts(there, ids(self.host, marks, outputs[1]), left, *known)
 
     def plan(self, facts: LeftFacts) -> Change | None:
-        if self.path not in facts.entries:
+        if self.path not in facts.entries or (self.after and self.path not in facts.ids):
             return None
         if self.path not in facts.ids:
             raise Refused(f"{self.path} on {self.host} was never a brick. Nothing was deleted.")

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from datastores.domain.errors import Refused
 from datastores.domain.gluster import peer_name, volume_name
 from datastores.domain.plan import Action, Change, Command, Output
-from datastores.hosts.gluster import IN_CLUSTER, POOL, REJECTED, VOLUMES, Peer, VolumeInfo, pool, tell, volumes
+from datastores.hosts.gluster import (
+    IN_CLUSTER,
+    POOL,
+    REJECTED,
+    VOLUMES,
+    Peer,
+    VolumeInfo,
+    not_installed,
+    pool,
+    tell,
+    volumes,
+)
 
 PEER_WAIT = """
 tries=0
@@ -141,6 +152,8 @@ class PeerUnneeded:
         return POOL, VOLUMES
 
     def facts(self, outputs: Sequence[Output]) -> PoolFacts:
+        if not_installed(outputs[0]):
+            return PoolFacts((), {})
         return PoolFacts(pool(self.host, outputs[0]), volumes(self.host, outputs[1]))
 
     def plan(self, facts: PoolFacts) -> Change | None:

@@ -14,10 +14,21 @@ from datastores.services.images import ContextImage, ImageBlock, ImageClone, Ima
 from datastores.services.measurements import DatastoreMeasure
 from datastores.services.snapshots import SnapshotDelete, SnapshotRevert, SnapshotTake
 from datastores.services.usecase import UseCase
+from datastores.services.volume_bricks import BrickReplace, BricksAdd, BricksRemove
+from datastores.services.volumes import (
+    VolumeHeal,
+    VolumeOption,
+    VolumeQuota,
+    VolumeRead,
+    VolumeRebalance,
+    VolumeSplitBrain,
+)
 
 _CASES: tuple[type[UseCase], ...] = (
     HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreMeasure, DatastoreDelete, ImageRegister,
     ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake,
     SnapshotRevert, SnapshotDelete, DiskCreate, DiskSaveAs, DiskMove, DiskDelete, DriftRepair, ExportChange,
+    VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance, VolumeHeal, VolumeSplitBrain, VolumeOption,
+    VolumeQuota,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

@@ -13,7 +13,7 @@ from datastores.models.notifications import Delivery, Notice, NotificationTarget
 from datastores.models.samples import DatastoreSample, HostSample
 from datastores.models.saved_views import SavedView
 from datastores.models.settings import SettingsSection
-from datastores.models.storage import Brick, Datastore, DatastoreHost
+from datastores.models.storage import Brick, Datastore, DatastoreHost, VolumeReading
 from datastores.models.users import User
 from datastores.models.virtual_machines import Disk, VirtualMachine
 
@@ -49,4 +49,5 @@ __all__ = [
     "Tally",
     "User",
     "VirtualMachine",
+    "VolumeReading",
 ]

@@ -114,3 +114,16 @@ class Brick(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host}:{self.path}"
+
+
+class VolumeReading(models.Model):
+    """What was read last of the volume of a datastore that is made of bricks. ``seen``: see ``hosts.gluster_seen``."""
+
+    datastore = models.OneToOneField(Datastore, models.CASCADE, related_name="reading")
+    seen = models.JSONField(default=dict)
+    at = models.DateTimeField(null=True)
+    error = models.TextField(blank=True, default="")
+    """Why the last look told nothing; what was seen before stays."""
+
+    def __str__(self) -> str:
+        return f"the volume of {self.datastore}"

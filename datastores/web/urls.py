@@ -32,6 +32,7 @@ from datastores.web.views import (
     targets,
     tray,
     users,
+    volumes,
 )
 
 urlpatterns = [
@@ -83,6 +84,13 @@ urlpatterns = [
     path("datastores/<int:pk>/speeds/", measurements.datastore_speeds, name="datastore-speeds"),
     path("datastores/<int:pk>/edit/", datastores.datastore_edit, name="datastore-edit"),
     path("datastores/<int:pk>/hosts/", datastores.datastore_hosts, name="datastore-hosts"),
+    path("datastores/<int:pk>/volume/", volumes.volume, name="datastore-volume"),
+    path("datastores/<int:pk>/volume/read/", volumes.volume_read, name="datastore-volume-read"),
+    path("datastores/<int:pk>/volume/heal/", volumes.volume_heal, name="datastore-volume-heal"),
+    *(
+        path(f"datastores/<int:pk>/volume/{name}/", volumes.doing(name), name=f"datastore-volume-{name}")
+        for name in volumes.DEEDS
+    ),
     path("datastores/<int:pk>/delete/", datastores.datastore_delete, name="datastore-delete"),
     path("advisor/", measurements.advisor, name="advisor"),
     path("images/", images.ImageList.as_view(), name="image-list"),

@@ -12,9 +12,11 @@ from django.utils import timezone
 
 from datastores.domain.plan import Action, Change, Command, WriteFile
 from datastores.domain.states import EventKind, HostState, JobState, Level, ObjectState, StepState
+from datastores.hosts.gluster_seen import VolumeKnown
 from datastores.jobs.codec import encode_change
 from datastores.jobs.doorbell import FEED
 from datastores.models import (
+    Brick,
     Cluster,
     Datastore,
     DatastoreSample,
@@ -31,6 +33,7 @@ from datastores.models import (
 )
 from datastores.models.audit import record
 from datastores.models.samples import FINE
+from datastores.services.volumes import remember_volume
 from tests.unit.conftest import (
     GIB,
     a_credential,
@@ -45,6 +48,7 @@ from tests.unit.conftest import (
     an_image,
     write_log,
 )
+from tests.unit.hosts.test_gluster import recorded
 from tests.unit.web.test_hosts import facts
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -100,7 +104,8 @@ def furnish() -> dict[str, Any]:
     entry = record("datastore.change", user=admin, target=store, address="10.0.0.9", result="done",
                    before={"name": "slow", "base": "/srv/a"}, after={"name": "fast", "base": "/srv/a"})  # fmt: skip
     return {
-        "host": hosts[0].pk, "strange": strange.pk, "cluster": cluster.pk, "datastore": store.pk, "image": image.pk,
+        "host": hosts[0].pk, "volume": a_volume(hosts).pk,
+        "strange": strange.pk, "cluster": cluster.pk, "datastore": store.pk, "image": image.pk,
         "vm": machine.pk, "disk": disk.pk, "entry": entry.seq, "user": people["tenant"].pk,
         **{name: str(job.uuid) for name, job in jobs.items()},
         **watched(hosts[0], image),
@@ -114,6 +119,17 @@ def known_by_their_keys(hosts: list[Host], strange: Host) -> None:
             host=host, line="ssh-ed25519 AAAA", fingerprint=f"SHA256:{number:043}", pinned_at=timezone.now()
         )
     HostKey.objects.create(host=strange, line="ssh-ed25519 BBBB", fingerprint=f"SHA256:{'x' * 43}")
+
+
+def a_volume(hosts: list[Host]) -> Datastore:
+    """A datastore of bricks, one of which is off and some files of which contradict each other."""
+    store = a_datastore("vms", kind="gluster", base="/srv/vms", hosts=hosts, options={"set_size": 2})
+    for place, host in enumerate(hosts[:2]):
+        path = "/srv/xfs/bricks/torn"
+        Brick.objects.create(datastore=store, host=host, peer=f"h{place + 1}", path=path, position=place)
+    answers = [recorded("gluster_seen.VolumeKnown/split-brain", number) for number in range(8)]
+    remember_volume(store.pk, VolumeKnown("h1", "torn").facts(answers))
+    return store
 
 
 def watched(host: Host, image: Image) -> dict[str, Any]:

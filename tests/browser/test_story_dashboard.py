@@ -46,6 +46,7 @@ PAGES = (
     "/advisor/?need=live-migration&need=fewest-parts",
     "/datastores/{datastore}/edit/",
     "/datastores/{datastore}/hosts/",
+    "/datastores/{volume}/volume/",
     "/images/",
     "/images/?q=size>",
     "/images/?q=nowhere",
@@ -94,8 +95,8 @@ PAGES = (
     NOWHERE,
 )
 PARTS = {
-    "begin-hide", "view-save", "palette", "job-tray", "datastore-options", "host-samples", "datastore-samples",
-    "datastore-speeds", "job-lines", "job-search", "job-log", "help-index", "audit-verify",
+    "begin-hide", "view-save", "palette", "job-tray", "datastore-options", "datastore-bricks", "host-samples",
+    "datastore-samples", "datastore-speeds", "job-lines", "job-search", "job-log", "help-index", "audit-verify",
 }  # fmt: skip
 """What can be read and is no page of its own: data, files, parts of pages, and what leads on to a page."""
 AXE = (Path(__file__).parent / "vendor/axe.min.js").read_text()

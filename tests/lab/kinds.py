@@ -192,7 +192,7 @@ class Store:
 
 def driver_of(rig: Rig, hosts: Hosts) -> StorageDriver:
     """Return the driver of a rig on the hosts of a lab."""
-    addresses = {name: str(hosts.lab.host(name).address) for name in rig.hosts}
+    addresses = {host.name: str(host.address) for host in hosts.lab.hosts()}
     bricks = [PlacedBrick(name, Brick(addresses[name], rig.bricks)) for name in rig.hosts if rig.bricks]
     return make_driver(
         rig.kind, host="h1", base=rig.base, hosts=rig.hosts, options=rig.options, locate=addresses.__getitem__,

@@ -74,6 +74,7 @@ class OptionsForm(Form):
             self.fields[field.name] = option_field(field)
             self.defaults[field.name] = field.default
             dress(self.fields[field.name])
+        self.order_fields(["bricks", "layout"])
 
     def options(self) -> dict[str, Any]:
         """Return the options as JSON data. An emptied text or number means the default."""

@@ -31,6 +31,7 @@ EXEMPT = {
     "stored.FileStored/absent": "a check: a file that is gone is refused, no step brings its bytes back",
     "stored.OnlyKnownFiles/absent": "a check: files of others are refused, and never removed",
     "gluster_bricks.BrickEmpty/absent": "a check: files of others are refused, and never removed",
+    "gluster_seen.VolumeKnown/absent": "it only reads, so nothing is ever missing",
     "known.FactsKnown/absent": "it only reads, so nothing is ever missing",
     "known.FactsKnown/present": "test_facts.py reads recordings of whole hosts",
     "known.FactsKnown/in-the-way": "test_facts.py has a host of another system",
