@@ -60,7 +60,7 @@ class IscsiOptions:
             "Disks", "Of what a missing volume group is made, with blanks between them. They have to be empty."
         ),
     )
-    wipe: Wipe = field(default=Wipe.DISCARD, metadata=words("Wipe", "What is done with a volume before it is removed."))
+    wipe: Wipe = field(default=Wipe.NONE, metadata=words("Wipe", "What is done with a volume before it is removed."))
     target: Server = field(
         default=Server.TGT,
         metadata=words(

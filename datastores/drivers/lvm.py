@@ -57,7 +57,7 @@ class LvmOptions(FileOptions):
         ),
     )
     wipe: Wipe = field(
-        default=Wipe.DISCARD,
+        default=Wipe.NONE,
         metadata=words(
             "Wipe",
             "What is done with a volume before it is removed: none; discard; zero (of thin ones: discard, since the "

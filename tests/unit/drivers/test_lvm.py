@@ -59,7 +59,7 @@ def test_a_persistent_disk_is_a_link_to_the_volume_of_the_image() -> None:
 
 
 def test_what_is_deleted_is_the_link_and_then_the_volume() -> None:
-    gone = DiskAbsent("h1", DISK.path, BASE), VolumeAbsent("h1", "vg-one", "lv-one-7-0", Wipe.DISCARD)
+    gone = DiskAbsent("h1", DISK.path, BASE), VolumeAbsent("h1", "vg-one", "lv-one-7-0", Wipe.NONE)
     assert store().delete(DISK) == gone
     assert store(wipe="zero").delete(DISK)[1] == VolumeAbsent("h1", "vg-one", "lv-one-7-0", Wipe.ZERO)
 
