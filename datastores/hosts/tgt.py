@@ -20,7 +20,7 @@ SERVICE = "tgt.service"
 LUN = 1
 """Of the only disk of each of our targets; 0 is tgtd's controller."""
 ASK = read("tgtadm", "--lld", "iscsi", "--op", "show", "--mode", "target", root=True)
-LOCK = ("flock", "-w", "50", "/run/lock/cloudstore-tgt")
+LOCK = ("flock", "-w", "50", "/run/cloudstore-tgt.lock")
 """tgt-admin takes the next free number for a new target, so two at once would take the same one."""
 _TARGET = re.compile(r"Target (\d+): (\S+)\Z")
 _PLAIN = re.compile(r"[A-Za-z0-9_./+@-]+\Z")
