@@ -12,6 +12,7 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.routes import Route
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.devices import KeepsDevices
 from datastores.hosts.receiving import ReceivingForgotten, SourceReachable
 from datastores.hosts.sending import SendingAllowed, SendingEnded
 
@@ -69,6 +70,9 @@ def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     if copy.format not in target.imports or volume.format not in source.exports:
         raise Unsupported(f"{target.label} datastores take no {copy.format} images from {source.label} datastores.")
     target.check_inside(copy)
+    device = isinstance(source, KeepsDevices) and source.on_devices and volume.format is not Format.ISO
+    if isinstance(target, KeepsDevices) and (received := target.receive(host, volume, device, copy)):
+        return received
     made = target.makes_directory(copy)
     copied = source.export(host, volume, copy, ownership=target.ownership, with_directory=made)
     return *target.guard(host), *copied

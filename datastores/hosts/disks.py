@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from datastores.domain.errors import CommandFailed, Refused
+from datastores.domain.errors import BadInput, CommandFailed, Refused
 from datastores.domain.plan import Action, Change, Command, Output, read
 from datastores.hosts.copies import renamed
 from datastores.hosts.files import FileAbsent, FileAbsentFacts
@@ -23,6 +23,18 @@ class LinkFacts:
 
     files: Files
     target: str = ""
+
+
+def link_facts(files: Files, path: str, readlink: Command, output: Output) -> LinkFacts:
+    """Return the files with where the link at ``path`` leads, if there is one.
+
+    :raises CommandFailed: it could not be read.
+    """
+    if path not in files or not files[path].is_link:
+        return LinkFacts(files)
+    if not output.ok:
+        raise CommandFailed(readlink.argv, output.exit_status, output.stderr)
+    return LinkFacts(files, output.raw.decode("utf-8", "surrogateescape").removesuffix("\0"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +61,7 @@ class DiskLinked:
 
     def facts(self, outputs: Sequence[Output]) -> LinkFacts:
         stat, readlink = self.reads()
-        files = seen(stat, outputs[0])
-        if self.path not in files or not files[self.path].is_link:
-            return LinkFacts(files)
-        if not outputs[1].ok:
-            raise CommandFailed(readlink.argv, outputs[1].exit_status, outputs[1].stderr)
-        return LinkFacts(files, outputs[1].raw.decode("utf-8", "surrogateescape").removesuffix("\0"))
+        return link_facts(seen(stat, outputs[0]), self.path, readlink, outputs[1])
 
     def plan(self, facts: LinkFacts) -> Change | None:
         the_file(self.host, facts.files, self.target)
@@ -103,6 +110,46 @@ class DiskAbsent:
 
     def _file(self) -> FileAbsent:
         return FileAbsent(self.host, self.path, self.within)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLinked:
+    """``path`` is a symbolic link that leads to ``target``: a device, or what QEMU opens over the network by itself.
+
+    It makes the VM's directory below the datastore's. Whether anything is at ``target`` is not looked at: a device of
+    another host comes and goes.
+    """
+
+    host: str
+    path: str
+    target: str
+
+    def __post_init__(self) -> None:
+        canonical_path(self.path)
+        if not self.target.isprintable() or not self.target:
+            raise BadInput("A link leads to something whose name can be printed.")
+
+    @property
+    def title(self) -> str:
+        return f"{self.path} leads to {self.target}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return look(*around(self.path)), read("readlink", "-z", "--", self.path, root=True)
+
+    def facts(self, outputs: Sequence[Output]) -> LinkFacts:
+        stat, readlink = self.reads()
+        return link_facts(seen(stat, outputs[0]), self.path, readlink, outputs[1])
+
+    def plan(self, facts: LinkFacts) -> Change | None:
+        there = facts.files.get(self.path)
+        if there is not None:
+            if facts.target == self.target:
+                return None
+            leads = f" to {facts.target}" if facts.target else ""
+            raise Refused(f"{self.path} on {self.host} is {there.noun}{leads}, and not a link to {self.target}.")
+        directory = room_for(self.host, facts.files, self.path, with_directory=True)
+        link = Action(Command(("ln", "-sT", "--", self.target, self.path)), undo=Command(("rm", "--", self.path)))
+        return Change(self.title, (*directory, link))
 
 
 @dataclass(frozen=True, slots=True)
