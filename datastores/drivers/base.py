@@ -32,6 +32,20 @@ def nowhere(host: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Received:
+    """How the bytes of a volume come in: what is made ``before``, the ``file`` they go to, what is made ``after``.
+
+    ``with_directory``: who writes the file makes its directory. ``coming``: ``before`` makes it.
+    """
+
+    file: Volume
+    before: Steps = ()
+    after: Steps = ()
+    with_directory: bool = False
+    coming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StorageDriver(ABC):
     """One datastore. ``host``: where commands on its volumes run. ``base``: its directory (or pool) there.
 
@@ -61,6 +75,8 @@ class StorageDriver(ABC):
     """Whether a clone begins with the blocks of its source, which then count as bytes of both."""
     snapshots_inside: ClassVar[bool] = False
     """Whether snapshots are kept in the image's own file, whose bytes change with them."""
+    revert_takes_younger: ClassVar[bool] = False
+    """Whether going back to a snapshot destroys those that were taken after it."""
     leaves: ClassVar[str] = "The directory stays on its hosts, as it is."
     """What becomes of it on its hosts when the datastore is deleted, in a sentence."""
     Options: ClassVar[type[Any]]
@@ -249,10 +265,24 @@ class StorageDriver(ABC):
     # Transfers (see transfers.py)
 
     def export(
-        self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False
+        self,
+        host: str,
+        volume: Volume,
+        target: Volume,
+        *,
+        ownership: Ownership,
+        with_directory: bool = False,
+        coming: bool = False,
     ) -> Steps:
-        """Copy ``volume`` on ``host``, which sees it, to ``target`` elsewhere, in the target's format."""
+        """Copy ``volume`` on ``host``, which sees it, to the file ``target`` elsewhere, in the target's format.
+
+        ``with_directory`` and ``coming`` are those of ``Received``.
+        """
         raise Unsupported(f"Images cannot be moved out of {self.label} datastores.")
+
+    def receive(self, volume: Volume) -> Received:
+        """Return how a volume from elsewhere is put where it belongs."""
+        return Received(volume, with_directory=self.makes_directory(volume))
 
     @property
     def ownership(self) -> Ownership:

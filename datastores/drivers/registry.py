@@ -13,6 +13,7 @@ from datastores.drivers.nfs import NfsDriver
 from datastores.drivers.qcow2 import Qcow2Driver
 from datastores.drivers.shared import SharedDriver
 from datastores.drivers.xfs import XfsDriver
+from datastores.drivers.zfs import ZfsDriver
 
 DRIVERS: dict[str, type[StorageDriver]] = {
     driver.kind: driver
@@ -22,6 +23,7 @@ DRIVERS: dict[str, type[StorageDriver]] = {
         BtrfsDriver,
         XfsDriver,
         NfsDriver,
+        ZfsDriver,
     )
 }
 

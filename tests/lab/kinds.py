@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from datastores.domain.volumes import Capability, Capacity, Format, Volume
@@ -29,6 +29,12 @@ class Rig:
     """Of the images it is tried with: one that can do all that the kind can."""
     machines: bool = False
     """It needs a kernel of its own, so hosts that are virtual machines, which are slow."""
+    lists: tuple[str, ...] = ()
+    """The command that names what is stored and is no file."""
+    settles: tuple[str, ...] = ("sync",)
+    """The command after which what was written is on the disk, and counted."""
+    cleared: tuple[str, ...] = ()
+    """The command that removes all of it; otherwise the files at ``base`` are deleted."""
 
     @property
     def many(self) -> int:
@@ -41,6 +47,15 @@ RIGS = (
     Rig("btrfs", "/srv/btrfs/kind"),
     Rig("xfs", "/srv/xfs/kind"),
     Rig("nfs", "/srv/kind", ("h1", "h2"), machines=True),
+    Rig(
+        "zfs",
+        "/srv/zfs",
+        options={"dataset": "tank/kind", "layout": "mirror", "disks": "/dev/vdb /dev/vdc", "compression": "off"},
+        machines=True,
+        lists=("zfs", "list", "-H", "-o", "name", "-t", "all", "-r", "tank"),
+        settles=("zpool", "sync"),
+        cleared=("zpool", "destroy", "-f", "tank"),
+    ),
 )
 
 
@@ -51,6 +66,8 @@ class Store:
     rig: Rig
     hosts: Hosts
     driver: StorageDriver
+    empty: frozenset[str] = frozenset()
+    """What lies in it when nothing is stored."""
 
     @property
     def can(self) -> frozenset[Capability]:
@@ -91,7 +108,7 @@ class Store:
         """Return how full it is when nothing is on its way to or from the disk any more: what was deleted, too."""
         shell, seen = self.hosts.shell(self.driver.host), [self.driver.capacity(self.hosts.shell(self.driver.host))]
         for _ in range(40):
-            self.told("sync")
+            self.told(*self.rig.settles)
             time.sleep(0.25)
             seen.append(self.driver.capacity(shell))
             if seen[-1] == seen[-2]:
@@ -103,7 +120,9 @@ class Store:
 
     def names(self) -> set[str]:
         """Return all that lies in the datastore, whatever made it."""
-        return set(self.told("find", self.driver.base, "-mindepth", "1", "-printf", "%P\n").splitlines())
+        files = self.told("find", self.driver.base, "-mindepth", "1", "-printf", "%P\n").splitlines()
+        others = self.told(*self.rig.lists).splitlines() if self.rig.lists else []
+        return {*files, *others} - self.empty
 
 
 @contextmanager
@@ -116,8 +135,9 @@ def set_up(rig: Rig, hosts: Hosts) -> Iterator[Store]:
     store = Store(rig, hosts, driver)
     hosts.run([*driver.set_up(), *driver.same_directory("5e1f0a")])
     try:
-        yield store
+        yield replace(store, empty=frozenset(store.names()))
     finally:
-        store.told("find", rig.base, "-mindepth", "1", "-delete")
-        hosts.run(driver.tear_down())
+        store.told(*(rig.cleared or ("find", rig.base, "-mindepth", "1", "-delete")))
+        if not rig.cleared:
+            hosts.run(driver.tear_down())
         hosts.lab.host("h1").run(["rmdir", "--", rig.base])
