@@ -155,6 +155,7 @@ def test_placement_is_in_the_words_of_the_trade() -> None:
         "btrfs": (Placement.NONE, Placement.SELF, "fs", "btrfs"),
         "xfs": (Placement.NONE, Placement.SELF, "fs", "xfs"),
         "nfs": (Placement.NONE, Placement.SYSTEM, "fs", "nfs"),
+        "zfs": (Placement.NONE, Placement.SELF, "zfs", "zfs"),
     }
 
 
