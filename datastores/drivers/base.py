@@ -16,6 +16,7 @@ from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import AnyStep, Plan, Shell, Stage
 from datastores.domain.values import is_below
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
+from datastores.drivers.received import Received
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.contexts import ContextFile, Variable
 from datastores.hosts.copies import AS_SOURCE, Ownership
@@ -23,26 +24,13 @@ from datastores.hosts.parsing import canonical_path
 from datastores.hosts.sights import Sight
 from datastores.hosts.stored import Footprint
 
+
 Steps: TypeAlias = tuple[AnyStep, ...]
 
 
 def nowhere(host: str) -> str:
     """Stand for addresses where nobody told them."""
     raise Refused(f"It is not known at which address others reach {host}.")
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """How the bytes of a volume come in: what is made ``before``, the ``file`` they go to, what is made ``after``.
-
-    ``with_directory``: who writes the file makes its directory. ``coming``: ``before`` makes it.
-    """
-
-    file: Volume
-    before: Steps = ()
-    after: Steps = ()
-    with_directory: bool = False
-    coming: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +276,10 @@ class StorageDriver(ABC):
     def ownership(self) -> Ownership:
         """Who owns what is stored here."""
         return AS_SOURCE
+
+    def streams(self, volume: Volume, target: StorageDriver, copy: Volume) -> Steps:
+        """Return the steps that send ``volume`` to ``target`` as its kind does best; () when files are copied."""
+        return ()
 
     def makes_directory(self, volume: Volume) -> bool:
         """Whether the volume has a directory of its own that comes and goes with it."""

@@ -65,6 +65,8 @@ def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     if copy.format not in target.imports or volume.format not in source.exports:
         raise Unsupported(f"{target.label} datastores take no {copy.format} images from {source.label} datastores.")
     target.check_inside(copy)
+    if streamed := source.streams(volume, target, copy):
+        return streamed
     place = target.receive(copy)
     copied = source.export(
         host, volume, place.file, ownership=target.ownership, with_directory=place.with_directory, coming=place.coming

@@ -12,9 +12,10 @@ from uuid import UUID
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Shell
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
-from datastores.domain.zfs import BASE_MAX, DISK, dataset_name, pool_of
-from datastores.drivers.base import Received, Steps, StorageDriver
+from datastores.domain.zfs import BASE_MAX, DISK, GOLD, dataset_name, pool_of
+from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.files import FileDriver
+from datastores.drivers.received import Received
 from datastores.drivers.zfs_options import ZfsOptions
 from datastores.hosts.blocks import DataBlockExists, Filesystem
 from datastores.hosts.checksums import ChecksumKnown
@@ -31,6 +32,7 @@ from datastores.hosts.zfs_delegation import PermissionsDelegated
 from datastores.hosts.zfs_listings import ask_room, ask_volumes, room, volumes
 from datastores.hosts.zfs_pools import PoolExists
 from datastores.hosts.zfs_snapshots import DatasetRolledBack, DatasetSnapshotAbsent, DatasetSnapshotTaken
+from datastores.hosts.zfs_streams import StreamReceived
 from datastores.hosts.zfs_volumes import VolumeDatasetAbsent, VolumeDatasetExists
 
 IMAGES, DISKS = "images", "var"
@@ -204,6 +206,18 @@ class ZfsDriver(FileDriver):
         return FileDriver.export(
             self, host, file, target, ownership=ownership, with_directory=with_directory, coming=coming
         )
+
+    def streams(self, volume: Volume, target: StorageDriver, copy: Volume) -> Steps:
+        """To another ZFS datastore of the same host, whose files have the same owner, the data set itself is sent."""
+        if not isinstance(target, ZfsDriver) or (target.host, target.ownership) != (self.host, self.ownership):
+            return ()
+        if copy.format is not volume.format:
+            return ()
+        here, there = self.home(volume), target.home(copy)
+        gold = GoldTaken(self.host, here.dataset, here.mountpoint)
+        received = StreamReceived(self.host, here.dataset, GOLD, there.dataset, there.mountpoint, copy.format)
+        link = (DiskLinked(self.host, there.link, there.file, coming=True),) if there.link else ()
+        return gold, received, *link
 
     def checksum(self, volume: Volume) -> Steps:
         """The digest is kept in the data set of the image, and goes with it."""

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from datastores.domain.errors import CommandFailed, Refused
+from datastores.domain.errors import Cancelled, CommandFailed, Refused
 from datastores.domain.plan import AnyStep
 from datastores.domain.volumes import Format
 from datastores.domain.zfs import Disks, Layout, Property
@@ -18,6 +18,7 @@ from datastores.hosts.zfs_datasets import DatasetExists, OnlyKnownDatasets
 from datastores.hosts.zfs_delegation import PermissionsDelegated
 from datastores.hosts.zfs_pools import PoolExists
 from datastores.hosts.zfs_snapshots import CloneStandsAlone, DatasetRolledBack, DatasetSnapshotTaken
+from datastores.hosts.zfs_streams import StreamReceived
 from datastores.hosts.zfs_volumes import VolumeDatasetAbsent, VolumeDatasetExists
 from tests.lab.carrying import Diary, Hosts
 
@@ -168,6 +169,42 @@ def test_a_clone_is_promoted_and_put_back(cloud: Hosts, image: None) -> None:
     assert snapshots(cloud) == [f"{SET}/var/40.0@gold"]
     told(cloud, "zfs", "promote", IMAGE)
     cloud.run([no_clone(40)])
+
+
+@pytest.fixture(scope="module")
+def other(cloud: Hosts) -> Hosts:
+    """A second pool on the same machine, with the data sets of a datastore."""
+    cloud.run([PoolExists("h1", "other", Disks(Layout.STRIPE, ("/dev/vdd",)))])
+    cloud.run([DatasetExists("h1", "other/images", "/srv/other/images", places=True)])
+    return cloud
+
+
+def test_an_image_is_sent_to_another_pool_with_its_progress_and_can_be_cancelled(other: Hosts, image: None) -> None:
+    received = StreamReceived("h1", IMAGE, "gold", "other/images/b", "/srv/other/images/b", Format.RAW)
+    told(other, "dd", "if=/dev/urandom", f"of={PLACE}/disk.0", "bs=1M", "count=24", "status=none", "conv=notrunc,fsync")
+    other.run([GoldTaken("h1", IMAGE, PLACE)])
+    other.there_and_back(received)
+    told(other, "cmp", f"{PLACE}/disk.0", "/srv/other/images/b/disk.0")
+    other.run([GoldTaken("h1", "other/images/b", "/srv/other/images/b"), VolumeDatasetAbsent("h1", "other/images/b")])
+    begun: list[bool] = []
+    with pytest.raises(Cancelled):
+        other.run([received], diary=Diary(lambda _: begun.append(True)), cancelled=lambda: bool(begun))
+    other.run([OnlyKnownDatasets("h1", "other/images")])
+
+
+def test_what_was_cut_off_on_the_way_goes_on_from_there(other: Hosts, image: None) -> None:
+    received = StreamReceived("h1", IMAGE, "gold", "other/images/c", "/srv/other/images/c", Format.RAW)
+    told(other, "dd", "if=/dev/urandom", f"of={PLACE}/disk.0", "bs=1M", "count=24", "status=none", "conv=notrunc,fsync")
+    other.run([GoldTaken("h1", IMAGE, PLACE)])
+    cut = f"zfs send {IMAGE}@gold | head -c 12M | zfs receive -s -u other/images/c"
+    other.lab.host("h1").run(["sh", "-c", cut])
+    token = told(other, "zfs", "get", "-H", "-o", "value", "receive_resume_token", "other/images/c").strip()
+    assert len(token) > 40
+    diary = Diary()
+    other.run([received], diary=diary)
+    assert diary.reached[-1][0] == diary.reached[-1][1] > 24 << 20
+    told(other, "cmp", f"{PLACE}/disk.0", "/srv/other/images/c/disk.0")
+    other.run([VolumeDatasetAbsent("h1", "other/images/c")])
 
 
 def test_a_clone_takes_little_longer_than_zfs_itself(cloud: Hosts, image: None) -> None:
