@@ -24,7 +24,6 @@ from datastores.hosts.parsing import canonical_path
 from datastores.hosts.sights import Sight
 from datastores.hosts.stored import Footprint
 
-
 Steps: TypeAlias = tuple[AnyStep, ...]
 
 
