@@ -15,7 +15,7 @@ from datastores.drivers.registry import make_driver
 from datastores.drivers.transfers import transfer
 from datastores.drivers.zfs import ZfsDriver
 from datastores.hosts.blocks import DataBlockExists
-from datastores.hosts.copies import FileCopied, Ownership
+from datastores.hosts.copies import FileConverted, FileCopied, Ownership
 from datastores.hosts.disks import DiskLinked
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.runner import Run
@@ -27,6 +27,7 @@ from datastores.hosts.zfs_delegation import PermissionsDelegated
 from datastores.hosts.zfs_listings import ask_room, ask_volumes
 from datastores.hosts.zfs_pools import PoolExists
 from datastores.hosts.zfs_snapshots import DatasetRolledBack, DatasetSnapshotAbsent, DatasetSnapshotTaken
+from datastores.hosts.zfs_streams import StreamReceived
 from datastores.hosts.zfs_volumes import VolumeDatasetAbsent, VolumeDatasetExists
 from tests.fakes import FakeShell, said
 from tests.lab.carrying import Diary
@@ -124,6 +125,24 @@ def test_a_copy_that_comes_in_gets_its_data_set_first_and_its_link_last() -> Non
     )
     (out,) = transfer(store, DISK, other, source, "h1")
     assert out == FileCopied("h1", file, source.path, OWNED)
+
+
+def test_another_pool_of_the_same_host_is_sent_the_data_set_itself() -> None:
+    source = zfs()
+    options = {"dataset": "other/cloud"}
+    target = make_driver("zfs", host="h1", base="/srv/other", hosts=("h1",), options=options)
+    copy = Volume(target.image_path(UUID, Format.RAW), Format.RAW)
+    there = (f"other/cloud/images/{UUID}", f"/srv/other/images/{UUID}")
+    assert transfer(source, IMAGE, target, copy, "h1") == (
+        GoldTaken("h1", *HOME),
+        StreamReceived("h1", HOME[0], "gold", *there, Format.RAW),
+    )
+    disk = transfer(source, IMAGE, target, Volume(target.disk_path(7, 0), Format.RAW), "h1")
+    assert disk[-1] == DiskLinked("h1", "/srv/other/7/disk.0", "/srv/other/var/7.0/disk.0", coming=True)
+    others = make_driver("zfs", host="h1", base="/srv/other", hosts=("h1",), options=options | {"mode": "0600"})
+    assert any(isinstance(step, FileCopied) for step in transfer(source, IMAGE, others, copy, "h1"))
+    as_qcow2 = transfer(source, IMAGE, target, Volume(copy.path, Format.QCOW2), "h1")
+    assert any(isinstance(step, FileConverted) for step in as_qcow2)
 
 
 def test_snapshots_are_those_of_the_data_set() -> None:
