@@ -63,7 +63,9 @@ class ZfsDriver(FileDriver):
 
     kind: ClassVar[str] = "zfs"
     label: ClassVar[str] = "ZFS"
-    about: ClassVar[str] = "Data sets of a ZFS pool on the storage host; disks are clones of a golden snapshot, made at once."
+    about: ClassVar[str] = (
+        "Data sets of a ZFS pool on the storage host; disks are clones of a golden snapshot, made at once."
+    )
     ds: ClassVar[str] = "zfs"
     tm: ClassVar[str] = "zfs"
     can: ClassVar[frozenset[Capability]] = frozenset({Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT})
