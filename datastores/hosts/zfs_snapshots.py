@@ -174,7 +174,7 @@ class DatasetRolledBack:
         younger = snapshots[snapshots.index(snapshot) + 1 :]
         if not younger and facts.content and facts.content == snapshot.content:
             return None
-        check_unneeded(self.host, younger, "destroyed, as going back takes")
+        check_unneeded(self.host, younger, "destroyed on the way back")
         back = Action(Command(("zfs", "rollback", "--", self.full)), final=True)
         note = "What was written since the snapshot is lost."
         if not younger:
