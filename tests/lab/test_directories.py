@@ -38,7 +38,7 @@ setfattr -n user.kept -v yes disk.0; setfacl -m u:ops:r disk.1
 TELL = f"""set -e
 cd -P {PATH}/.
 find . -type d -printf '%p %y %m %U %G %T@\\n' -o -printf '%p %y %m %U %G %s %n %T@ %l\\n' | sort
-getfattr -R -d -m - . | sort
+getfattr -R -d -m '^user[.]' . | sort
 getfacl -R . | sort
 """
 
