@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 from uuid import UUID
 
+from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import AnyStep, Plan, Shell, Stage
 from datastores.domain.values import is_below
@@ -59,10 +60,14 @@ class StorageDriver(ABC):
     """Whether a clone breaks when the volume that it was made from goes."""
     shares_blocks: ClassVar[bool] = False
     """Whether a clone begins with the blocks of its source, which then count as bytes of both."""
+    one_host: ClassVar[bool] = False
+    """Whether each disk is used on one host, which is chosen with it: its bytes lie there, or it is attached there."""
     snapshots_inside: ClassVar[bool] = False
     """Whether snapshots are kept in the image's own file, whose bytes change with them."""
     has_bricks: ClassVar[bool] = False
     """Whether it is made of directories of several hosts, which are named when it is made."""
+    character: ClassVar[Character] = Character()
+    """What it is like, for whoever has to choose between kinds."""
     leaves: ClassVar[str] = "The directory stays on its hosts, as it is."
     """What becomes of it on its hosts when the datastore is deleted, in a sentence."""
     Options: ClassVar[type[Any]]
@@ -117,9 +122,17 @@ class StorageDriver(ABC):
     def disk_path(self, vm: int, number: int) -> str:
         """Return where a disk of a VM is stored."""
 
+    def link_path(self, vm: int, number: int) -> str:
+        """Return where in its VM's directory a disk is, on the host that it was attached to."""
+        return f"{self.base}/{int(vm)}/disk.{int(number)}"
+
     def path(self, volume: Volume) -> str:
         """Return where a hypervisor finds it."""
         return volume.path
+
+    def at(self, host: str) -> StorageDriver:
+        """Return the driver for the bytes of disks that are used on ``host``; this one, unless they lie there."""
+        return self
 
     # Steps that every kind has
 
@@ -133,6 +146,10 @@ class StorageDriver(ABC):
         A clone needs no guard: where the datastore is not mounted, its source is not there.
         """
         return ()
+
+    def writable(self, host: str) -> str:
+        """Return the directory of the datastore in which files can be written on ``host``; "" where there is none."""
+        return ""
 
     def same_directory(self, token: str) -> Plan:
         """Return the stages that show that every host sees the same bytes at the base path; () when none has to.
@@ -238,10 +255,12 @@ class StorageDriver(ABC):
     def delete_snapshot(self, volume: Volume, name: str) -> Steps:
         raise self.unsupported(Capability.SNAPSHOT)
 
-    def attach(self, volume: Volume, host: str) -> Steps:
+    def attach(self, volume: Volume, host: str, link: str) -> Steps:
+        """Let ``host`` use the volume, and lead ``link`` to it there (see ``link_path``)."""
         raise self.unsupported(Capability.ATTACH)
 
-    def detach(self, volume: Volume, host: str) -> Steps:
+    def detach(self, volume: Volume, host: str, link: str) -> Steps:
+        """Take back what ``attach`` made; when the volume is used there no more, nothing is left to do."""
         raise self.unsupported(Capability.ATTACH)
 
     def clone_format(self, format: Format) -> Format:

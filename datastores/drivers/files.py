@@ -122,6 +122,9 @@ class FileDriver(StorageDriver):
         there = host != self.host and host in self.seen_from
         return Sight(self.base, self.mount_point(host)) if there else None
 
+    def writable(self, host: str) -> str:
+        return self.base if host in self.seen_from else ""
+
     def stored(self, volume: Volume, before: Footprint | None = None, link: str = "") -> Steps:
         self.check_inside(volume)
         least = 1 if volume.format is Format.QCOW2 else volume.virtual_size

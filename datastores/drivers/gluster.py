@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput
 from datastores.domain.gluster import Layout, address_list, volume_name
 from datastores.domain.gluster_checks import PlacedBrick
@@ -108,6 +109,14 @@ class GlusterDriver(MountedDriver):
     label: ClassVar[str] = "GlusterFS"
     about: ClassVar[str] = "A volume of bricks on several hosts, which survives the loss of one; cloudstore sets it up."
     tm: ClassVar[str] = "gluster"
+    character: ClassVar[Character] = Character(
+        parts=4,
+        survives=True,
+        simplicity="a pool of hosts, a volume and its mounts, made by cloudstore",
+        performance="each write goes to every copy; reads come from one of them",
+        redundancy="copies or erasure code over several hosts",
+        capacity="what all bricks have, divided by the copies",
+    )
     fstype: ClassVar[str] = "glusterfs"
     has_bricks: ClassVar[bool] = True
     leaves: ClassVar[str] = (

@@ -11,6 +11,7 @@ from datastores.services.hosts import HostOnboard, HostRead
 from datastores.services.image_changes import ImageChecksum, ImageDelete, ImageResize
 from datastores.services.image_moves import ImageMove
 from datastores.services.images import ContextImage, ImageBlock, ImageClone, ImageRegister
+from datastores.services.measurements import DatastoreMeasure
 from datastores.services.snapshots import SnapshotDelete, SnapshotRevert, SnapshotTake
 from datastores.services.usecase import UseCase
 from datastores.services.volume_bricks import BrickReplace, BricksAdd, BricksRemove
@@ -24,9 +25,9 @@ from datastores.services.volumes import (
 )
 
 _CASES: tuple[type[UseCase], ...] = (
-    HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreDelete, ImageRegister, ImageBlock, ContextImage,
-    ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake, SnapshotRevert, SnapshotDelete,
-    DiskCreate, DiskSaveAs, DiskMove, DiskDelete, DriftRepair, ExportChange,
+    HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreMeasure, DatastoreDelete, ImageRegister,
+    ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake,
+    SnapshotRevert, SnapshotDelete, DiskCreate, DiskSaveAs, DiskMove, DiskDelete, DriftRepair, ExportChange,
     VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance, VolumeHeal, VolumeSplitBrain, VolumeOption,
     VolumeQuota,
 )  # fmt: skip

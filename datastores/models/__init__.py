@@ -8,6 +8,7 @@ from datastores.models.hosts import Cluster, Credential, Host, HostKey
 from datastores.models.images import Image, Snapshot
 from datastores.models.jobs import Job, JobEvent, JobStep
 from datastores.models.leases import Lease
+from datastores.models.measurements import Measurement
 from datastores.models.notifications import Delivery, Notice, NotificationTarget
 from datastores.models.samples import DatastoreSample, HostSample
 from datastores.models.saved_views import SavedView
@@ -39,6 +40,7 @@ __all__ = [
     "JobEvent",
     "JobStep",
     "Lease",
+    "Measurement",
     "Notice",
     "NotificationTarget",
     "SavedView",

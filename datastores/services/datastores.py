@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Q
@@ -13,13 +14,14 @@ from datastores.domain.errors import BadInput, CloudstoreError, Refused
 from datastores.domain.plan import Plan, Shell
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Capacity, Volume
-from datastores.drivers.base import StorageDriver
+from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.gluster import GlusterDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.mounts import MountAbsent
 from datastores.models import Cluster, Datastore, DatastoreHost, Drift, Host, Job, User
 from datastores.services import bricks
-from datastores.services.datastore_hosts import require_own_directory, usable_hosts
+from datastores.services.datastore_hosts import require_own_directory, silent, usable_hosts
 from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume
 from datastores.services.usecase import Results, UseCase
 
@@ -126,7 +128,10 @@ def require_empty(datastore: Datastore) -> None:
 
 
 class DatastoreDelete(UseCase):
-    """Forget an empty datastore. Its directory stays: whoever mounted or made it removes it."""
+    """Forget an empty datastore, and take back what made it one on its hosts; on those that do not answer all stays.
+
+    params: state (before), silent (names of the hosts that do not answer).
+    """
 
     kind = "datastore.delete"
     label = "Delete datastore"
@@ -140,11 +145,13 @@ class DatastoreDelete(UseCase):
         require_empty(datastore)
         job.title = f"Delete datastore {datastore.name}"
         job.target_label = datastore.name
-        job.params = {"state": datastore.state}
+        job.params = {"state": datastore.state, "silent": silent_hosts(datastore)}
         Datastore.objects.filter(pk=datastore.pk).update(state=ObjectState.DELETING, error="")
 
     def again(self, job: Job) -> None:
         require_empty(job.datastore)
+        job.params["silent"] = silent_hosts(job.datastore)
+        job.save(update_fields=["params"])
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.DELETING, error="")
 
     def check_still(self, job: Job) -> None:
@@ -154,7 +161,10 @@ class DatastoreDelete(UseCase):
         return {f"datastore:{job.datastore_id}": True}
 
     def plan(self, job: Job) -> Plan:
-        return driver_of(job.datastore).tear_down()
+        away = set(job.params.get("silent", ()))
+        driver = driver_of(job.datastore)
+        stages = (replace(stage, steps=heard(stage.steps, driver.host, away)) for stage in driver.tear_down())
+        return tuple(stage for stage in stages if stage.steps)
 
     def succeeded(self, job: Job, results: Results) -> None:
         Drift.objects.cease(datastore=job.datastore_id)
@@ -165,6 +175,18 @@ class DatastoreDelete(UseCase):
 
     def cancelled(self, job: Job) -> None:
         Datastore.objects.filter(pk=job.datastore_id).update(state=job.params["state"])
+
+
+def heard(steps: Steps, storage: str, away: Collection[str]) -> Steps:
+    """Return the steps on hosts that answer. What a storage host served that does not is given up, not waited for."""
+    lost = storage in away
+    there = (step for step in steps if step.host not in away)
+    return tuple(replace(step, lost=lost) if isinstance(step, MountAbsent) else step for step in there)
+
+
+def silent_hosts(datastore: Datastore) -> list[str]:
+    """Return the names of the datastore's hosts that do not answer."""
+    return silent([host.pk for host in hosts_of(datastore)])
 
 
 def base_capacity(datastore: Datastore, results: Results) -> Capacity | None:

@@ -18,6 +18,7 @@ from datastores.drivers.transfers import transfer, way
 from datastores.models import Datastore, Disk, Drift, Image, Job, User, VirtualMachine
 from datastores.services.changes import Change
 from datastores.services.dependants import LINKED, built_on, require_unneeded, users_of
+from datastores.services.disk_hosts import attaching, detaching, driver_for, host_for, on_its_host
 from datastores.services.images import ImageMaker, new_image
 from datastores.services.placing import (
     disk_volume,
@@ -55,7 +56,10 @@ def require_shut_down(disk: Disk) -> None:
 
 
 class DiskCreate(UseCase):
-    """Give a VM a disk made of an image: a link when it is persistent, a clone or copy otherwise."""
+    """Give a VM a disk made of an image: a link when it is persistent, a clone or copy otherwise.
+
+    params: on (the key of the host where it is to be used; None: chosen here, where that matters).
+    """
 
     kind = "disk.create"
     label = "Create disk"
@@ -92,6 +96,7 @@ class DiskCreate(UseCase):
             job.disk = Disk(
                 vm=vm, number=first_free(numbers[vm.pk]), image=image, datastore=target, kind=found["kind"],
                 format=found["format"], virtual_size=image.virtual_size,
+                host=host_for(target, vm, job.params.get("on")),
             )  # fmt: skip
             numbers[vm.pk].add(job.disk.number)
             job.datastore = target
@@ -151,6 +156,7 @@ class DiskCreate(UseCase):
             f"disk:{job.disk_id}": True,
             f"image:{job.image_id}": job.disk.kind == Disk.Kind.LINK,
             f"datastore:{job.datastore_id}": False,
+            **on_its_host(job.disk),
         } | (host_on_the_way(job) if job.disk.kind == Disk.Kind.COPY else {})
 
     def plan(self, job: Job) -> Plan:
@@ -159,12 +165,12 @@ class DiskCreate(UseCase):
         source = driver if image.datastore_id == disk.datastore_id else driver_of(image.datastore)
         volume, made = image_volume(image, source), disk_volume(disk, driver)
         if disk.kind == Disk.Kind.LINK:
-            steps = driver.link(volume, made.path)
-        elif disk.kind == Disk.Kind.CLONE:
+            return attaching(disk, driver, volume) or (Stage("disk", driver.link(volume, made.path)),)
+        if disk.kind == Disk.Kind.CLONE:
             steps = driver.clone(volume, made)
         else:
-            steps = transfer(source, volume, driver, made, job.params["host"])
-        return (Stage("disk", steps),)
+            steps = transfer(source, volume, driver_for(disk, driver), made, job.params["host"])
+        return Stage("disk", steps), *attaching(disk, driver, made)
 
     def succeeded(self, job: Job, results: Results) -> None:
         Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.READY, error="")
@@ -219,10 +225,16 @@ class DiskDelete(DiskChange):
     states = (ObjectState.READY, ObjectState.ERROR)
     meanwhile = ObjectState.DELETING
 
+    def resources(self, job: Job) -> dict[str, bool]:
+        return super().resources(job) | on_its_host(job.disk)
+
     def plan(self, job: Job) -> Plan:
         disk = job.disk
         driver = driver_of(disk.datastore)
-        return (Stage("delete", driver.delete(disk_volume(disk, driver))),)
+        if disk.kind == Disk.Kind.LINK and disk.image and (taken := detaching(disk, driver, image_volume(disk.image))):
+            return taken
+        volume = disk_volume(disk, driver)
+        return *detaching(disk, driver, volume), Stage("delete", driver_for(disk, driver).delete(volume))
 
     def succeeded(self, job: Job, results: Results) -> None:
         Drift.objects.cease(disk=job.disk_id)
@@ -245,33 +257,38 @@ class DiskMove(DiskChange):
             raise BadInput(f"The disk is in {target.name} already.")
         require_ready(target)
         found = way_between(disk.datastore, disk.format, target)
-        job.params = job.params | {"from": disk.datastore_id, "from_format": disk.format} | found
+        host = host_for(target, disk.vm, job.params.get("on"))
+        before = {"from": disk.datastore_id, "from_format": disk.format, "from_host": disk.host_id}
+        job.params = job.params | before | found | {"on": host and host.pk}
 
     def ask(self, job: Job) -> None:
         super().ask(job)
         job.title = f"Move {job.disk} to {job.datastore.name}"
 
     def resources(self, job: Job) -> dict[str, bool]:
-        return super().resources(job) | {f"datastore:{job.datastore_id}": False} | host_on_the_way(job)
+        used = {f"host:{key}": False for key in (job.params.get("from_host"), job.params.get("on")) if key}
+        return super().resources(job) | {f"datastore:{job.datastore_id}": False} | host_on_the_way(job) | used
 
     def plan(self, job: Job) -> Plan:
         disk, target = job.disk, job.datastore
-        old = Disk(vm_id=disk.vm_id, number=disk.number, datastore_id=job.params["from"],
-                   format=job.params["from_format"], virtual_size=disk.virtual_size)  # fmt: skip
-        new = Disk(vm_id=disk.vm_id, number=disk.number, datastore=target, format=job.params["format"],
-                   virtual_size=disk.virtual_size)  # fmt: skip
-        source, driver = driver_of(old.datastore), driver_of(target)
+        what = {"vm_id": disk.vm_id, "number": disk.number, "virtual_size": disk.virtual_size}
+        old = Disk(datastore_id=job.params["from"], format=job.params["from_format"],
+                   host_id=job.params.get("from_host"), **what)  # fmt: skip
+        new = Disk(datastore=target, format=job.params["format"], host_id=job.params.get("on"), **what)
+        before, after = driver_of(old.datastore), driver_of(target)
+        source, driver = driver_for(old, before), driver_for(new, after)
+        left, made = disk_volume(old, before), disk_volume(new, after)
         return (
-            Stage(
-                "copy",
-                transfer(source, disk_volume(old, source), driver, disk_volume(new, driver), job.params["host"]),
-            ),
-            Stage("remove the old one", source.delete(disk_volume(old, source))),
+            *detaching(old, before, left),
+            Stage("copy", transfer(source, left, driver, made, job.params["host"])),
+            *attaching(new, after, made),
+            Stage("remove the old one", source.delete(left)),
         )
 
     def succeeded(self, job: Job, results: Results) -> None:
         super().succeeded(job, results)
-        moved = {"datastore": job.datastore, "kind": Disk.Kind.COPY, "format": job.params["format"]}
+        moved = {"datastore": job.datastore, "kind": Disk.Kind.COPY, "format": job.params["format"],
+                 "host": job.params.get("on")}  # fmt: skip
         Disk.objects.filter(pk=job.disk_id).update(**moved)
         note_copied(Disk.objects.select_related("datastore").get(pk=job.disk_id), results)
 

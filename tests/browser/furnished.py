@@ -26,6 +26,7 @@ from datastores.models import (
     HostSample,
     Image,
     Job,
+    Measurement,
     NotificationTarget,
     Snapshot,
     User,
@@ -76,11 +77,7 @@ def furnish() -> dict[str, Any]:
     a_host("kvm-lost", state=HostState.UNREACHABLE, error="No route to host.", cluster=cluster)
     strange = a_host("kvm-strange", state=HostState.QUARANTINED, facts=facts())
     a_host("kvm-new", state=HostState.NEW), a_host("kvm-off", maintenance=True)
-    for number, host in enumerate([*hosts, strange]):
-        HostKey.objects.create(
-            host=host, line="ssh-ed25519 AAAA", fingerprint=f"SHA256:{number:043}", pinned_at=timezone.now()
-        )
-    HostKey.objects.create(host=strange, line="ssh-ed25519 BBBB", fingerprint=f"SHA256:{'x' * 43}")
+    known_by_their_keys(hosts, strange)
     space = {"total": 4 << 40, "measured_at": timezone.now(), "cluster": cluster}
     store = a_datastore("fast", hosts=hosts, used=1 << 40, free=3 << 40, **space)
     a_datastore("full", kind="qcow2", hosts=hosts[:1], used=3900 << 30, free=196 << 30, **space)
@@ -89,6 +86,7 @@ def furnish() -> dict[str, Any]:
     a_datastore("coming", state=ObjectState.PENDING, cluster=cluster)
     image = an_image(admin, "debian-12", datastore=store, real_size=3 * GIB, sha256="0" * 64, format="qcow2")
     deeds(admin, image, hosts[0])
+    measured(store, hosts)
     for name in (HOSTILE, LONG, "alma-9"):
         an_image(people["tenant"], name, datastore=store)
     an_image(admin, "broken", datastore=store, state=ObjectState.ERROR, error="No space left on device.")
@@ -125,6 +123,15 @@ def a_volume(hosts: list[Host]) -> Datastore:
     return store
 
 
+def known_by_their_keys(hosts: list[Host], strange: Host) -> None:
+    """Pin a key of each; ``strange`` offers another one."""
+    for number, host in enumerate([*hosts, strange]):
+        HostKey.objects.create(
+            host=host, line="ssh-ed25519 AAAA", fingerprint=f"SHA256:{number:043}", pinned_at=timezone.now()
+        )
+    HostKey.objects.create(host=strange, line="ssh-ed25519 BBBB", fingerprint=f"SHA256:{'x' * 43}")
+
+
 def watched(host: Host, image: Image) -> dict[str, Any]:
     """Make what the schedule finds, and to whom it tells it."""
     store = image.datastore
@@ -156,6 +163,22 @@ def sample(host: Host, store: Datastore) -> None:
         DatastoreSample.objects.create(
             datastore=store, at=at, resolution=FINE, total=4 << 40, used=(1 << 40) - number * GIB, promised=1 << 40
         )
+
+
+def measured(store: Datastore, hosts: list[Host]) -> None:
+    """Make the datastore one that was measured, once with fio and once with dd."""
+    ways = {
+        hosts[0]: {"tool": "fio-3.33", "write_iops": 8000.5, "read_iops": 9000.5, "write_p50": 155.0,
+                   "write_p99": 5000.0, "read_p50": 90.0, "read_p99": 400.0},
+        hosts[1]: {"tool": "dd", "network": True, "direct": False},
+    }  # fmt: skip
+    for number, (host, figures) in enumerate(ways.items()):
+        values: dict[str, Any] = {"network": False, "direct": True, "hardware": f"RAID1, {LONG}", "fstype": "xfs"}
+        Measurement.objects.create(
+            datastore=store, host=host, datastore_name=store.name, host_name=host.name, kind=store.kind,
+            at=timezone.now() - timedelta(days=number), size=256 << 20, write_rate=900 << 20, read_rate=1200 << 20,
+            **(values | figures),
+        )  # fmt: skip
 
 
 def running(user: User, store: Any) -> Job:

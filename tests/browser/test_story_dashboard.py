@@ -41,6 +41,9 @@ PAGES = (
     "/datastores/",
     "/datastores/new/",
     "/datastores/{datastore}/",
+    "/datastores/{datastore}/measure/",
+    "/advisor/",
+    "/advisor/?need=live-migration&need=fewest-parts",
     "/datastores/{datastore}/edit/",
     "/datastores/{datastore}/hosts/",
     "/datastores/{volume}/volume/",
@@ -93,7 +96,7 @@ PAGES = (
 )
 PARTS = {
     "begin-hide", "view-save", "palette", "job-tray", "datastore-options", "datastore-bricks", "host-samples",
-    "datastore-samples", "job-lines", "job-search", "job-log", "help-index", "audit-verify",
+    "datastore-samples", "datastore-speeds", "job-lines", "job-search", "job-log", "help-index", "audit-verify",
 }  # fmt: skip
 """What can be read and is no page of its own: data, files, parts of pages, and what leads on to a page."""
 AXE = (Path(__file__).parent / "vendor/axe.min.js").read_text()

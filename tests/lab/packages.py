@@ -4,4 +4,5 @@ SETS = {
     "storage": """
         glusterfs-server glusterfs-client nfs-ganesha nfs-ganesha-vfs libnfs-utils tgt libiscsi-bin qemu-block-extra
     """,
+    "tools": "fio rsync psmisc",
 }

@@ -9,7 +9,7 @@ from django import forms
 from datastores.domain.states import ObjectState
 from datastores.models import Datastore, Image, User
 from datastores.web.forms.base import Form, NameField, RowField
-from datastores.web.forms.images import places
+from datastores.web.forms.images import OnField, offer_hosts, places
 
 
 class MachineForm(Form):
@@ -20,11 +20,13 @@ class DiskForm(Form):
     """One more disk for a virtual machine."""
 
     image = RowField(Image.objects.none(), empty_label=None)
+    on = OnField()
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         images = Image.objects.visible_to(user).filter(state=ObjectState.READY)
         self.fields["image"].queryset = images  # type: ignore[attr-defined]
+        offer_hosts(self, user)
 
 
 class SaveForm(Form):

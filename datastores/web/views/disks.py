@@ -90,7 +90,7 @@ class DiskList(Rows):
 
 
 def visible_disk(request: Request, pk: int) -> Disk:
-    return visible(request, Disk, "vm__owner", "image", "datastore", pk=pk)
+    return visible(request, Disk, "vm__owner", "image", "datastore", "host", pk=pk)
 
 
 def move_form(request: Request, disk: Disk) -> PlaceForm:
@@ -141,7 +141,8 @@ def disk_move(request: Request, pk: int) -> HttpResponse:
     form = move_form(request, disk)
 
     def act(data: dict[str, Any]) -> HttpResponse:
-        return started(request, start(request, "disk.move", disk=disk, datastore=data["datastore"]))
+        targets = {"disk": disk, "datastore": data["datastore"]}
+        return started(request, start(request, "disk.move", not_before=form.not_before(), **targets))
 
     return attempt(request, form, act, lambda: disk_page(request, disk, {"move": form}))
 

@@ -16,6 +16,7 @@ from datastores.services.placing import with_paths
 from datastores.web.access import EVERYBODY, OWNERS, Request, client_address, roles, visible
 from datastores.web.acting import ask_name, done, start, started
 from datastores.web.forms.base import attempt
+from datastores.web.forms.images import on_host
 from datastores.web.forms.machines import DiskForm, MachineForm
 from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import Column, Filter
@@ -125,7 +126,7 @@ def vm_disks(request: Request, pk: int) -> HttpResponse:
     form = DiskForm(request.POST, user=request.user)
 
     def act(data: dict[str, Any]) -> HttpResponse:
-        return started(request, start(request, "disk.create", image=data["image"], vm=vm))
+        return started(request, start(request, "disk.create", on_host(data), image=data["image"], vm=vm))
 
     return attempt(request, form, act, lambda: machine_page(request, vm, form))
 

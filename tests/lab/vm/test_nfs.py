@@ -12,7 +12,7 @@ from datastores.domain.plan import AnyStep, Command
 from datastores.hosts.copies import FileCopied
 from datastores.hosts.facts import HostFacts
 from datastores.hosts.files import DirectoryPresent
-from datastores.hosts.mounts import FstabLinePresent, MountPresent
+from datastores.hosts.mounts import FstabLineAbsent, FstabLinePresent, MountAbsent, MountPresent
 from datastores.hosts.sights import Sight, look_at, unseen
 from tests.lab.carrying import Hosts, connected
 from tests.lab.machine import wait_until
@@ -157,6 +157,22 @@ def test_a_server_that_is_away_is_still_mounted_and_no_directory_is_concluded_to
     with pytest.raises(CommandFailed):
         away.run([DirectoryPresent("h2", "/mnt/open/not there")])
     assert time.monotonic() - began < 60
+
+
+def test_a_mount_whose_server_is_gone_for_good_is_given_up_at_once(mounted: Hosts) -> None:
+    h1 = mounted.lab.host("h1")
+    h1.cut()
+    try:
+        time.sleep(FORGOTTEN)
+        began = time.monotonic()
+        what = ("h2", "h1:/srv/open", "/mnt/open")
+        mounted.run([MountAbsent(*what, "nfs4", OPTIONS, lost=True), FstabLineAbsent(*what)])
+        assert time.monotonic() - began < 60
+        assert told(mounted, "h2", "ls", "/mnt/open") == ""
+    finally:
+        h1.heal()
+    mounted.run(OPEN)
+    wait_until(lambda: seen(mounted), seconds=180, otherwise="The mount does not answer again.")
 
 
 def test_after_a_reboot_all_is_mounted_again(mounted: Hosts, machine_lab: MachineLab) -> None:

@@ -42,8 +42,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "snapshot": (IMAGE, "one"),
     "revert": (IMAGE, "one"),
     "delete_snapshot": (IMAGE, "one"),
-    "attach": (IMAGE, "h1"),
-    "detach": (IMAGE, "h1"),
+    "attach": (IMAGE, "h1", DISK.path),
+    "detach": (IMAGE, "h1", DISK.path),
 }
 
 kinds = pytest.mark.parametrize("kind", DRIVERS)
@@ -59,6 +59,12 @@ def address(host: str) -> str:
 
 def driver(kind: str, **options: Any) -> StorageDriver:
     return make_driver(kind, host="h1", base=BASE, hosts=("h1", "h2"), options=options, locate=address)
+
+
+@kinds
+def test_each_says_what_it_is_like(kind: str) -> None:
+    said = DRIVERS[kind].character
+    assert said.parts and said.simplicity and said.performance and said.redundancy and said.capacity
 
 
 @kinds
