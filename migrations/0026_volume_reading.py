@@ -5,20 +5,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('datastores', '0025_measurements'),
+        ("datastores", "0025_measurements"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='VolumeReading',
+            name="VolumeReading",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('seen', models.JSONField(default=dict)),
-                ('at', models.DateTimeField(null=True)),
-                ('error', models.TextField(blank=True, default='')),
-                ('datastore', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='reading', to='datastores.datastore')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("seen", models.JSONField(default=dict)),
+                ("at", models.DateTimeField(null=True)),
+                ("error", models.TextField(blank=True, default="")),
+                (
+                    "datastore",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="reading", to="datastores.datastore"
+                    ),
+                ),
             ],
         ),
     ]
