@@ -204,6 +204,11 @@ class DiskCreate(UseCase):
     def check_undo(self, job: Job) -> None:
         require_ready(job.disk.datastore)
         require_shut_down(job.disk)
+        if comes_back(job.disk):
+            raise Refused(
+                f"What was written to {job.disk} would be lost: it is a copy of a persistent image. Delete the disk, and "
+                "it comes back to the image first."
+            )
         if Job.objects.filter(disk=job.disk_id, kind=DiskMove.kind, started_at__isnull=False).exists():
             raise Refused(
                 f"{job.disk} was moved since, so nothing was taken back. Delete it if you do not want it any more."
