@@ -206,8 +206,8 @@ class DiskCreate(UseCase):
         require_shut_down(job.disk)
         if comes_back(job.disk):
             raise Refused(
-                f"What was written to {job.disk} would be lost: it is a copy of a persistent image. Delete the disk, and "
-                "it comes back to the image first."
+                f"What was written to {job.disk} would be lost: it is a copy of a persistent image. "
+                "Delete the disk, and it comes back to the image first."
             )
         if Job.objects.filter(disk=job.disk_id, kind=DiskMove.kind, started_at__isnull=False).exists():
             raise Refused(
