@@ -245,6 +245,10 @@ class StorageDriver(ABC):
     def link(self, volume: Volume, disk_path: str) -> Steps:
         """Let a VM use the volume itself (persistent): a link to it at ``disk_path``."""
 
+    def rename(self, volume: Volume, path: str) -> Steps:
+        """Give a disk another place within the datastore: that of a disk of another VM. No byte is copied."""
+        raise Unsupported(f"Disks in {self.label} datastores cannot be handed over to another machine.")
+
     # Steps by capability
 
     def clone(self, source: Volume, target: Volume) -> Steps:

@@ -19,7 +19,7 @@ from datastores.hosts.blocks import DataBlockExists, Filesystem
 from datastores.hosts.checksums import ChecksumKnown
 from datastores.hosts.contexts import ContextFile, ContextIsoExists, Variable
 from datastores.hosts.copies import PART, FileConverted, FileCopied, Ownership
-from datastores.hosts.disks import DiskAbsent, DiskLinked
+from datastores.hosts.disks import DiskAbsent, DiskLinked, DiskRenamed
 from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.probes import ProbeGone, ProbePresent, ProbeVisible
@@ -174,6 +174,11 @@ class FileDriver(StorageDriver):
 
     def link(self, volume: Volume, disk_path: str) -> Steps:
         return (DiskLinked(self.host, disk_path, volume.path),)
+
+    def rename(self, volume: Volume, path: str) -> Steps:
+        for place in (volume, Volume(path, volume.format)):
+            self.check_inside(place)
+        return (DiskRenamed(self.host, volume.path, path),)
 
     def resize(self, volume: Volume, size: int) -> Steps:
         self.require(Capability.RESIZE, volume)

@@ -11,6 +11,8 @@ from datastores.domain.gluster_checks import PlacedBrick
 from datastores.drivers.base import StorageDriver, nowhere
 from datastores.drivers.btrfs import BtrfsDriver
 from datastores.drivers.gluster import GlusterDriver
+from datastores.drivers.iscsi import IscsiDriver
+from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.nfs import NfsDriver
 from datastores.drivers.qcow2 import Qcow2Driver
 from datastores.drivers.shared import SharedDriver
@@ -27,6 +29,8 @@ DRIVERS: dict[str, type[StorageDriver]] = {
         NfsDriver,
         GlusterDriver,
         SshDriver,
+        LvmDriver,
+        IscsiDriver,
     )
 }
 

@@ -12,6 +12,7 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.routes import Route
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.devices import KeepsDevices
 from datastores.hosts.receiving import ReceivingForgotten, SourceReachable
 from datastores.hosts.sending import SendingAllowed, SendingEnded
 
@@ -51,12 +52,24 @@ class Way:
 def way(source: StorageDriver, format: Format, target: StorageDriver) -> Way:
     """Return how an image of this format gets from one datastore to the other.
 
-    :raises Unsupported: they have no format in common.
+    :raises Unsupported: they have no format in common; or no host sees both, and one of them keeps no files.
     """
     travels = common_format(source, target, format)
     if host := common_host(source, target):
         return Way(host, travels)
+    check_files(source, target)
     return Way(target.host, travels, source.host)
+
+
+def check_files(source: StorageDriver, target: StorageDriver) -> None:
+    """Raise Unsupported unless both keep files, which one host can send and another fetch."""
+    for driver in (source, target):
+        devices = isinstance(driver, KeepsDevices) and driver.on_devices
+        if devices or type(driver).sends is StorageDriver.sends:
+            raise Unsupported(
+                f"No host sees both {source.base} on {source.host} and {target.base} on {target.host}, and volumes of "
+                f"{driver.label} datastores are not sent from host to host. Take a datastore that both hosts share."
+            )
 
 
 def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy: Volume, host: str) -> Steps:
@@ -69,6 +82,9 @@ def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     if copy.format not in target.imports or volume.format not in source.exports:
         raise Unsupported(f"{target.label} datastores take no {copy.format} images from {source.label} datastores.")
     target.check_inside(copy)
+    device = isinstance(source, KeepsDevices) and source.on_devices and volume.format is not Format.ISO
+    if isinstance(target, KeepsDevices) and (received := target.receive(host, volume, device, copy)):
+        return received
     made = target.makes_directory(copy)
     copied = source.export(host, volume, copy, ownership=target.ownership, with_directory=made)
     return *target.guard(host), *copied
@@ -91,6 +107,7 @@ def over_ssh(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     """
     if copy.format not in target.imports or volume.format not in source.exports:
         raise Unsupported(f"{target.label} datastores take no {copy.format} images from {source.label} datastores.")
+    check_files(source, target)
     sent = source.sends(volume, copy.format, f"transfer-{route.token}")
     lay = (Stage("lay it ready", sent.steps),) if sent.steps else ()
     return Journey(

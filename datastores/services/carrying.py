@@ -39,7 +39,7 @@ def keyed(way: dict[str, Any]) -> dict[str, Any]:
     if not way.get("sender"):
         return way
     private, public = generate_key()
-    return way | {"key": secret_box().encrypt(private.encode()).decode(), "public_key": public}
+    return way | {"private_key": secret_box().encrypt(private.encode()).decode(), "public_key": public}
 
 
 def hosts_on_the_way(job: Job) -> dict[str, bool]:
@@ -81,7 +81,7 @@ def route_of(job: Job) -> Route:
         host_keys=tuple(_key(line) for line in _pinned(sender)),
         seen_as=tuple(dict.fromkeys(_addresses(host))),
         public_key=job.params["public_key"],
-        private_key=secret_box().decrypt(job.params["key"]).decode(),
+        private_key=secret_box().decrypt(job.params["private_key"]).decode(),
         limit=limit_of(job.params),
     )
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
+
 from django.db.models import Count, Q
 
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.volumes import Capability, Volume
-from datastores.drivers.base import StorageDriver
+from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Datastore, Disk, Host, VirtualMachine
 from datastores.services.placing import hosts_of
@@ -64,14 +67,19 @@ def driver_for(disk: Disk, driver: StorageDriver) -> StorageDriver:
 
 
 def attaching(disk: Disk, driver: StorageDriver, volume: Volume) -> Plan:
-    """Return the stage after which ``volume`` is the disk on its host; () for kinds that are seen by themselves."""
+    """Return the stages after which ``volume`` is the disk on its host; () for kinds that are seen by themselves."""
     if disk.host is None or Capability.ATTACH not in driver.can:
         return ()
-    return (Stage("attach", driver.attach(volume, disk.host.name, driver.link_path(disk.vm_id, disk.number))),)
+    return in_order("attach", driver.attach(volume, disk.host.name, driver.link_path(disk.vm_id, disk.number)))
 
 
 def detaching(disk: Disk, driver: StorageDriver, volume: Volume) -> Plan:
-    """Return the stage that takes back what ``attaching`` made."""
+    """Return the stages that take back what ``attaching`` made."""
     if disk.host is None or Capability.ATTACH not in driver.can:
         return ()
-    return (Stage("detach", driver.detach(volume, disk.host.name, driver.link_path(disk.vm_id, disk.number))),)
+    return in_order("detach", driver.detach(volume, disk.host.name, driver.link_path(disk.vm_id, disk.number)))
+
+
+def in_order(title: str, steps: Steps) -> Plan:
+    """Return one stage for each row of steps on the same host: in a stage, hosts do not wait for each other."""
+    return tuple(Stage(title, tuple(row)) for _, row in groupby(steps, key=attrgetter("host")))

@@ -6,7 +6,7 @@ time; any other is cloned (or copied where the kind cannot clone) and thrown awa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from datastores.domain.errors import BadInput, Refused
@@ -14,11 +14,12 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Capability, Format, Placement
 from datastores.drivers.base import StorageDriver
-from datastores.models import Datastore, Disk, Drift, Host, Image, Job, User, VirtualMachine
+from datastores.models import Datastore, Disk, Host, Image, Job, User, VirtualMachine
 from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, way_between
 from datastores.services.changes import Change
 from datastores.services.dependants import built_on, in_use, require_unneeded, users_of
 from datastores.services.disk_hosts import attaching, detaching, driver_for, host_for, on_its_host
+from datastores.services.disk_making import DiskMaker, first_free, require_shut_down, taken_numbers, type_of
 from datastores.services.images import ImageMaker, new_image
 from datastores.services.placing import (
     disk_volume,
@@ -30,27 +31,8 @@ from datastores.services.placing import (
     require_state,
 )
 from datastores.services.space import note_copied
-from datastores.services.usecase import OWNERS, Results, UseCase
+from datastores.services.usecase import Results
 from datastores.services.viewers import listed
-from datastores.services.vms import forget_unused
-
-
-def taken_numbers(vms: Iterable[int]) -> dict[int, set[int]]:
-    """Return the numbers of the disks of each VM."""
-    numbers: dict[int, set[int]] = {vm: set() for vm in vms}
-    for vm, number in Disk.objects.filter(vm__in=numbers).order_by().values_list("vm", "number"):
-        numbers[vm].add(number)
-    return numbers
-
-
-def first_free(taken: Collection[int]) -> int:
-    return next(number for number in range(len(taken) + 1) if number not in taken)
-
-
-def require_shut_down(disk: Disk) -> None:
-    """Raise Refused when the disk's VM is running."""
-    if VirtualMachine.objects.filter(pk=disk.vm_id, state=VirtualMachine.State.RUNNING).exists():
-        raise Refused(f"{disk.vm.name} is running. Shut it down first.")
 
 
 def require_shut_down_cleanly(disk: Disk, rule: str) -> None:
@@ -67,7 +49,7 @@ def comes_back(disk: Disk) -> bool:
     return Disk.objects.filter(in_use(), pk=disk.pk, kind=Disk.Kind.COPY).exists()
 
 
-class DiskCreate(UseCase):
+class DiskCreate(DiskMaker):
     """Give a VM a disk made of an image: a link when it is persistent, a clone or copy otherwise.
 
     params: on (the key of the host where it is to be used; None: chosen here, where that matters).
@@ -75,9 +57,6 @@ class DiskCreate(UseCase):
 
     kind = "disk.create"
     label = "Create disk"
-    roles = OWNERS
-    can_undo = True
-    undo_is = "disk.delete"
     checks_plan = False  # a clone is asked for and made in milliseconds, and its plan holds nothing that a person chose
     targets = ("image", "disk")
 
@@ -183,35 +162,18 @@ class DiskCreate(UseCase):
         return carried(job, "disk", source, volume, driver_for(disk, driver), made, attaching(disk, driver, made))
 
     def succeeded(self, job: Job, results: Results) -> None:
-        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.READY, error="")
+        self.made(job)
         if job.disk.kind == Disk.Kind.COPY:
             note_copied(job.disk, results)
         if job.disk.kind == Disk.Kind.LINK:  # from now on a VM may write to it
             Image.objects.filter(pk=job.image_id).update(sha256="")
 
-    def failed(self, job: Job, error: str) -> None:
-        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.ERROR, error=error)
-
-    def cancelled(self, job: Job) -> None:
-        Drift.objects.cease(disk=job.disk_id)
-        Disk.objects.filter(pk=job.disk_id).delete()
-        if job.params.get("with_vm") and job.vm:
-            forget_unused(job.vm, job)
-
-    def destroyed_by_undo(self, job: Job) -> str:
-        return "" if job.disk.kind == Disk.Kind.LINK else str(job.disk)
-
     def check_undo(self, job: Job) -> None:
-        require_ready(job.disk.datastore)
-        require_shut_down(job.disk)
+        super().check_undo(job)
         if comes_back(job.disk):
             raise Refused(
                 f"What was written to {job.disk} would be lost: it is a copy of a persistent image. "
                 "Delete the disk, and it comes back to the image first."
-            )
-        if Job.objects.filter(disk=job.disk_id, kind=DiskMove.kind, started_at__isnull=False).exists():
-            raise Refused(
-                f"{job.disk} was moved since, so nothing was taken back. Delete it if you do not want it any more."
             )
 
 
@@ -281,7 +243,8 @@ class DiskMove(DiskChange):
 
     def succeeded(self, job: Job, results: Results) -> None:
         super().succeeded(job, results)
-        moved = {"datastore": job.datastore, "kind": Disk.Kind.COPY, "format": job.params["format"],
+        kind = Disk.Kind.BLOCK if job.disk.kind == Disk.Kind.BLOCK else Disk.Kind.COPY
+        moved = {"datastore": job.datastore, "kind": kind, "format": job.params["format"],
                  "host": job.params.get("on")}  # fmt: skip
         Disk.objects.filter(pk=job.disk_id).update(**moved)
         note_copied(Disk.objects.select_related("datastore").get(pk=job.disk_id), results)
@@ -301,7 +264,7 @@ class DiskSaveAs(ImageMaker):
         target = job.datastore or disk.datastore
         self._find_way(job, target)
         image = new_image(
-            job, target, type=disk.image.type if disk.image else Image.Type.OS, source=f"saved from {disk}",
+            job, target, type=type_of(disk), source=f"saved from {disk}",
             format=job.params["format"], virtual_size=disk.virtual_size,
         )  # fmt: skip
         job.vm = disk.vm

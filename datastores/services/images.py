@@ -13,7 +13,8 @@ from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ENDED, JobState, ObjectState
 from datastores.domain.volumes import Capability, Format, Volume
-from datastores.drivers.base import StorageDriver
+from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.devices import KeepsDevices
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.contexts import ContextIsoExists, Variable
 from datastores.hosts.inspection import ImageIsSafe
@@ -202,7 +203,7 @@ class ImageRegister(ImageMaker):
             Stage("check the path", (SourceAllowed(driver.host, image.source, allowed, forbidden=taken),), gate=True),
             Stage("inspect", (ImageIsSafe(driver.host, image.source, image.format),)),
             Stage("copy", driver.import_file(image.source, volume)),
-            Stage("inspect the copy", (ImageIsSafe(driver.host, volume.path, image.format),)),
+            Stage("inspect the copy", inspecting(driver, volume)),
             *opening(driver, volume),
             *preparing(driver, volume),
         )  # fmt: skip
@@ -210,6 +211,13 @@ class ImageRegister(ImageMaker):
     def succeeded(self, job: Job, results: Results) -> None:
         facts = [facts for step, facts in results if isinstance(step, ImageIsSafe)][-1]
         self.made(job, virtual_size=facts.virtual_size, real_size=facts.allocated)
+
+
+def inspecting(driver: StorageDriver, volume: Volume) -> Steps:
+    """Return the inspection of a copy, which may be another one than the source was when that was looked at."""
+    if isinstance(driver, KeepsDevices) and driver.on_devices and volume.format is Format.RAW:
+        return driver.inspect(volume)
+    return (ImageIsSafe(driver.host, volume.path, volume.format),)
 
 
 def opening(driver: StorageDriver, volume: Volume) -> Plan:

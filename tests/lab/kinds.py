@@ -35,6 +35,12 @@ class Rig:
     """It needs packages that only the hosts of the storage lab have."""
     bricks: str = ""
     """Of a kind that has bricks: the path of the one that each host gives."""
+    variant: str = ""
+    """What tells it from others of its kind."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.variant}".strip()
 
     @property
     def many(self) -> int:
@@ -54,6 +60,34 @@ RIGS = (
     Rig("nfs", "/srv/kind", ("h1", "h2"), machines=True),
     Rig("ssh", "/srv/xfs/ssh", ("h1", "h2")),
     Rig("gluster", "/srv/kind", ("h1", "h2", "h3"), {"layout": "arbiter"}, storage=True, bricks="/srv/xfs/brick"),
+    Rig("lvm", "/srv/kind", ("h1",), {"disks": "/dev/vdb"}, Format.RAW, machines=True),
+    Rig(
+        "iscsi",
+        "/srv/kind",
+        ("h1", "h2"),
+        {"disks": "/dev/vdb"},
+        Format.RAW,
+        machines=True,
+        variant="lvm",
+    ),
+    Rig(
+        "iscsi",
+        "/srv/xfs/luns",
+        ("h1", "h2"),
+        {"initiator": "qemu", "backing": "files"},
+        Format.RAW,
+        storage=True,
+        variant="files",
+    ),
+    Rig(
+        "iscsi",
+        "/srv/xfs/luns",
+        ("h1", "h2"),
+        {"initiator": "qemu", "backing": "xfs"},
+        Format.RAW,
+        storage=True,
+        variant="xfs",
+    ),
 )
 
 
@@ -64,6 +98,33 @@ class Store:
     rig: Rig
     hosts: Hosts
     driver: StorageDriver
+    attached: dict[str, str] = field(default_factory=dict)
+    """The links to volumes that are attached to the last host, by their path."""
+
+    @property
+    def user(self) -> str:
+        """The host on which disks are used that have to be attached."""
+        return self.rig.hosts[-1]
+
+    @property
+    def attaches(self) -> bool:
+        return Capability.ATTACH in self.can
+
+    def use(self, volume: Volume, vm: int, number: int = 0) -> Steps:
+        """Return the steps after which a VM uses the volume, and it is read and written that way; () for most kinds."""
+        if not self.attaches:
+            return ()
+        self.attached[volume.path] = self.driver.link_path(vm, number)
+        return self.driver.attach(volume, self.user, self.attached[volume.path])
+
+    def leave(self, volume: Volume) -> Steps:
+        """Return the steps that take back what ``use`` made."""
+        link = self.attached.pop(volume.path, "")
+        return self.driver.detach(volume, self.user, link) if link else ()
+
+    def remove(self, volume: Volume) -> Steps:
+        """Return the steps that end a disk."""
+        return *self.leave(volume), *self.driver.delete(volume)
 
     @property
     def can(self) -> frozenset[Capability]:
@@ -82,21 +143,21 @@ class Store:
         make = self.driver.clone if Capability.CLONE in self.can else self.driver.copy
         return self.driver.prepare(image) + make(image, disk)
 
-    def told(self, *argv: str) -> str:
-        return self.hosts.lab.host(self.driver.host).run(argv, check=True).stdout
+    def told(self, *argv: str, host: str = "") -> str:
+        return self.hosts.lab.host(host or self.driver.host).run(argv, check=True).stdout
 
     def write(self, volume: Volume, pattern: int, at: int = 0) -> None:
         """Write a MiB of bytes with this value into the disk, as a VM would."""
-        self.told(*self._io(volume, f"write -P {pattern} {at} {MIB}"))
+        self._io(volume, f"write -P {pattern} {at} {MIB}")
 
     def holds(self, volume: Volume, pattern: int, at: int = 0) -> bool:
         """Tell whether the MiB at ``at`` holds bytes of this value alone."""
-        said = self.told(*self._io(volume, f"read -P {pattern} {at} {MIB}", "-r"))
+        said = self._io(volume, f"read -P {pattern} {at} {MIB}", "-r")
         return "Pattern verification failed" not in said
 
     def size(self, volume: Volume) -> int:
         """Return the size of the disk that a VM would see, in bytes."""
-        said = self.told("qemu-io", "-r", "-f", volume.format.qemu, "-c", "length", self.driver.path(volume))
+        said = self._io(volume, "length", "-r")
         size, _, unit = said.strip().partition(" ")
         return round(float(size) * {"": 1, "bytes": 1, "KiB": 1024, "MiB": MIB, "GiB": 1024 * MIB}[unit])
 
@@ -111,12 +172,23 @@ class Store:
                 break
         return seen[-1]
 
-    def _io(self, volume: Volume, what: str, *options: str) -> tuple[str, ...]:
-        return "qemu-io", *options, "-f", volume.format.qemu, "-c", what, self.driver.path(volume)
+    def _io(self, volume: Volume, what: str, *options: str) -> str:
+        """Let QEMU do something with a volume: where it is attached, else on the storage host."""
+        host, path = self.driver.host, self.driver.path(volume)
+        if link := self.attached.get(volume.path):
+            host, path = self.user, self.told("readlink", link, host=self.user).strip()
+        return self.told("qemu-io", *options, "-f", volume.format.qemu, "-c", what, path, host=host)
 
     def names(self) -> set[str]:
         """Return all that lies in the datastore, whatever made it."""
-        return set(self.told("find", self.driver.base, "-mindepth", "1", "-printf", "%P\n").splitlines())
+        hosts = self.rig.hosts if self.attaches else self.rig.hosts[:1]
+        found = (self.told("find", self.driver.base, "-mindepth", "1", "-printf", "%P\n", host=host) for host in hosts)
+        return {name for listed in found for name in listed.splitlines()} - self.always
+
+    @property
+    def always(self) -> set[str]:
+        """What lies in the datastore even when it is empty."""
+        return {"luns"} if self.rig.kind == "iscsi" else set()
 
 
 def driver_of(rig: Rig, hosts: Hosts) -> StorageDriver:

@@ -18,7 +18,7 @@ from datastores.web.acting import ask_name, start, started
 from datastores.web.drift import notes_on
 from datastores.web.forms.base import attempt
 from datastores.web.forms.images import PlaceForm, rate_limit
-from datastores.web.forms.machines import SaveForm
+from datastores.web.forms.machines import LargerDiskForm, SaveForm, TakerForm
 from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import Column, Filter
 from datastores.web.lists.fields import Anywhere, Choice, Moment, Owning, Size, Text, Worded
@@ -104,9 +104,23 @@ def save_form(request: Request, disk: Disk) -> SaveForm:
     return SaveForm(data, user=request.user, initial={"datastore": disk.datastore_id})
 
 
+def resize_form(request: Request) -> LargerDiskForm:
+    return LargerDiskForm(request.POST if request.method == "POST" else None)
+
+
+def give_form(request: Request, disk: Disk) -> TakerForm:
+    data = request.POST if request.method == "POST" else None
+    return TakerForm(data, user=request.user, without=disk.vm_id)
+
+
 def disk_page(request: Request, disk: Disk, sent: dict[str, BaseForm] | None = None) -> HttpResponse:
     """Show a disk; ``sent``: the form that was sent and refused, by name."""
-    forms: dict[str, BaseForm] = sent or {"save": save_form(request, disk), "move": move_form(request, disk)}
+    forms: dict[str, BaseForm] = sent or {
+        "save": save_form(request, disk),
+        "resize": resize_form(request),
+        "move": move_form(request, disk),
+        "give": give_form(request, disk),
+    }
     context = {
         "object": disk,
         "path": disk_volume(disk).path,
@@ -156,6 +170,29 @@ def disk_move(request: Request, pk: int) -> HttpResponse:
         return started(request, start(request, "disk.move", form.params(), form.not_before(), **targets))
 
     return attempt(request, form, act, lambda: disk_page(request, disk, {"move": form}))
+
+
+@roles(write=OWNERS)
+def disk_resize(request: Request, pk: int) -> HttpResponse:
+    disk = visible_disk(request, pk)
+    form = resize_form(request)
+
+    def act(data: dict[str, Any]) -> HttpResponse:
+        return started(request, start(request, "disk.resize", {"size": data["size"]}, disk=disk))
+
+    return attempt(request, form, act, lambda: disk_page(request, disk, {"resize": form}))
+
+
+@roles(write=OWNERS)
+def disk_give(request: Request, pk: int) -> HttpResponse:
+    """Hand the disk over to another machine."""
+    disk = visible_disk(request, pk)
+    form = give_form(request, disk)
+
+    def act(data: dict[str, Any]) -> HttpResponse:
+        return started(request, start(request, "disk.give", {"vm": data["vm"].pk}, disk=disk))
+
+    return attempt(request, form, act, lambda: disk_page(request, disk, {"give": form}))
 
 
 @roles(write=OWNERS)

@@ -26,6 +26,9 @@ OUTCOMES = {"unchanged", "refused", "unreadable", "bad_input", "actions"}
 
 EXEMPT = {
     "sources.SourceAllowed/absent": "a check: what it finds wrong is refused, and never put right",
+    "appliances.LunReached/absent": "a check: an appliance is not ours to change",
+    "appliances.LunHidden/absent": "a check: an appliance is not ours to change",
+    "tgt_targets.TargetUnused/absent": "a check: whoever is logged in logs out by himself",
     "stored.FileStored/absent": "a check: a file that is gone is refused, no step brings its bytes back",
     "stored.OnlyKnownFiles/absent": "a check: files of others are refused, and never removed",
     "gluster_bricks.BrickEmpty/absent": "a check: files of others are refused, and never removed",
