@@ -15,8 +15,10 @@ from uuid import UUID
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import AnyStep, Plan, Shell, Stage
+from datastores.domain.routes import Route
 from datastores.domain.values import is_below
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
+from datastores.drivers.received import Received
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.contexts import ContextFile, Variable
 from datastores.hosts.copies import AS_SOURCE, Ownership
@@ -25,6 +27,15 @@ from datastores.hosts.sights import Sight
 from datastores.hosts.stored import Footprint
 
 Steps: TypeAlias = tuple[AnyStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A file that lies ready to be sent. ``steps`` make it; ``made``: only to be sent, so it goes afterwards."""
+
+    path: str
+    steps: Steps = ()
+    made: bool = False
 
 
 def nowhere(host: str) -> str:
@@ -68,6 +79,8 @@ class StorageDriver(ABC):
     """Whether it is made of directories of several hosts, which are named when it is made."""
     character: ClassVar[Character] = Character()
     """What it is like, for whoever has to choose between kinds."""
+    revert_takes_younger: ClassVar[bool] = False
+    """Whether going back to a snapshot destroys those that were taken after it."""
     leaves: ClassVar[str] = "The directory stays on its hosts, as it is."
     """What becomes of it on its hosts when the datastore is deleted, in a sentence."""
     Options: ClassVar[type[Any]]
@@ -235,6 +248,10 @@ class StorageDriver(ABC):
     def link(self, volume: Volume, disk_path: str) -> Steps:
         """Let a VM use the volume itself (persistent): a link to it at ``disk_path``."""
 
+    def rename(self, volume: Volume, path: str) -> Steps:
+        """Give a disk another place within the datastore: that of a disk of another VM. No byte is copied."""
+        raise Unsupported(f"Disks in {self.label} datastores cannot be handed over to another machine.")
+
     # Steps by capability
 
     def clone(self, source: Volume, target: Volume) -> Steps:
@@ -270,15 +287,48 @@ class StorageDriver(ABC):
     # Transfers (see transfers.py)
 
     def export(
-        self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False
+        self,
+        host: str,
+        volume: Volume,
+        target: Volume,
+        *,
+        ownership: Ownership,
+        with_directory: bool = False,
+        coming: bool = False,
     ) -> Steps:
-        """Copy ``volume`` on ``host``, which sees it, to ``target`` elsewhere, in the target's format."""
+        """Copy ``volume`` on ``host``, which sees it, to the file ``target`` elsewhere, in the target's format.
+
+        ``with_directory`` and ``coming`` are those of ``Received``.
+        """
         raise Unsupported(f"Images cannot be moved out of {self.label} datastores.")
+
+    def sends(self, volume: Volume, format: Format, name: str) -> Sent:
+        """Lay ``volume`` ready on the storage host as one file of this format, for another host to fetch.
+
+        ``name``: what a file that has to be made for it may be called; no other job uses it.
+        """
+        raise Unsupported(f"Images are not sent from {self.label} datastores to other hosts.")
+
+    def fetches(self, route: Route, copy: Volume, data: int) -> Steps:
+        """Make ``copy`` on the target of ``route`` of the file that lies ready at its source; ``data``: its bytes."""
+        raise Unsupported(f"{self.label} datastores take no images from hosts that do not see them.")
+
+    def comes_back(self, volume: Volume, returned: Volume) -> Steps:
+        """Put ``returned``, which a machine made of the image ``volume``, in the place of that."""
+        raise Unsupported(f"Persistent disks in {self.label} datastores are the images themselves.")
+
+    def receive(self, volume: Volume) -> Received:
+        """Return how a volume from elsewhere is put where it belongs."""
+        return Received(volume, with_directory=self.makes_directory(volume))
 
     @property
     def ownership(self) -> Ownership:
         """Who owns what is stored here."""
         return AS_SOURCE
+
+    def streams(self, volume: Volume, target: StorageDriver, copy: Volume) -> Steps:
+        """Return the steps that send ``volume`` to ``target`` as its kind does best; () when files are copied."""
+        return ()
 
     def makes_directory(self, volume: Volume) -> bool:
         """Whether the volume has a directory of its own that comes and goes with it."""

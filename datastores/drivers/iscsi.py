@@ -275,9 +275,9 @@ class IscsiDriver(StorageDriver):
         self.require(Capability.SNAPSHOT, volume)
         return self.inside.delete_snapshot(volume, name)
 
-    def receive(self, host: str, source: Volume, device: bool, target: Volume) -> Steps:
+    def fill(self, host: str, source: Volume, device: bool, target: Volume) -> Steps:
         inside = self.inside
-        return inside.receive(host, source, device, target) if isinstance(inside, LvmDriver) else ()
+        return inside.fill(host, source, device, target) if isinstance(inside, LvmDriver) else ()
 
     def inspect(self, volume: Volume) -> Steps:
         inside = self.inside
@@ -288,9 +288,18 @@ class IscsiDriver(StorageDriver):
         return isinstance(self.inside, LvmDriver)
 
     def export(
-        self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False
+        self,
+        host: str,
+        volume: Volume,
+        target: Volume,
+        *,
+        ownership: Ownership,
+        with_directory: bool = False,
+        coming: bool = False,
     ) -> Steps:
-        return self.inside.export(host, volume, target, ownership=ownership, with_directory=with_directory)
+        return self.inside.export(
+            host, volume, target, ownership=ownership, with_directory=with_directory, coming=coming
+        )
 
     def check_format(self, volume: Volume) -> None:
         """Raise when the volume lies elsewhere, or is of a format that no target can serve."""

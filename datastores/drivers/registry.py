@@ -16,7 +16,9 @@ from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.nfs import NfsDriver
 from datastores.drivers.qcow2 import Qcow2Driver
 from datastores.drivers.shared import SharedDriver
+from datastores.drivers.ssh import SshDriver
 from datastores.drivers.xfs import XfsDriver
+from datastores.drivers.zfs import ZfsDriver
 
 DRIVERS: dict[str, type[StorageDriver]] = {
     driver.kind: driver
@@ -27,8 +29,10 @@ DRIVERS: dict[str, type[StorageDriver]] = {
         XfsDriver,
         NfsDriver,
         GlusterDriver,
+        SshDriver,
         LvmDriver,
         IscsiDriver,
+        ZfsDriver,
     )
 }
 

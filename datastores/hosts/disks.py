@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from datastores.domain.errors import BadInput, CommandFailed, Refused
 from datastores.domain.plan import Action, Change, Command, Output, read
+from datastores.hosts.copies import renamed
 from datastores.hosts.files import FileAbsent, FileAbsentFacts
 from datastores.hosts.inodes import Files, around, look, room_for, seen, the_file
 from datastores.hosts.parsing import canonical_path
@@ -46,6 +47,8 @@ class DiskLinked:
     host: str
     path: str
     target: str
+    coming: bool = False
+    """A step before this one makes the image."""
 
     def __post_init__(self) -> None:
         canonical_path(self.path)
@@ -63,7 +66,8 @@ class DiskLinked:
         return link_facts(seen(stat, outputs[0]), self.path, readlink, outputs[1])
 
     def plan(self, facts: LinkFacts) -> Change | None:
-        the_file(self.host, facts.files, self.target)
+        if not self.coming or self.target in facts.files:
+            the_file(self.host, facts.files, self.target)
         there = facts.files.get(self.path)
         if there is not None:
             if facts.target == self.target:
@@ -149,3 +153,54 @@ class DeviceLinked:
         directory = room_for(self.host, facts.files, self.path, with_directory=True)
         link = Action(Command(("ln", "-sT", "--", self.target, self.path)), undo=Command(("rm", "--", self.path)))
         return Change(self.title, (*directory, link))
+
+
+@dataclass(frozen=True, slots=True)
+class DiskRenamed:
+    """The disk that was at ``path`` is at ``target``, in the same file system; its old directory is gone if empty.
+
+    Where neither or both are there, nobody knows which is the disk, so nothing is done.
+    """
+
+    host: str
+    path: str
+    target: str
+
+    def __post_init__(self) -> None:
+        canonical_path(self.path)
+        canonical_path(self.target)
+
+    @property
+    def title(self) -> str:
+        return f"the disk {self.path} is at {self.target}"
+
+    @property
+    def directory(self) -> str:
+        return posixpath.dirname(self.path)
+
+    def reads(self) -> tuple[Command, ...]:
+        return (look(self.path, self.directory, *around(self.target)),)
+
+    def facts(self, outputs: Sequence[Output]) -> Files:
+        return seen(self.reads()[0], outputs[0])
+
+    def plan(self, facts: Files) -> Change | None:
+        there, target = facts.get(self.path), facts.get(self.target)
+        if there is None and target is not None:
+            return None
+        if there is None:
+            raise Refused(f"There is no disk {self.path} on {self.host}, and none at {self.target}.")
+        if not (there.is_file or there.is_link):
+            raise Refused(f"{self.path} on {self.host} is {there.noun}, not a disk. It was left as it is.")
+        if target is not None:
+            raise Refused(f"{self.target} on {self.host} is there already; it was left as it is.")
+        made = room_for(self.host, facts, self.target, with_directory=True)
+        return Change(
+            f"{self.path} becomes {self.target}", (*made, renamed(self.path, self.target), self._sweep(facts))
+        )
+
+    def _sweep(self, facts: Files) -> Action:
+        like = facts[self.directory]
+        access = ("-m", like.permissions, "-o", like.owner, "-g", like.group)
+        again = Command(("install", "-d", *access, "--", self.directory))
+        return Action(Command(("sh", "-c", SWEEP, "sh", self.directory)), undo=again)

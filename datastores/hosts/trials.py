@@ -17,6 +17,7 @@ from datastores.hosts.inodes import look, missing, seen
 from datastores.hosts.parsing import canonical_access, canonical_path
 
 RUN = "/run"
+TRIALS = "trial", "measure", "copied"
 OUTCOME_MAX = 1 << 20
 """Bytes of an outcome that are read; fio says some 20 KiB."""
 
@@ -34,10 +35,10 @@ TRY = (
 file=$2 owner=$3 mode=$4
 trap 'rm -f -- "$file" "$part" "$said"' EXIT
 dd if=/dev/zero of="$file" bs=4096 count=1 conv=fsync status=none 2>"$said" || tell unwritten
-{ chown -- "$owner" "$file" && chmod -- "$mode" "$file"; } 2>"$said" || tell unowned
-stat -c '%U:%G %a' -- "$file" >"$said" 2>&1 || tell unowned
+{ chown -- "$owner" "$file" && chmod -- "$mode" "$file"; } 2>"$said" && came=written || came=unowned
+[ $came = unowned ] || stat -c '%U:%G %a' -- "$file" >"$said" 2>&1
 rm -- "$file" 2>>"$said" || tell unremoved
-tell written
+tell $came "$(stat -c %a -- "${file%/*}")"
 """
 )
 
@@ -47,6 +48,7 @@ SQUASHED = (
     "squashed and open the modes, a+rwx for directories and a+rw for images: then every account of every client may "
     "write there."
 )
+OTHERS_WRITE = 0o002
 _MODES = "Operation not permitted", "Permission denied"
 
 
@@ -122,6 +124,9 @@ def why_not(host: str, directory: str, text: str) -> str:
 class RootWrites(Trial):
     """root may write into the directory, and give what it writes to whom images and disks belong.
 
+    In a directory that everybody may write into, the owner does not matter: that is one of the two ways for a root that
+    an NFS server takes for nobody.
+
     Hypervisors and their tools run as root; NFS servers take root of a client for nobody unless they are told
     otherwise (exports(5), root_squash).
     """
@@ -155,12 +160,15 @@ class RootWrites(Trial):
     def _judge(self, found: Outcome) -> None:
         """Raise Refused unless the file was written, had the owner and mode that were wanted, and could be removed."""
         wanted = f"{self.owner}:{self.group} {int(self.mode, 8):o}"
-        if found.words == ("written",) and found.text.strip() == wanted:
-            return
-        if found.words == ("unwritten",):
-            raise Refused(why_not(self.host, self.directory, found.text))
-        if found.words == ("unremoved",):
-            raise Refused(f"{self.file('trial')} on {self.host} cannot be removed again: {found.text.strip()}")
+        match found.words:
+            case ("written", _) if found.text.strip() == wanted:
+                return
+            case ("unowned", modes) if int(modes, 8) & OTHERS_WRITE:
+                return
+            case ("unwritten",):
+                raise Refused(why_not(self.host, self.directory, found.text))
+            case ("unremoved",):
+                raise Refused(f"{self.file('trial')} on {self.host} cannot be removed again: {found.text.strip()}")
         said = found.text.strip() or "no message"
         raise Refused(
             f"What root on {self.host} writes into {self.directory} cannot be given to {self.owner}:{self.group} with "
@@ -178,7 +186,7 @@ class TrialsSwept(Trial):
 
     @property
     def everything(self) -> tuple[str, ...]:
-        return (*self.left("trial"), *self.left("measure"))
+        return tuple(path for what in TRIALS for path in self.left(what))
 
     def reads(self) -> tuple[Command, ...]:
         return (look(*self.everything),)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datastores.services.datastore_hosts import DatastoreHosts
 from datastores.services.datastores import DatastoreCreate, DatastoreDelete
-from datastores.services.disks import DiskCreate, DiskDelete, DiskMove, DiskSaveAs
+from datastores.services.directories import DirectoryForget, DirectoryMove, DirectoryReturn
+from datastores.services.disk_deletes import DiskDelete
+from datastores.services.disks import DiskCreate, DiskMove, DiskSaveAs
 from datastores.services.drift_repair import DriftRepair
 from datastores.services.exports import ExportChange
 from datastores.services.hosts import HostOnboard, HostRead
@@ -14,6 +16,7 @@ from datastores.services.images import ContextImage, ImageBlock, ImageClone, Ima
 from datastores.services.measurements import DatastoreMeasure
 from datastores.services.snapshots import SnapshotDelete, SnapshotRevert, SnapshotTake
 from datastores.services.usecase import UseCase
+from datastores.services.vm_disks import DiskBlock, DiskGive, DiskResize
 from datastores.services.volume_bricks import BrickReplace, BricksAdd, BricksRemove
 from datastores.services.volumes import (
     VolumeHeal,
@@ -27,7 +30,8 @@ from datastores.services.volumes import (
 _CASES: tuple[type[UseCase], ...] = (
     HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreMeasure, DatastoreDelete, ImageRegister,
     ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake,
-    SnapshotRevert, SnapshotDelete, DiskCreate, DiskSaveAs, DiskMove, DiskDelete, DriftRepair, ExportChange,
+    SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize, DiskSaveAs, DiskMove, DiskGive, DiskDelete,
+    DriftRepair, ExportChange, DirectoryMove, DirectoryReturn, DirectoryForget,
     VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance, VolumeHeal, VolumeSplitBrain, VolumeOption,
     VolumeQuota,
 )  # fmt: skip

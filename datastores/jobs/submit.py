@@ -23,8 +23,8 @@ from datastores.models.audit import Deed, in_turn, record_all
 from datastores.services import leases
 from datastores.services.usecase import UseCase
 
-SECRET = frozenset({"variables"})
-"""Parameters that may hold secrets: the variables of a context CD."""
+SECRET = frozenset({"variables", "private_key"})
+"""Parameters that hold secrets: the variables of a context CD, the key of a transfer between hosts (encrypted)."""
 PACK = 20
 """Jobs that are done together: as many as one worker may keep from the others for a moment."""
 RUN = "datastores.jobs.packs.run_jobs"

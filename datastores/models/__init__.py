@@ -2,6 +2,7 @@
 
 from datastores.models.alerts import Alert, Tally
 from datastores.models.audit import AuditEntry
+from datastores.models.directories import MovedDirectory
 from datastores.models.drift import Drift, DriftScan, ImageFootprint
 from datastores.models.duties import Duty
 from datastores.models.hosts import Cluster, Credential, Host, HostKey
@@ -41,6 +42,7 @@ __all__ = [
     "JobStep",
     "Lease",
     "Measurement",
+    "MovedDirectory",
     "Notice",
     "NotificationTarget",
     "SavedView",

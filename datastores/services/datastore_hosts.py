@@ -11,7 +11,7 @@ from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import HostState
 from datastores.drivers.base import Steps, StorageDriver
-from datastores.models import Datastore, DatastoreHost, Disk, Host, Job, User
+from datastores.models import Datastore, DatastoreHost, Disk, Host, Job, MovedDirectory, User
 from datastores.services.bricks import require_no_bricks
 from datastores.services.placing import driver_of, driver_on, hosts_of, require_ready
 from datastores.services.since import about, by_whom
@@ -121,6 +121,9 @@ class DatastoreHosts(UseCase):
             raise Refused(
                 f"The hosts of {datastore.name} were changed meanwhile{by_whom(entries.first())}. Look at them again."
             )
+        lie_here = MovedDirectory.objects.filter(datastore=datastore, host__in=remove, moved=True)
+        if there := lie_here.select_related("host").first():
+            raise Refused(f"{there} lies in {datastore.name}. Bring it back first.")
         require_own_directory(datastore.base, usable_hosts(add), datastore)
         require_no_disks(datastore, remove)
         require_no_bricks(datastore, remove)

@@ -14,9 +14,8 @@ from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import driver_class, make_driver
-from datastores.drivers.transfers import way
 from datastores.models import Brick as BrickRow
-from datastores.models import Datastore, DatastoreHost, Disk, Host, Image, Job
+from datastores.models import Datastore, DatastoreHost, Disk, Host, Image
 
 IN_ORDER = Prefetch(
     "members", DatastoreHost.objects.select_related("host").defer("host__facts").order_by("position"), "in_order"
@@ -135,24 +134,6 @@ def disk_volume(disk: Disk, driver: StorageDriver | None = None) -> Volume:
     """Return where the disk's bytes are, or the link to them."""
     driver = driver or driver_of(disk.datastore)
     return Volume(driver.disk_path(disk.vm_id, disk.number), Format(disk.format), disk.virtual_size)
-
-
-def way_between(source: Datastore, format: str, target: Datastore) -> dict[str, str]:
-    """Return how an image gets from one datastore to the other, as parameters of its job.
-
-    :raises Unsupported: there is no way.
-    """
-    found = way(driver_of(source), Format(format), driver_of(target))
-    return {"host": found.host, "format": found.format}
-
-
-def host_on_the_way(job: Job) -> dict[str, bool]:
-    """Return the host that carries a transfer as a resource: it stays what it is until the job has ended.
-
-    Nothing, when it is called something else by now: who takes a job back holds the hosts that it worked on anyway.
-    """
-    found = Host.objects.filter(name=job.params["host"]).values_list("pk", flat=True)
-    return {f"host:{key}": False for key in found}
 
 
 def with_paths(disks: Iterable[Disk]) -> list[tuple[Disk, str]]:

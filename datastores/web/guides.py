@@ -63,7 +63,7 @@ GUIDES: dict[str, Guide] = {
 }
 SECTIONS: dict[str, str] = {
     "overview": "the-overview", "host-list": "hosts", "host": "hosts", "host-new": "add-a-host",
-    "host-export": "nfs-exports",
+    "host-export": "nfs-exports", "host-directory": "directories-on-a-datastore",
     "cluster-list": "clusters", "credential-list": "keys-of-cloudstore", "drift-list": "drift", "drift": "drift",
     "datastore-list": "datastores", "datastore": "datastores", "datastore-new": "make-a-datastore",
     "datastore-measure": "how-fast", "advisor": "which-kind",

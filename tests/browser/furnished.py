@@ -27,6 +27,7 @@ from datastores.models import (
     Image,
     Job,
     Measurement,
+    MovedDirectory,
     NotificationTarget,
     Snapshot,
     User,
@@ -85,8 +86,7 @@ def furnish() -> dict[str, Any]:
     a_datastore("silent", error="df: /srv: Input/output error", used=1 << 40, free=3 << 40, **space)
     a_datastore("coming", state=ObjectState.PENDING, cluster=cluster)
     image = an_image(admin, "debian-12", datastore=store, real_size=3 * GIB, sha256="0" * 64, format="qcow2")
-    deeds(admin, image, hosts[0])
-    measured(store, hosts)
+    deeds(admin, image, hosts[0]), measured(store, hosts)
     for name in (HOSTILE, LONG, "alma-9"):
         an_image(people["tenant"], name, datastore=store)
     an_image(admin, "broken", datastore=store, state=ObjectState.ERROR, error="No space left on device.")
@@ -166,12 +166,17 @@ def sample(host: Host, store: Datastore) -> None:
 
 
 def measured(store: Datastore, hosts: list[Host]) -> None:
-    """Make the datastore one that was measured, once with fio and once with dd."""
+    """Make the datastore one that was measured, once with fio and once with dd, and that holds a host's directory."""
     ways = {
         hosts[0]: {"tool": "fio-3.33", "write_iops": 8000.5, "read_iops": 9000.5, "write_p50": 155.0,
                    "write_p99": 5000.0, "read_p50": 90.0, "read_p99": 400.0},
         hosts[1]: {"tool": "dd", "network": True, "direct": False},
     }  # fmt: skip
+    for name, moved in (("one", True), (LONG[:60], False)):
+        MovedDirectory.objects.create(
+            host=hosts[0], datastore=store, path=f"/var/lib/{name}", target=f"{store.base}/{name}",
+            kept=f"/var/lib/{name}.cloudstore-before", moved=moved,
+        )  # fmt: skip
     for number, (host, figures) in enumerate(ways.items()):
         values: dict[str, Any] = {"network": False, "direct": True, "hardware": f"RAID1, {LONG}", "fstype": "xfs"}
         Measurement.objects.create(

@@ -33,6 +33,7 @@ PAGES = (
     "/hosts/{strange}/",
     "/hosts/{host}/edit/",
     "/hosts/{host}/exports/?file=/etc/exports&path=/storage",
+    "/hosts/{host}/directories/",
     "/clusters/",
     "/clusters/new/",
     "/clusters/{cluster}/edit/",

@@ -19,6 +19,7 @@ from tests.lab.carrying import Diary, Hosts
 from tests.lab.disks import MIB
 from tests.lab.lab import Lab
 from tests.lab.places import names_in, on, told
+from tests.lab.test_approved_plans import approved
 
 pytestmark = pytest.mark.lab
 hosts, base = places.hosts, places.base
@@ -112,6 +113,12 @@ def test_a_test_that_is_cancelled_leaves_nothing(hosts: Hosts, fitted: str) -> N
     assert began.is_set()
     assert nothing_is_left(hosts, fitted, "/srv/xfs")
     assert hosts.lab.host(fitted).run(["pgrep", "-x", "fio"]).returncode == 1
+
+
+@on("/srv/xfs")
+def test_the_plan_that_was_shown_is_what_is_done(hosts: Hosts, base: str) -> None:
+    approved(hosts, *measuring("h1", base))
+    assert nothing_is_left(hosts, "h1", base)
 
 
 @on("/srv/xfs")

@@ -25,6 +25,8 @@ from datastores.services.images import check_source, source_directories
 from datastores.web.forms.base import CheckedField, Form, NameField, RowField, SizeField
 
 MOST_DISKS = 1000
+MOST_RATE = 100_000
+"""MiB/s."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 PERSISTENT = "VMs use the image itself, one at a time, instead of a clone of it."
 
@@ -170,10 +172,26 @@ def on_host(data: dict[str, Any]) -> dict[str, Any]:
     return {"on": data["on"].pk} if data.get("on") else {}
 
 
+class RateField(forms.IntegerField):
+    """How fast a transfer between hosts may be, in MiB/s."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        help_text = "Between hosts, over SSH. Empty: as fast as it goes. A copy on one host is never held back."
+        super().__init__(
+            required=False, min_value=1, max_value=MOST_RATE, label="At most MiB/s", help_text=help_text, **kwargs
+        )
+
+
+def rate_limit(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the limit that was given for a transfer, in bytes in a second, as parameters of its job."""
+    return {"limit": data["limit"] << 20} if data.get("limit") else {}
+
+
 class PlaceForm(Form):
     """Another datastore for something."""
 
     datastore = forms.ModelChoiceField(Datastore.objects.none(), label="To datastore", empty_label=None)
+    limit = RateField()
     later = forms.BooleanField(required=False, label="Begin in the window for transfers")
 
     def __init__(self, *args: Any, user: User, types: tuple[str, ...], without: int, **kwargs: Any) -> None:
@@ -189,6 +207,10 @@ class PlaceForm(Form):
         if not self.cleaned_data.get("later"):
             return None
         return window(settings.value("transfer_window")).next_opening(timezone.localtime())
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters of the move."""
+        return rate_limit(self.cleaned_data)
 
     @property
     def has_places(self) -> bool:

@@ -158,6 +158,8 @@ def test_placement_is_in_the_words_of_the_trade() -> None:
         "lvm": (Placement.NONE, Placement.SELF, "lvm", "lvm"),
         "iscsi": (Placement.NONE, Placement.SELF, "iscsi", "iscsi"),
         "gluster": (Placement.NONE, Placement.SYSTEM, "fs", "gluster"),
+        "ssh": (Placement.SYSTEM, Placement.SYSTEM, "fs", "ssh"),
+        "zfs": (Placement.NONE, Placement.SELF, "zfs", "zfs"),
     }
 
 

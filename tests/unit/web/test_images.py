@@ -379,6 +379,21 @@ def test_a_move_may_wait_for_the_window_where_there_is_one(alice: User) -> None:
     assert job.not_before == datetime(2026, 11, 22, 22, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(("given", "limit"), [("50", 50 << 20), ("", None)])
+def test_a_move_may_be_held_back(alice: User, given: str, limit: int | None) -> None:
+    image = an_image(alice, datastore=a_datastore("here"))
+    there = a_datastore("there", hosts=[image.datastore.hosts.get()])
+    signed_in(alice).post(f"/images/{image.pk}/move/", {"datastore": there.pk, "limit": given})
+    assert Job.objects.get().params.get("limit") == limit
+
+
+def test_a_limit_of_nothing_is_no_limit(alice: User) -> None:
+    image = an_image(alice, datastore=a_datastore("here"))
+    there = a_datastore("there", hosts=[image.datastore.hosts.get()])
+    page = signed_in(alice).post(f"/images/{image.pk}/move/", {"datastore": there.pk, "limit": "0"})
+    assert "greater than or equal to 1" in text_of(page) and not Job.objects.exists()
+
+
 def test_snapshots(alice: User) -> None:
     image, client = an_image(alice), signed_in(alice)
     client.post(f"/images/{image.pk}/snapshots/", {"name": "before update"})
