@@ -29,13 +29,9 @@ HERE = Path(__file__).parent
 
 RINGS = ("lab", "faults", "browser", "unit")
 NETWORKS = (
-    "test_lab.py",
-    "test_package_sets.py",
-    "test_gluster.py",
-    "test_ceph.py",
-    "test_ceph_client.py",
-    "test_kinds_conform.py",
-)
+    "test_lab.py", "test_package_sets.py", "test_gluster.py", "test_gluster_store.py", "test_ceph.py",
+    "test_ceph_client.py", "test_kinds_conform.py",
+)  # fmt: skip
 """They make networks: Chromium drops what it is loading when an address of this machine comes or goes."""
 STORY = "tests/browser/test_story_main_job.py"
 NAMES = {

@@ -19,6 +19,7 @@ _RESERVED = frozenset({"all", "volume", "type", "subvolumes", "option", "end-vol
 _BRICK = re.compile(r"[A-Za-z0-9/._+@-]+\Z")  # a colon parts the host from the path, a comma lists bricks
 _OPTION = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9_-]+)+\Z")
 _PATTERN = re.compile(r"(\d{1,3}|\*)(\.(\d{1,3}|\*)){0,3}\Z")
+_GFID = re.compile(r"gfid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 ADDRESS_LISTS = frozenset({"auth.allow", "auth.reject"})
 
 
@@ -203,6 +204,15 @@ def volume_name(value: str) -> str:
             f"{value[:40]!r} is no name of a GlusterFS volume: letters, digits, - and _, "
             f"at most {VOLUME_NAME_MAX}, beginning with a letter or digit, and no word of gluster's own such as all."
         )
+    return value
+
+
+def torn_entry(value: str) -> str:
+    """Return a file of a volume whose copies contradict each other: its path, or ``gfid:`` and its uuid."""
+    if _GFID.match(value):
+        return value
+    if absolute_path(value, "The file") != value or value == "/":
+        raise BadInput(f"{value[:80]!r} is no file of a volume: a path in it, or gfid: and a uuid.")
     return value
 
 

@@ -12,19 +12,32 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 from uuid import UUID
 
+from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import AnyStep, Plan, Shell, Stage
+from datastores.domain.routes import Route
 from datastores.domain.values import is_below
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
+from datastores.drivers.received import Received
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.contexts import ContextFile, Variable
 from datastores.hosts.copies import AS_SOURCE, Ownership
 from datastores.hosts.inspection import ImageIsSafe
+from datastores.hosts.opened import Opened
 from datastores.hosts.parsing import canonical_path
 from datastores.hosts.sights import Sight
 from datastores.hosts.stored import Footprint
 
 Steps: TypeAlias = tuple[AnyStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A file that lies ready to be sent. ``steps`` make it; ``made``: only to be sent, so it goes afterwards."""
+
+    path: str
+    steps: Steps = ()
+    made: bool = False
 
 
 def nowhere(host: str) -> str:
@@ -57,13 +70,21 @@ class StorageDriver(ABC):
     imports: ClassVar[tuple[Format, ...]]
     """Formats in which an image leaves and enters; the first common one is taken."""
     links: ClassVar[bool] = True
-    """Whether a persistent disk is a link to its image; else it is the image itself."""
+    """Whether a persistent disk is a link to its image; else it is the image itself, or is attached."""
     clone_needs_source: ClassVar[bool] = False
     """Whether a clone breaks when the volume that it was made from goes."""
     shares_blocks: ClassVar[bool] = False
     """Whether a clone begins with the blocks of its source, which then count as bytes of both."""
+    one_host: ClassVar[bool] = False
+    """Whether each disk is used on one host, which is chosen with it: its bytes lie there, or it is attached there."""
     snapshots_inside: ClassVar[bool] = False
     """Whether snapshots are kept in the image's own file, whose bytes change with them."""
+    has_bricks: ClassVar[bool] = False
+    """Whether it is made of directories of several hosts, which are named when it is made."""
+    character: ClassVar[Character] = Character()
+    """What it is like, for whoever has to choose between kinds."""
+    revert_takes_younger: ClassVar[bool] = False
+    """Whether going back to a snapshot destroys those that were taken after it."""
     leaves: ClassVar[str] = "The directory stays on its hosts, as it is."
     """What becomes of it on its hosts when the datastore is deleted, in a sentence."""
     key_label: ClassVar[str] = ""
@@ -128,9 +149,21 @@ class StorageDriver(ABC):
     def disk_path(self, vm: int, number: int) -> str:
         """Return where a disk of a VM is stored."""
 
+    def link_path(self, vm: int, number: int) -> str:
+        """Return where in its VM's directory a disk is, on the host that it was attached to."""
+        return f"{self.base}/{int(vm)}/disk.{int(number)}"
+
     def path(self, volume: Volume) -> str:
         """Return where a hypervisor finds it."""
         return volume.path
+
+    def opened(self, volume: Volume) -> Opened:
+        """Return what QEMU opens to read the volume on a host that sees it."""
+        return Opened(self.path(volume), volume.format.qemu, volume.virtual_size)
+
+    def at(self, host: str) -> StorageDriver:
+        """Return the driver for the bytes of disks that are used on ``host``; this one, unless they lie there."""
+        return self
 
     # Steps that every kind has
 
@@ -144,6 +177,10 @@ class StorageDriver(ABC):
         A clone needs no guard: where the datastore is not mounted, its source is not there.
         """
         return ()
+
+    def writable(self, host: str) -> str:
+        """Return the directory of the datastore in which files can be written on ``host``; "" where there is none."""
+        return ""
 
     def same_directory(self, token: str) -> Plan:
         """Return the stages that show that every host sees the same bytes at the base path; () when none has to.
@@ -174,6 +211,15 @@ class StorageDriver(ABC):
         stages = [Stage("hosts", tuple(step for host in others for step in self.deactivate(host)))]
         stages.append(Stage("storage host", self.deactivate(storage)))
         return tuple(stage for stage in stages if stage.steps)
+
+    @property
+    def served_by(self) -> tuple[str, ...]:
+        """The hosts without any of which what the datastore is made of cannot be taken back."""
+        return (self.host,)
+
+    def given_up(self) -> Plan:
+        """Return the stages after which the others do not use it, when one of ``served_by`` is gone for good."""
+        return self.tear_down()
 
     # What is looked at again and again, to find what somebody else has changed
 
@@ -206,7 +252,10 @@ class StorageDriver(ABC):
         """Make ``volume`` of a file of the storage host, in the volume's format: byte for byte, as it was inspected."""
 
     def inspected(self, volume: Volume) -> Steps:
-        """Say of what ``import_file`` made that it is harmless, before any tool opens it; a check."""
+        """Say of what ``import_file`` made that it is harmless, before any tool opens it; a check.
+
+        It may be another file than the source was when that was looked at; here nobody else can change it.
+        """
         return (ImageIsSafe(self.host, volume.path, volume.format),)
 
     @abstractmethod
@@ -241,6 +290,10 @@ class StorageDriver(ABC):
         """Return what the VM uses after ``link``: the link, or the volume where the kind has no links."""
         return Volume(disk_path, volume.format, volume.virtual_size)
 
+    def rename(self, volume: Volume, path: str) -> Steps:
+        """Give a disk another place within the datastore: that of a disk of another VM. No byte is copied."""
+        raise Unsupported(f"Disks in {self.label} datastores cannot be handed over to another machine.")
+
     # Steps by capability
 
     def clone(self, source: Volume, target: Volume) -> Steps:
@@ -265,10 +318,12 @@ class StorageDriver(ABC):
     def delete_snapshot(self, volume: Volume, name: str) -> Steps:
         raise self.unsupported(Capability.SNAPSHOT)
 
-    def attach(self, volume: Volume, host: str) -> Steps:
+    def attach(self, volume: Volume, host: str, link: str) -> Steps:
+        """Let ``host`` use the volume, and lead ``link`` to it there (see ``link_path``)."""
         raise self.unsupported(Capability.ATTACH)
 
-    def detach(self, volume: Volume, host: str) -> Steps:
+    def detach(self, volume: Volume, host: str, link: str) -> Steps:
+        """Take back what ``attach`` made; when the volume is used there no more, nothing is left to do."""
         raise self.unsupported(Capability.ATTACH)
 
     def clone_format(self, format: Format) -> Format:
@@ -278,20 +333,52 @@ class StorageDriver(ABC):
     # Transfers (see transfers.py)
 
     def export(
-        self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False
+        self,
+        host: str,
+        volume: Volume,
+        target: Volume,
+        *,
+        ownership: Ownership,
+        with_directory: bool = False,
+        coming: bool = False,
     ) -> Steps:
-        """Copy ``volume`` on ``host``, which sees it, to ``target`` elsewhere, in the target's format."""
+        """Copy ``volume`` on ``host``, which sees it, to the file ``target`` elsewhere, in the target's format.
+
+        ``with_directory`` and ``coming`` are those of ``Received``.
+        """
         raise Unsupported(f"Images cannot be moved out of {self.label} datastores.")
 
-    def receive(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
-        """Make ``copy`` here of a volume of ``source``, on ``host``, which sees both."""
-        made = self.makes_directory(copy)
-        return source.export(host, volume, copy, ownership=self.ownership, with_directory=made)
+    def sends(self, volume: Volume, format: Format, name: str) -> Sent:
+        """Lay ``volume`` ready on the storage host as one file of this format, for another host to fetch.
+
+        ``name``: what a file that has to be made for it may be called; no other job uses it.
+        """
+        raise Unsupported(f"Images are not sent from {self.label} datastores to other hosts.")
+
+    def fetches(self, route: Route, copy: Volume, data: int) -> Steps:
+        """Make ``copy`` on the target of ``route`` of the file that lies ready at its source; ``data``: its bytes."""
+        raise Unsupported(f"{self.label} datastores take no images from hosts that do not see them.")
+
+    def comes_back(self, volume: Volume, returned: Volume) -> Steps:
+        """Put ``returned``, which a machine made of the image ``volume``, in the place of that."""
+        raise Unsupported(f"Persistent disks in {self.label} datastores are the images themselves.")
+
+    def receive(self, volume: Volume) -> Received:
+        """Return how a volume from elsewhere is put where it belongs."""
+        return Received(volume, with_directory=self.makes_directory(volume))
 
     @property
     def ownership(self) -> Ownership:
         """Who owns what is stored here."""
         return AS_SOURCE
+
+    def streams(self, volume: Volume, target: StorageDriver, copy: Volume) -> Steps:
+        """Return the steps that send ``volume`` to ``target`` as its kind does best; () when files are copied."""
+        return ()
+
+    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
+        """Make ``copy`` here of a volume of ``source`` on ``host``, which sees both; () when ``source`` exports it."""
+        return ()
 
     def makes_directory(self, volume: Volume) -> bool:
         """Whether the volume has a directory of its own that comes and goes with it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from datastores.domain.characters import Character
 from datastores.drivers.reflinks import ReflinkDriver
 
 
@@ -14,3 +15,10 @@ class BtrfsDriver(ReflinkDriver):
     label: ClassVar[str] = "btrfs"
     about: ClassVar[str] = "A btrfs file system on the storage host; clones and snapshots of any size in milliseconds."
     tm: ClassVar[str] = "btrfs"
+    character: ClassVar[Character] = Character(
+        parts=1,
+        simplicity="one file system of the storage host",
+        performance="local disks; small writes into shared blocks are slow",
+        redundancy="RAID 1 and 10 of its own, inside one machine",
+        capacity="the disks of one machine; grows disk by disk",
+    )

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from datastores.domain.ceph import Access, RbdImage, cephx_key, image_at
+from datastores.domain.characters import Character
 from datastores.domain.errors import Refused, Unsupported
 from datastores.domain.plan import Shell
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
@@ -21,6 +22,7 @@ from datastores.hosts.ceph_libvirt import LibvirtSecretDefined
 from datastores.hosts.contexts import ContextFile, Variable
 from datastores.hosts.copies import Ownership
 from datastores.hosts.files import DirectoryPresent
+from datastores.hosts.opened import Opened
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.rbd_checksums import RbdChecksumKnown
 from datastores.hosts.rbd_clones import RbdCloned, RbdClonesPrepared, RbdFlattened
@@ -57,6 +59,14 @@ class CephDriver(StorageDriver):
     )
     ds: ClassVar[str] = "ceph"
     tm: ClassVar[str] = "ceph"
+    character: ClassVar[Character] = Character(
+        parts=4,
+        survives=True,
+        simplicity="a cluster of monitors, managers and disks, made and run by somebody else",
+        performance="each write goes over the network to every copy; reads come from many disks at once",
+        redundancy="copies or erasure code over several machines, healed by the cluster itself",
+        capacity="what the cluster has, divided by the copies; grows disk by disk",
+    )
     can: ClassVar[frozenset[Capability]] = frozenset(
         {Capability.CLONE, Capability.FLATTEN, Capability.RESIZE, Capability.SNAPSHOT, Capability.LIVE_MIGRATION}
     )
@@ -182,7 +192,7 @@ class CephDriver(StorageDriver):
         return (RbdContextExists(self.host, image, variables, files, self.base),)
 
     def import_file(self, source: str, volume: Volume) -> Steps:
-        return (RbdImageImported(self.host, source, volume.format.qemu, self._image(volume)),)
+        return (RbdImageImported(self.host, Opened(source, volume.format.qemu, 0), self._image(volume)),)
 
     def inspected(self, volume: Volume) -> Steps:
         """Nothing: an image of RBD is only ever opened as raw, whatever its bytes look like."""
@@ -245,16 +255,23 @@ class CephDriver(StorageDriver):
     # Transfers
 
     def export(
-        self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False
+        self,
+        host: str,
+        volume: Volume,
+        target: Volume,
+        *,
+        ownership: Ownership,
+        with_directory: bool = False,
+        coming: bool = False,
     ) -> Steps:
         if (volume.format is Format.ISO) != (target.format is Format.ISO):
             raise Unsupported("A CD cannot become a disk of another format, nor the other way round.")
-        what = (self._image(volume), target.path, target.format, ownership, with_directory)
+        what = (self._image(volume), target.path, target.format, ownership, with_directory, coming)
         return (RbdImageExported(host, *what),)
 
-    def receive(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
+    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
         """Take whatever QEMU opens on ``host``; within a cluster no host carries the bytes."""
         image = self._image(copy)
         if isinstance(source, CephDriver) and source.access == self.access:
             return (RbdImageCopied(host, image_at(self.access, volume.path), image),)
-        return (RbdImageImported(host, source.path(volume), volume.format.qemu, image),)
+        return (RbdImageImported(host, source.opened(volume), image),)

@@ -10,22 +10,25 @@ from uuid import UUID
 
 from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import Plan, Shell, Stage
+from datastores.domain.routes import Route
 from datastores.domain.values import account_name, file_mode
 from datastores.domain.volumes import Capability, Capacity, Format, Volume
-from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.base import Sent, Steps, StorageDriver
 from datastores.hosts import capacity
 from datastores.hosts.blocks import DataBlockExists, Filesystem
 from datastores.hosts.checksums import ChecksumKnown
 from datastores.hosts.contexts import ContextFile, ContextIsoExists, Variable
-from datastores.hosts.copies import FileConverted, FileCopied, Ownership
-from datastores.hosts.disks import DiskAbsent, DiskLinked
+from datastores.hosts.copies import PART, FileConverted, FileCopied, Ownership
+from datastores.hosts.disks import DiskAbsent, DiskLinked, DiskRenamed
 from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.probes import ProbeGone, ProbePresent, ProbeVisible
+from datastores.hosts.receiving import FileReceived
 from datastores.hosts.sights import Sight
 from datastores.hosts.sizes import ImageResized
 from datastores.hosts.stored import FileStored, Footprint, OnlyKnownFiles
 
+TO_BE_SENT = Ownership("root", "root", "0600")
 ALL_FORMATS = (Format.QCOW2, Format.RAW, Format.ISO)
 
 
@@ -122,6 +125,9 @@ class FileDriver(StorageDriver):
         there = host != self.host and host in self.seen_from
         return Sight(self.base, self.mount_point(host)) if there else None
 
+    def writable(self, host: str) -> str:
+        return self.base if host in self.seen_from else ""
+
     def stored(self, volume: Volume, before: Footprint | None = None, link: str = "") -> Steps:
         self.check_inside(volume)
         least = 1 if volume.format is Format.QCOW2 else volume.virtual_size
@@ -169,20 +175,46 @@ class FileDriver(StorageDriver):
     def link(self, volume: Volume, disk_path: str) -> Steps:
         return (DiskLinked(self.host, disk_path, volume.path),)
 
+    def rename(self, volume: Volume, path: str) -> Steps:
+        for place in (volume, Volume(path, volume.format)):
+            self.check_inside(place)
+        return (DiskRenamed(self.host, volume.path, path),)
+
     def resize(self, volume: Volume, size: int) -> Steps:
         self.require(Capability.RESIZE, volume)
         self.check_inside(volume)
         return (ImageResized(self.host, volume.path, volume.format, size),)
 
     def export(
-        self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False
+        self,
+        host: str,
+        volume: Volume,
+        target: Volume,
+        *,
+        ownership: Ownership,
+        with_directory: bool = False,
+        coming: bool = False,
     ) -> Steps:
+        how = (ownership, with_directory, coming)
         if self.stands_alone(volume) and volume.format is target.format:
-            return (FileCopied(host, volume.path, target.path, ownership, with_directory),)
+            return (FileCopied(host, volume.path, target.path, *how),)
         if (volume.format is Format.ISO) != (target.format is Format.ISO):
             raise Unsupported("A CD cannot become a disk of another format, nor the other way round.")
-        source = (volume.path, volume.format.qemu)
-        return (FileConverted(host, *source, target.path, target.format, ownership, with_directory),)
+        return (FileConverted(host, volume.path, volume.format.qemu, target.path, target.format, *how),)
+
+    def sends(self, volume: Volume, format: Format, name: str) -> Sent:
+        """A file that is the whole volume already is sent as it is."""
+        self.check_inside(volume)
+        if self.stands_alone(volume) and volume.format is format:
+            return Sent(volume.path)
+        path = f"{self.base}/{name}{PART}"
+        steps = self.export(self.host, volume, Volume(path, format, volume.virtual_size), ownership=TO_BE_SENT)
+        return Sent(path, (*self.guard(self.host), *steps), made=True)
+
+    def fetches(self, route: Route, copy: Volume, data: int) -> Steps:
+        self.check_inside(copy)
+        made = self.makes_directory(copy)
+        return *self.guard(route.target), FileReceived(route, copy.path, self.ownership, made, data)
 
     def stands_alone(self, volume: Volume) -> bool:
         """Whether the file is all there is of the volume, so that copying the file copies the disk."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput
 from datastores.domain.exports import Client, export_client, export_option, export_path
 from datastores.domain.values import host_address
@@ -101,6 +102,13 @@ class NfsDriver(MountedDriver):
         "A directory that the storage host exports over NFSv4 and all others mount; cloudstore sets both up."
     )
     tm: ClassVar[str] = "nfs"
+    character: ClassVar[Character] = Character(
+        parts=2,
+        simplicity="an export and its mounts, made by cloudstore",
+        performance="one network link and one server for all",
+        redundancy="RAID in the server; the server is a single point",
+        capacity="what one server has",
+    )
     fstype: ClassVar[str] = "nfs4"
     Options: ClassVar[type[Any]] = NfsOptions
 

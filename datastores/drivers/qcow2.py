@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from datastores.domain.characters import Character
 from datastores.domain.volumes import Capability, Placement
 from datastores.drivers import internal_snapshots, overlays
 from datastores.drivers.directories import DirectoryDriver
@@ -18,6 +19,13 @@ class Qcow2Driver(DirectoryDriver):
         "A directory that all hosts have mounted; disks are overlays, made at once on any file system."
     )
     tm: ClassVar[str] = "qcow2"
+    character: ClassVar[Character] = Character(
+        parts=2,
+        simplicity="one mount on every host, made by others",
+        performance="that of the network and the server; overlays cost a little",
+        redundancy="that of the server behind it",
+        capacity="one file system; disks hold what differs from their image",
+    )
     can: ClassVar[frozenset[Capability]] = frozenset(
         {Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT, Capability.LIVE_MIGRATION}
     )

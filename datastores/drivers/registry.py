@@ -7,13 +7,19 @@ from dataclasses import fields
 from typing import Any
 
 from datastores.domain.errors import BadInput
+from datastores.domain.gluster_checks import PlacedBrick
 from datastores.drivers.base import StorageDriver, nowhere
 from datastores.drivers.btrfs import BtrfsDriver
 from datastores.drivers.ceph import CephDriver
+from datastores.drivers.gluster import GlusterDriver
+from datastores.drivers.iscsi import IscsiDriver
+from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.nfs import NfsDriver
 from datastores.drivers.qcow2 import Qcow2Driver
 from datastores.drivers.shared import SharedDriver
+from datastores.drivers.ssh import SshDriver
 from datastores.drivers.xfs import XfsDriver
+from datastores.drivers.zfs import ZfsDriver
 
 DRIVERS: dict[str, type[StorageDriver]] = {
     driver.kind: driver
@@ -23,6 +29,11 @@ DRIVERS: dict[str, type[StorageDriver]] = {
         BtrfsDriver,
         XfsDriver,
         NfsDriver,
+        GlusterDriver,
+        SshDriver,
+        LvmDriver,
+        IscsiDriver,
+        ZfsDriver,
         CephDriver,
     )
 }
@@ -34,7 +45,7 @@ def driver_class(kind: str) -> type[StorageDriver]:
     return DRIVERS[kind]
 
 
-def make_driver(
+def make_driver(  # noqa: PLR0913 - a datastore is what it is made of
     kind: str,
     *,
     host: str,
@@ -42,9 +53,10 @@ def make_driver(
     hosts: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
     locate: Callable[[str], str] = nowhere,
+    bricks: Sequence[PlacedBrick] = (),
     secret: str = "",
 ) -> StorageDriver:
-    """Return the driver of one datastore. ``locate`` and ``secret`` are those of ``StorageDriver``.
+    """Return the driver of one datastore. ``bricks``: of a kind that has them; the others are of ``StorageDriver``.
 
     :raises BadInput: an unknown kind or option, or a value that is not acceptable.
     """
@@ -58,7 +70,8 @@ def make_driver(
             raise BadInput(f"The option {name} cannot be {value!r}.")
     if secret:
         driver.check_secret(secret)
-    return driver(host, base, tuple(hosts) or (host,), driver.Options(**given), locate, secret)
+    parts = (tuple(bricks),) if driver.has_bricks else ()
+    return driver(host, base, tuple(hosts) or (host,), driver.Options(**given), locate, secret, *parts)
 
 
 def _json_type(default: Any) -> type:

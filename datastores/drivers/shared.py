@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from datastores.domain.characters import Character
 from datastores.domain.volumes import Capability, Placement
 from datastores.drivers import internal_snapshots
 from datastores.drivers.directories import DirectoryDriver
@@ -16,6 +17,13 @@ class SharedDriver(DirectoryDriver):
     label: ClassVar[str] = "Shared"
     about: ClassVar[str] = "A directory that all hosts have mounted; disks are full copies, and VMs migrate live."
     tm: ClassVar[str] = "shared"
+    character: ClassVar[Character] = Character(
+        parts=2,
+        simplicity="one mount on every host, made by others",
+        performance="that of the network and the server behind it",
+        redundancy="that of the server behind it",
+        capacity="one file system; every disk takes its full room",
+    )
     can: ClassVar[frozenset[Capability]] = frozenset(
         {Capability.RESIZE, Capability.SNAPSHOT, Capability.LIVE_MIGRATION}
     )

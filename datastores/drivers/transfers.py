@@ -1,26 +1,25 @@
-"""Images on their way from one datastore to another: over a host that sees both, in the first common format."""
+"""Images on their way from one datastore to another, in the first common format.
+
+A host that sees both copies them; where there is none, the target's host fetches them from the source's over SSH.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from datastores.domain.errors import Unsupported
+from datastores.domain.plan import Plan, Stage
+from datastores.domain.routes import Route
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
+from datastores.hosts.receiving import ReceivingForgotten, SourceReachable
+from datastores.hosts.sending import SendingAllowed, SendingEnded
 
 
 def common_host(source: StorageDriver, target: StorageDriver) -> str:
-    """Return a host on which the paths of both are valid; one of the storage hosts if possible.
-
-    :raises Unsupported: there is none.
-    """
+    """Return a host on which the paths of both are valid, one of the storage hosts if possible; "" if there is none."""
     both = [host for host in source.seen_from if host in target.seen_from]
-    if not both:
-        raise Unsupported(
-            f"No host sees both {source.base} on {source.host} and {target.base} on {target.host}. "
-            "Mount one of them on a host of the other, or take a datastore that both hosts share."
-        )
-    return target.host if target.host in both else both[0]
+    return target.host if target.host in both else next(iter(both), "")
 
 
 def common_format(source: StorageDriver, target: StorageDriver, format: Format) -> Format:
@@ -40,19 +39,35 @@ def common_format(source: StorageDriver, target: StorageDriver, format: Format) 
 class Way:
     """How an image gets from one datastore to the other: over this host, in this format.
 
+    ``sender``: the host from which it is fetched over SSH; "" when ``host`` sees both datastores itself.
     Settled once for a transfer: the datastores may be given other hosts while it is under way.
     """
 
     host: str
     format: Format
+    sender: str = ""
 
 
 def way(source: StorageDriver, format: Format, target: StorageDriver) -> Way:
     """Return how an image of this format gets from one datastore to the other.
 
-    :raises Unsupported: no host sees both, or they have no format in common.
+    :raises Unsupported: they have no format in common; or no host sees both, and one of them keeps no files.
     """
-    return Way(common_host(source, target), common_format(source, target, format))
+    travels = common_format(source, target, format)
+    if host := common_host(source, target):
+        return Way(host, travels)
+    check_files(source, target)
+    return Way(target.host, travels, source.host)
+
+
+def check_files(source: StorageDriver, target: StorageDriver) -> None:
+    """Raise Unsupported unless both keep files, which one host can send and another fetch."""
+    for driver in (source, target):
+        if type(driver).sends is StorageDriver.sends:
+            raise Unsupported(
+                f"No host sees both {source.base} on {source.host} and {target.base} on {target.host}, and volumes of "
+                f"{driver.label} datastores are not sent from host to host. Take a datastore that both hosts share."
+            )
 
 
 def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy: Volume, host: str) -> Steps:
@@ -65,4 +80,44 @@ def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     if copy.format not in target.imports or volume.format not in source.exports:
         raise Unsupported(f"{target.label} datastores take no {copy.format} images from {source.label} datastores.")
     target.check_inside(copy)
-    return *target.guard(host), *target.receive(host, source, volume, copy)
+    if streamed := source.streams(volume, target, copy):
+        return streamed
+    if filled := target.fill(host, source, volume, copy):
+        return *target.guard(host), *filled
+    place = target.receive(copy)
+    copied = source.export(
+        host, volume, place.file, ownership=target.ownership, with_directory=place.with_directory, coming=place.coming
+    )
+    return *target.guard(host), *place.before, *copied, *place.after
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """The stages of a transfer over SSH, and what is done ``after`` all else of its plan."""
+
+    stages: Plan
+    after: Plan
+
+
+def over_ssh(source: StorageDriver, volume: Volume, target: StorageDriver, copy: Volume, route: Route) -> Journey:
+    """Return the stages that make ``copy`` in ``target`` a full, independent copy of ``volume`` in ``source``.
+
+    The target's host fetches it from the source's; nothing of it passes through any other machine.
+
+    :raises Unsupported: the two have no format in common, or their kinds send or take nothing in this way.
+    """
+    if copy.format not in target.imports or volume.format not in source.exports:
+        raise Unsupported(f"{target.label} datastores take no {copy.format} images from {source.label} datastores.")
+    check_files(source, target)
+    sent = source.sends(volume, copy.format, f"transfer-{route.token}")
+    lay = (Stage("lay it ready", sent.steps),) if sent.steps else ()
+    return Journey(
+        (
+            Stage("see the other host", (SourceReachable(route),)),
+            *lay,
+            Stage("let it be fetched", (SendingAllowed(route, sent.path, coming=sent.made),)),
+            Stage("fetch it", target.fetches(route, copy, 0 if sent.made else volume.allocated)),
+            Stage("let nobody fetch it any more", (SendingEnded(route, sent.path if sent.made else ""),)),
+        ),
+        (Stage("clear away", (ReceivingForgotten(route),)),),
+    )

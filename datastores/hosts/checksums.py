@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from datastores.domain.errors import CommandFailed
+from datastores.domain.errors import BadInput, CommandFailed
 from datastores.domain.plan import Action, Change, Command, Detached, Output, read
 from datastores.hosts.parsing import canonical_path
 
@@ -55,3 +55,48 @@ class ChecksumKnown:
         return Change(
             self.title, (Action(Detached(compute), undo=Command(("rm", "-f", "--", self.kept)), scratch=True),)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class BytesHashed:
+    """The SHA-256 of the first ``size`` bytes of ``path`` has been computed; the facts are its digits, "" before.
+
+    ``path``: a link to a device, which is longer than the disk on it. Its times tell nothing of what was written to it,
+    so any digest that is there counts: whoever wants to know anew removes it first.
+    """
+
+    host: str
+    path: str
+    size: int
+
+    def __post_init__(self) -> None:
+        canonical_path(self.path)
+        if self.size <= 0:
+            raise BadInput(f"The size of a disk is more than {self.size} bytes.")
+
+    @property
+    def title(self) -> str:
+        return f"checksum of {posixpath.basename(self.path)} is known"
+
+    @property
+    def kept(self) -> str:
+        return f"{self.path}.sha256"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (read("cat", "--", self.kept, root=True),)
+
+    def facts(self, outputs: Sequence[Output]) -> str:
+        (command,), (output,) = self.reads(), outputs
+        if not output.ok and not output.stderr.strip().endswith("No such file or directory"):
+            raise CommandFailed(command.argv, output.exit_status, output.stderr, self.host)
+        found = _LINE.match(output.stdout)
+        return found[1] if found else ""
+
+    def plan(self, facts: str) -> Change | None:
+        if facts:
+            return None
+        script = 'head -c "$2" -- "$1" | sha256sum > "$3"'
+        compute = Command(("sh", "-c", script, "sh", self.path, str(self.size), self.kept), timeout=86400)
+        undo = Command(("rm", "-f", "--", self.kept))
+        action = Action(Detached(compute), undo=undo, scratch=True)
+        return Change(self.title, (action,), follows=True)  # a digest that is shown may be removed by the step before

@@ -95,6 +95,8 @@ class ContextIsoExists:
     ownership: Ownership = AS_SOURCE
     """Empty: as the directory, with mode 0640."""
     with_directory: bool = False
+    coming: bool = False
+    """A step before this one makes the directory."""
 
     def __post_init__(self) -> None:
         canonical_path(self.path)
@@ -147,7 +149,7 @@ class ContextIsoExists:
             if not facts.publisher.startswith(PUBLISHER):
                 raise Refused(f"{self.path} on {self.host} is {there.noun}, but not a context made here. Move it away.")
         maker = first_maker(self.host, facts.files)
-        directory = room_for(self.host, facts.files, self.path, with_directory=self.with_directory)
+        directory = room_for(self.host, facts.files, self.path, with_directory=self.with_directory, coming=self.coming)
         note = "" if there is None else "Replaces the context of before."
         _, parent, above = around(self.path)
         wanted = self.ownership.with_mode("0640").or_like(facts.files[parent if parent in facts.files else above])

@@ -150,6 +150,46 @@ class DirectorySwept:
 
 
 @dataclass(frozen=True, slots=True)
+class MountedRootBelongs:
+    """The root of what is mounted at ``path`` has this owner, group and mode. A step before this one mounts it.
+
+    A file system of its own begins as root's, whatever the directory was like that it is mounted on.
+    """
+
+    host: str
+    path: str
+    owner: str = "root"
+    group: str = "root"
+    mode: str = "0755"
+
+    def __post_init__(self) -> None:
+        canonical_path(self.path)
+        canonical_access(self.owner, self.group, self.mode)
+
+    @property
+    def title(self) -> str:
+        return f"what is mounted at {self.path} belongs to {self.owner}:{self.group} with mode {self.mode}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (entries_read(self.path, posixpath.dirname(self.path)),)
+
+    def facts(self, outputs: Sequence[Output]) -> Entry | None:
+        """Return the root; None: nothing is mounted there yet."""
+        found = entries(self.host, self.reads()[0], outputs[0])
+        there, above = found.get(self.path), found.get(posixpath.dirname(self.path))
+        return there if there and above and there.device != above.device else None
+
+    def plan(self, facts: Entry | None) -> Change | None:
+        if facts is None:
+            return Change(f"look at {self.path} when it is mounted", ())
+        if not facts.is_directory:
+            raise Refused(f"{self.path} on {self.host} is {facts}, not a directory.")
+        actions = access_actions(facts, self.owner, self.group, self.mode)
+        before, after = f"{facts.owner}:{facts.group} {facts.mode}", f"{self.owner}:{self.group} {self.mode}"
+        return Change(f"{self.path}: {before} becomes {after}", actions, follows=True) if actions else None
+
+
+@dataclass(frozen=True, slots=True)
 class FileAbsentFacts:
     """``entry``: None when there is nothing. The two directories as ``realpath`` gives them; "" for a missing one."""
 

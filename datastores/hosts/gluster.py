@@ -21,6 +21,7 @@ SECONDS = 150.0
 IN_CLUSTER = "3"
 """State of a peer that is in the pool on both sides ("Peer in Cluster")."""
 REJECTED = "6"
+NO_DAEMON = "Connection failed. Please check if gluster daemon is operational"
 NOT_STARTED = "30800"
 """``opErrno`` of glusterd for a state that does not fit the question; its text says which."""
 
@@ -32,6 +33,16 @@ VOLUMES = read("gluster", "--mode=script", "--xml", "volume", "info", root=True,
 def ask(*words: str) -> Command:
     """Return the read ``gluster volume <words>``."""
     return read("gluster", "--mode=script", "--xml", "volume", *words, root=True, timeout=DEADLINE)
+
+
+def not_running(output: Output) -> bool:
+    """Tell whether nobody answered because gluster, or a tool, is not installed, or glusterd does not run."""
+    return not_installed(output) or (not output.ok and NO_DAEMON in f"{output.stdout}{output.stderr}")
+
+
+def not_installed(output: Output) -> bool:
+    """Tell whether there is no such program: where gluster is not, neither is a pool nor a volume."""
+    return output.exit_status == 127 or (not output.ok and output.stderr.rstrip().endswith("command not found"))
 
 
 def tell(*words: str) -> Command:
@@ -104,8 +115,15 @@ class Peer:
     ours: bool = False
 
 
-def pool(host: str, output: Output) -> tuple[Peer, ...]:
-    """Return the peers of the pool that ``POOL`` lists, the one that was asked among them. Raises CommandFailed."""
+def pool(host: str, output: Output, *, coming: bool = False) -> tuple[Peer, ...]:
+    """Return the peers of the pool that ``POOL`` lists, the one that was asked among them.
+
+    ``coming``: an earlier step installs and starts glusterd; as long as it does not run, there is no pool.
+
+    :raises CommandFailed: it was not told.
+    """
+    if coming and not_running(output):
+        return ()
     return tuple(_peer(each) for each in answered(host, POOL, output).iter("peer"))
 
 
@@ -140,8 +158,13 @@ class VolumeInfo:
         return self.layout.name(len(self.bricks))
 
 
-def volumes(host: str, output: Output) -> dict[str, VolumeInfo]:
-    """Return the volumes of the pool that ``VOLUMES`` lists, by name. Raises CommandFailed."""
+def volumes(host: str, output: Output, *, coming: bool = False) -> dict[str, VolumeInfo]:
+    """Return the volumes of the pool that ``VOLUMES`` lists, by name. ``coming``: as for ``pool``.
+
+    :raises CommandFailed: they were not told.
+    """
+    if coming and not_running(output):
+        return {}
     found = (_volume(each) for each in answered(host, VOLUMES, output).iterfind("volInfo/volumes/volume"))
     return {volume.name: volume for volume in found}
 

@@ -69,8 +69,8 @@ def balance(host: str, command: Command, output: Output) -> Balance | None:
 
 
 @dataclass(frozen=True, slots=True)
-class FixLayoutDone:
-    """All directories of the volume make use of all its bricks, for files that come. Those that are there stay.
+class OfBalance:
+    """What statements about the rebalance of a volume have in common.
 
     ``after``: the id of the rebalance that there was before bricks were added; that one does not count.
     """
@@ -82,15 +82,20 @@ class FixLayoutDone:
     def __post_init__(self) -> None:
         volume_name(self.name)
 
-    @property
-    def title(self) -> str:
-        return f"new files of {self.name} go to all its bricks"
-
     def reads(self) -> tuple[Command, ...]:
         return VOLUMES, ask_balance(self.name)
 
     def facts(self, outputs: Sequence[Output]) -> BalanceFacts:
         return volumes(self.host, outputs[0]), balance(self.host, self.reads()[1], outputs[1])
+
+
+@dataclass(frozen=True, slots=True)
+class FixLayoutDone(OfBalance):
+    """All directories of the volume make use of all its bricks, for files that come. Those that are there stay."""
+
+    @property
+    def title(self) -> str:
+        return f"new files of {self.name} go to all its bricks"
 
     def plan(self, facts: BalanceFacts) -> Change | None:
         if _done(self, facts, LAID_OUT):
@@ -101,25 +106,12 @@ class FixLayoutDone:
 
 
 @dataclass(frozen=True, slots=True)
-class Rebalanced:
-    """The files of the volume are spread over all its bricks. ``after``: as for ``FixLayoutDone``."""
-
-    host: str
-    name: str
-    after: str = ""
-
-    def __post_init__(self) -> None:
-        volume_name(self.name)
+class Rebalanced(OfBalance):
+    """The files of the volume are spread over all its bricks."""
 
     @property
     def title(self) -> str:
         return f"the files of {self.name} are spread over all its bricks"
-
-    def reads(self) -> tuple[Command, ...]:
-        return VOLUMES, ask_balance(self.name)
-
-    def facts(self, outputs: Sequence[Output]) -> BalanceFacts:
-        return volumes(self.host, outputs[0]), balance(self.host, self.reads()[1], outputs[1])
 
     def plan(self, facts: BalanceFacts) -> Change | None:
         if _done(self, facts, BALANCED):
@@ -130,7 +122,7 @@ class Rebalanced:
         )  # fmt: skip
 
 
-def _done(step: FixLayoutDone | Rebalanced, facts: BalanceFacts, ends: frozenset[str]) -> bool:
+def _done(step: OfBalance, facts: BalanceFacts, ends: frozenset[str]) -> bool:
     """Tell whether the last rebalance made it so.
 
     :raises Refused: there is nothing to spread, or one goes on that began too early.

@@ -11,7 +11,7 @@ from datastores.domain.gluster import brick_path, volume_name
 from datastores.domain.plan import Action, Change, Command, Output, read
 from datastores.domain.values import is_below
 from datastores.hosts.files import Entries, ancestors, make_directory
-from datastores.hosts.gluster import POOL, VOLUMES, Peer, VolumeInfo, pool, volumes
+from datastores.hosts.gluster import POOL, VOLUMES, Peer, VolumeInfo, not_installed, not_running, pool, volumes
 from datastores.hosts.mounts import FINDMNT, mounted
 from datastores.hosts.parsing import entries, entries_read, expect
 
@@ -91,13 +91,15 @@ class BrickFacts:
 class BrickReady:
     """``path`` is a directory that can become a brick of ``volume``, or is one already.
 
-    It lies on a file system of its own, unless ``on_root``: a brick that fills the root stops its host.
+    It lies on a file system of its own, unless ``on_root``: a brick that fills the root stops its host. ``coming``: an
+    earlier step installs and starts glusterd.
     """
 
     host: str
     path: str
     volume: str
     on_root: bool = False
+    coming: bool = False
 
     def __post_init__(self) -> None:
         brick_path(self.path)
@@ -115,11 +117,12 @@ class BrickReady:
     def facts(self, outputs: Sequence[Output]) -> BrickFacts:
         look, marks, content, table, _ = self.reads()
         targets = [mount.target for mount in mounted(self.host, table, outputs[3])]
+        unmarked = self.coming and not_running(outputs[1])
         return BrickFacts(
-            entries(self.host, look, outputs[0]), ids(self.host, marks, outputs[1]),
+            entries(self.host, look, outputs[0]), {} if unmarked else ids(self.host, marks, outputs[1]),
             inside(self.host, content, outputs[2]),
             max((target for target in targets if target and is_below(self.path, target)), key=len, default="/"),
-            volumes(self.host, outputs[4]),
+            volumes(self.host, outputs[4], coming=self.coming),
         )  # fmt: skip
 
     def plan(self, facts: BrickFacts) -> Change | None:
@@ -178,14 +181,21 @@ class LeftFacts:
 
 @dataclass(frozen=True, slots=True)
 class BrickAbsent:
-    """The directory of a brick that no volume has any more is gone, ``with_files`` also when files are in it."""
+    """The directory of a brick that no volume has any more is gone, ``with_files`` also when files are in it.
+
+    ``after``: a volume that it may still be a brick of, because an earlier step deletes it or takes the brick away. A
+    directory that never was one is left alone then.
+    """
 
     host: str
     path: str
     with_files: bool = False
+    after: str = ""
 
     def __post_init__(self) -> None:
         brick_path(self.path)
+        if self.after:
+            volume_name(self.after)
 
     @property
     def title(self) -> str:
@@ -196,24 +206,56 @@ class BrickAbsent:
 
     def facts(self, outputs: Sequence[Output]) -> LeftFacts:
         look, marks, content, *_ = self.reads()
-        return LeftFacts(
-            entries(self.host, look, outputs[0]), ids(self.host, marks, outputs[1]),
-            inside(self.host, content, outputs[2]), pool(self.host, outputs[3]), volumes(self.host, outputs[4]),
-        )  # fmt: skip
+        there, left = entries(self.host, look, outputs[0]), inside(self.host, content, outputs[2])
+        if not_installed(outputs[4]):
+            return LeftFacts(there, {}, left, (), {})
+        known = pool(self.host, outputs[3]), volumes(self.host, outputs[4])
+        return LeftFacts(there, ids(self.host, marks, outputs[1]), left, *known)
 
     def plan(self, facts: LeftFacts) -> Change | None:
-        if self.path not in facts.entries:
+        if self.path not in facts.entries or (self.after and self.path not in facts.ids):
             return None
         if self.path not in facts.ids:
             raise Refused(f"{self.path} on {self.host} was never a brick. Nothing was deleted.")
         here = next((peer.uuid for peer in facts.peers if peer.ours), "")
         for volume in facts.volumes.values():
             pairs = zip(volume.bricks, volume.brick_hosts, strict=True)
-            if any(brick.path == self.path and uuid == here for brick, uuid in pairs):
+            if volume.name != self.after and any(brick.path == self.path and uuid == here for brick, uuid in pairs):
                 raise Refused(f"{self.path} on {self.host} is a brick of {volume.name}. Remove or replace it first.")
         if facts.inside and not self.with_files:
             name = posixpath.join(self.path, facts.inside)
             raise Refused(f"{name} and perhaps more is still in {self.path} on {self.host}. Nothing was deleted.")
-        remove = Command(("rm", "-rf", "--one-file-system", "--", self.path), timeout=3600)
+        remove = Command(("sh", "-c", CLEAR, "sh", self.path), timeout=180)
+        if self.with_files:
+            remove = Command(("rm", "-rf", "--one-file-system", "--", self.path), timeout=3600)
         lost = "all files in it are lost for good" if facts.inside else "no file is in it"
         return Change(f"delete {self.path}: {lost}", (Action(remove, final=True),), note="This cannot be undone.")
+
+
+@dataclass(frozen=True, slots=True)
+class BrickEmpty:
+    """No file of a volume is in the brick, so that nothing is lost with it. A check: it deletes nothing."""
+
+    host: str
+    path: str
+
+    def __post_init__(self) -> None:
+        brick_path(self.path)
+
+    @property
+    def title(self) -> str:
+        return f"no file is in the brick {self.path}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (ask_inside(self.path),)
+
+    def facts(self, outputs: Sequence[Output]) -> str:
+        return inside(self.host, self.reads()[0], outputs[0])
+
+    def plan(self, facts: str) -> Change | None:
+        if facts:
+            raise Refused(
+                f"{posixpath.join(self.path, facts)} and perhaps more is in the brick on {self.host}: files that "
+                "cloudstore has not made. Move them out of the datastore, or delete them there. Nothing was changed."
+            )
+        return None

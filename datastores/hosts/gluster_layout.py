@@ -60,27 +60,33 @@ def _sets(volume: VolumeInfo) -> list[tuple[Brick, ...]]:
 
 
 @dataclass(frozen=True, slots=True)
-class BricksAdded:
-    """The volume has these bricks, too: whole sets of them. Files come there with a rebalance only."""
+class OfBricks:
+    """What statements about some bricks of a volume have in common."""
 
     host: str
     name: str
     bricks: tuple[Brick, ...]
-    forced: bool = False
 
     def __post_init__(self) -> None:
         volume_name(self.name)
         check_bricks(self.bricks)
-
-    @property
-    def title(self) -> str:
-        return f"{self.name} has the bricks {listed(self.bricks)}"
 
     def reads(self) -> tuple[Command, ...]:
         return VOLUMES, ask("status", self.name)
 
     def facts(self, outputs: Sequence[Output]) -> LayoutFacts:
         return LayoutFacts(volumes(self.host, outputs[0]), status(self.host, self.reads()[1], outputs[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class BricksAdded(OfBricks):
+    """The volume has these bricks, too: whole sets of them. Files come there with a rebalance only."""
+
+    forced: bool = False
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} has the bricks {listed(self.bricks)}"
 
     def plan(self, facts: LayoutFacts) -> Change | None:
         volume = the_volume(self.host, facts.volumes, self.name)
@@ -100,26 +106,12 @@ class BricksAdded:
 
 
 @dataclass(frozen=True, slots=True)
-class BricksRemoved:
+class BricksRemoved(OfBricks):
     """The volume has none of these bricks any more; their files have moved to the others. Whole sets only."""
-
-    host: str
-    name: str
-    bricks: tuple[Brick, ...]
-
-    def __post_init__(self) -> None:
-        volume_name(self.name)
-        check_bricks(self.bricks)
 
     @property
     def title(self) -> str:
         return f"{self.name} does without the bricks {listed(self.bricks)}"
-
-    def reads(self) -> tuple[Command, ...]:
-        return VOLUMES, ask("status", self.name)
-
-    def facts(self, outputs: Sequence[Output]) -> LayoutFacts:
-        return LayoutFacts(volumes(self.host, outputs[0]), status(self.host, self.reads()[1], outputs[1]))
 
     def plan(self, facts: LayoutFacts) -> Change | None:
         volume = the_volume(self.host, facts.volumes, self.name)

@@ -6,9 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datastores.domain.errors import Refused
-from datastores.domain.gluster import peer_name
+from datastores.domain.gluster import peer_name, volume_name
 from datastores.domain.plan import Action, Change, Command, Output
-from datastores.hosts.gluster import IN_CLUSTER, POOL, REJECTED, VOLUMES, Peer, VolumeInfo, pool, tell, volumes
+from datastores.hosts.gluster import (
+    IN_CLUSTER,
+    POOL,
+    REJECTED,
+    VOLUMES,
+    Peer,
+    VolumeInfo,
+    not_installed,
+    pool,
+    tell,
+    volumes,
+)
 
 PEER_WAIT = """
 tries=0
@@ -32,10 +43,14 @@ def named(peers: Sequence[Peer], name: str) -> Peer | None:
 
 @dataclass(frozen=True, slots=True)
 class PeerProbed:
-    """``peer`` is in the trusted pool of ``host``. glusterd has to run on both."""
+    """``peer`` is in the trusted pool of ``host``. glusterd has to run on both.
+
+    ``coming``: an earlier step starts it.
+    """
 
     host: str
     peer: str
+    coming: bool = False
 
     def __post_init__(self) -> None:
         peer_name(self.peer)
@@ -48,7 +63,7 @@ class PeerProbed:
         return (POOL,)
 
     def facts(self, outputs: Sequence[Output]) -> tuple[Peer, ...]:
-        return pool(self.host, outputs[0])
+        return pool(self.host, outputs[0], coming=self.coming)
 
     def plan(self, facts: tuple[Peer, ...]) -> Change | None:
         there = named(facts, self.peer)
@@ -112,3 +127,38 @@ class PeerDetached:
             )
         detach = tell("peer", "detach", self.peer)
         return Change(f"let {self.peer} leave the pool", (Action(detach, tell("peer", "probe", self.peer)),))
+
+
+@dataclass(frozen=True, slots=True)
+class PeerUnneeded:
+    """``peer`` is in the pool of ``host`` only as long as it has bricks of other volumes than ``volume``.
+
+    Which an earlier step deletes; so what it had of that does not count.
+    """
+
+    host: str
+    peer: str
+    volume: str
+
+    def __post_init__(self) -> None:
+        peer_name(self.peer)
+        volume_name(self.volume)
+
+    @property
+    def title(self) -> str:
+        return f"{self.peer} is in the GlusterFS pool of {self.host} for nothing but other volumes than {self.volume}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return POOL, VOLUMES
+
+    def facts(self, outputs: Sequence[Output]) -> PoolFacts:
+        if not_installed(outputs[0]):
+            return PoolFacts((), {})
+        return PoolFacts(pool(self.host, outputs[0]), volumes(self.host, outputs[1]))
+
+    def plan(self, facts: PoolFacts) -> Change | None:
+        there = named(facts.peers, self.peer)
+        others = [volume for volume in facts.volumes.values() if volume.name != self.volume]
+        if there is None or any(there.uuid in volume.brick_hosts for volume in others):
+            return None
+        return PeerDetached(self.host, self.peer).plan(PoolFacts(facts.peers, {each.name: each for each in others}))

@@ -9,7 +9,8 @@ from datastores.domain.errors import BadInput, CommandFailed
 from datastores.domain.gluster import volume_name
 from datastores.domain.plan import Action, Change, Command, Output
 from datastores.domain.values import format_size
-from datastores.hosts.gluster import VOLUMES, VolumeInfo, ask, heard, inner, number, tell, volumes
+from datastores.hosts.gluster import ask, heard, inner, number, tell
+from datastores.hosts.gluster_volumes import OfVolume, Volumes
 from datastores.hosts.parsing import canonical_path
 
 
@@ -45,26 +46,14 @@ def limits(host: str, command: Command, output: Output) -> Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class QuotaEnabled:
+class QuotaEnabled(OfVolume):
     """The volume counts what its directories hold. From then on each write costs a little more."""
-
-    host: str
-    name: str
-
-    def __post_init__(self) -> None:
-        volume_name(self.name)
 
     @property
     def title(self) -> str:
         return f"{self.name} keeps limits of directories"
 
-    def reads(self) -> tuple[Command, ...]:
-        return (VOLUMES,)
-
-    def facts(self, outputs: Sequence[Output]) -> dict[str, VolumeInfo]:
-        return volumes(self.host, outputs[0])
-
-    def plan(self, facts: dict[str, VolumeInfo]) -> Change | None:
+    def plan(self, facts: Volumes) -> Change | None:
         """A volume that is not there yet gets the same plan: an earlier step may make it."""
         if self.name in facts and facts[self.name].options.get("features.quota") == "on":
             return None

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from datastores.domain.errors import Refused
 from datastores.domain.gluster import Brick, Layout, check_bricks, check_layout, option_name, option_value, volume_name
 from datastores.domain.plan import Action, Change, Command, Output
-from datastores.hosts.gluster import VOLUMES, Status, VolumeInfo, ask, listed, status, tell, the_volume, volumes
+from datastores.hosts.gluster import (
+    VOLUMES,
+    Status,
+    VolumeInfo,
+    ask,
+    listed,
+    not_installed,
+    status,
+    tell,
+    the_volume,
+    volumes,
+)
 
 Volumes = dict[str, VolumeInfo]
 
@@ -37,31 +48,44 @@ def started(name: str, *, forced: bool = False) -> tuple[Action, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class VolumeExists:
-    """The pool has a volume ``name`` of these bricks in this order. ``forced``: see ``check_layout``, and on a root.
+class OfVolume:
+    """What statements about a volume that any host of the pool can be asked for have in common.
 
-    Deleting it, the undo, leaves the bricks' marks: ``BrickReady`` takes those back.
+    ``coming``: an earlier step of the plan starts glusterd; until it runs there are no volumes.
     """
 
     host: str
     name: str
-    layout: Layout
-    bricks: tuple[Brick, ...]
-    forced: bool = False
+    coming: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         volume_name(self.name)
-        check_bricks(self.bricks)
-
-    @property
-    def title(self) -> str:
-        return f"the GlusterFS volume {self.name} exists"
 
     def reads(self) -> tuple[Command, ...]:
         return (VOLUMES,)
 
     def facts(self, outputs: Sequence[Output]) -> Volumes:
-        return volumes(self.host, outputs[0])
+        return volumes(self.host, outputs[0], coming=self.coming)
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeExists(OfVolume):
+    """The pool has a volume ``name`` of these bricks in this order. ``forced``: see ``check_layout``, and on a root.
+
+    Deleting it, the undo, leaves the bricks' marks: ``BrickReady`` takes those back.
+    """
+
+    layout: Layout
+    bricks: tuple[Brick, ...]
+    forced: bool = False
+
+    def __post_init__(self) -> None:
+        OfVolume.__post_init__(self)
+        check_bricks(self.bricks)
+
+    @property
+    def title(self) -> str:
+        return f"the GlusterFS volume {self.name} exists"
 
     def plan(self, facts: Volumes) -> Change | None:
         there = facts.get(self.name)
@@ -81,24 +105,12 @@ class VolumeExists:
 
 
 @dataclass(frozen=True, slots=True)
-class VolumeStarted:
+class VolumeStarted(OfVolume):
     """The volume is started: its bricks are served to clients, now and after a restart of their hosts."""
-
-    host: str
-    name: str
-
-    def __post_init__(self) -> None:
-        volume_name(self.name)
 
     @property
     def title(self) -> str:
         return f"the GlusterFS volume {self.name} is started"
-
-    def reads(self) -> tuple[Command, ...]:
-        return (VOLUMES,)
-
-    def facts(self, outputs: Sequence[Output]) -> Volumes:
-        return volumes(self.host, outputs[0])
 
     def plan(self, facts: Volumes) -> Change | None:
         """A volume that is not there yet gets the same plan: an earlier step may make it."""
@@ -143,28 +155,25 @@ class BricksRunning:
 
 
 @dataclass(frozen=True, slots=True)
-class VolumeOptionSet:
-    """An option of the volume has this value, because it was set. ``option``: its full name, such as auth.allow."""
+class VolumeOptionSet(OfVolume):
+    """An option of the volume has this value, because it was set. ``option``: its full name, such as auth.allow.
 
-    host: str
-    name: str
+    ``follows``: an earlier step, which was approved, has gluster change the option by the way, and this one puts it
+    back.
+    """
+
     option: str
     value: str
+    follows: bool = False
 
     def __post_init__(self) -> None:
-        volume_name(self.name)
+        OfVolume.__post_init__(self)
         option_name(self.option)
         option_value(self.option, self.value)
 
     @property
     def title(self) -> str:
         return f"{self.option} of {self.name} is {self.value}"
-
-    def reads(self) -> tuple[Command, ...]:
-        return (VOLUMES,)
-
-    def facts(self, outputs: Sequence[Output]) -> Volumes:
-        return volumes(self.host, outputs[0])
 
     def plan(self, facts: Volumes) -> Change | None:
         """A volume that is not there yet gets the same plan as one without the option."""
@@ -175,28 +184,17 @@ class VolumeOptionSet:
         if before is not None:
             undo = tell("volume", "set", self.name, self.option, before)
         change = Action(tell("volume", "set", self.name, self.option, self.value), undo)
-        return Change(f"{self.option}: {before or 'the default'} becomes {self.value}", (change,))
+        summary = f"{self.option}: {before or 'the default'} becomes {self.value}"
+        return Change(summary, (change,), follows=self.follows)
 
 
 @dataclass(frozen=True, slots=True)
-class VolumeStopped:
+class VolumeStopped(OfVolume):
     """The volume is there and serves nothing. Who has it mounted gets errors from then on."""
-
-    host: str
-    name: str
-
-    def __post_init__(self) -> None:
-        volume_name(self.name)
 
     @property
     def title(self) -> str:
         return f"the GlusterFS volume {self.name} is stopped"
-
-    def reads(self) -> tuple[Command, ...]:
-        return (VOLUMES,)
-
-    def facts(self, outputs: Sequence[Output]) -> Volumes:
-        return volumes(self.host, outputs[0])
 
     def plan(self, facts: Volumes) -> Change | None:
         if not the_volume(self.host, facts, self.name).started:
@@ -206,24 +204,15 @@ class VolumeStopped:
 
 
 @dataclass(frozen=True, slots=True)
-class VolumeAbsent:
+class VolumeAbsent(OfVolume):
     """The pool has no volume of that name. The files stay in the directories of its bricks, which belong to nothing."""
-
-    host: str
-    name: str
-
-    def __post_init__(self) -> None:
-        volume_name(self.name)
 
     @property
     def title(self) -> str:
         return f"the GlusterFS volume {self.name} is gone"
 
-    def reads(self) -> tuple[Command, ...]:
-        return (VOLUMES,)
-
     def facts(self, outputs: Sequence[Output]) -> Volumes:
-        return volumes(self.host, outputs[0])
+        return {} if not_installed(outputs[0]) else OfVolume.facts(self, outputs)
 
     def plan(self, facts: Volumes) -> Change | None:
         there = facts.get(self.name)

@@ -196,7 +196,9 @@ class MountPresent:
 class MountAbsent:
     """Nothing is mounted at ``target`` any more. What uses it is not forced off: umount refuses then.
 
-    Only what ``source`` says is unmounted; the undo mounts it as it is here.
+    Only what ``source`` says is unmounted; the undo mounts it as it is here. ``lost``: its server is gone for good, so
+    that an unmount would wait for ever; it is taken out of the tree at once, and what still waits for it gets an error
+    (umount(8): -f and -l; -i, for the helper of NFS would ask the server first, a minute and a half long).
     """
 
     host: str
@@ -204,6 +206,7 @@ class MountAbsent:
     target: str
     fstype: str
     options: str = "defaults"
+    lost: bool = False
 
     def __post_init__(self) -> None:
         canonical_mount(self.source, self.target, self.fstype, self.options)
@@ -226,6 +229,9 @@ class MountAbsent:
             raise Refused(
                 f"{facts.source} is mounted at {self.target} on {self.host}, not {self.source}. It was left alone."
             )
+        if self.lost:
+            away = Command(("umount", "--force", "--lazy", "--internal-only", "--no-canonicalize", "--", self.target))
+            return Change(f"give {self.target} up, whose server is gone", (Action(away, harmless=True),))
         mount = Command(("mount", "-t", self.fstype, "-o", self.options, "--", self.source, self.target), timeout=180)
         return Change(f"unmount {self.target}", (Action(Command(("umount", "--", self.target)), mount),))
 

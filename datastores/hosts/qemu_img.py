@@ -55,9 +55,13 @@ class ImageInfo:
 
 def ask_info(path: str, format: str) -> Command:
     """Return the read that opens ``path`` as ``format``, also when a guest is using it."""
+    return ask_opened("-f", format, "--", path)
+
+
+def ask_opened(*options: str) -> Command:
+    """Return the same for what is named by ``options`` (see ``Opened.options``)."""
     limits = (f"--as={INFO_MEMORY}", f"--cpu={INFO_SECONDS}")
-    info = ("qemu-img", "info", "--output=json", "-U", "-f", format, "--", path)
-    return read("prlimit", *limits, "--", *info, root=True)
+    return read("prlimit", *limits, "--", "qemu-img", "info", "--output=json", "-U", *options, root=True)
 
 
 def ask_info_if_there(path: str, format: str) -> Command:

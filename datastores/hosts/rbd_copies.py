@@ -19,6 +19,7 @@ from datastores.hosts.capacity import FileSystem, ask_room, check_room, rooms
 from datastores.hosts.ceph import ImageInfo, anew, answered, ask, ask_info, info, removed
 from datastores.hosts.copies import AS_SOURCE, PART, Ownership, check_part, made, renamed, scratch
 from datastores.hosts.inodes import Files, around, look, room_for, seen, the_file
+from datastores.hosts.opened import Opened
 from datastores.hosts.parsing import canonical_path
 from datastores.hosts.rbd_images import renamed as image_renamed
 from datastores.hosts.rbd_images import the_image
@@ -102,7 +103,7 @@ class RbdImageCopied:
 
 @dataclass(frozen=True, slots=True)
 class ImportFacts:
-    """``size``: bytes of the disk that is in the source. ``files``: with the source, where that is a path."""
+    """``size``: bytes of the disk that is in the source. ``files``: with the source, where that is a file."""
 
     size: int
     files: Files
@@ -112,32 +113,19 @@ class ImportFacts:
 
 @dataclass(frozen=True, slots=True)
 class RbdImageImported:
-    """``image`` holds the disk that is in ``source``: a file, a device, or whatever else QEMU opens on the host.
-
-    ``source_format`` is the declared one, in qemu's words; it is never guessed. Backing files are read through. A
-    source that is a path has to be a file or device itself, no link.
-    """
+    """``image`` holds the disk that is in ``source``. Backing files are read through."""
 
     host: str
-    source: str
-    source_format: str
+    source: Opened
     image: RbdImage
-
-    def __post_init__(self) -> None:
-        if self.is_path:
-            canonical_path(self.source)
-
-    @property
-    def is_path(self) -> bool:
-        return self.source.startswith("/")
 
     @property
     def title(self) -> str:
-        return f"{self.image.spec} is {self.source}"
+        return f"{self.image.spec} is {self.source.path}"
 
     def reads(self) -> tuple[Command, ...]:
-        there = (look(self.source),) if self.is_path else ()
-        opened = qemu_img.ask_info(self.source, self.source_format)
+        there = (look(self.source.path),) if self.source.is_file else ()
+        opened = qemu_img.ask_opened(*self.source.options)
         return ask_info(self.image), ask_pools(self.image.access), opened, *there
 
     def facts(self, outputs: Sequence[Output]) -> ImportFacts:
@@ -148,20 +136,21 @@ class RbdImageImported:
         return ImportFacts(size, files, info(self.host, target, outputs[0]), room)
 
     def plan(self, facts: ImportFacts) -> Change | None:
-        file = facts.files.get(self.source)
+        file = facts.files.get(self.source.path)
         if file and (file.is_link or file.is_directory):
-            raise Refused(f"{self.source} on {self.host} is {file.noun}, and no disk.")
+            raise Refused(f"{self.source.path} on {self.host} is {file.noun}, and no disk.")
         needed = file.allocated if file else 0
         if facts.target is not None:
-            check_whole(self.image, facts.target, facts.size, self.source)
+            check_whole(self.image, facts.target, facts.size, self.source.path)
             return None
         if facts.room.free < needed:
             raise Refused(
                 f"The pool {self.image.pool} has {format_size(facts.room.free)} free, but {format_size(needed)} are "
                 "needed. Nothing was copied; make room there or take another datastore."
             )
-        convert = qemu_img.convert(self.source, self.source_format, self.image.part.qemu, "raw")
-        return Change(self.title, copied(self.image, *convert.argv))
+        limit = ("prlimit", f"--as={qemu_img.CONVERT_MEMORY}", "--")
+        convert = ("qemu-img", "convert", "-q", "-O", "raw", *self.source.options, self.image.part.qemu)
+        return Change(self.title, copied(self.image, *limit, *convert))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +174,8 @@ class RbdImageExported:
     target_format: Format
     ownership: Ownership = AS_SOURCE
     with_directory: bool = False
+    coming: bool = False
+    """The directory of ``target`` is made by an earlier step."""
 
     def __post_init__(self) -> None:
         canonical_path(self.target)
@@ -226,7 +217,9 @@ class RbdImageExported:
                 )
             return None
         check_part(self.host, facts.files, self.part)
-        directory = room_for(self.host, facts.files, self.target, with_directory=self.with_directory)
+        directory = room_for(
+            self.host, facts.files, self.target, with_directory=self.with_directory, coming=self.coming
+        )
         _, parent, above = around(self.target)
         check_room(self.host, parent, facts.room, facts.written)
         convert = qemu_img.convert(self.image.qemu, "raw", self.part, self.target_format.qemu)

@@ -53,14 +53,10 @@ class ServiceRunning:
         return f"{self.unit} runs, and starts with the host"
 
     def reads(self) -> tuple[Command, ...]:
-        return (read("systemctl", "show", f"--property={','.join(PROPERTIES)}", "--", self.unit),)
+        return (ask_unit(self.unit),)
 
     def facts(self, outputs: Sequence[Output]) -> Unit:
-        (output,), (command,) = outputs, self.reads()
-        shown = dict(line.partition("=")[::2] for line in expect(self.host, command, output).splitlines())
-        if not shown.keys() >= set(PROPERTIES):
-            raise CommandFailed(command.argv, output.exit_status, f"it said {output.stdout!r}", self.host)
-        return Unit(*(shown[name] for name in PROPERTIES))
+        return the_unit(self.host, self.reads()[0], outputs[0])
 
     def plan(self, facts: Unit) -> Change | None:
         """A unit that is not there yet gets the same plan: an earlier step may install it."""
@@ -76,11 +72,88 @@ class ServiceRunning:
             )
         actions = []
         if facts.enabled not in STARTED_AT_BOOT:
-            actions.append(Action(self._systemctl("enable"), self._systemctl("disable")))
+            actions.append(Action(systemctl("enable", self.unit), systemctl("disable", self.unit)))
         if not facts.runs:
-            actions.append(Action(self._systemctl("start", START_SECONDS), self._systemctl("stop", START_SECONDS)))
+            actions.append(switched("start", "stop", self.unit))
         verbs = " and ".join(action.do.argv[1] for action in actions if isinstance(action.do, Command))
         return Change(f"{verbs} {self.unit}", tuple(actions)) if actions else None
 
-    def _systemctl(self, verb: str, seconds: float = 60) -> Command:
-        return Command(("systemctl", verb, "--", self.unit), timeout=seconds)
+
+@dataclass(frozen=True, slots=True)
+class ServiceStopped:
+    """``unit`` does not run now; whether it starts with the host stays as it is. Another step starts it again."""
+
+    host: str
+    unit: str
+
+    def __post_init__(self) -> None:
+        unit_name(self.unit)
+
+    @property
+    def title(self) -> str:
+        return f"{self.unit} is stopped"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (ask_unit(self.unit),)
+
+    def facts(self, outputs: Sequence[Output]) -> Unit:
+        return the_unit(self.host, self.reads()[0], outputs[0])
+
+    def plan(self, facts: Unit) -> Change | None:
+        if facts.loaded == "not-found":
+            raise Refused(f"There is no {self.unit} on {self.host}. Leave it out, or write its name as systemctl does.")
+        if facts.active in STOPPED:
+            return None
+        return Change(f"stop {self.unit}", (switched("stop", "start", self.unit),))
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStarted:
+    """``unit``, which a step before this one has stopped, runs again. It follows from that, and needs no approval."""
+
+    host: str
+    unit: str
+
+    def __post_init__(self) -> None:
+        unit_name(self.unit)
+
+    @property
+    def title(self) -> str:
+        return f"{self.unit} runs again"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (ask_unit(self.unit),)
+
+    def facts(self, outputs: Sequence[Output]) -> Unit:
+        return the_unit(self.host, self.reads()[0], outputs[0])
+
+    def plan(self, facts: Unit) -> Change | None:
+        if facts.loaded not in {"loaded", "not-found"}:
+            raise Refused(f"systemd cannot start {self.unit} on {self.host} ({facts.loaded}).")
+        return (
+            None if facts.runs else Change(f"start {self.unit}", (switched("start", "stop", self.unit),), follows=True)
+        )
+
+
+STOPPED = frozenset({"inactive", "failed"})
+
+
+def ask_unit(unit: str) -> Command:
+    return read("systemctl", "show", f"--property={','.join(PROPERTIES)}", "--", unit)
+
+
+def the_unit(host: str, command: Command, output: Output) -> Unit:
+    """Return what ``ask_unit`` said. Raises CommandFailed when the host could not be read."""
+    shown = dict(line.partition("=")[::2] for line in expect(host, command, output).splitlines())
+    if not shown.keys() >= set(PROPERTIES):
+        raise CommandFailed(command.argv, output.exit_status, f"it said {output.stdout!r}", host)
+    return Unit(*(shown[name] for name in PROPERTIES))
+
+
+def systemctl(verb: str, unit: str, seconds: float = 60) -> Command:
+    return Command(("systemctl", verb, "--", unit), timeout=seconds)
+
+
+def switched(verb: str, back: str, unit: str) -> Action:
+    """Return the starting or stopping of a unit, with what takes it back."""
+    return Action(systemctl(verb, unit, START_SECONDS), systemctl(back, unit, START_SECONDS))

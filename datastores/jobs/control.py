@@ -1,4 +1,4 @@
-"""What a person can do to a job: approve, cancel, retry, resume, undo, keep, plan again."""
+"""What a person can do to a job: approve, begin now, cancel, retry, resume, undo, keep, plan again."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def retry(job: Job, user: User, address: str = "") -> None:
             job.approval = demanded(job)
         taking_back = job.state == JobState.INTERRUPTED and job.undo_requested
         forward = {"cancel_requested_at": None, "undo_requested": False, "error": "", "approved_at": None,
-                   "approval": job.approval, "retried_by": user}  # fmt: skip
+                   "approval": job.approval, "retried_by": user, "not_before": None}  # fmt: skip
         sources = (*TRY_AGAIN, JobState.INTERRUPTED)
         if not queue_again(job, *sources, unchanged=("state", "undo_requested"), **({} if taking_back else forward)):
             raise Refused(f"A job that is {job.state} cannot be tried again.{steered(job)}")
@@ -198,6 +198,24 @@ def ask_for_undo(job: Job, user: User, address: str) -> None:
     text = f"{user.get_username()} asked to take it back. Somebody else has to agree."
     tell("job.waits", f"To take back {job.title} waits for approval", text, job.get_absolute_url(), f"job:{job.uuid}")
     transaction.on_commit(partial(doorbell.ring_state, job))
+
+
+def begin(job: Job, user: User, address: str = "") -> None:
+    """Let a job begin now that was to wait until later.
+
+    :raises Refused: it waits for nothing but its turn, or not any more.
+    """
+    check_role(KINDS[job.kind], user)
+    with in_turn():
+        job.refresh_from_db()
+        if job.state not in {JobState.QUEUED, JobState.AWAITING} or job.not_before is None:
+            raise Refused(f"This job does not wait for a moment to begin any more: it is {job.word}.{steered(job)}")
+        Job.objects.filter(pk=job.pk).update(not_before=None)
+        job.not_before = None
+        record(f"{job.kind}.begin", user=user, address=address, target=job.target_label, job=job)
+        if job.state == JobState.QUEUED and not job.leases.filter(granted=False).exists():
+            enqueue(job)
+    doorbell.ring_state(job)
 
 
 def keep(job: Job, user: User, address: str = "") -> None:

@@ -4,20 +4,36 @@ from __future__ import annotations
 
 from datastores.services.datastore_hosts import DatastoreHosts
 from datastores.services.datastores import DatastoreCreate, DatastoreDelete
+from datastores.services.directories import DirectoryForget, DirectoryMove, DirectoryReturn
+from datastores.services.disk_deletes import DiskDelete
 from datastores.services.disk_flatten import DiskFlatten
-from datastores.services.disks import DiskCreate, DiskDelete, DiskMove, DiskSaveAs
+from datastores.services.disks import DiskCreate, DiskMove, DiskSaveAs
 from datastores.services.drift_repair import DriftRepair
 from datastores.services.exports import ExportChange
 from datastores.services.hosts import HostOnboard, HostRead
 from datastores.services.image_changes import ImageChecksum, ImageDelete, ImageResize
 from datastores.services.image_moves import ImageMove
 from datastores.services.images import ContextImage, ImageBlock, ImageClone, ImageRegister
+from datastores.services.measurements import DatastoreMeasure
 from datastores.services.snapshots import SnapshotDelete, SnapshotRevert, SnapshotTake
 from datastores.services.usecase import UseCase
+from datastores.services.vm_disks import DiskBlock, DiskGive, DiskResize
+from datastores.services.volume_bricks import BrickReplace, BricksAdd, BricksRemove
+from datastores.services.volumes import (
+    VolumeHeal,
+    VolumeOption,
+    VolumeQuota,
+    VolumeRead,
+    VolumeRebalance,
+    VolumeSplitBrain,
+)
 
 _CASES: tuple[type[UseCase], ...] = (
-    HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreDelete, ImageRegister, ImageBlock, ContextImage,
-    ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake, SnapshotRevert, SnapshotDelete,
-    DiskCreate, DiskSaveAs, DiskMove, DiskFlatten, DiskDelete, DriftRepair, ExportChange,
+    HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreMeasure, DatastoreDelete, ImageRegister,
+    ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake,
+    SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize, DiskSaveAs, DiskMove, DiskFlatten, DiskGive,
+    DiskDelete, DriftRepair, ExportChange, DirectoryMove, DirectoryReturn, DirectoryForget,
+    VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance, VolumeHeal, VolumeSplitBrain, VolumeOption,
+    VolumeQuota,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

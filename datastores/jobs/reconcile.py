@@ -18,7 +18,7 @@ from datastores.jobs import doorbell
 from datastores.jobs.ends import tell_given_up
 from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.kinds import KINDS
-from datastores.jobs.submit import enqueue, queue_again, waiting_in
+from datastores.jobs.submit import enqueue, held_back, queue_again, waiting_in
 from datastores.models import Job
 from datastores.models.jobs import AUTOMATIC_ATTEMPTS
 
@@ -72,7 +72,9 @@ def _resume(job: Job) -> bool:
 
 
 def _lost() -> int:
-    """Hand over again what its queue does not know. What a worker took from it, and did not claim, is lost too.
+    """Hand over again what its queue does not know, and for the first time what may begin from now on.
+
+    What a worker took from its queue, and did not claim, is lost too.
 
     The queues are read first: what is taken from them meanwhile is not taken for lost.
     """
@@ -83,7 +85,11 @@ def _lost() -> int:
     known = {name: waiting_in(name) for name in settings.QUEUES}
     count = 0
     for job in waiting.order_by("pk"):
-        if str(job.uuid) not in known[KINDS[job.kind].queue_of(job)] and enqueue(job):
-            logger.warning("job %s was lost by the queue: it is handed over again", job.uuid)
+        if held_back(job) or str(job.uuid) in known[KINDS[job.kind].queue_of(job)]:
+            continue
+        due = job.not_before is not None and job.queued_at < job.not_before
+        if enqueue(job):
+            logger.log(logging.INFO if due else logging.WARNING, "job %s %s", job.uuid,
+                       "may begin now" if due else "was lost by the queue: it is handed over again")  # fmt: skip
             count += 1
     return count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import django_rq
@@ -15,15 +16,16 @@ from rq.job import Job as Entry
 from datastores.domain.errors import Refused
 from datastores.domain.states import JobState
 from datastores.jobs import doorbell
-from datastores.jobs.approval import policy_for, waits
+from datastores.jobs.approval import policy_for, waits, will_wait
 from datastores.jobs.kinds import KINDS
 from datastores.models import Job, User
 from datastores.models.audit import Deed, in_turn, record_all
 from datastores.services import leases
 from datastores.services.usecase import UseCase
 
-SECRET = frozenset({"variables", "secret"})
-"""Parameters that may hold secrets: the variables of a context CD."""
+SECRET = frozenset({"variables", "private_key", "secret"})
+"""Parameters that hold secrets: the variables of a context CD and the key of a transfer between hosts (encrypted), and
+the key of a datastore (which its row takes)."""
 PACK = 20
 """Jobs that are done together: as many as one worker may keep from the others for a moment."""
 RUN = "datastores.jobs.packs.run_jobs"
@@ -35,13 +37,17 @@ def submit(
     user: User | None,
     address: str = "",
     params: dict[str, Any] | None = None,
+    not_before: datetime | None = None,
     **targets: models.Model | None,
 ) -> Job:
     """Ask for something. Targets are rows by name: ``image=``, ``host=`` ...; params are JSON data.
 
+    ``not_before``: when it may begin; what waits for approval is planned at once all the same.
+
     :raises CloudstoreError: refused; nothing was changed.
     """
-    return submit_all(kind, [targets], user=user, address=address, params=params)[0]
+    asked = {"user": user, "address": address, "params": params, "not_before": not_before}
+    return submit_all(kind, [targets], **asked)[0]
 
 
 def submit_all(
@@ -51,6 +57,7 @@ def submit_all(
     user: User | None,
     address: str = "",
     params: dict[str, Any] | None = None,
+    not_before: datetime | None = None,
 ) -> list[Job]:
     """Ask for the same of several targets at once: for all of them or, when one is refused, for none.
 
@@ -69,6 +76,7 @@ def submit_all(
                 address=address,
                 attempts=1,
                 approval=approval,
+                not_before=not_before,
                 **targets,
             )
             for targets in wanted
@@ -114,8 +122,14 @@ def enqueue(job: Job) -> bool:
 
 
 def on_commit_hand_over(jobs: Sequence[Job]) -> None:
+    now = [job for job in jobs if not held_back(job)]
     # robust: the jobs are stored; a queue that is away now gets them from ``reconcile``
-    transaction.on_commit(lambda: hand_over(jobs), robust=True)
+    transaction.on_commit(lambda: hand_over(now), robust=True)
+
+
+def held_back(job: Job) -> bool:
+    """Tell whether no worker is to get the job yet, because it is too early; a plan is made at once."""
+    return job.is_early and not will_wait(job)
 
 
 @functools.cache

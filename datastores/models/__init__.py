@@ -2,23 +2,26 @@
 
 from datastores.models.alerts import Alert, Tally
 from datastores.models.audit import AuditEntry
+from datastores.models.directories import MovedDirectory
 from datastores.models.drift import Drift, DriftScan, ImageFootprint
 from datastores.models.duties import Duty
 from datastores.models.hosts import Cluster, Credential, Host, HostKey
 from datastores.models.images import Image, Snapshot
 from datastores.models.jobs import Job, JobEvent, JobStep
 from datastores.models.leases import Lease
+from datastores.models.measurements import Measurement
 from datastores.models.notifications import Delivery, Notice, NotificationTarget
 from datastores.models.samples import DatastoreSample, HostSample
 from datastores.models.saved_views import SavedView
 from datastores.models.settings import SettingsSection
-from datastores.models.storage import Datastore, DatastoreHost
+from datastores.models.storage import Brick, Datastore, DatastoreHost, VolumeReading
 from datastores.models.users import User
 from datastores.models.virtual_machines import Disk, VirtualMachine
 
 __all__ = [
     "Alert",
     "AuditEntry",
+    "Brick",
     "Cluster",
     "Credential",
     "Datastore",
@@ -38,6 +41,8 @@ __all__ = [
     "JobEvent",
     "JobStep",
     "Lease",
+    "Measurement",
+    "MovedDirectory",
     "Notice",
     "NotificationTarget",
     "SavedView",
@@ -46,4 +51,5 @@ __all__ = [
     "Tally",
     "User",
     "VirtualMachine",
+    "VolumeReading",
 ]

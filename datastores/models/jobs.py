@@ -87,6 +87,8 @@ class Job(models.Model):
     error = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     queued_at = models.DateTimeField(default=timezone.now)
+    not_before = models.DateTimeField(null=True, blank=True)
+    """When it may begin to change something; None: at once. Planned at once, it holds what it needs meanwhile."""
     started_at = models.DateTimeField(null=True, blank=True)
     """When a worker took it first since a person wanted something of it: asked for it, approved it, had it undone."""
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -148,6 +150,11 @@ class Job(models.Model):
             return None
         began = self.started_at if self.resumed else max(self.started_at, self.queued_at)
         return max(0.0, (self.ended_at - began).total_seconds())
+
+    @property
+    def is_early(self) -> bool:
+        """Whether it may not begin yet."""
+        return self.not_before is not None and self.not_before > timezone.now()
 
     @property
     def is_given_up(self) -> bool:

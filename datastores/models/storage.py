@@ -51,6 +51,8 @@ class Datastore(models.Model):
     version = models.PositiveIntegerField(default=0)
     in_order: list[DatastoreHost]
     """Its members, once ``services.placing.hosts_of`` has looked them up."""
+    bricks_in_order: list[Brick]
+    """Its bricks, once ``services.bricks.bricks_of`` has looked them up."""
     promised: int
     """Bytes that its images and disks may still grow by, and the number of disks of which it is not known what they
     take, once the figures of lists were looked up with it."""
@@ -90,3 +92,40 @@ class DatastoreHost(models.Model):
 
     def __str__(self) -> str:
         return f"{self.datastore} on {self.host}"
+
+
+class Brick(models.Model):
+    """A directory of a host that is part of the datastore, of a kind that is made of such. In the order of the volume.
+
+    ``peer``: the name by which the other hosts know this one. It was given when the brick was made, and GlusterFS keeps
+    it for good, whatever the host is called here afterwards.
+    """
+
+    datastore = models.ForeignKey(Datastore, models.CASCADE, related_name="bricks")
+    host = models.ForeignKey(Host, models.PROTECT, related_name="bricks")
+    peer = models.CharField(max_length=255)
+    path = models.CharField(max_length=1024)
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["host", "path"], name="brick_once"),
+            models.UniqueConstraint(fields=["datastore", "position"], name="brick_position_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.path}"
+
+
+class VolumeReading(models.Model):
+    """What was read last of the volume of a datastore that is made of bricks. ``seen``: see ``hosts.gluster_seen``."""
+
+    datastore = models.OneToOneField(Datastore, models.CASCADE, related_name="reading")
+    seen = models.JSONField(default=dict)
+    at = models.DateTimeField(null=True)
+    error = models.TextField(blank=True, default="")
+    """Why the last look told nothing; what was seen before stays."""
+
+    def __str__(self) -> str:
+        return f"the volume of {self.datastore}"

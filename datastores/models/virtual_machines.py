@@ -10,6 +10,7 @@ from django.db.models import Q
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format
 from datastores.models.fields import choices
+from datastores.models.hosts import Host
 from datastores.models.images import Image
 from datastores.models.storage import Datastore
 from datastores.models.users import User
@@ -62,12 +63,16 @@ class Disk(models.Model):
         """Copy-on-write of the image."""
         COPY = "copy", "copy"
         """A full copy of the image."""
+        BLOCK = "block", "block"
+        """Made empty: of no image."""
 
     vm = models.ForeignKey(VirtualMachine, models.CASCADE, related_name="disks")
     number = models.PositiveSmallIntegerField()
     image = models.ForeignKey(Image, models.SET_NULL, null=True, related_name="disks")
-    """None: the image was deleted; only a disk that does not need it outlives it."""
+    """None: it never had one, or that was deleted; only a disk that does not need it outlives it."""
     datastore = models.ForeignKey(Datastore, models.PROTECT, related_name="disks")
+    host = models.ForeignKey(Host, models.PROTECT, null=True, blank=True, related_name="disks")
+    """Where it is used: it lies there, or is attached there. None: on any host that sees its datastore."""
     kind = models.CharField(max_length=5, choices=Kind)
     format = models.CharField(max_length=5, choices=choices(Format))
     virtual_size = models.BigIntegerField(default=0)

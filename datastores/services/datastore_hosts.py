@@ -11,7 +11,8 @@ from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import HostState
 from datastores.drivers.base import Steps, StorageDriver
-from datastores.models import Datastore, DatastoreHost, Disk, Host, Job, User
+from datastores.models import Datastore, DatastoreHost, Disk, Host, Job, MovedDirectory, User
+from datastores.services.bricks import require_no_bricks
 from datastores.services.placing import driver_of, driver_on, hosts_of, require_ready
 from datastores.services.since import about, by_whom
 from datastores.services.usecase import Results, UseCase
@@ -60,6 +61,13 @@ def require_links_lead(datastore: Datastore, after: StorageDriver) -> None:
             )
 
 
+def require_no_disks(datastore: Datastore, hosts: Collection[int]) -> None:
+    """Refuse to take hosts out on which disks of the datastore are used."""
+    rows = Disk.objects.filter(datastore=datastore, host__in=hosts).order_by("host__name").values_list("host__name")
+    if used := list(dict.fromkeys(name for (name,) in rows)):
+        raise Refused(f"Disks of {datastore.name} are used on {listed(used)}. Move or delete them first.")
+
+
 class DatastoreHosts(UseCase):
     """Let more hosts use a datastore, or fewer, while it is in use.
 
@@ -86,8 +94,7 @@ class DatastoreHosts(UseCase):
     def _name(self, job: Job) -> None:
         """Note what the hosts are called now: nobody renames them as long as the job has not ended."""
         words = {"added": names_of(job.params["add"]), "removed": names_of(job.params["remove"])}
-        away = Host.objects.filter(pk__in=job.params["remove"]).exclude(state=HostState.READY)
-        job.params["silent"] = list(away.values_list("name", flat=True))  # nothing can be done there, and nobody waits
+        job.params["silent"] = silent(job.params["remove"])
         said = [
             f"{verb} {listed(words[key])}" for verb, key in (("add", "added"), ("take out", "removed")) if words[key]
         ]
@@ -114,7 +121,12 @@ class DatastoreHosts(UseCase):
             raise Refused(
                 f"The hosts of {datastore.name} were changed meanwhile{by_whom(entries.first())}. Look at them again."
             )
+        lie_here = MovedDirectory.objects.filter(datastore=datastore, host__in=remove, moved=True)
+        if there := lie_here.select_related("host").first():
+            raise Refused(f"{there} lies in {datastore.name}. Bring it back first.")
         require_own_directory(datastore.base, usable_hosts(add), datastore)
+        require_no_disks(datastore, remove)
+        require_no_bricks(datastore, remove)
         names = names_of(sorted({*now, *add} - set(remove)))
         require_links_lead(datastore, driver_on(datastore, [storage.name, *names]))
 
@@ -144,6 +156,12 @@ class DatastoreHosts(UseCase):
             DatastoreHost(datastore_id=job.datastore_id, host_id=host, position=position)
             for position, host in enumerate(job.params["add"], last + 1)
         )
+
+
+def silent(keys: Collection[int]) -> list[str]:
+    """Return the names of those among these hosts that do not answer: nothing can be done there, and nobody waits."""
+    away = Host.objects.filter(pk__in=keys).exclude(state=HostState.READY)
+    return list(away.order_by("name").values_list("name", flat=True))
 
 
 def each_host(names: Iterable[str], steps_of: Callable[[str], Steps]) -> Steps:

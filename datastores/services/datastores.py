@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
@@ -12,12 +14,15 @@ from datastores.domain.errors import BadInput, CloudstoreError, Refused
 from datastores.domain.plan import Plan, Shell
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Capacity, Volume
-from datastores.drivers.base import StorageDriver
+from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.gluster import GlusterDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady
-from datastores.models import Cluster, Datastore, DatastoreHost, Drift, Job, User
-from datastores.services.datastore_hosts import require_own_directory, usable_hosts
-from datastores.services.placing import driver_of, hosts_of, image_volume
+from datastores.hosts.mounts import MountAbsent
+from datastores.models import Cluster, Datastore, DatastoreHost, Drift, Host, Job, MovedDirectory, User
+from datastores.services import bricks
+from datastores.services.datastore_hosts import require_own_directory, silent, usable_hosts
+from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume
 from datastores.services.usecase import Results, UseCase
 
 MOVES = "image.move", "disk.move"
@@ -29,7 +34,8 @@ class DatastoreCreate(UseCase):
     """Make a directory a datastore on its hosts.
 
     params: name, kind, type, base, hosts (ids, the storage host first), cluster (id or None), options,
-    source_directories, secret (stored with the datastore, not with the job).
+    source_directories, secret (stored with the datastore, not with the job); of a kind that has bricks also bricks
+    ({"host": id, "path": path} each, in their order).
     """
 
     kind = "datastore.create"
@@ -65,6 +71,7 @@ class DatastoreCreate(UseCase):
         DatastoreHost.objects.bulk_create(
             DatastoreHost(datastore=job.datastore, host=host, position=position) for position, host in enumerate(hosts)
         )
+        made_of(job.datastore, hosts, params.get("bricks") or [])
         driver_of(job.datastore)  # checks the options
         job.title = f"Create datastore {name}"
         job.target_label = name
@@ -97,17 +104,39 @@ class DatastoreCreate(UseCase):
         Datastore.objects.filter(pk=job.datastore_id).delete()
 
 
+def made_of(datastore: Datastore, hosts: list[Host], given: list[dict[str, Any]]) -> None:
+    """Remember the bricks of a new datastore.
+
+    :raises BadInput: its kind has none, or nothing can be made of them.
+    :raises Refused: one is part of another datastore.
+    """
+    wanted = bricks.named(given, hosts)
+    driver = driver_on(datastore, [host.name for host in hosts], bricks.placed(wanted))
+    if not isinstance(driver, GlusterDriver):
+        if wanted:
+            raise BadInput(f"{driver.label} datastores have no bricks.")
+        return
+    bricks.require_fit(driver, wanted, hosts[0])
+    bricks.require_unused(wanted)
+    bricks.store(datastore, driver.bricks)
+
+
 def require_empty(datastore: Datastore) -> None:
     """Raise Refused when images or VM disks are stored in it, or on their way there."""
     images, disks = datastore.images.count(), datastore.disks.count()
     if images or disks:
         raise Refused(f"{datastore.name} still holds {images} images and {disks} VM disks. Delete or move them first.")
+    if there := MovedDirectory.objects.filter(datastore=datastore).select_related("host").first():
+        raise Refused(f"{there} was moved onto {datastore.name}. Bring it back, and delete what it has left, first.")
     if move := Job.objects.filter(kind__in=MOVES, datastore=datastore, ended_at=None).order_by("pk").first():
         raise Refused(f"Job {move.pk} ({move.title}) is to put something into {datastore.name}. Cancel it first.")
 
 
 class DatastoreDelete(UseCase):
-    """Forget an empty datastore. Its directory stays: whoever mounted or made it removes it."""
+    """Forget an empty datastore, and take back what made it one on its hosts; on those that do not answer all stays.
+
+    params: state (before), silent (names of the hosts that do not answer).
+    """
 
     kind = "datastore.delete"
     label = "Delete datastore"
@@ -121,11 +150,13 @@ class DatastoreDelete(UseCase):
         require_empty(datastore)
         job.title = f"Delete datastore {datastore.name}"
         job.target_label = datastore.name
-        job.params = {"state": datastore.state}
+        job.params = {"state": datastore.state, "silent": silent_hosts(datastore)}
         Datastore.objects.filter(pk=datastore.pk).update(state=ObjectState.DELETING, error="")
 
     def again(self, job: Job) -> None:
         require_empty(job.datastore)
+        job.params["silent"] = silent_hosts(job.datastore)
+        job.save(update_fields=["params"])
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.DELETING, error="")
 
     def check_still(self, job: Job) -> None:
@@ -135,7 +166,11 @@ class DatastoreDelete(UseCase):
         return {f"datastore:{job.datastore_id}": True}
 
     def plan(self, job: Job) -> Plan:
-        return driver_of(job.datastore).tear_down()
+        away = set(job.params.get("silent", ()))
+        driver = driver_of(job.datastore)
+        down = driver.given_up() if away & set(driver.served_by) else driver.tear_down()
+        stages = (replace(stage, steps=heard(stage.steps, driver.host, away)) for stage in down)
+        return tuple(stage for stage in stages if stage.steps)
 
     def succeeded(self, job: Job, results: Results) -> None:
         Drift.objects.cease(datastore=job.datastore_id)
@@ -146,6 +181,18 @@ class DatastoreDelete(UseCase):
 
     def cancelled(self, job: Job) -> None:
         Datastore.objects.filter(pk=job.datastore_id).update(state=job.params["state"])
+
+
+def heard(steps: Steps, storage: str, away: Collection[str]) -> Steps:
+    """Return the steps on hosts that answer. What a storage host served that does not is given up, not waited for."""
+    lost = storage in away
+    there = (step for step in steps if step.host not in away)
+    return tuple(replace(step, lost=lost) if isinstance(step, MountAbsent) else step for step in there)
+
+
+def silent_hosts(datastore: Datastore) -> list[str]:
+    """Return the names of the datastore's hosts that do not answer."""
+    return silent([host.pk for host in hosts_of(datastore)])
 
 
 def base_capacity(datastore: Datastore, results: Results) -> Capacity | None:

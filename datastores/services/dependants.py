@@ -5,16 +5,24 @@ from __future__ import annotations
 from django.db.models import Q
 
 from datastores.domain.errors import Refused
+from datastores.domain.volumes import Placement
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Disk, Image, Job, VirtualMachine
 from datastores.services.viewers import Viewer, in_words, job_in_words, listed
 
 LINKED = Q(kind=Disk.Kind.LINK)
+COPYING = frozenset(kind for kind, driver in DRIVERS.items() if driver.persistent is Placement.SYSTEM)
+"""Kinds of datastores in which a persistent disk is a copy that comes back to its image."""
 
 
 def needs_image() -> Q:
     """Disks that are the image itself, or that hold only their difference from it."""
-    return LINKED | _stands_on_image()
+    return in_use() | _stands_on_image()
+
+
+def in_use() -> Q:
+    """Disks that are a persistent image at work: it itself, or the copy on a machine's host that comes back to it."""
+    return LINKED | Q(kind=Disk.Kind.COPY, image__persistent=True, datastore__kind__in=COPYING)
 
 
 def _stands_on_image() -> Q:

@@ -6,62 +6,57 @@ time; any other is cloned (or copied where the kind cannot clone) and thrown awa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
-from datastores.domain.volumes import Capability, Format
+from datastores.domain.volumes import Capability, Format, Placement
 from datastores.drivers.base import StorageDriver
-from datastores.drivers.transfers import transfer, way
-from datastores.models import Datastore, Disk, Drift, Image, Job, User, VirtualMachine
+from datastores.models import Datastore, Disk, Host, Image, Job, User, VirtualMachine
+from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, way_between
 from datastores.services.changes import Change
-from datastores.services.dependants import LINKED, built_on, require_unneeded, users_of
+from datastores.services.dependants import built_on, in_use, require_unneeded, users_of
+from datastores.services.disk_hosts import attaching, detaching, driver_for, host_for, on_its_host
+from datastores.services.disk_making import DiskMaker, first_free, require_shut_down, taken_numbers, type_of
 from datastores.services.images import ImageMaker, new_image
 from datastores.services.placing import (
     disk_volume,
     driver_of,
-    host_on_the_way,
     image_volume,
     look_up_hosts,
     preparing,
     require_ready,
     require_state,
-    way_between,
 )
 from datastores.services.space import note_copied
-from datastores.services.usecase import OWNERS, Results, UseCase
+from datastores.services.usecase import Results
 from datastores.services.viewers import listed
-from datastores.services.vms import forget_unused
 
 
-def taken_numbers(vms: Iterable[int]) -> dict[int, set[int]]:
-    """Return the numbers of the disks of each VM."""
-    numbers: dict[int, set[int]] = {vm: set() for vm in vms}
-    for vm, number in Disk.objects.filter(vm__in=numbers).order_by().values_list("vm", "number"):
-        numbers[vm].add(number)
-    return numbers
+def require_shut_down_cleanly(disk: Disk, rule: str) -> None:
+    """Raise Refused, with the rule, when the disk's VM may have left it half written."""
+    state = VirtualMachine.objects.values_list("state", flat=True).get(pk=disk.vm_id)
+    if state != VirtualMachine.State.OFF:
+        raise Refused(
+            f"{disk.vm.name} is {state}. {rule}: a suspended, stopped or running VM may leave it half written."
+        )
 
 
-def first_free(taken: Collection[int]) -> int:
-    return next(number for number in range(len(taken) + 1) if number not in taken)
+def comes_back(disk: Disk) -> bool:
+    """Tell whether the disk is a copy that replaces its persistent image in the end."""
+    return Disk.objects.filter(in_use(), pk=disk.pk, kind=Disk.Kind.COPY).exists()
 
 
-def require_shut_down(disk: Disk) -> None:
-    """Raise Refused when the disk's VM is running."""
-    if VirtualMachine.objects.filter(pk=disk.vm_id, state=VirtualMachine.State.RUNNING).exists():
-        raise Refused(f"{disk.vm.name} is running. Shut it down first.")
+class DiskCreate(DiskMaker):
+    """Give a VM a disk made of an image: a link when it is persistent, a clone or copy otherwise.
 
-
-class DiskCreate(UseCase):
-    """Give a VM a disk made of an image: a link when it is persistent, a clone or copy otherwise."""
+    params: on (the key of the host where it is to be used; None: chosen here, where that matters).
+    """
 
     kind = "disk.create"
     label = "Create disk"
-    roles = OWNERS
-    can_undo = True
-    undo_is = "disk.delete"
     checks_plan = False  # a clone is asked for and made in milliseconds, and its plan holds nothing that a person chose
     targets = ("image", "disk")
 
@@ -80,27 +75,29 @@ class DiskCreate(UseCase):
     def ask_all(self, jobs: Sequence[Job]) -> None:
         vms = VirtualMachine.objects.select_for_update().in_bulk({job.vm.pk for job in jobs})
         numbers = taken_numbers(vms)
-        ways: dict[tuple[int, int], dict[str, str]] = {}
+        ways: dict[tuple[int, int, int | None], dict[str, Any]] = {}
         for job in jobs:
             image, target = job.image, job.datastore or job.image.datastore
-            if (image.pk, target.pk) not in ways:
-                ways[image.pk, target.pk] = self._way(image, target, job.user)
+            vm = vms[job.vm.pk]
+            host = host_for(target, vm, job.params.get("on"))
+            place = image.pk, target.pk, host.pk if host else None
+            if place not in ways:
+                ways[place] = self._way(image, target, host, job.user)
             elif image.persistent:
                 raise Refused(f"{image} is persistent: one VM at a time. Ask for one disk, or clone it first.")
-            found = ways[image.pk, target.pk]
-            vm = vms[job.vm.pk]
+            found = ways[place]
             job.disk = Disk(
                 vm=vm, number=first_free(numbers[vm.pk]), image=image, datastore=target, kind=found["kind"],
-                format=found["format"], virtual_size=image.virtual_size,
+                format=found["format"], virtual_size=image.virtual_size, host=host,
             )  # fmt: skip
             numbers[vm.pk].add(job.disk.number)
             job.datastore = target
-            job.params = job.params | found
+            job.params = job.params | keyed(found)
             job.title = f"{'Link' if found['kind'] == Disk.Kind.LINK else 'Clone'} {image.name} to {job.disk}"
             job.target_label = str(job.disk)
         Disk.objects.bulk_create(job.disk for job in jobs)
 
-    def _way(self, image: Image, target: Datastore, viewer: User | None) -> dict[str, str]:
+    def _way(self, image: Image, target: Datastore, host: Host | None, viewer: User | None) -> dict[str, Any]:
         """Return kind and format of a disk of the image, as things stand, and the host that carries a copy.
 
         :raises CloudstoreError: there can be none.
@@ -108,15 +105,14 @@ class DiskCreate(UseCase):
         require_state(image, ObjectState.READY)
         require_ready(target)
         driver = driver_of(target)
-        found = self._how(
-            image, driver if target.pk == image.datastore_id else driver_of(image.datastore), target, driver
-        )
-        if found["kind"] == Disk.Kind.LINK:
+        source = driver if target.pk == image.datastore_id else driver_of(image.datastore)
+        found = self._how(image, source, target, driver.at(host.name) if host else driver)
+        if image.persistent:
             self._require_free(image, viewer)
         return found
 
-    def _how(self, image: Image, source: StorageDriver, target: Datastore, driver: StorageDriver) -> dict[str, str]:
-        if image.persistent:
+    def _how(self, image: Image, source: StorageDriver, target: Datastore, driver: StorageDriver) -> dict[str, Any]:
+        if image.persistent and driver.persistent is not Placement.SYSTEM:
             if blind := [host for host in driver.seen_from if host not in source.seen_from]:
                 raise Refused(
                     f"{image.name} is persistent: its disk is a link to it, which would lead nowhere on "
@@ -132,12 +128,11 @@ class DiskCreate(UseCase):
         format_ = Format(image.format)
         if target.pk == image.datastore_id and Capability.CLONE in driver.capabilities(format_):
             return {"kind": Disk.Kind.CLONE, "format": driver.clone_format(format_)}
-        found = way(source, format_, driver)
-        return {"kind": Disk.Kind.COPY, "format": found.format, "host": found.host}
+        return {"kind": Disk.Kind.COPY} | way_between(source, format_, driver)
 
     def _require_free(self, image: Image, viewer: User | None) -> None:
         """Raise Refused when a VM must not write to the image: another one does, or something is built on it."""
-        if others := users_of(image, viewer, LINKED):
+        if others := users_of(image, viewer, in_use()):
             raise Refused(f"{image.name} is persistent and in use by {listed(others)}: one VM at a time.")
         require_unneeded(image, viewer, "written to by a VM", built_on(image, viewer))
 
@@ -147,7 +142,8 @@ class DiskCreate(UseCase):
         if job.disk.kind == Disk.Kind.LINK:
             require_unneeded(job.image, job.user, "written to by a VM", built_on(job.image, job.user))
         if job.disk.kind == Disk.Kind.COPY:
-            job.params = job.params | way_between(job.image.datastore, job.image.format, job.disk.datastore)
+            there = driver_for(job.disk, driver_of(job.disk.datastore))
+            job.params = job.params | keyed(way_between(driver_of(job.image.datastore), job.image.format, there))
             job.save(update_fields=["params"])
         Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.PENDING, error="")
 
@@ -156,7 +152,8 @@ class DiskCreate(UseCase):
             f"disk:{job.disk_id}": True,
             f"image:{job.image_id}": job.disk.kind == Disk.Kind.LINK,
             f"datastore:{job.datastore_id}": False,
-        } | (host_on_the_way(job) if job.disk.kind == Disk.Kind.COPY else {})
+            **on_its_host(job.disk),
+        } | (hosts_on_the_way(job) if job.disk.kind == Disk.Kind.COPY else {})
 
     def plan(self, job: Job) -> Plan:
         image, disk = job.image, job.disk
@@ -164,38 +161,26 @@ class DiskCreate(UseCase):
         source = driver if image.datastore_id == disk.datastore_id else driver_of(image.datastore)
         volume, made = image_volume(image, source), disk_volume(disk, driver)
         if disk.kind == Disk.Kind.LINK:
-            steps = driver.link(volume, driver.disk_path(disk.vm_id, disk.number))
-        elif disk.kind == Disk.Kind.CLONE:
-            steps = driver.clone(volume, made)
-        else:
-            steps = transfer(source, volume, driver, made, job.params["host"])
-        return (Stage("disk", steps),)
+            return attaching(disk, driver, volume) or (
+                Stage("disk", driver.link(volume, driver.disk_path(disk.vm_id, disk.number))),
+            )
+        if disk.kind == Disk.Kind.CLONE:
+            return Stage("disk", driver.clone(volume, made)), *attaching(disk, driver, made)
+        return carried(job, "disk", source, volume, driver_for(disk, driver), made, attaching(disk, driver, made))
 
     def succeeded(self, job: Job, results: Results) -> None:
-        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.READY, error="")
+        self.made(job)
         if job.disk.kind == Disk.Kind.COPY:
             note_copied(job.disk, results)
         if job.disk.kind == Disk.Kind.LINK:  # from now on a VM may write to it
             Image.objects.filter(pk=job.image_id).update(sha256="")
 
-    def failed(self, job: Job, error: str) -> None:
-        Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.ERROR, error=error)
-
-    def cancelled(self, job: Job) -> None:
-        Drift.objects.cease(disk=job.disk_id)
-        Disk.objects.filter(pk=job.disk_id).delete()
-        if job.params.get("with_vm") and job.vm:
-            forget_unused(job.vm, job)
-
-    def destroyed_by_undo(self, job: Job) -> str:
-        return "" if job.disk.kind == Disk.Kind.LINK else str(job.disk)
-
     def check_undo(self, job: Job) -> None:
-        require_ready(job.disk.datastore)
-        require_shut_down(job.disk)
-        if Job.objects.filter(disk=job.disk_id, kind=DiskMove.kind, started_at__isnull=False).exists():
+        super().check_undo(job)
+        if comes_back(job.disk):
             raise Refused(
-                f"{job.disk} was moved since, so nothing was taken back. Delete it if you do not want it any more."
+                f"What was written to {job.disk} would be lost: it is a copy of a persistent image. "
+                "Delete the disk, and it comes back to the image first."
             )
 
 
@@ -216,28 +201,6 @@ class DiskChange(Change):
         require_shut_down(job.disk)
 
 
-class DiskDelete(DiskChange):
-    """Delete the disk of a VM with everything that is on it."""
-
-    kind = "disk.delete"
-    label = "Delete disk"
-    states = (ObjectState.READY, ObjectState.ERROR)
-    meanwhile = ObjectState.DELETING
-
-    def plan(self, job: Job) -> Plan:
-        disk = job.disk
-        driver = driver_of(disk.datastore)
-        if disk.kind == Disk.Kind.LINK and disk.image and not driver.links:
-            steps = driver.unlink(image_volume(disk.image, driver), driver.disk_path(disk.vm_id, disk.number))
-        else:
-            steps = driver.delete(disk_volume(disk, driver))
-        return (Stage("delete", steps),)
-
-    def succeeded(self, job: Job, results: Results) -> None:
-        Drift.objects.cease(disk=job.disk_id)
-        Disk.objects.filter(pk=job.disk_id).delete()
-
-
 class DiskMove(DiskChange):
     """Move a disk to another datastore: copied whole, checked, and only then taken away from the old place."""
 
@@ -250,37 +213,46 @@ class DiskMove(DiskChange):
         disk, target = job.disk, job.datastore
         if disk.kind == Disk.Kind.LINK:
             raise Refused("This disk is a link to a persistent image: it stays where the image is.")
+        if comes_back(disk):
+            raise Refused("This disk comes back to its persistent image when it is deleted: until then it stays here.")
         if target.pk == disk.datastore_id:
             raise BadInput(f"The disk is in {target.name} already.")
         require_ready(target)
-        found = way_between(disk.datastore, disk.format, target)
-        job.params = job.params | {"from": disk.datastore_id, "from_format": disk.format} | found
+        limit_of(job.params)
+        host = host_for(target, disk.vm, job.params.get("on"))
+        there = driver_of(target).at(host.name) if host else driver_of(target)
+        found = keyed(way_between(driver_for(disk, driver_of(disk.datastore)), disk.format, there))
+        before = {"from": disk.datastore_id, "from_format": disk.format, "from_host": disk.host_id}
+        job.params = job.params | before | found | {"on": host and host.pk}
 
     def ask(self, job: Job) -> None:
         super().ask(job)
         job.title = f"Move {job.disk} to {job.datastore.name}"
 
     def resources(self, job: Job) -> dict[str, bool]:
-        return super().resources(job) | {f"datastore:{job.datastore_id}": False} | host_on_the_way(job)
+        used = {f"host:{key}": False for key in (job.params.get("from_host"), job.params.get("on")) if key}
+        return super().resources(job) | {f"datastore:{job.datastore_id}": False} | hosts_on_the_way(job) | used
 
     def plan(self, job: Job) -> Plan:
         disk, target = job.disk, job.datastore
-        old = Disk(vm_id=disk.vm_id, number=disk.number, datastore_id=job.params["from"],
-                   format=job.params["from_format"], virtual_size=disk.virtual_size)  # fmt: skip
-        new = Disk(vm_id=disk.vm_id, number=disk.number, datastore=target, format=job.params["format"],
-                   virtual_size=disk.virtual_size)  # fmt: skip
-        source, driver = driver_of(old.datastore), driver_of(target)
+        what = {"vm_id": disk.vm_id, "number": disk.number, "virtual_size": disk.virtual_size}
+        old = Disk(datastore_id=job.params["from"], format=job.params["from_format"],
+                   host_id=job.params.get("from_host"), **what)  # fmt: skip
+        new = Disk(datastore=target, format=job.params["format"], host_id=job.params.get("on"), **what)
+        before, after = driver_of(old.datastore), driver_of(target)
+        source, driver = driver_for(old, before), driver_for(new, after)
+        left, made = disk_volume(old, before), disk_volume(new, after)
+        then = *attaching(new, after, made), Stage("remove the old one", source.delete(left))
         return (
-            Stage(
-                "copy",
-                transfer(source, disk_volume(old, source), driver, disk_volume(new, driver), job.params["host"]),
-            ),
-            Stage("remove the old one", source.delete(disk_volume(old, source))),
+            *detaching(old, before, left),
+            *carried(job, "copy", source, left, driver, made, then),
         )
 
     def succeeded(self, job: Job, results: Results) -> None:
         super().succeeded(job, results)
-        moved = {"datastore": job.datastore, "kind": Disk.Kind.COPY, "format": job.params["format"]}
+        kind = Disk.Kind.BLOCK if job.disk.kind == Disk.Kind.BLOCK else Disk.Kind.COPY
+        moved = {"datastore": job.datastore, "kind": kind, "format": job.params["format"],
+                 "host": job.params.get("on")}  # fmt: skip
         Disk.objects.filter(pk=job.disk_id).update(**moved)
         note_copied(Disk.objects.select_related("datastore").get(pk=job.disk_id), results)
 
@@ -299,7 +271,7 @@ class DiskSaveAs(ImageMaker):
         target = job.datastore or disk.datastore
         self._find_way(job, target)
         image = new_image(
-            job, target, type=disk.image.type if disk.image else Image.Type.OS, source=f"saved from {disk}",
+            job, target, type=type_of(disk), source=f"saved from {disk}",
             format=job.params["format"], virtual_size=disk.virtual_size,
         )  # fmt: skip
         job.vm = disk.vm
@@ -313,36 +285,34 @@ class DiskSaveAs(ImageMaker):
         super().again(job)
 
     def _find_way(self, job: Job, target: Datastore) -> None:
-        job.params = job.params | way_between(self._source(job.disk), job.disk.format, target)
+        limit_of(job.params)
+        found = way_between(self._source(job.disk), job.disk.format, driver_of(target))
+        job.params = job.params | keyed(found)
 
-    def _source(self, disk: Any) -> Datastore:
-        """Return where the bytes are: those of a link are its persistent image's."""
-        found: Datastore = disk.image.datastore if disk.kind == Disk.Kind.LINK else disk.datastore
-        return found
+    def _source(self, disk: Any) -> StorageDriver:
+        """Return the driver where the bytes are: those of a link are its persistent image's."""
+        if disk.kind == Disk.Kind.LINK:
+            return driver_of(disk.image.datastore)
+        return driver_for(disk, driver_of(disk.datastore))
 
     def _require_at_rest(self, disk: Any) -> None:
         require_state(disk, ObjectState.READY)
-        state = VirtualMachine.objects.values_list("state", flat=True).get(pk=disk.vm_id)
-        if state != VirtualMachine.State.OFF:
-            raise Refused(
-                f"{disk.vm.name} is {state}. A disk is saved only after a clean shutdown: "
-                "a suspended, stopped or running VM may leave it half written."
-            )
+        require_shut_down_cleanly(disk, "A disk is saved only after a clean shutdown")
 
     def resources(self, job: Job) -> dict[str, bool]:
         used = {f"disk:{job.disk_id}": False}
         if job.disk.kind == Disk.Kind.LINK:
             used[f"image:{job.disk.image_id}"] = False
-        return super().resources(job) | used | host_on_the_way(job)
+        return super().resources(job) | used | hosts_on_the_way(job)
 
     def plan(self, job: Job) -> Plan:
         disk = job.disk
-        source = driver_of(self._source(disk))
+        source = self._source(disk)
         linked = disk.kind == Disk.Kind.LINK
         volume = image_volume(disk.image, source) if linked else disk_volume(disk, source)
         driver = driver_of(job.image.datastore)
         made = image_volume(job.image, driver)
-        return Stage("save", transfer(source, volume, driver, made, job.params["host"])), *preparing(driver, made)
+        return carried(job, "save", source, volume, driver, made, preparing(driver, made))
 
     def succeeded(self, job: Job, results: Results) -> None:
         self.made(job)

@@ -14,7 +14,7 @@ from datastores.domain.states import HostState
 from datastores.drivers.base import Steps
 from datastores.hosts.authorized_keys import AuthorizedKeysPresent
 from datastores.hosts.known import FactsKnown
-from datastores.models import Credential, Datastore, Host, HostKey, Job, User
+from datastores.models import Credential, Datastore, Host, HostKey, Job, MovedDirectory, User
 from datastores.models.audit import in_turn, record
 from datastores.services.notifications import tell
 from datastores.services.rows import change_row
@@ -94,6 +94,8 @@ def require_unneeded(host: Host) -> None:
         )
     if through := [other.name for other in host.reached_through_me.all()]:
         raise Refused(f"{host} is the jump host of {', '.join(through[:10])}. Change that first.")
+    if moved := MovedDirectory.objects.filter(host=host).first():
+        raise Refused(f"{moved.path} was moved onto a datastore. Bring it back, and delete what it has left, first.")
     require_idle(host, "deleted")
 
 

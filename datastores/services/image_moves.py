@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
-from datastores.drivers.transfers import transfer
 from datastores.models import Datastore, Image, Job
+from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, way_between
 from datastores.services.dependants import require_unneeded
 from datastores.services.image_changes import ImageChange
 from datastores.services.images import require_free_name
 from datastores.services.placing import (
     driver_of,
-    host_on_the_way,
     image_volume,
     preparing,
     require_ready,
-    way_between,
 )
 from datastores.services.usecase import Results
 
@@ -39,7 +37,8 @@ class ImageMove(ImageChange):
         if names := list(image.snapshots.values_list("name", flat=True)[:10]):
             raise Refused(f"{image.name} cannot be moved with its snapshots ({', '.join(names)}). Delete them first.")
         require_free_name(target, image.name, job.user, image=image)
-        found = way_between(image.datastore, image.format, target)
+        limit_of(job.params)
+        found = keyed(way_between(driver_of(image.datastore), image.format, driver_of(target)))
         job.params = job.params | {"from": image.datastore_id, "from_format": image.format} | found
 
     def ask(self, job: Job) -> None:
@@ -48,7 +47,7 @@ class ImageMove(ImageChange):
         job.target_label = f"{job.datastore.name}/{job.image.name}"
 
     def resources(self, job: Job) -> dict[str, bool]:
-        return super().resources(job) | {f"datastore:{job.datastore_id}": False} | host_on_the_way(job)
+        return super().resources(job) | {f"datastore:{job.datastore_id}": False} | hosts_on_the_way(job)
 
     def plan(self, job: Job) -> Plan:
         source = driver_of(Datastore.objects.get(pk=job.params["from"]))
@@ -58,11 +57,8 @@ class ImageMove(ImageChange):
                     real_size=image.real_size)  # fmt: skip
         new = Image(uuid=image.uuid, format=job.params["format"], virtual_size=image.virtual_size)
         here, there = image_volume(old, source), image_volume(new, driver)
-        return (
-            Stage("copy", transfer(source, here, driver, there, job.params["host"])),
-            *preparing(driver, there),
-            Stage("remove the old one", source.delete_image(here)),
-        )
+        then = *preparing(driver, there), Stage("remove the old one", source.delete_image(here))
+        return carried(job, "copy", source, here, driver, there, then)
 
     def succeeded(self, job: Job, results: Results) -> None:
         super().succeeded(job, results)

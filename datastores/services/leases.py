@@ -12,7 +12,7 @@ from datastores.domain.errors import Busy
 from datastores.models import Job, Lease, User
 from datastores.services.viewers import MOST_NAMES, Viewer, job_in_words
 
-BEHIND = {"vm": "VirtualMachine", "host list of datastore": "Datastore"}
+BEHIND = {"vm": "VirtualMachine"}
 """The model whose row stands behind a resource that has another name."""
 
 
@@ -103,8 +103,9 @@ def _lock_rows(resources: Iterable[str]) -> None:
 
 
 def _row(resource: str) -> tuple[type[Model], str]:
-    """Return the model and key behind "image:3"."""
-    name, _, key = resource.partition(":")
+    """Return the model and key behind "image:3", and behind an aspect of a thing: "host list of datastore:3"."""
+    about, _, key = resource.partition(":")
+    name = about.rpartition(" of ")[2]
     return apps.get_model("datastores", BEHIND.get(name, name)), key
 
 

@@ -20,8 +20,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from datastores.domain.errors import BadInput, CloudstoreError
 from datastores.domain.plan import AnyStep
 from datastores.domain.states import ObjectState
-from datastores.domain.volumes import Format, Volume
+from datastores.domain.volumes import Capability, Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.registry import DRIVERS
 from datastores.hosts.stored import Footprint
 from datastores.models import Datastore, DatastoreHost, Disk, Host, Image, Job
 from datastores.services.datastores import MOVES
@@ -217,14 +218,24 @@ def format_named(name: str) -> Format:
         raise BadInput(f"{name!r} is no format of a file.") from None
 
 
+LYING = frozenset(kind for kind, driver in DRIVERS.items() if driver.one_host and Capability.ATTACH not in driver.can)
+"""Kinds of datastores of which each disk lies on the host where it is used."""
+
+
 def disks(scope: Scope) -> Iterator[Managed]:
     """The files of VM disks, and the links of persistent ones."""
     columns = ("pk", "vm_id", "vm__name", "number", "datastore_id", "kind", "format", "virtual_size", "state")
-    rows = Disk.objects.filter(datastore__in=scope.stores).order_by("pk")
+    here, everywhere = Q(datastore__in=scope.stores), {each[0].pk: each for each in scope.datastores}
+    elsewhere = Q(datastore__kind__in=LYING, datastore__in=everywhere, host__in=scope.names)
+    rows = Disk.objects.filter((here & ~Q(datastore__kind__in=LYING)) | elsewhere).order_by("pk")
     rows = rows.filter(pk=scope.disk) if scope.disk else rows
     linked = masters_of_links(scope)
-    for pk, vm, vm_name, number, datastore_id, kind, format_, size, state in rows.values_list(*columns).iterator(2000):
-        datastore, driver, host = scope.stores[datastore_id]
+    for pk, vm, vm_name, number, datastore_id, kind, format_, size, state, on in rows.values_list(
+        *columns, "host"
+    ).iterator(2000):
+        datastore, driver, (host, *_) = everywhere[datastore_id]
+        if datastore.kind in LYING:
+            driver, host = driver.at(scope.names[on]), on
         label = f"{vm_name} disk.{number}"
         with scope.row(host, f"disk:{pk}", label):
             image = linked.get(pk)

@@ -7,16 +7,23 @@ from collections.abc import Iterable, Sequence
 from django.db.models import Prefetch, prefetch_related_objects
 
 from datastores.domain.errors import Refused
+from datastores.domain.gluster import Brick
+from datastores.domain.gluster_checks import PlacedBrick
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import StorageDriver
-from datastores.drivers.registry import make_driver
-from datastores.drivers.transfers import way
-from datastores.models import Datastore, DatastoreHost, Disk, Host, Image, Job
+from datastores.drivers.registry import driver_class, make_driver
+from datastores.models import Brick as BrickRow
+from datastores.models import Datastore, DatastoreHost, Disk, Host, Image
 
 IN_ORDER = Prefetch(
     "members", DatastoreHost.objects.select_related("host").defer("host__facts").order_by("position"), "in_order"
+)
+
+
+BRICKS = Prefetch(
+    "bricks", BrickRow.objects.select_related("host").defer("host__facts").order_by("position"), "bricks_in_order"
 )
 
 
@@ -49,12 +56,21 @@ def driver_of(datastore: Datastore) -> StorageDriver:
     return driver_on(datastore, hosts)
 
 
-def driver_on(datastore: Datastore, hosts: Sequence[str]) -> StorageDriver:
-    """Return the driver of a datastore as it would be on these hosts, the storage host first."""
+def driver_on(datastore: Datastore, hosts: Sequence[str], bricks: Sequence[PlacedBrick] | None = None) -> StorageDriver:
+    """Return the driver of a datastore as it would be on these hosts, the storage host first, or with these bricks."""
     return make_driver(
         datastore.kind, host=hosts[0], base=datastore.base, hosts=hosts, options=datastore.options,
         locate=Addresses(datastore).of, secret=datastore.secret,
+        bricks=bricks_of(datastore) if bricks is None else bricks,
     )  # fmt: skip
+
+
+def bricks_of(datastore: Datastore) -> list[PlacedBrick]:
+    """Return the bricks of a datastore, in the order of its volume. Looked up once, and only where it may have any."""
+    if not driver_class(datastore.kind).has_bricks:
+        return []
+    prefetch_related_objects([datastore], BRICKS)
+    return [PlacedBrick(row.host.name, Brick(row.peer, row.path)) for row in datastore.bricks_in_order]
 
 
 class Addresses:
@@ -121,24 +137,6 @@ def disk_volume(disk: Disk, driver: StorageDriver | None = None) -> Volume:
     if disk.kind == Disk.Kind.LINK and not driver.links and disk.image:
         return image_volume(disk.image, driver)
     return Volume(driver.disk_path(disk.vm_id, disk.number), Format(disk.format), disk.virtual_size)
-
-
-def way_between(source: Datastore, format: str, target: Datastore) -> dict[str, str]:
-    """Return how an image gets from one datastore to the other, as parameters of its job.
-
-    :raises Unsupported: there is no way.
-    """
-    found = way(driver_of(source), Format(format), driver_of(target))
-    return {"host": found.host, "format": found.format}
-
-
-def host_on_the_way(job: Job) -> dict[str, bool]:
-    """Return the host that carries a transfer as a resource: it stays what it is until the job has ended.
-
-    Nothing, when it is called something else by now: who takes a job back holds the hosts that it worked on anyway.
-    """
-    found = Host.objects.filter(name=job.params["host"]).values_list("pk", flat=True)
-    return {f"host:{key}": False for key in found}
 
 
 def with_paths(disks: Iterable[Disk]) -> list[tuple[Disk, str]]:

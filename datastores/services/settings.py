@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from datastores.domain import values
 from datastores.domain.errors import BadInput, ChangedSince
+from datastores.domain.windows import window
 from datastores.models import SettingsSection
 from datastores.services.since import on_day
 
@@ -114,6 +115,13 @@ def web_address(value: Any) -> str:
     return values.web_address(value.strip()).rstrip("/") if value.strip() else ""
 
 
+def transfer_window(value: Any) -> str:
+    """Check a time of day for moves; "" is none."""
+    if not isinstance(value, str):
+        raise BadInput("Enter two times of day, such as 22:00-06:00.")
+    return str(window(value)) if value.strip() else ""
+
+
 def samples_in_order(chosen: Mapping[str, Any]) -> None:
     raw, hourly, daily = (chosen[f"samples_{each}_days"] for each in ("raw", "hourly", "daily"))
     if not raw <= hourly <= daily:
@@ -158,6 +166,15 @@ SECTIONS: dict[str, Section] = {
                         "any file below them. None: only datastores that name some take images from files.",
                         directories, lambda: list(settings.SOURCE_DIRECTORIES), "CLOUDSTORE_SOURCE_DIRS",
                         required=False),
+            ),
+        ),
+        Section(
+            "transfers", "Transfers", "truck", "When images and disks are moved between datastores.",
+            (
+                Setting("transfer_window", "Window",
+                        "The time of day in which a move begins for which that was chosen, such as 22:00-06:00, by the "
+                        "clock of this site. Empty: there is no such choice.",
+                        transfer_window, lambda: "", required=False),
             ),
         ),
         Section(

@@ -137,6 +137,20 @@ def size(value: int | None) -> str:
 
 
 @register.filter
+def rate(value: float | None) -> str:
+    """Return bytes per second in words."""
+    return "-" if value is None else f"{format_size(round(value))}/s"
+
+
+@register.filter
+def latency(microseconds: float | None) -> str:
+    """Return "155 µs" or "5.0 ms"."""
+    if microseconds is None:
+        return "-"
+    return f"{microseconds:.0f} µs" if microseconds < 1000 else f"{microseconds / 1000:.1f} ms"
+
+
+@register.filter
 def took(seconds: float | None) -> str:
     """Return "64 ms", "1.6 s", "4 min" or "2.5 h"."""
     if seconds is None:

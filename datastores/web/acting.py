@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -20,12 +21,19 @@ from datastores.web.once import UNTOLD
 ACCEPTED = 202
 
 
-def start(request: Request, kind: str, params: dict[str, Any] | None = None, **targets: models.Model | None) -> Job:
-    """Submit a job on behalf of the person.
+def start(
+    request: Request,
+    kind: str,
+    params: dict[str, Any] | None = None,
+    not_before: datetime | None = None,
+    **targets: models.Model | None,
+) -> Job:
+    """Submit a job on behalf of the person, which may begin at once, or later.
 
     :raises CloudstoreError: refused.
     """
-    return submit(kind, user=request.user, address=client_address(request), params=params, **targets)
+    asked = {"user": request.user, "address": client_address(request), "params": params, "not_before": not_before}
+    return submit(kind, **asked, **targets)
 
 
 def start_all(

@@ -63,9 +63,11 @@ GUIDES: dict[str, Guide] = {
 }
 SECTIONS: dict[str, str] = {
     "overview": "the-overview", "host-list": "hosts", "host": "hosts", "host-new": "add-a-host",
-    "host-export": "nfs-exports",
+    "host-export": "nfs-exports", "host-directory": "directories-on-a-datastore",
     "cluster-list": "clusters", "credential-list": "keys-of-cloudstore", "drift-list": "drift", "drift": "drift",
     "datastore-list": "datastores", "datastore": "datastores", "datastore-new": "make-a-datastore",
+    "datastore-measure": "how-fast", "advisor": "which-kind",
+    "datastore-volume": "glusterfs",
     "image-list": "images", "image": "images", "image-register": "register-an-image", "vm-list": "virtual-machines",
     "vm": "virtual-machines", "disk-list": "disks", "disk": "disks", "job-list": "jobs", "job": "jobs",
     "plan": "read-a-plan", "alert-list": "alerts", "alert": "alerts", "audit-list": "the-audit-trail",

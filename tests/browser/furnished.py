@@ -12,9 +12,11 @@ from django.utils import timezone
 
 from datastores.domain.plan import Action, Change, Command, WriteFile
 from datastores.domain.states import EventKind, HostState, JobState, Level, ObjectState, StepState
+from datastores.hosts.gluster_seen import VolumeKnown
 from datastores.jobs.codec import encode_change
 from datastores.jobs.doorbell import FEED
 from datastores.models import (
+    Brick,
     Cluster,
     Datastore,
     DatastoreSample,
@@ -24,12 +26,15 @@ from datastores.models import (
     HostSample,
     Image,
     Job,
+    Measurement,
+    MovedDirectory,
     NotificationTarget,
     Snapshot,
     User,
 )
 from datastores.models.audit import record
 from datastores.models.samples import FINE
+from datastores.services.volumes import remember_volume
 from tests.unit.conftest import (
     GIB,
     a_credential,
@@ -44,6 +49,7 @@ from tests.unit.conftest import (
     an_image,
     write_log,
 )
+from tests.unit.hosts.test_gluster import recorded
 from tests.unit.web.test_hosts import facts
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -72,11 +78,7 @@ def furnish() -> dict[str, Any]:
     a_host("kvm-lost", state=HostState.UNREACHABLE, error="No route to host.", cluster=cluster)
     strange = a_host("kvm-strange", state=HostState.QUARANTINED, facts=facts())
     a_host("kvm-new", state=HostState.NEW), a_host("kvm-off", maintenance=True)
-    for number, host in enumerate([*hosts, strange]):
-        HostKey.objects.create(
-            host=host, line="ssh-ed25519 AAAA", fingerprint=f"SHA256:{number:043}", pinned_at=timezone.now()
-        )
-    HostKey.objects.create(host=strange, line="ssh-ed25519 BBBB", fingerprint=f"SHA256:{'x' * 43}")
+    known_by_their_keys(hosts, strange)
     space = {"total": 4 << 40, "measured_at": timezone.now(), "cluster": cluster}
     store = a_datastore("fast", hosts=hosts, used=1 << 40, free=3 << 40, **space)
     a_datastore("full", kind="qcow2", hosts=hosts[:1], used=3900 << 30, free=196 << 30, **space)
@@ -84,7 +86,7 @@ def furnish() -> dict[str, Any]:
     a_datastore("silent", error="df: /srv: Input/output error", used=1 << 40, free=3 << 40, **space)
     a_datastore("coming", state=ObjectState.PENDING, cluster=cluster)
     image = an_image(admin, "debian-12", datastore=store, real_size=3 * GIB, sha256="0" * 64, format="qcow2")
-    deeds(admin, image, hosts[0])
+    deeds(admin, image, hosts[0]), measured(store, hosts)
     for name in (HOSTILE, LONG, "alma-9"):
         an_image(people["tenant"], name, datastore=store)
     an_image(admin, "broken", datastore=store, state=ObjectState.ERROR, error="No space left on device.")
@@ -102,11 +104,32 @@ def furnish() -> dict[str, Any]:
     entry = record("datastore.change", user=admin, target=store, address="10.0.0.9", result="done",
                    before={"name": "slow", "base": "/srv/a"}, after={"name": "fast", "base": "/srv/a"})  # fmt: skip
     return {
-        "host": hosts[0].pk, "strange": strange.pk, "cluster": cluster.pk, "datastore": store.pk, "image": image.pk,
+        "host": hosts[0].pk, "volume": a_volume(hosts).pk,
+        "strange": strange.pk, "cluster": cluster.pk, "datastore": store.pk, "image": image.pk,
         "vm": machine.pk, "disk": disk.pk, "entry": entry.seq, "user": people["tenant"].pk,
         **{name: str(job.uuid) for name, job in jobs.items()},
         **watched(hosts[0], image),
     }  # fmt: skip
+
+
+def known_by_their_keys(hosts: list[Host], strange: Host) -> None:
+    """Pin a key of each; ``strange`` offers another one."""
+    for number, host in enumerate([*hosts, strange]):
+        HostKey.objects.create(
+            host=host, line="ssh-ed25519 AAAA", fingerprint=f"SHA256:{number:043}", pinned_at=timezone.now()
+        )
+    HostKey.objects.create(host=strange, line="ssh-ed25519 BBBB", fingerprint=f"SHA256:{'x' * 43}")
+
+
+def a_volume(hosts: list[Host]) -> Datastore:
+    """A datastore of bricks, one of which is off and some files of which contradict each other."""
+    store = a_datastore("vms", kind="gluster", base="/srv/vms", hosts=hosts, options={"set_size": 2})
+    for place, host in enumerate(hosts[:2]):
+        path = "/srv/xfs/bricks/torn"
+        Brick.objects.create(datastore=store, host=host, peer=f"h{place + 1}", path=path, position=place)
+    answers = [recorded("gluster_seen.VolumeKnown/split-brain", number) for number in range(8)]
+    remember_volume(store.pk, VolumeKnown("h1", "torn").facts(answers))
+    return store
 
 
 def watched(host: Host, image: Image) -> dict[str, Any]:
@@ -140,6 +163,27 @@ def sample(host: Host, store: Datastore) -> None:
         DatastoreSample.objects.create(
             datastore=store, at=at, resolution=FINE, total=4 << 40, used=(1 << 40) - number * GIB, promised=1 << 40
         )
+
+
+def measured(store: Datastore, hosts: list[Host]) -> None:
+    """Make the datastore one that was measured, once with fio and once with dd, and that holds a host's directory."""
+    ways = {
+        hosts[0]: {"tool": "fio-3.33", "write_iops": 8000.5, "read_iops": 9000.5, "write_p50": 155.0,
+                   "write_p99": 5000.0, "read_p50": 90.0, "read_p99": 400.0},
+        hosts[1]: {"tool": "dd", "network": True, "direct": False},
+    }  # fmt: skip
+    for name, moved in (("one", True), (LONG[:60], False)):
+        MovedDirectory.objects.create(
+            host=hosts[0], datastore=store, path=f"/var/lib/{name}", target=f"{store.base}/{name}",
+            kept=f"/var/lib/{name}.cloudstore-before", moved=moved,
+        )  # fmt: skip
+    for number, (host, figures) in enumerate(ways.items()):
+        values: dict[str, Any] = {"network": False, "direct": True, "hardware": f"RAID1, {LONG}", "fstype": "xfs"}
+        Measurement.objects.create(
+            datastore=store, host=host, datastore_name=store.name, host_name=host.name, kind=store.kind,
+            at=timezone.now() - timedelta(days=number), size=256 << 20, write_rate=900 << 20, read_rate=1200 << 20,
+            **(values | figures),
+        )  # fmt: skip
 
 
 def running(user: User, store: Any) -> Job:

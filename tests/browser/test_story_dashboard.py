@@ -33,6 +33,7 @@ PAGES = (
     "/hosts/{strange}/",
     "/hosts/{host}/edit/",
     "/hosts/{host}/exports/?file=/etc/exports&path=/storage",
+    "/hosts/{host}/directories/",
     "/clusters/",
     "/clusters/new/",
     "/clusters/{cluster}/edit/",
@@ -41,8 +42,12 @@ PAGES = (
     "/datastores/",
     "/datastores/new/",
     "/datastores/{datastore}/",
+    "/datastores/{datastore}/measure/",
+    "/advisor/",
+    "/advisor/?need=live-migration&need=fewest-parts",
     "/datastores/{datastore}/edit/",
     "/datastores/{datastore}/hosts/",
+    "/datastores/{volume}/volume/",
     "/images/",
     "/images/?q=size>",
     "/images/?q=nowhere",
@@ -91,8 +96,8 @@ PAGES = (
     NOWHERE,
 )
 PARTS = {
-    "begin-hide", "view-save", "palette", "job-tray", "datastore-options", "host-samples", "datastore-samples",
-    "job-lines", "job-search", "job-log", "help-index", "audit-verify",
+    "begin-hide", "view-save", "palette", "job-tray", "datastore-options", "datastore-bricks", "host-samples",
+    "datastore-samples", "datastore-speeds", "job-lines", "job-search", "job-log", "help-index", "audit-verify",
 }  # fmt: skip
 """What can be read and is no page of its own: data, files, parts of pages, and what leads on to a page."""
 AXE = (Path(__file__).parent / "vendor/axe.min.js").read_text()

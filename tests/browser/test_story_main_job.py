@@ -9,15 +9,15 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.person import STEP_SECONDS, add_host_by_key, button, field, open_image, succeeded, window
 from tests.lab.lab import Lab
 from tests.stack import Stack, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 SOURCE = "/var/tmp/golden-25g.raw"
-STEP_SECONDS = 60_000
 DATASTORES = [
     ("xfs", "fast-xfs", "/srv/xfs/images"),
     ("btrfs", "fast-btrfs", "/srv/btrfs/images"),
@@ -36,46 +36,11 @@ def product(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> Iterator[Stac
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, browser_context_args: dict[str, object], product: Stack) -> Iterator[Page]:
-    """One window for the whole story; it must never complain."""
-    context = browser.new_context(base_url=product.url, **browser_context_args)  # type: ignore[arg-type]
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    yield page
-    context.close()
-    assert [text for text in complaints if "WebSocket" not in text] == []
-
-
-def button(page: Page, name: str) -> None:
-    """Press a button; where it asks, confirm, typing the name that it wants."""
-    pressed = page.get_by_role("button", name=re.compile(name)).first
-    wanted = pressed.evaluate("button => button.closest('form')?.dataset")
-    pressed.click()
-    if wanted and "confirm" in wanted:
-        dialog = page.locator("dialog[open]")
-        if "confirmName" in wanted:
-            dialog.locator("input").fill(wanted["confirmName"])
-        dialog.get_by_role("button").last.click()  # the first one keeps it as it is
-
-
-def field(page: Page, label: str) -> Locator:
-    return page.locator("main").get_by_label(re.compile(f"^{label}\\b")).first
-
-
-def succeeded(page: Page) -> None:
-    """The job page shows its end without being loaded again."""
-    expect(page.locator("[data-job-state]")).to_contain_text("succeeded", timeout=STEP_SECONDS)
+    yield from window(browser, browser_context_args, product)
 
 
 def heading(page: Page) -> str:
     return page.locator("h1").inner_text()
-
-
-def open_image(page: Page, name: str) -> None:
-    page.goto("/images/")
-    page.get_by_role("link", name=name, exact=True).first.click()
 
 
 def on_host(lab: Lab, *argv: str) -> str:
@@ -129,20 +94,6 @@ def test_the_installed_key_works_and_the_password_is_forgotten(page: Page, produ
     succeeded(page)
     code = "from datastores.models import Host; print(repr(Host.objects.get().first_password))"
     assert product.shell(code).strip() == "''"
-
-
-def add_host_by_key(page: Page, lab: Lab, name: str) -> None:
-    page.goto("/hosts/new/")
-    field(page, "Name").fill(name)
-    field(page, "Address").fill(lab.host(name).address)
-    page.get_by_text("A private key of yours").click()
-    page.get_by_text("Paste a private key").click()
-    field(page, "Private key").fill(lab.key.read_text())
-    page.locator("main form button.btn-primary").last.click()
-    button(page, "Read its keys")
-    button(page, "Pin")
-    button(page, "Onboard")
-    succeeded(page)
 
 
 def test_another_host_is_added_with_a_key(page: Page, lab: Lab) -> None:

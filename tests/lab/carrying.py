@@ -104,13 +104,13 @@ class Hosts:
 
     def there_and_back(self, *steps: AnyStep) -> Run:
         """Make the steps true, see that a second time changes nothing, take all back, and make them true again."""
-        assert self.needs(*steps[:1]) == [True]
+        first = next(step for step in steps if self.needs(step) == [True])  # those before it are guards, which hold
         run = self.run(steps)
         again = Diary()
         self.run(steps, diary=again)
         assert set(again.states) == {StepState.UNCHANGED}
         assert None not in self.take_back(run).undone
-        assert self.needs(*steps[:1]) == [True]
+        assert self.needs(first) == [True]
         return self.run(steps)
 
     def take_back(self, run: Run) -> Diary:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from datastores.domain.gluster import Brick
+from datastores.domain.gluster_checks import PlacedBrick
 from datastores.domain.volumes import Capability, Capacity, Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.registry import make_driver
@@ -28,21 +30,30 @@ class Rig:
     options: Mapping[str, Any] = field(default_factory=dict)
     format: Format = Format.QCOW2
     """Of the images it is tried with: one that can do all that the kind can."""
-    machines: bool = False
-    """It needs a kernel of its own, so hosts that are virtual machines, which are slow."""
     lab: str = "hosts"
-    """The fixture that gives it hosts, where it needs others than all have."""
+    """The fixture of its hosts: those of "machines" have kernels of their own, others have packages of their own."""
     fitted: Callable[[Hosts], tuple[Mapping[str, Any], str]] = lambda hosts: ({}, "")
     """Return the options, and the secret, that depend on the hosts."""
-    beat: float = 0.25
-    """Seconds after which it would tell of what is stored in it by then."""
-    listing: tuple[str, ...] = ()
-    """The command that names all that lies in it; (): its base holds files."""
+    bricks: str = ""
+    """Of a kind that has bricks: the path of the one that each host gives."""
+    variant: str = ""
+    """What tells it from others of its kind."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.variant}".strip()
+
+    lists: tuple[str, ...] = ()
+    """The command that names what is stored and is no file."""
+    settles: tuple[str, ...] = ("sync",)
+    """The command after which what was written is on the disk, and counted."""
+    cleared: tuple[str, ...] = ()
+    """The command that removes all of it; otherwise the files at ``base`` are deleted."""
 
     @property
     def many(self) -> int:
         """Disks of one image: where each takes long, fewer."""
-        return 10 if self.machines or self.listing else 100
+        return {"hosts": 100, "storage_hosts": 25}.get(self.lab, 10)
 
 
 RIGS = (
@@ -50,7 +61,48 @@ RIGS = (
     Rig("qcow2", "/srv/xfs/posix"),
     Rig("btrfs", "/srv/btrfs/kind"),
     Rig("xfs", "/srv/xfs/kind"),
-    Rig("nfs", "/srv/kind", ("h1", "h2"), machines=True),
+    Rig("nfs", "/srv/kind", ("h1", "h2"), lab="machines"),
+    Rig("ssh", "/srv/xfs/ssh", ("h1", "h2")),
+    Rig(
+        "gluster", "/srv/kind", ("h1", "h2", "h3"), {"layout": "arbiter"}, lab="storage_hosts", bricks="/srv/xfs/brick"
+    ),
+    Rig("lvm", "/srv/kind", ("h1",), {"disks": "/dev/vdb"}, Format.RAW, lab="machines"),
+    Rig(
+        "iscsi",
+        "/srv/kind",
+        ("h1", "h2"),
+        {"disks": "/dev/vdb"},
+        Format.RAW,
+        lab="machines",
+        variant="lvm",
+    ),
+    Rig(
+        "iscsi",
+        "/srv/xfs/luns",
+        ("h1", "h2"),
+        {"initiator": "qemu", "backing": "files"},
+        Format.RAW,
+        lab="storage_hosts",
+        variant="files",
+    ),
+    Rig(
+        "iscsi",
+        "/srv/xfs/luns",
+        ("h1", "h2"),
+        {"initiator": "qemu", "backing": "xfs"},
+        Format.RAW,
+        lab="storage_hosts",
+        variant="xfs",
+    ),
+    Rig(
+        "zfs",
+        "/srv/zfs",
+        options={"dataset": "tank/kind", "layout": "mirror", "disks": "/dev/vdb /dev/vdc", "compression": "off"},
+        lab="machines",
+        lists=("zfs", "list", "-H", "-o", "name", "-t", "all", "-r", "tank"),
+        settles=("zpool", "sync"),
+        cleared=("zpool", "destroy", "-f", "tank"),
+    ),
     Rig(
         "ceph",
         "/srv/kind",
@@ -59,8 +111,8 @@ RIGS = (
         Format.RAW,
         lab="ceph_hosts",
         fitted=ceph.fitted,
-        beat=2.5,
-        listing=("rbd", "ls", ceph.POOL),
+        lists=("rbd", "ls", ceph.POOL),
+        settles=("sleep", "2.5"),  # what its monitors know of a pool is as old
     ),
 )
 
@@ -72,6 +124,36 @@ class Store:
     rig: Rig
     hosts: Hosts
     driver: StorageDriver
+    attached: dict[str, str] = field(default_factory=dict)
+    """The links to volumes that are attached to the last host, by their path."""
+
+    @property
+    def user(self) -> str:
+        """The host on which disks are used that have to be attached."""
+        return self.rig.hosts[-1]
+
+    @property
+    def attaches(self) -> bool:
+        return Capability.ATTACH in self.can
+
+    def use(self, volume: Volume, vm: int, number: int = 0) -> Steps:
+        """Return the steps after which a VM uses the volume, and it is read and written that way; () for most kinds."""
+        if not self.attaches:
+            return ()
+        self.attached[volume.path] = self.driver.link_path(vm, number)
+        return self.driver.attach(volume, self.user, self.attached[volume.path])
+
+    def leave(self, volume: Volume) -> Steps:
+        """Return the steps that take back what ``use`` made."""
+        link = self.attached.pop(volume.path, "")
+        return self.driver.detach(volume, self.user, link) if link else ()
+
+    def remove(self, volume: Volume) -> Steps:
+        """Return the steps that end a disk."""
+        return *self.leave(volume), *self.driver.delete(volume)
+
+    empty: frozenset[str] = frozenset()
+    """What lies in it when nothing is stored."""
 
     @property
     def can(self) -> frozenset[Capability]:
@@ -90,21 +172,21 @@ class Store:
         make = self.driver.clone if Capability.CLONE in self.can else self.driver.copy
         return self.driver.prepare(image) + make(image, disk)
 
-    def told(self, *argv: str) -> str:
-        return self.hosts.lab.host(self.driver.host).run(argv, check=True).stdout
+    def told(self, *argv: str, host: str = "") -> str:
+        return self.hosts.lab.host(host or self.driver.host).run(argv, check=True).stdout
 
     def write(self, volume: Volume, pattern: int, at: int = 0) -> None:
         """Write a MiB of bytes with this value into the disk, as a VM would."""
-        self.told(*self._io(volume, f"write -P {pattern} {at} {MIB}"))
+        self._io(volume, f"write -P {pattern} {at} {MIB}")
 
     def holds(self, volume: Volume, pattern: int, at: int = 0) -> bool:
         """Tell whether the MiB at ``at`` holds bytes of this value alone."""
-        said = self.told(*self._io(volume, f"read -P {pattern} {at} {MIB}", "-r"))
+        said = self._io(volume, f"read -P {pattern} {at} {MIB}", "-r")
         return "Pattern verification failed" not in said
 
     def size(self, volume: Volume) -> int:
         """Return the size of the disk that a VM would see, in bytes."""
-        said = self.told("qemu-io", "-r", "-f", volume.format.qemu, "-c", "length", self.driver.path(volume))
+        said = self._io(volume, "length", "-r")
         size, _, unit = said.strip().partition(" ")
         return round(float(size) * {"": 1, "bytes": 1, "KiB": 1024, "MiB": MIB, "GiB": 1024 * MIB}[unit])
 
@@ -112,36 +194,49 @@ class Store:
         """Return how full it is when nothing is on its way to or from the disk any more: what was deleted, too."""
         shell, seen = self.hosts.shell(self.driver.host), [self.driver.capacity(self.hosts.shell(self.driver.host))]
         for _ in range(40):
-            self.told("sync")
-            time.sleep(self.rig.beat)
+            self.told(*self.rig.settles)
+            time.sleep(0.25)
             seen.append(self.driver.capacity(shell))
             if seen[-1] == seen[-2]:
                 break
         return seen[-1]
 
-    def _io(self, volume: Volume, what: str, *options: str) -> tuple[str, ...]:
-        return "qemu-io", *options, "-f", volume.format.qemu, "-c", what, self.driver.path(volume)
+    def _io(self, volume: Volume, what: str, *options: str) -> str:
+        """Let QEMU do something with a volume: where it is attached, else on the storage host."""
+        host, path = self.driver.host, self.driver.path(volume)
+        if link := self.attached.get(volume.path):
+            host, path = self.user, self.told("readlink", link, host=self.user).strip()
+        return self.told("qemu-io", *options, "-f", volume.format.qemu, "-c", what, path, host=host)
 
     def names(self) -> set[str]:
         """Return all that lies in the datastore, whatever made it."""
-        files = ("find", self.driver.base, "-mindepth", "1", "-printf", "%P\n")
-        return set(self.told(*(self.rig.listing or files)).splitlines())
+        hosts = self.rig.hosts if self.attaches else self.rig.hosts[:1]
+        found = (self.told("find", self.driver.base, "-mindepth", "1", "-printf", "%P\n", host=host) for host in hosts)
+        others = self.told(*self.rig.lists).splitlines() if self.rig.lists else []
+        return {name for listed in found for name in listed.splitlines()}.union(others) - self.empty
+
+
+def driver_of(rig: Rig, hosts: Hosts) -> StorageDriver:
+    """Return the driver of a rig on the hosts of a lab."""
+    addresses = {host.name: str(host.address) for host in hosts.lab.hosts()}
+    bricks = [PlacedBrick(name, Brick(addresses[name], rig.bricks)) for name in rig.hosts if rig.bricks]
+    options, secret = rig.fitted(hosts)
+    return make_driver(
+        rig.kind, host="h1", base=rig.base, hosts=rig.hosts, options={**rig.options, **options},
+        locate=addresses.__getitem__, bricks=bricks, secret=secret,
+    )  # fmt: skip
 
 
 @contextmanager
 def set_up(rig: Rig, hosts: Hosts) -> Iterator[Store]:
     """Set a datastore up as a job does, and take it down again; what lies in it goes with it."""
-    addresses = {name: str(hosts.lab.host(name).address) for name in rig.hosts}
-    options, secret = rig.fitted(hosts)
-    driver = make_driver(
-        rig.kind, host="h1", base=rig.base, hosts=rig.hosts, options={**rig.options, **options},
-        locate=addresses.__getitem__, secret=secret,
-    )  # fmt: skip
+    driver = driver_of(rig, hosts)
     store = Store(rig, hosts, driver)
     hosts.run([*driver.set_up(), *driver.same_directory("5e1f0a")])
     try:
-        yield store
+        yield replace(store, empty=frozenset(store.names()))
     finally:
-        store.told("find", rig.base, "-mindepth", "1", "-delete")
-        hosts.run(driver.tear_down())
+        store.told(*(rig.cleared or ("find", rig.base, "-mindepth", "1", "-delete")))
+        if not rig.cleared:
+            hosts.run(driver.tear_down())
         hosts.lab.host("h1").run(["rmdir", "--", rig.base])

@@ -7,4 +7,5 @@ SETS = {
     "ceph": """
         ceph-mon ceph-mgr ceph-osd ceph-common qemu-block-extra libvirt-daemon-system libvirt-clients
     """,
+    "tools": "fio rsync psmisc",
 }

@@ -19,6 +19,12 @@ def hosts(lab: Lab) -> Iterator[Hosts]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def storage_hosts(storage_lab: Lab) -> Iterator[Hosts]:
+    with connected(storage_lab) as found:
+        yield found
+
+
 @pytest.fixture
 def base(hosts: Hosts, request: pytest.FixtureRequest) -> Iterator[str]:
     """An empty directory of h1, on the file system that the test's parameter names."""

@@ -18,6 +18,7 @@ from datastores.hosts import ceph as reads
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.ceph_files import CephKeyringPresent
 from datastores.hosts.contexts import Variable
+from datastores.hosts.opened import Opened
 from datastores.hosts.rbd_checksums import RbdChecksumKnown
 from datastores.hosts.rbd_clones import RbdCloned, RbdClonesPrepared, RbdFlattened
 from datastores.hosts.rbd_contexts import RbdContextExists
@@ -143,7 +144,7 @@ def test_files_become_images_and_images_become_files(hosts: Hosts) -> None:
     told(hosts, *image_script(raw, virtual=SIZE, data=8 * MIB))
     told(hosts, "qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, qcow2)
     made = image(4)
-    hosts.there_and_back(RbdImageImported("h1", qcow2, "qcow2", made))
+    hosts.there_and_back(RbdImageImported("h1", Opened(qcow2, "qcow2", 0), made))
     told(hosts, "qemu-img", "compare", "-f", "raw", "-F", "raw", raw, made.qemu)
     hosts.there_and_back(RbdImageExported("h1", made, back, Format.QCOW2))
     told(hosts, "qemu-img", "compare", "-f", "raw", "-F", "qcow2", raw, back)

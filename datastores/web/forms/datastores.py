@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
 from django import forms
 
 from datastores.domain import values
+from datastores.domain.errors import BadInput
+from datastores.domain.export_checks import Severity
+from datastores.domain.gluster import brick_path
+from datastores.domain.gluster_checks import Finding
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Cluster, Datastore, Host
+from datastores.services.bricks import findings, named
 from datastores.web.forms.base import ChangeForm, CheckedField, Form, LinesField, NameField, checked, dress
 
 TYPES = (
@@ -39,12 +45,31 @@ def option_field(field: dataclasses.Field[Any]) -> forms.Field:
     return forms.CharField(max_length=1024, **words)
 
 
+def brick_line(value: str) -> str:
+    """Return a line that names a brick, such as ``kvm1:/srv/disk1/brick``."""
+    host, colon, path = value.partition(":")
+    if not colon:
+        raise BadInput(f"{value[:60]!r} is no brick: a host and a path with a colon between, such as h1:/srv/a/brick.")
+    return f"{values.object_name(host)}:{brick_path(path)}"
+
+
+def bricks_field() -> LinesField:
+    return LinesField(
+        brick_line, required=False, label="Bricks",
+        help_text="One a line, such as h1:/srv/disk1/brick: a directory to be made on a disk of its own. Sets are "
+        "neighbours, and each brick of a set is on another host.",
+    )  # fmt: skip
+
+
 class OptionsForm(Form):
     """The options of one kind. Cleaned, it holds only what differs from the driver's defaults."""
 
     def __init__(self, driver: type[StorageDriver], *args: Any, **kwargs: Any) -> None:
         self.driver, self.defaults = driver, {}
         super().__init__(*args, prefix=f"options-{driver.kind}", **kwargs)
+        if driver.has_bricks:
+            self.fields["bricks"] = bricks_field()
+            dress(self.fields["bricks"])
         for field in dataclasses.fields(driver.Options):
             self.fields[field.name] = option_field(field)
             self.defaults[field.name] = field.default
@@ -52,6 +77,7 @@ class OptionsForm(Form):
         if driver.key_label:
             self.fields["secret"] = key_field(driver)
             dress(self.fields["secret"])
+        self.order_fields(["bricks", "layout"])
 
     def options(self) -> dict[str, Any]:
         """Return the options as JSON data. An emptied text or number means the default."""
@@ -108,10 +134,36 @@ class DatastoreForm(Form):
         own = super().is_valid()
         return self.options.is_valid() and own
 
+    def bricks(self, hosts: Iterable[Host]) -> list[dict[str, Any]]:
+        """Return the bricks that were named, of these hosts. Raises BadInput for one of another."""
+        keys = {host.name: host.pk for host in hosts}
+        found = []
+        for host, _, path in (line.partition(":") for line in self.options.cleaned_data.get("bricks", ())):
+            if host not in keys:
+                raise BadInput(f"{host} is not among the hosts of the datastore. Choose it there, too.")
+            found.append({"host": keys[host], "path": path})
+        return found
+
+    def brick_findings(self) -> list[Finding]:
+        """Return what is to be said of the bricks, as far as the form is filled in."""
+        if not self.driver.has_bricks or not self.is_bound:
+            return []
+        self.is_valid()
+        storage, others = self.cleaned_data.get("storage_host"), self.cleaned_data.get("other_hosts") or ()
+        if storage is None or not self.options.cleaned_data.get("bricks"):
+            return []
+        try:
+            options = self.driver.Options(**self.options.options())
+            wanted = named(self.bricks([storage, *others]), [storage, *others])
+            return findings(options.placed(), storage, wanted, forced=options.forced)
+        except BadInput as error:
+            return [Finding("input", Severity.BAD, str(error))]
+
     def params(self) -> dict[str, Any]:
-        """Return the parameters of the job."""
+        """Return the parameters of the job. Raises BadInput for a brick of no host of it."""
         data = self.cleaned_data
         storage: Host = data["storage_host"]
+        bricks = self.bricks([storage, *data["other_hosts"]])
         others = [host.pk for host in data["other_hosts"] if host != storage]
         return {
             **{name: data[name] for name in ("name", "kind", "type", "base", "source_directories")},
@@ -119,6 +171,7 @@ class DatastoreForm(Form):
             "cluster": data["cluster"].pk if data["cluster"] else None,
             "options": self.options.options(),
             "secret": self.options.cleaned_data.get("secret", ""),
+            **({"bricks": bricks} if self.driver.has_bricks else {}),
         }
 
 

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from datastores.domain import values
 from datastores.domain.errors import BadInput
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format
+from datastores.domain.windows import window
 from datastores.hosts.blocks import Filesystem
-from datastores.models import Datastore, Image, User, VirtualMachine
+from datastores.models import Datastore, Host, Image, User, VirtualMachine
+from datastores.services import settings
+from datastores.services.disk_hosts import ON_ONE_HOST
 from datastores.services.images import check_source, source_directories
 from datastores.web.forms.base import CheckedField, Form, NameField, RowField, SizeField
 
 MOST_DISKS = 1000
+MOST_RATE = 100_000
+"""MiB/s."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 PERSISTENT = "VMs use the image itself, one at a time, instead of a clone of it."
 
@@ -140,14 +147,70 @@ class SnapshotForm(Form):
     name = NameField(label="Name of the snapshot")
 
 
+def offer_hosts(form: forms.Form, user: User) -> None:
+    """Ask on which host a disk is to be used, where there are datastores for which that matters."""
+    places_ = places(user, Datastore.Type.IMAGE, Datastore.Type.SYSTEM).filter(kind__in=ON_ONE_HOST)
+    hosts: Any = Host.objects
+    offered = hosts.visible_to(user).filter(datastores__in=places_).distinct()
+    form.fields["on"].queryset = offered  # type: ignore[attr-defined]
+    if not offered.exists():
+        del form.fields["on"]
+
+
+class OnField(RowField):
+    """The host on which a disk is to be used."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Host.objects.none(), required=False, label="On host", empty_label="the one with the fewest disks",
+            help_text="Where the machine is to run, in datastores whose disks are used on one host each.",
+        )  # fmt: skip
+
+
+def on_host(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the host that was chosen for a disk, as parameters of its job."""
+    return {"on": data["on"].pk} if data.get("on") else {}
+
+
+class RateField(forms.IntegerField):
+    """How fast a transfer between hosts may be, in MiB/s."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        help_text = "Between hosts, over SSH. Empty: as fast as it goes. A copy on one host is never held back."
+        super().__init__(
+            required=False, min_value=1, max_value=MOST_RATE, label="At most MiB/s", help_text=help_text, **kwargs
+        )
+
+
+def rate_limit(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the limit that was given for a transfer, in bytes in a second, as parameters of its job."""
+    return {"limit": data["limit"] << 20} if data.get("limit") else {}
+
+
 class PlaceForm(Form):
     """Another datastore for something."""
 
     datastore = forms.ModelChoiceField(Datastore.objects.none(), label="To datastore", empty_label=None)
+    limit = RateField()
+    later = forms.BooleanField(required=False, label="Begin in the window for transfers")
 
     def __init__(self, *args: Any, user: User, types: tuple[str, ...], without: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["datastore"].queryset = places(user, *types).exclude(pk=without)  # type: ignore[attr-defined]
+        if hours := settings.value("transfer_window"):
+            self.fields["later"].help_text = f"From {hours}; what it moves stays held until it has ended."
+        else:
+            del self.fields["later"]
+
+    def not_before(self) -> datetime | None:
+        """Return when the move may begin; None: at once."""
+        if not self.cleaned_data.get("later"):
+            return None
+        return window(settings.value("transfer_window")).next_opening(timezone.localtime())
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters of the move."""
+        return rate_limit(self.cleaned_data)
 
     @property
     def has_places(self) -> bool:
@@ -164,12 +227,14 @@ class DisksForm(Form):
     datastore = forms.ModelChoiceField(
         Datastore.objects.none(), required=False, label="Datastore", empty_label="where the image is"
     )
+    on = OnField()
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["vm"].queryset = VirtualMachine.objects.visible_to(user)  # type: ignore[attr-defined]
         places_ = places(user, Datastore.Type.IMAGE, Datastore.Type.SYSTEM)
         self.fields["datastore"].queryset = places_  # type: ignore[attr-defined]
+        offer_hosts(self, user)
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}

@@ -15,9 +15,11 @@ from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Datastore, DatastoreHost, Host, Image
 from datastores.models.audit import in_turn
+from datastores.services.datastores import silent_hosts
 from datastores.services.growth import add_growth, growth_of
 from datastores.services.placing import hosts_of
 from datastores.services.promises import DISK_MORE, IMAGE_MORE, TAKEN, add_space, growing_disks
+from datastores.services.viewers import listed
 from datastores.web.access import ADMINS, READERS, Request, one_of, roles, visible
 from datastores.web.acting import ask_name, done, note, start, started
 from datastores.web.ahead import ahead_of
@@ -30,6 +32,7 @@ from datastores.web.lists.fields import Choice, Linked, Moment, Number, Size, Te
 from datastores.web.lists.rows import Rows
 from datastores.web.lists.sums import count_of, sum_of
 from datastores.web.look import TYPE_WORDS
+from datastores.web.speeds import SHOWN, chart_names, known
 from datastores.web.timeline import timeline_of
 
 
@@ -76,7 +79,7 @@ FIGURES = {
 
 def words(driver: type[StorageDriver]) -> dict[str, Any]:
     """Return a kind of datastore for a template, which would call a class instead of looking at it."""
-    names = ("kind", "label", "about", "ds", "tm", "persistent", "disposable", "leaves")
+    names = ("kind", "label", "about", "ds", "tm", "persistent", "disposable", "leaves", "has_bricks")
     return {name: getattr(driver, name) for name in names} | {"can": sorted(driver.can)}
 
 
@@ -144,6 +147,7 @@ class DatastorePage(DetailView):
         members = hosts_of(datastore)
         return super().get_context_data(**kwargs) | {
             "kind": words(DRIVERS[datastore.kind]),
+            "stays": what_stays(datastore),
             "storage_host": members[0] if members else None,
             "other_hosts": members[1:],
             "unseen": [member for member in datastore.in_order[1:] if member.unseen],
@@ -155,6 +159,8 @@ class DatastorePage(DetailView):
             "growth": growth_of([datastore])[datastore.pk],
             "spans": SPANS.values(),
             "span": span_asked(self.request, "month"),
+            "speeds": known(datastore)[:SHOWN],
+            "speed_lines": chart_names(datastore),
             **notes_on(self.request.user, datastore=datastore),
             **timeline_of(self.request.user, datastore),
         }
@@ -185,6 +191,14 @@ def datastore_options(request: Request) -> HttpResponse:
     return render(
         request, "datastores/_datastore_options.html", {"options": OptionsForm(driver), "driver": words(driver)}
     )
+
+
+@roles(read=ADMINS)
+def datastore_bricks(request: Request) -> HttpResponse:
+    """What is to be said of the bricks that are in the form of a new datastore just now."""
+    form = DatastoreForm(request.GET)
+    found = form.brick_findings()
+    return render(request, "datastores/_brick_findings.html", {"findings": found, "driver": words(form.driver)})
 
 
 @roles(read=ADMINS, write=ADMINS)
@@ -237,10 +251,18 @@ def datastore_hosts(request: Request, pk: int) -> HttpResponse:
     return attempt(request, form, act, lambda: render(request, "datastores/datastore_change.html", page))
 
 
+def what_stays(datastore: Datastore) -> str:
+    """Return in words what is left on its hosts when the datastore is deleted now."""
+    usual = DRIVERS[datastore.kind].leaves
+    if away := silent_hosts(datastore):
+        return f"{usual} {listed(away)} cannot be reached now: nothing is taken back there."
+    return usual
+
+
 @roles(write=ADMINS)
 def datastore_delete(request: Request, pk: int) -> HttpResponse:
     datastore = visible(request, Datastore, pk=pk)
-    question = f"{ahead_of('datastore.delete')} {DRIVERS[datastore.kind].leaves}"
+    question = f"{ahead_of('datastore.delete')} {what_stays(datastore)}"
     if asked := ask_name(request, datastore.name, question):
         return asked
     return started(request, start(request, "datastore.delete", datastore=datastore))

@@ -12,13 +12,14 @@ from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine, words
 from datastores.services.disk_flatten import can_flatten
+from datastores.services.disks import comes_back
 from datastores.services.placing import disk_volume
 from datastores.web.access import EVERYBODY, OWNERS, Request, roles, visible
 from datastores.web.acting import ask_name, start, started
 from datastores.web.drift import notes_on
 from datastores.web.forms.base import attempt
-from datastores.web.forms.images import PlaceForm
-from datastores.web.forms.machines import SaveForm
+from datastores.web.forms.images import PlaceForm, rate_limit
+from datastores.web.forms.machines import LargerDiskForm, SaveForm, TakerForm
 from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import Column, Filter
 from datastores.web.lists.fields import Anywhere, Choice, Moment, Owning, Size, Text, Worded
@@ -91,7 +92,7 @@ class DiskList(Rows):
 
 
 def visible_disk(request: Request, pk: int) -> Disk:
-    return visible(request, Disk, "vm__owner", "image", "datastore", pk=pk)
+    return visible(request, Disk, "vm__owner", "image", "datastore", "host", pk=pk)
 
 
 def move_form(request: Request, disk: Disk) -> PlaceForm:
@@ -104,13 +105,28 @@ def save_form(request: Request, disk: Disk) -> SaveForm:
     return SaveForm(data, user=request.user, initial={"datastore": disk.datastore_id})
 
 
+def resize_form(request: Request) -> LargerDiskForm:
+    return LargerDiskForm(request.POST if request.method == "POST" else None)
+
+
+def give_form(request: Request, disk: Disk) -> TakerForm:
+    data = request.POST if request.method == "POST" else None
+    return TakerForm(data, user=request.user, without=disk.vm_id)
+
+
 def disk_page(request: Request, disk: Disk, sent: dict[str, BaseForm] | None = None) -> HttpResponse:
     """Show a disk; ``sent``: the form that was sent and refused, by name."""
-    forms: dict[str, BaseForm] = sent or {"save": save_form(request, disk), "move": move_form(request, disk)}
+    forms: dict[str, BaseForm] = sent or {
+        "save": save_form(request, disk),
+        "resize": resize_form(request),
+        "move": move_form(request, disk),
+        "give": give_form(request, disk),
+    }
     context = {
         "object": disk,
         "path": disk_volume(disk).path,
         "forms": forms,
+        "goes": what_goes(disk),
         "jobs": disk.jobs.visible_to(request.user).order_by("-pk")[:8],
         **notes_on(request.user, disk=disk),
         **timeline_of(request.user, disk),
@@ -118,6 +134,15 @@ def disk_page(request: Request, disk: Disk, sent: dict[str, BaseForm] | None = N
         "can_flatten": can_flatten(disk),
     }
     return render(request, "datastores/disk.html", context)
+
+
+def what_goes(disk: Disk) -> str:
+    """Return in a sentence what is lost when the disk is deleted."""
+    if disk.kind == Disk.Kind.LINK:
+        return "Only the link is removed: the persistent image keeps its bytes."
+    if disk.image and comes_back(disk):
+        return f"Its bytes replace those of the persistent image {disk.image.name}, then it goes."
+    return "The disk and everything on it are gone for ever."
 
 
 @roles(read=EVERYBODY)
@@ -131,7 +156,7 @@ def disk_save(request: Request, pk: int) -> HttpResponse:
     form = save_form(request, disk)
 
     def act(data: dict[str, Any]) -> HttpResponse:
-        params = {"name": data["name"]}
+        params = {"name": data["name"]} | rate_limit(data)
         return started(request, start(request, "disk.save", params, disk=disk, datastore=data["datastore"]))
 
     return attempt(request, form, act, lambda: disk_page(request, disk, {"save": form}))
@@ -143,7 +168,8 @@ def disk_move(request: Request, pk: int) -> HttpResponse:
     form = move_form(request, disk)
 
     def act(data: dict[str, Any]) -> HttpResponse:
-        return started(request, start(request, "disk.move", disk=disk, datastore=data["datastore"]))
+        targets = {"disk": disk, "datastore": data["datastore"]}
+        return started(request, start(request, "disk.move", form.params(), form.not_before(), **targets))
 
     return attempt(request, form, act, lambda: disk_page(request, disk, {"move": form}))
 
@@ -154,11 +180,31 @@ def disk_flatten(request: Request, pk: int) -> HttpResponse:
 
 
 @roles(write=OWNERS)
+def disk_resize(request: Request, pk: int) -> HttpResponse:
+    disk = visible_disk(request, pk)
+    form = resize_form(request)
+
+    def act(data: dict[str, Any]) -> HttpResponse:
+        return started(request, start(request, "disk.resize", {"size": data["size"]}, disk=disk))
+
+    return attempt(request, form, act, lambda: disk_page(request, disk, {"resize": form}))
+
+
+@roles(write=OWNERS)
+def disk_give(request: Request, pk: int) -> HttpResponse:
+    """Hand the disk over to another machine."""
+    disk = visible_disk(request, pk)
+    form = give_form(request, disk)
+
+    def act(data: dict[str, Any]) -> HttpResponse:
+        return started(request, start(request, "disk.give", {"vm": data["vm"].pk}, disk=disk))
+
+    return attempt(request, form, act, lambda: disk_page(request, disk, {"give": form}))
+
+
+@roles(write=OWNERS)
 def disk_delete(request: Request, pk: int) -> HttpResponse:
     disk = visible_disk(request, pk)
-    question = "The disk and everything on it are gone for ever."
-    if disk.kind == Disk.Kind.LINK:
-        question = "Only the link is removed: the persistent image keeps its bytes."
-    if asked := ask_name(request, str(disk), question):
+    if asked := ask_name(request, str(disk), what_goes(disk)):
         return asked
     return started(request, delete_disk(request, disk))

@@ -12,7 +12,7 @@ from django.views.generic import DetailView
 
 from datastores.domain.states import HostState
 from datastores.hosts.sudoers import sudoers_text
-from datastores.models import Cluster, Drift, Host, Job
+from datastores.models import Cluster, Drift, Host, Job, MovedDirectory
 from datastores.models.audit import in_turn
 from datastores.services import hosts
 from datastores.services.exports import judged
@@ -115,6 +115,7 @@ class HostPage(DetailView):
             "warnings": warnings(host, facts),
             "sudoers": sudoers_text(host.account) if host.account != "root" else "",
             "datastores": host.datastores.order_by("name"),
+            "directories": MovedDirectory.objects.filter(host=host).select_related("datastore"),
             "spans": SPANS.values(),
             "span": span_asked(self.request),
             "jobs": list(host.jobs.order_by("-pk")[:8]),

@@ -15,11 +15,20 @@ from datastores.domain.values import whole
 from datastores.models import Datastore, Image, Job
 from datastores.services import images
 from datastores.services.dependants import require_unneeded
+from datastores.services.snapshots import lost_by_revert
 from datastores.services.vms import create_vms, require_free_vm_names
 from datastores.web.access import OWNERS, Request, client_address, one_of, roles, visible, wants_json
 from datastores.web.acting import ACCEPTED, ask_name, done, job_line, start, start_all, started
 from datastores.web.forms.base import attempt
-from datastores.web.forms.images import DisksForm, ImageNameForm, PlaceForm, RenameForm, ResizeForm, SnapshotForm
+from datastores.web.forms.images import (
+    DisksForm,
+    ImageNameForm,
+    PlaceForm,
+    RenameForm,
+    ResizeForm,
+    SnapshotForm,
+    on_host,
+)
 from datastores.web.views.images import delete_image, image_page, visible_image, what_is_lost
 
 BATCH = 20
@@ -38,9 +47,10 @@ def image_disks(request: Request, pk: int) -> HttpResponse:
 
     def act(data: dict[str, Any]) -> HttpResponse:
         if data["vm"]:
-            jobs = [start(request, "disk.create", image=image, vm=data["vm"], datastore=data["datastore"])]
+            what = {"image": image, "vm": data["vm"], "datastore": data["datastore"]}
+            jobs = [start(request, "disk.create", on_host(data), **what)]
         else:
-            jobs = make_machines(request, image, form.names(), data["datastore"])
+            jobs = make_machines(request, image, form.names(), data["datastore"], on_host(data))
         if wants_json(request):
             return JsonResponse({"jobs": [job_line(job) for job in jobs]}, status=ACCEPTED)
         if len(jobs) == 1:
@@ -50,7 +60,9 @@ def image_disks(request: Request, pk: int) -> HttpResponse:
     return shown(request, image, "disks", form, act)
 
 
-def make_machines(request: Request, image: Image, names: list[str], datastore: Datastore | None) -> list[Job]:
+def make_machines(
+    request: Request, image: Image, names: list[str], datastore: Datastore | None, params: dict[str, Any]
+) -> list[Job]:
     """Make a VM of each name with a disk of the image.
 
     :raises CloudstoreError: refused; the message says how many were asked for before that.
@@ -63,7 +75,7 @@ def make_machines(request: Request, image: Image, names: list[str], datastore: D
             with transaction.atomic():
                 vms = create_vms(batch, request.user, client_address(request))
                 wanted = [{"image": image, "vm": vm, "datastore": datastore} for vm in vms]
-                jobs += start_all(request, "disk.create", wanted, {"with_vm": True})
+                jobs += start_all(request, "disk.create", wanted, params | {"with_vm": True})
     except CloudstoreError as error:
         if not jobs:
             raise
@@ -128,7 +140,8 @@ def image_move(request: Request, pk: int) -> HttpResponse:
     form = PlaceForm(request.POST, user=request.user, types=types, without=image.datastore_id)
 
     def act(data: dict[str, Any]) -> HttpResponse:
-        return started(request, start(request, "image.move", image=image, datastore=data["datastore"]))
+        targets = {"image": image, "datastore": data["datastore"]}
+        return started(request, start(request, "image.move", form.params(), form.not_before(), **targets))
 
     return shown(request, image, "move", form, act)
 
@@ -160,7 +173,7 @@ def snapshot_take(request: Request, pk: int) -> HttpResponse:
 
 @roles(write=OWNERS)
 def snapshot_revert(request: Request, pk: int, snapshot: int) -> HttpResponse:
-    return change_snapshot(request, pk, snapshot, "snapshot.revert", "What was written since then is lost.")
+    return change_snapshot(request, pk, snapshot, "snapshot.revert")
 
 
 @roles(write=OWNERS)
@@ -168,9 +181,10 @@ def snapshot_delete(request: Request, pk: int, snapshot: int) -> HttpResponse:
     return change_snapshot(request, pk, snapshot, "snapshot.delete", "The image cannot be taken back to it any more.")
 
 
-def change_snapshot(request: Request, pk: int, snapshot: int, kind: str, question: str) -> HttpResponse:
+def change_snapshot(request: Request, pk: int, snapshot: int, kind: str, question: str = "") -> HttpResponse:
+    """Ask for the name of the snapshot, with the ``question``; "" for that of a way back, and then start the job."""
     image = visible_image(request, pk)
     row = one_of(image.snapshots.all(), pk=snapshot)
-    if asked := ask_name(request, row.name, question):
+    if asked := ask_name(request, row.name, question or lost_by_revert(row, image.snapshots.all())):
         return asked
     return started(request, start(request, kind, image=image, snapshot=row))

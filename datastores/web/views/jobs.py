@@ -117,6 +117,8 @@ class Possible:
     plan: bool
     eyes: Eyes = UNWATCHED
     """Whom an undo needs."""
+    begin: bool = False
+    """It waits for a moment, and may begin now."""
     destroys: str = ""
     """The name of what an undo deletes, to be typed."""
     gone: str = ""
@@ -137,6 +139,7 @@ def possible(request: Request, job: Job) -> Possible:
         resume=interrupted and not gone,
         undo=undo,
         plan=job.state == JobState.AWAITING,
+        begin=job.is_early and job.state in {JobState.QUEUED, JobState.AWAITING},
         eyes=eyes_on_undo(job, request.user) if undo and not interrupted else UNWATCHED,
         destroys=case.destroyed_by_undo(job) if undo and not interrupted else "",
         gone=gone,
@@ -237,6 +240,11 @@ def job_cancel(request: Request, uuid: str) -> HttpResponse:
     job.refresh_from_db()
     asked = "The job is asked to stop, and to take back what it did."
     return acted(request, job, f"The job is {job.word}." if job.ended else asked)
+
+
+@roles(write=OWNERS)
+def job_begin(request: Request, uuid: str) -> HttpResponse:
+    return act(request, uuid, control.begin, "It begins as soon as a worker is free.")
 
 
 @roles(write=OWNERS)

@@ -16,7 +16,8 @@ from datastores.services.placing import with_paths
 from datastores.web.access import EVERYBODY, OWNERS, Request, client_address, roles, visible
 from datastores.web.acting import ask_name, done, start, started
 from datastores.web.forms.base import attempt
-from datastores.web.forms.machines import DiskForm, MachineForm
+from datastores.web.forms.images import on_host
+from datastores.web.forms.machines import BlockDiskForm, DiskForm, MachineForm
 from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import Column, Filter
 from datastores.web.lists.fields import Anywhere, Choice, Moment, Number, Owning, Size, Text
@@ -79,11 +80,13 @@ class MachineList(Rows):
 
 
 def machine_page(request: Request, vm: VirtualMachine, form: BaseForm | None = None) -> HttpResponse:
-    """Show a VM; ``form``: the one for another disk, when it was sent and refused."""
+    """Show a VM; ``form``: the one for another disk, or for an empty one, when it was sent and refused."""
+    empty = form if isinstance(form, BlockDiskForm) else BlockDiskForm(user=request.user)
     context = {
         "object": vm,
         "disks": with_paths(vm.disks.select_related("image", "datastore", "vm")),
-        "form": form or DiskForm(user=request.user),
+        "form": form if isinstance(form, DiskForm) else DiskForm(user=request.user),
+        "empty": empty,
         "states": VirtualMachine.State.values,
         "jobs": vm.jobs.visible_to(request.user).order_by("-pk")[:8],
         **timeline_of(request.user, vm),
@@ -125,7 +128,19 @@ def vm_disks(request: Request, pk: int) -> HttpResponse:
     form = DiskForm(request.POST, user=request.user)
 
     def act(data: dict[str, Any]) -> HttpResponse:
-        return started(request, start(request, "disk.create", image=data["image"], vm=vm))
+        return started(request, start(request, "disk.create", on_host(data), image=data["image"], vm=vm))
+
+    return attempt(request, form, act, lambda: machine_page(request, vm, form))
+
+
+@roles(write=OWNERS)
+def vm_blocks(request: Request, pk: int) -> HttpResponse:
+    """Give the VM an empty disk, or swap."""
+    vm = visible(request, VirtualMachine, "owner", pk=pk)
+    form = BlockDiskForm(request.POST, user=request.user)
+
+    def act(data: dict[str, Any]) -> HttpResponse:
+        return started(request, start(request, "disk.block", form.params(), vm=vm, datastore=data["datastore"]))
 
     return attempt(request, form, act, lambda: machine_page(request, vm, form))
 

@@ -19,6 +19,8 @@ from datastores.hosts.ceph_files import CephConfPresent, CephKeyringPresent
 from datastores.hosts.ceph_libvirt import LibvirtSecretDefined
 from datastores.hosts.copies import Ownership
 from datastores.hosts.files import DirectoryPresent
+from datastores.hosts.lvm_contents import VolumeFilled
+from datastores.hosts.opened import Opened
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.rbd_checksums import RbdChecksumKnown
 from datastores.hosts.rbd_clones import RbdCloned, RbdClonesPrepared
@@ -133,7 +135,9 @@ def test_files_become_images_and_back_on_a_host_that_sees_both() -> None:
     image = Volume(f"/srv/images/{UUID}.qcow2", Format.QCOW2, 25 << 30)
     there = way(files, Format.QCOW2, store)
     assert (there.host, there.format) == ("h2", Format.RAW)
-    assert transfer(files, image, store, MASTER, "h2") == (RbdImageImported("h2", image.path, "qcow2", rbd(MASTER)),)
+    assert transfer(files, image, store, MASTER, "h2") == (
+        RbdImageImported("h2", Opened(image.path, "qcow2", 25 << 30), rbd(MASTER)),
+    )
     back = Volume(f"/srv/images/{UUID}.raw", Format.RAW, 25 << 30)
     *_, export = transfer(store, MASTER, files, back, "h2")
     assert export == RbdImageExported("h2", rbd(MASTER), back.path, Format.RAW, Ownership("oneadmin", "root", "0660"))
@@ -148,7 +152,33 @@ def test_within_a_cluster_no_host_carries_the_bytes() -> None:
     assert transfer(store, MASTER, other, copy, "h1") == (RbdImageCopied("h1", rbd(MASTER), target),)
     elsewhere = driver(pool="two", cluster="east")
     (step,) = transfer(store, MASTER, elsewhere, copy, "h1")
-    assert isinstance(step, RbdImageImported) and step.source == store.path(MASTER)
+    assert isinstance(step, RbdImageImported) and step.source == Opened(store.path(MASTER), "raw", 25 << 30)
+
+
+def test_images_become_volumes_and_disks_on_devices_become_images_of_their_own_size() -> None:
+    store, lvm = driver(), make_driver("lvm", host="h1", base="/srv/lvm")
+    device = f"/dev/vg-one/lv-one-{UUID}"
+    volume = Volume(f"/srv/lvm/{UUID}.raw", Format.RAW, 25 << 30)
+    (taken,) = transfer(lvm, volume, store, MASTER, "h1")
+    assert taken == RbdImageImported("h1", Opened(device, "raw", 25 << 30, device=True), rbd(MASTER))
+    assert all(device not in command.argv for command in taken.reads())  # a link: only QEMU follows it
+    filled, _ = transfer(store, MASTER, lvm, volume, "h1")
+    assert isinstance(filled, VolumeFilled) and filled.source == Opened(store.path(MASTER), "raw", 25 << 30)
+
+
+def test_the_disk_of_a_data_set_is_read_where_it_lies_and_an_image_comes_into_one_that_is_made_first() -> None:
+    store, zfs = driver(), make_driver("zfs", host="h1", base="/tank")
+    (taken,) = transfer(zfs, Volume("/tank/7/disk.0", Format.RAW, 1 << 30), store, DISK, "h1")
+    assert isinstance(taken, RbdImageImported) and taken.source.path == "/tank/var/7.0/disk.0"
+    _, export, _ = transfer(store, DISK, zfs, Volume("/tank/7/disk.0", Format.RAW, 1 << 30), "h1")
+    assert isinstance(export, RbdImageExported) and export.coming and export.target == "/tank/var/7.0/disk.0"
+
+
+def test_images_are_not_sent_to_hosts_that_are_no_clients() -> None:
+    elsewhere = make_driver("xfs", host="h9", base="/srv/xfs")
+    for source, target in ((driver(), elsewhere), (elsewhere, driver())):
+        with pytest.raises(Unsupported, match="Ceph datastores are not sent from host to host"):
+            way(source, Format.RAW, target)
 
 
 def test_capacity_and_volumes_are_read_in_one_command_each() -> None:

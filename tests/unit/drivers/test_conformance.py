@@ -30,37 +30,6 @@ METHODS = (
     "clone", "flatten", "resize", "snapshot", "revert", "delete_snapshot", "attach", "detach",
 )  # fmt: skip
 
-
-def image(store: StorageDriver) -> Volume:
-    return Volume(store.image_path(UUID, store.formats[0]), store.formats[0], 1 << 30)
-
-
-def disk(store: StorageDriver) -> Volume:
-    return Volume(store.disk_path(7, 0), store.formats[0], 1 << 30)
-
-
-def arguments(store: StorageDriver, method: str) -> tuple[Any, ...]:
-    """Return what a method is called with."""
-    master = image(store)
-    calls: dict[str, tuple[Any, ...]] = {
-        "activate": ("h1",),
-        "deactivate": ("h1",),
-        "import_file": ("/var/tmp/a.qcow2", master),
-        "delete_image": (master, ("one",)),
-        "copy": (master, disk(store)),
-        "link": (master, disk(store).path),
-        "unlink": (master, disk(store).path),
-        "clone": (master, disk(store)),
-        "resize": (master, 2 << 30),
-        "snapshot": (master, "one"),
-        "revert": (master, "one"),
-        "delete_snapshot": (master, "one"),
-        "attach": (master, "h1"),
-        "detach": (master, "h1"),
-    }
-    return calls.get(method, (master,))
-
-
 kinds = pytest.mark.parametrize("kind", DRIVERS)
 able = pytest.mark.parametrize(
     ("kind", "method"),
@@ -77,6 +46,42 @@ def driver(kind: str, **options: Any) -> StorageDriver:
 
 
 @kinds
+def test_each_says_what_it_is_like(kind: str) -> None:
+    said = DRIVERS[kind].character
+    assert said.parts and said.simplicity and said.performance and said.redundancy and said.capacity
+
+
+def image(store: StorageDriver) -> Volume:
+    format = format_of(store)
+    return Volume(store.image_path(UUID, format), format, 1 << 30)
+
+
+def format_of(store: StorageDriver) -> Format:
+    """Return qcow2, or raw where a kind has no qcow2."""
+    return Format.QCOW2 if Format.QCOW2 in store.formats else Format.RAW
+
+
+def arguments(store: StorageDriver, method: str) -> tuple[Any, ...]:
+    """Return what the method can be called with."""
+    master, disk = image(store), Volume(store.disk_path(7, 0), format_of(store), 1 << 30)
+    given: dict[str, tuple[Any, ...]] = {
+        "activate": ("h1",),
+        "deactivate": ("h1",),
+        "import_file": ("/var/tmp/a.qcow2", master),
+        "delete_image": (master, ("one",)),
+        "copy": (master, disk),
+        "link": (master, disk.path),
+        "unlink": (master, disk.path),
+        "clone": (master, disk),
+        "resize": (master, 2 << 30),
+        "attach": (master, "h1", disk.path),
+        "detach": (master, "h1", disk.path),
+    }
+    snapshots = dict.fromkeys(("snapshot", "revert", "delete_snapshot"), (master, "one"))
+    return (given | snapshots).get(method, (master,))
+
+
+@kinds
 @pytest.mark.parametrize("method", NEEDS)
 def test_capabilities_are_exactly_what_is_implemented(kind: str, method: str) -> None:
     implemented = getattr(DRIVERS[kind], method) is not getattr(StorageDriver, method)
@@ -86,11 +91,12 @@ def test_capabilities_are_exactly_what_is_implemented(kind: str, method: str) ->
 @kinds
 @pytest.mark.parametrize("method", NEEDS)
 def test_what_is_not_declared_is_refused_in_words(kind: str, method: str) -> None:
+    store = driver(kind)
     if NEEDS[method] in DRIVERS[kind].can:
-        assert getattr(driver(kind), method)(*arguments(driver(kind), method))
+        assert getattr(store, method)(*arguments(store, method))
         return
     with pytest.raises(Unsupported, match=f"{DRIVERS[kind].label} datastores have no {NEEDS[method].value}"):
-        getattr(driver(kind), method)(*arguments(driver(kind), method))
+        getattr(store, method)(*arguments(store, method))
 
 
 @kinds
@@ -145,6 +151,8 @@ def test_everything_is_declared(kind: str) -> None:
 def test_nothing_outside_the_datastore_is_touched(kind: str, method: str, path: str) -> None:
     store = driver(kind)
     call = getattr(store, method)
+    if NEEDS.get(method) not in {None, *DRIVERS[kind].can}:
+        return  # refused whatever it is asked of
     with pytest.raises(Refused, match="does not lie in the datastore"):
         call(Volume(path, Format.QCOW2, 1 << 30), *arguments(store, method)[1:])
 

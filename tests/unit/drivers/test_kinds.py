@@ -155,6 +155,11 @@ def test_placement_is_in_the_words_of_the_trade() -> None:
         "btrfs": (Placement.NONE, Placement.SELF, "fs", "btrfs"),
         "xfs": (Placement.NONE, Placement.SELF, "fs", "xfs"),
         "nfs": (Placement.NONE, Placement.SYSTEM, "fs", "nfs"),
+        "lvm": (Placement.NONE, Placement.SELF, "lvm", "lvm"),
+        "iscsi": (Placement.NONE, Placement.SELF, "iscsi", "iscsi"),
+        "gluster": (Placement.NONE, Placement.SYSTEM, "fs", "gluster"),
+        "ssh": (Placement.SYSTEM, Placement.SYSTEM, "fs", "ssh"),
+        "zfs": (Placement.NONE, Placement.SELF, "zfs", "zfs"),
         "ceph": (Placement.NONE, Placement.SELF, "ceph", "ceph"),
     }
 

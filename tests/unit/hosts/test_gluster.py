@@ -14,6 +14,7 @@ from datastores.hosts import gluster
 from datastores.hosts.gluster_balance import ask_balance, balance
 from datastores.hosts.gluster_healing import ask_entries, heal
 from datastores.hosts.gluster_quota import ask_limits, limits
+from datastores.hosts.gluster_seen import VolumeKnown, VolumeSeen
 
 CASES = Path(__file__).parent / "cases"
 HEAL = """<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
@@ -143,3 +144,60 @@ def test_a_failure_counts_whatever_the_exit_status_is(status: int) -> None:
 def test_a_daemon_that_does_not_run_is_told_as_gluster_tells_it() -> None:
     with pytest.raises(CommandFailed, match="Connection failed"):
         gluster.pool("h1", Output(1, b"Connection failed. Please check if gluster daemon is operational.\n"))
+
+
+def seen(case: str, name: str = "vms") -> VolumeSeen:
+    """Return the volume of a golden case."""
+    return VolumeKnown("h1", name).facts([recorded(f"gluster_seen.VolumeKnown/{case}", number) for number in range(8)])
+
+
+def test_a_volume_is_seen_with_its_bricks_and_limits() -> None:
+    found = seen("present")
+    assert (found.name, found.kind, found.state, found.problems) == ("vms", "replicate 1 x 3", "Started", ())
+    assert all(each.online and each.pid and each.size > each.free > 0 and each.waiting == 0 for each in found.bricks)
+    assert found.options["auth.allow"] == "10.77.*"
+    assert found.limits["/"] == (1 << 30, 512)
+
+
+def test_a_brick_that_is_off_is_told_with_what_may_still_fail() -> None:
+    found = seen("a-brick-off")
+    assert [(each.peer, each.online, each.waiting) for each in found.bricks] == [
+        ("h1", True, 1), ("h2", False, None), ("h3", True, 1),
+    ]  # fmt: skip
+    assert found.problems == (
+        "h2:/srv/xfs/bricks/vms does not answer: the files of set 1 are there, and no more of them may fail.",
+        "1 entry waits to be healed: until then its newest copies are on fewer bricks.",
+    )
+
+
+def test_a_dead_peer_is_named_with_what_cannot_be_done_until_it_is_back() -> None:
+    found = seen("a-peer-off")
+    assert [each.online for each in found.bricks] == [True, False, None]  # its brick may go on without glusterd
+    assert found.problems[1] == (
+        "h3 does not answer the pool: its host is off or cut off, or glusterd does not run there. Whether its bricks "
+        "run is not known, and no bricks or options can be changed until it is back."
+    )
+
+
+def test_a_volume_that_is_stopped_says_so() -> None:
+    assert seen("stopped").problems == ("The volume is stopped: nobody can read or write. Start it.",)
+
+
+def test_what_is_in_split_brain_is_told_once_and_by_name() -> None:
+    found = seen("split-brain", "torn")
+    assert found.torn == ("/d/g", "/f")
+    assert "2 files are in split-brain" in found.problems[0]
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "This command is supported for only volumes of replicate type. Volume copies is not of type replicate",
+        "This command is supported for only volumes of replicate/disperse type. Volume copies is not of such a type",
+    ],
+)
+def test_what_keeps_no_copies_has_nothing_to_heal(why: str) -> None:
+    assert (
+        heal("h1", ask_entries("copies", split_brain=True), Output(234, b"<?xml version='1.0'?>" + xml("-1", why)))
+        is None
+    )

@@ -9,9 +9,10 @@ import pytest
 
 from datastores.domain.errors import Busy, NotConnected, Refused
 from datastores.domain.plan import Action, Change, Command
-from datastores.domain.states import JobState
+from datastores.domain.states import HostState, JobState
 from datastores.domain.volumes import Capacity
 from datastores.hosts.filesystems import BaseFacts, BaseReady
+from datastores.hosts.mounts import MountAbsent
 from datastores.hosts.probes import ProbeGone, ProbePresent, ProbeVisible
 from datastores.jobs import control
 from datastores.jobs.codec import encode_change
@@ -165,3 +166,31 @@ class TestWhatWentWrong:
         assert self.error_of(datastore) == "It could not be measured: h1 does not answer."
         remember_capacity(datastore, Capacity(100, 40, 50))
         assert self.error_of(datastore) == ""
+
+
+class TestDeletion:
+    @pytest.fixture
+    def nfs(self) -> Datastore:
+        return a_datastore(
+            "gold", kind="nfs", base="/srv/gold", hosts=[a_host(name) for name in ("nas", "kvm1", "kvm2")]
+        )
+
+    def hosts_of_its_plan(self, admin: User, datastore: Datastore) -> list[str]:
+        job = submit("datastore.delete", user=admin, datastore=datastore)
+        return list(dict.fromkeys(step.host for stage in KINDS[job.kind].plan(job) for step in stage.steps))
+
+    def test_all_is_taken_back_and_the_storage_host_comes_last(self, admin: User, nfs: Datastore) -> None:
+        assert self.hosts_of_its_plan(admin, nfs) == ["kvm1", "kvm2", "nas"]
+
+    def test_a_storage_host_that_is_gone_for_good_is_not_waited_for(self, admin: User, nfs: Datastore) -> None:
+        Host.objects.filter(name="nas").update(state=HostState.UNREACHABLE)
+        job = submit("datastore.delete", user=admin, datastore=nfs)
+        steps = [step for stage in KINDS[job.kind].plan(job) for step in stage.steps]
+        assert {step.host for step in steps} == {"kvm1", "kvm2"}
+        assert {step.lost for step in steps if isinstance(step, MountAbsent)} == {True}, "unmounting would wait for it"
+
+    def test_what_is_to_be_done_stays_the_same_while_a_host_comes_back(self, admin: User, nfs: Datastore) -> None:
+        Host.objects.filter(name="kvm1").update(state=HostState.UNREACHABLE)
+        job = submit("datastore.delete", user=admin, datastore=nfs)
+        Host.objects.update(state=HostState.READY)
+        assert {step.host for stage in KINDS[job.kind].plan(job) for step in stage.steps} == {"kvm2", "nas"}

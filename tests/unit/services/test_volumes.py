@@ -1,153 +1,231 @@
-"""Use cases speak of volumes: where they are and what is kept beside them, the kind of datastore says alone."""
+"""What is done to the volume of a datastore, and what is remembered of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
-from uuid import UUID
+from typing import Any
 
 import pytest
-from django.db import models
 
-from datastores.domain.states import ObjectState
-from datastores.domain.volumes import Format, Volume
-from datastores.drivers.base import Steps
-from datastores.drivers.registry import DRIVERS
-from datastores.drivers.xfs import XfsDriver
-from datastores.hosts.disks import DiskAbsent
-from datastores.hosts.inspection import ImageIsSafe
-from datastores.hosts.reflinks import ReflinkExists
-from datastores.hosts.sources import SourceAllowed
-from datastores.hosts.stages import steps_of
+from datastores.domain.errors import BadInput, Busy, CloudstoreError, Refused
+from datastores.domain.plan import Output
+from datastores.hosts.gluster_balance import FixLayoutDone, Rebalanced
+from datastores.hosts.gluster_bricks import BrickAbsent, BrickReady
+from datastores.hosts.gluster_layout import BrickReplaced, BricksAdded, BricksRemoved
+from datastores.hosts.gluster_pool import PeerProbed, PeerUnneeded
+from datastores.hosts.gluster_seen import VolumeKnown
+from datastores.hosts.mounts import FstabLinePresent
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
-from datastores.models import Datastore, Disk, Image, Job, Snapshot, User
-from tests.unit.conftest import a_datastore, a_disk, a_host, a_vm, an_image
-from tests.unit.flags import FlagSet
+from datastores.models import Brick, Datastore, Host, Job, User, VolumeReading
+from tests.unit.conftest import a_datastore, a_host
+from tests.unit.hosts.test_gluster import recorded
 from tests.unit.services.conftest import ended
 
 pytestmark = pytest.mark.django_db
-
-
-@dataclass(frozen=True, slots=True)
-class PoolDriver(XfsDriver):
-    """A kind that names everything in another way, and does with its images what no file needs."""
-
-    kind: ClassVar[str] = "pool"
-
-    def image_path(self, uuid: UUID | str, format: Format) -> str:
-        return f"{self.base}/images/{uuid}"
-
-    def disk_path(self, vm: int, number: int) -> str:
-        return f"{self.base}/vms/vm-{vm}-{number}"
-
-    def import_file(self, source: str, volume: Volume) -> Steps:
-        return (FlagSet(self.host, f"import {source} to {volume.path}"),)
-
-    def checksum(self, volume: Volume) -> Steps:
-        return FlagSet(self.host, "prepare"), FlagSet(self.host, f"checksum of {volume.path}")
-
-    def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
-        return (FlagSet(self.host, f"delete {volume.path} with {', '.join(snapshots)}"),)
+PATH = "/srv/disk/vms"
 
 
 @pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch, db: None) -> Datastore:
-    monkeypatch.setitem(DRIVERS, PoolDriver.kind, PoolDriver)
-    return a_datastore("pool", hosts=[a_host("h1")], kind="pool", base="/srv/pool")
+def hosts(db: None) -> dict[str, Host]:
+    return {f"h{number}": a_host(f"h{number}", address=f"10.0.0.{number}") for number in range(1, 8)}
 
 
-def planned(kind: str, user: User, params: dict[str, Any] | None = None, **targets: models.Model) -> list[Any]:
-    """Return the steps of a job as the worker would plan them."""
-    job = submit(kind, user=user, params=params, **targets)
-    return list(steps_of(KINDS[kind].plan(Job.objects.get(pk=job.pk))))
+def volume(hosts: dict[str, Host], *on: str, **options: Any) -> Datastore:
+    store = a_datastore("vms", kind="gluster", base="/srv/vms", hosts=list(hosts.values()), options=options)
+    for place, name in enumerate(on):
+        Brick.objects.create(datastore=store, host=hosts[name], peer=f"10.0.0.{name[1:]}", path=PATH, position=place)
+    return store
 
 
-def test_a_registered_file_is_inspected_imported_and_inspected_again(alice: User, pool: Datastore) -> None:
-    steps = planned("image.register", alice, {"name": "a", "source": "/var/tmp/a.raw"}, datastore=pool)
-    path = f"/srv/pool/images/{Image.objects.get().uuid}"
-    allowed, source, imported, copy = steps
-    assert isinstance(allowed, SourceAllowed)
-    assert source == ImageIsSafe("h1", "/var/tmp/a.raw", "raw")
-    assert imported == FlagSet("h1", f"import /var/tmp/a.raw to {path}")
-    assert copy == ImageIsSafe("h1", path, "raw")
+@pytest.fixture
+def copies(hosts: dict[str, Host]) -> Datastore:
+    return volume(hosts, "h1", "h2", "h3")
 
 
-def test_the_checksum_is_what_the_last_step_of_the_kind_says(alice: User, pool: Datastore) -> None:
-    image = an_image(alice, datastore=pool)
-    job = submit("image.checksum", user=alice, image=image)
-    prepare, compute = steps_of(KINDS[job.kind].plan(job))
-    assert compute == FlagSet("h1", f"checksum of /srv/pool/images/{image.uuid}")
-    ended(job, result=[(prepare, ""), (compute, "ab" * 32)])
-    image.refresh_from_db()
-    assert image.sha256 == "ab" * 32
+def brick(hosts: dict[str, Host], name: str, path: str = PATH) -> dict[str, Any]:
+    return {"host": hosts[name].pk, "path": path}
 
 
-def test_an_image_is_deleted_with_its_snapshots(alice: User, pool: Datastore) -> None:
-    image = an_image(alice, datastore=pool)
-    for name in ("one", "two"):
-        Snapshot.objects.create(image=image, name=name, state=ObjectState.READY)
-    wanted = FlagSet("h1", f"delete /srv/pool/images/{image.uuid} with one, two")
-    assert planned("image.delete", alice, image=image) == [wanted]
+def old(name: str, path: str = PATH) -> dict[str, str]:
+    return {"peer": f"10.0.0.{name[1:]}", "path": path}
 
 
-@pytest.mark.parametrize("kind", ["btrfs", "xfs"])
-def test_no_file_of_a_deleted_image_is_left_on_the_host(alice: User, kind: str) -> None:
-    image = an_image(alice, datastore=a_datastore(kind=kind, hosts=[a_host("h1")], base="/srv/ds"))
-    Snapshot.objects.create(image=image, name="before update", state=ObjectState.READY)
-    path = f"/srv/ds/{image.uuid}.raw"
-    assert planned("image.delete", alice, image=image) == [
-        DiskAbsent("h1", f"{path}.snap/before update", "/srv/ds"),
-        DiskAbsent("h1", f"{path}.sha256", "/srv/ds"),
-        DiskAbsent("h1", path, "/srv/ds"),
-    ]
+def the(job: Job, kind: type) -> Any:
+    (found,) = of(job, kind)
+    return found
 
 
-def test_a_moved_image_leaves_nothing_in_the_old_place(alice: User, pool: Datastore) -> None:
-    image = an_image(alice, datastore=pool)
-    target = a_datastore(hosts=[pool.hosts.get()])
-    *_, removed = planned("image.move", alice, image=image, datastore=target)
-    assert removed == FlagSet("h1", f"delete /srv/pool/images/{image.uuid} with ")
+def of(job: Job, kind: type) -> list[Any]:
+    return [step for stage in KINDS[job.kind].plan(job) for step in stage.steps if isinstance(step, kind)]
 
 
-def test_a_disk_is_where_the_kind_puts_it(alice: User, pool: Datastore) -> None:
-    vm, image = a_vm(alice), an_image(alice, datastore=pool)
-    (made,) = planned("disk.create", alice, image=image, vm=vm)
-    assert isinstance(made, ReflinkExists)
-    assert (made.source, made.target) == (f"/srv/pool/images/{image.uuid}", f"/srv/pool/vms/vm-{vm.pk}-0")
+def placed(datastore: Datastore) -> list[str]:
+    return [str(row) for row in Brick.objects.filter(datastore=datastore)]
 
 
-@pytest.mark.parametrize("kind", [Disk.Kind.CLONE, Disk.Kind.LINK])
-def test_a_disk_is_deleted_where_the_kind_put_it(alice: User, pool: Datastore, kind: str) -> None:
-    disk = a_disk(an_image(alice, datastore=pool, persistent=True), kind=kind)
-    assert planned("disk.delete", alice, disk=disk) == [
-        DiskAbsent("h1", f"/srv/pool/vms/vm-{disk.vm_id}-0", "/srv/pool")
-    ]
+class TestMoreBricks:
+    @pytest.fixture
+    def job(self, admin: User, copies: Datastore, hosts: dict[str, Host]) -> Job:
+        params = {"bricks": [brick(hosts, name) for name in ("h4", "h5", "h6")]}
+        return submit("volume.add", user=admin, params=params, datastore=copies)
+
+    def test_their_hosts_join_the_pool_first(self, job: Job) -> None:
+        stages = KINDS[job.kind].plan(job)
+        assert [stage.title for stage in stages] == [
+            "packages and daemons", "pool", "bricks", "volume", "who may mount", "mounts", "look at it",
+        ]  # fmt: skip
+        assert [step.peer for step in of(job, PeerProbed)] == ["10.0.0.4", "10.0.0.5", "10.0.0.6"]
+        assert {step.host for step in of(job, BrickReady)} == {"h4", "h5", "h6"}
+        assert [str(each) for each in the(job, BricksAdded).bricks] == [f"10.0.0.{n}:{PATH}" for n in (4, 5, 6)]
+        lines = of(job, FstabLinePresent)
+        assert len(lines) == 7 and all(line.options.endswith("10.0.0.5:10.0.0.6") for line in lines)
+
+    def test_they_are_remembered_when_they_are_there_and_forgotten_when_that_is_undone(
+        self, job: Job, copies: Datastore
+    ) -> None:
+        assert len(placed(copies)) == 3
+        before = KINDS[job.kind].plan(job)
+        ended(job)
+        assert placed(copies)[3:] == [f"h{number}:{PATH}" for number in (4, 5, 6)]
+        assert KINDS[job.kind].plan(Job.objects.get(pk=job.pk)) == before
+        KINDS[job.kind].check_undo(Job.objects.get(pk=job.pk))
+        ended(job, "undone")
+        assert len(placed(copies)) == 3
+
+    def test_nobody_else_changes_the_volume_meanwhile(self, admin: User, job: Job, copies: Datastore) -> None:
+        with pytest.raises(Busy, match=r"[Vv]olume of datastore vms"):
+            submit("volume.heal", user=admin, datastore=copies)
 
 
-def test_a_persistent_disk_is_a_link_where_the_kind_puts_it(alice: User, pool: Datastore) -> None:
-    vm, image = a_vm(alice), an_image(alice, datastore=pool, persistent=True)
-    (made,) = planned("disk.create", alice, image=image, vm=vm)
-    assert made.path == f"/srv/pool/vms/vm-{vm.pk}-0"
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (["h4"], "3, 6, 9 and so on, not 4"),
+        (["h4", "h5", "h5"], "Set 2 has several bricks on h5"),
+        ([], "at least one brick"),
+    ],
+)
+def test_bricks_that_make_no_set_are_refused(
+    admin: User, copies: Datastore, hosts: dict[str, Host], names: list[str], why: str
+) -> None:
+    params = {"bricks": [brick(hosts, name, f"{PATH}{place}") for place, name in enumerate(names)]}
+    with pytest.raises(BadInput, match=why):
+        submit("volume.add", user=admin, params=params, datastore=copies)
 
 
-def test_a_disk_moves_from_where_one_kind_puts_it_to_where_the_other_does(alice: User, pool: Datastore) -> None:
-    disk = a_disk(an_image(alice, datastore=pool))
-    target = a_datastore(hosts=[pool.hosts.get()], base="/srv/files")
-    copied, removed = planned("disk.move", alice, disk=disk, datastore=target)
-    old = f"/srv/pool/vms/vm-{disk.vm_id}-0"
-    assert (copied.source, copied.target, removed.path) == (old, f"/srv/files/{disk.vm_id}/disk.0", old)
+class TestFewerBricks:
+    @pytest.fixture
+    def six(self, hosts: dict[str, Host]) -> Datastore:
+        return volume(hosts, "h1", "h2", "h3", "h4", "h5", "h6")
+
+    def test_a_set_leaves_with_hosts_that_are_needed_for_nothing_else(self, admin: User, six: Datastore) -> None:
+        params = {"bricks": [old(name) for name in ("h4", "h5", "h6")], "clear": False}
+        job = submit("volume.remove", user=admin, params=params, datastore=six)
+        assert len(the(job, BricksRemoved).bricks) == 3
+        assert [step.peer for step in of(job, PeerUnneeded)] == ["10.0.0.4", "10.0.0.5", "10.0.0.6"]
+        assert not of(job, BrickAbsent)
+        ended(job)
+        assert placed(six) == [f"h{number}:{PATH}" for number in (1, 2, 3)]
+
+    def test_its_directories_are_deleted_only_when_that_is_asked_for(self, admin: User, six: Datastore) -> None:
+        params = {"bricks": [old(name) for name in ("h4", "h5", "h6")], "clear": True}
+        job = submit("volume.remove", user=admin, params=params, datastore=six)
+        assert of(job, BrickAbsent)[0] == BrickAbsent("h4", PATH, True, "srv-vms")
+
+    @pytest.mark.parametrize(
+        ("names", "why"),
+        [
+            (("h4", "h5"), "whole sets, such as h4:/srv/disk/vms, h5:/srv/disk/vms and h6:/srv/disk/vms"),
+            (("h1", "h2", "h3"), "h1, from where the volume is managed, has to keep a brick"),
+            (("h1", "h2", "h3", "h4", "h5", "h6"), "all its bricks"),
+            (("h7",), "is no brick of the volume any more"),
+        ],
+    )
+    def test_what_cannot_leave(self, admin: User, six: Datastore, names: tuple[str, ...], why: str) -> None:
+        params = {"bricks": [old(name) for name in names], "clear": False}
+        with pytest.raises(CloudstoreError, match=why):
+            submit("volume.remove", user=admin, params=params, datastore=six)
 
 
-def test_a_saved_disk_is_read_where_the_kind_put_it(alice: User, pool: Datastore) -> None:
-    disk = a_disk(an_image(alice, datastore=pool))
-    (copied,) = planned("disk.save", alice, {"name": "saved"}, disk=disk)
-    assert copied.source == f"/srv/pool/vms/vm-{disk.vm_id}-0"
+class TestAnotherBrick:
+    def test_takes_the_place_of_one_whose_host_is_gone(
+        self, admin: User, copies: Datastore, hosts: dict[str, Host]
+    ) -> None:
+        Host.objects.filter(name="h3").update(state="unreachable")
+        params = {**old("h3"), "brick": brick(hosts, "h4"), "clear": True}
+        job = submit("volume.replace", user=admin, params=params, datastore=copies)
+        replaced = the(job, BrickReplaced)
+        assert (str(replaced.old), str(replaced.new)) == (f"10.0.0.3:{PATH}", f"10.0.0.4:{PATH}")
+        steps = [step for stage in KINDS[job.kind].plan(job) for step in stage.steps]
+        assert not [step for step in steps if step.host == "h3" or isinstance(step, PeerUnneeded)]
+        ended(job)
+        assert placed(copies) == [f"h{number}:{PATH}" for number in (1, 2, 4)]
+
+    def test_is_on_another_host_than_the_rest_of_its_set(
+        self, admin: User, copies: Datastore, hosts: dict[str, Host]
+    ) -> None:
+        params = {**old("h3"), "brick": brick(hosts, "h2", "/srv/disk/b"), "clear": False}
+        with pytest.raises(BadInput, match="several bricks on h2"):
+            submit("volume.replace", user=admin, params=params, datastore=copies)
+
+    def test_keeps_the_name_that_the_pool_has_for_its_host(
+        self, admin: User, copies: Datastore, hosts: dict[str, Host]
+    ) -> None:
+        Host.objects.filter(name="h3").update(address="192.168.0.3")
+        params = {**old("h3"), "brick": brick(hosts, "h3", "/srv/disk/b"), "clear": False}
+        job = submit("volume.replace", user=admin, params=params, datastore=copies)
+        assert str(the(job, BrickReplaced).new) == "10.0.0.3:/srv/disk/b"
 
 
-def test_planning_a_clone_takes_one_query(alice: User, xfs: Datastore, django_assert_num_queries: Any) -> None:
-    job = submit("disk.create", user=alice, image=an_image(alice, datastore=xfs), vm=a_vm(alice))
-    job = Job.objects.select_related("image__datastore", "disk__datastore").get(pk=job.pk)
-    with django_assert_num_queries(1):  # the hosts of the datastore
-        KINDS[job.kind].plan(job)
+def test_bricks_that_were_changed_meanwhile_are_not_changed_again(
+    admin: User, copies: Datastore, hosts: dict[str, Host]
+) -> None:
+    params = {**old("h3"), "brick": brick(hosts, "h4"), "clear": False}
+    job = submit("volume.replace", user=admin, params=params, datastore=copies)
+    Brick.objects.filter(host__name="h2").update(path="/srv/elsewhere")
+    with pytest.raises(Refused, match="changed meanwhile"):
+        KINDS[job.kind].check_still(Job.objects.get(pk=job.pk))
+
+
+def test_a_rebalance_that_ended_before_is_not_taken_for_the_new_one(admin: User, hosts: dict[str, Host]) -> None:
+    store = volume(hosts, "h1", "h2", layout="distribute")
+    VolumeReading.objects.create(datastore=store, seen={"balance": {"id": "a-b"}})
+    job = submit("volume.rebalance", user=admin, params={"files": True}, datastore=store)
+    assert the(job, Rebalanced) == Rebalanced("h1", "srv-vms", "a-b")
+    ended(job, "cancelled")
+    assert of(submit("volume.rebalance", user=admin, params={"files": False}, datastore=store), FixLayoutDone)
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "why"),
+    [
+        ("volume.rebalance", {"files": True}, "one set of bricks only"),
+        ("volume.option", {"option": "auth.allow", "value": "*"}, "follows from the hosts"),
+        ("volume.option", {"option": "ping", "value": "1"}, "no full name"),
+        ("volume.option", {"option": "network.ping-timeout", "value": " "}, "empty"),
+        ("volume.quota", {"size": 5}, "less than 1 MiB"),
+        ("volume.choose", {"entry": "f", "peer": "10.0.0.1", "path": PATH}, "absolute"),
+        ("volume.choose", {"entry": "/f", "peer": "10.0.0.9", "path": PATH}, "no brick of vms"),
+    ],
+)
+def test_what_cannot_be_done_becomes_no_job(
+    admin: User, copies: Datastore, kind: str, params: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(CloudstoreError, match=why):
+        submit(kind, user=admin, params=params, datastore=copies)
+
+
+def test_other_kinds_have_no_volume(admin: User) -> None:
+    with pytest.raises(Refused, match="no volume of bricks"):
+        submit("volume.heal", user=admin, datastore=a_datastore("gold", kind="qcow2"))
+
+
+def test_what_was_read_is_kept_when_the_next_look_tells_nothing(admin: User, copies: Datastore) -> None:
+    step = VolumeKnown("h1", "vms")
+    answers: list[Output] = [recorded("gluster_seen.VolumeKnown/a-brick-off", number) for number in range(8)]
+    ended(submit("volume.read", user=admin, datastore=copies), result=[(step, step.facts(answers))])
+    reading = VolumeReading.objects.get()
+    assert [each["online"] for each in reading.seen["bricks"]] == [True, False, True]
+    ended(submit("volume.read", user=admin, datastore=copies), "failed")
+    reading.refresh_from_db()
+    assert (reading.error, len(reading.seen["bricks"])) == ("it broke", 3)

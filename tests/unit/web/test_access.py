@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from datastores.models import AuditEntry, HostKey, Job, SavedView, Snapshot, User
+from datastores.models import AuditEntry, Host, HostKey, Job, MovedDirectory, SavedView, Snapshot, User
 from datastores.models.audit import record
 from tests.unit.conftest import (
+    a_datastore,
     a_disk,
     a_drift,
     a_host,
@@ -43,6 +44,9 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "host-samples": (READERS, NOBODY),
     "host-edit": (STAFF, STAFF),
     "host-export": (ADMINS, ADMINS),
+    "host-directory": (ADMINS, ADMINS),
+    "host-directory-return": (NOBODY, ADMINS),
+    "host-directory-forget": (NOBODY, ADMINS),
     "host-delete": (NOBODY, ADMINS),
     "host-scan": (NOBODY, ADMINS),
     "host-pin": (NOBODY, ADMINS),
@@ -65,11 +69,25 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "datastore-list": (READERS, NOBODY),
     "datastore-new": (ADMINS, ADMINS),
     "datastore-options": (ADMINS, NOBODY),
+    "datastore-bricks": (ADMINS, NOBODY),
     "datastore": (READERS, NOBODY),
     "datastore-samples": (READERS, NOBODY),
+    "datastore-measure": (STAFF, STAFF),
+    "datastore-speeds": (READERS, NOBODY),
+    "advisor": (READERS, NOBODY),
     "datastore-edit": (ADMINS, ADMINS),
     "datastore-hosts": (ADMINS, ADMINS),
     "datastore-delete": (NOBODY, ADMINS),
+    "datastore-volume": (READERS, NOBODY),
+    "datastore-volume-read": (NOBODY, STAFF),
+    "datastore-volume-heal": (NOBODY, ADMINS),
+    "datastore-volume-add": (NOBODY, ADMINS),
+    "datastore-volume-remove": (NOBODY, ADMINS),
+    "datastore-volume-replace": (NOBODY, ADMINS),
+    "datastore-volume-rebalance": (NOBODY, ADMINS),
+    "datastore-volume-option": (NOBODY, ADMINS),
+    "datastore-volume-quota": (NOBODY, ADMINS),
+    "datastore-volume-choose": (NOBODY, ADMINS),
     "image-list": (EVERYBODY, OWNERS),
     "image-register": (OWNERS, OWNERS),
     "image-block": (OWNERS, OWNERS),
@@ -91,10 +109,13 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "vm": (EVERYBODY, NOBODY),
     "vm-state": (NOBODY, OWNERS),
     "vm-disks": (NOBODY, OWNERS),
+    "vm-blocks": (NOBODY, OWNERS),
     "vm-delete": (NOBODY, OWNERS),
     "disk-list": (EVERYBODY, OWNERS),
     "disk": (EVERYBODY, NOBODY),
     "disk-save": (NOBODY, OWNERS),
+    "disk-resize": (NOBODY, OWNERS),
+    "disk-give": (NOBODY, OWNERS),
     "disk-move": (NOBODY, OWNERS),
     "disk-flatten": (NOBODY, OWNERS),
     "disk-delete": (NOBODY, OWNERS),
@@ -107,6 +128,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "job-log": (EVERYBODY, NOBODY),
     "job-approve": (NOBODY, OWNERS),
     "job-cancel": (NOBODY, OWNERS),
+    "job-begin": (NOBODY, OWNERS),
     "job-retry": (NOBODY, OWNERS),
     "job-undo": (NOBODY, OWNERS),
     "job-keep": (NOBODY, OWNERS),
@@ -174,11 +196,19 @@ def arguments(owner: User, name: str) -> dict[str, Any]:
                "cluster": cluster(), "view": a_view(owner).pk, "alert": an_alert().pk,
                "target": target(), "drift": a_drift().pk},
         "section": "branding", "guide": "operators",
+        "directory": a_directory(host).pk,
         "key": key.pk, "snapshot": snapshot.pk, "uuid": a_job(owner).uuid, "seq": entry.seq,
     }  # fmt: skip
     pattern = next(each for each in patterns() if each.name == name)
     needed = pattern.pattern.converters
     return {each: known["pk"][name.partition("-")[0]] if each == "pk" else known[each] for each in needed}
+
+
+def a_directory(host: Host) -> MovedDirectory:
+    store = a_datastore(hosts=[host])
+    return MovedDirectory.objects.create(
+        host=host, datastore=store, path="/var/lib/one", target=f"{store.base}/one", kept="/var/lib/one.before"
+    )
 
 
 def a_view(owner: User) -> SavedView:

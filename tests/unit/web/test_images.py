@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import time_machine
+from django.utils import timezone
 
-from datastores.models import AuditEntry, Disk, Image, Job, Snapshot, User, VirtualMachine
+from datastores.models import AuditEntry, Disk, Image, Job, SettingsSection, Snapshot, User, VirtualMachine
 from datastores.models.fields import secret_box
+from datastores.services import settings
 from datastores.web import dependants
 from tests.unit.conftest import GIB, a_datastore, a_disk, a_job, a_vm, an_image, signed_in, text_of
 
@@ -357,6 +361,37 @@ def test_moving_offers_other_datastores_only(alice: User) -> None:
     assert "system" not in choices
     signed_in(alice).post(f"/images/{image.pk}/move/", {"datastore": there.pk})
     assert Job.objects.get().datastore == there
+
+
+def test_a_move_may_wait_for_the_window_where_there_is_one(alice: User) -> None:
+    image = an_image(alice, datastore=a_datastore("here"))
+    there = a_datastore("there", hosts=[image.datastore.hosts.get()])
+    client, url = signed_in(alice), f"/images/{image.pk}/"
+    assert "in the window" not in text_of(client.get(url))
+    SettingsSection.objects.create(
+        name="transfers", values={"transfer_window": "22:00-06:00"}, changed_at=timezone.now()
+    )
+    settings.forget()
+    assert "From 22:00-06:00" in text_of(client.get(url))
+    with time_machine.travel("2026-11-22 14:00:00+00:00", tick=False):
+        client.post(f"{url}move/", {"datastore": there.pk, "later": "on"})
+    job = Job.objects.get()
+    assert job.not_before == datetime(2026, 11, 22, 22, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("given", "limit"), [("50", 50 << 20), ("", None)])
+def test_a_move_may_be_held_back(alice: User, given: str, limit: int | None) -> None:
+    image = an_image(alice, datastore=a_datastore("here"))
+    there = a_datastore("there", hosts=[image.datastore.hosts.get()])
+    signed_in(alice).post(f"/images/{image.pk}/move/", {"datastore": there.pk, "limit": given})
+    assert Job.objects.get().params.get("limit") == limit
+
+
+def test_a_limit_of_nothing_is_no_limit(alice: User) -> None:
+    image = an_image(alice, datastore=a_datastore("here"))
+    there = a_datastore("there", hosts=[image.datastore.hosts.get()])
+    page = signed_in(alice).post(f"/images/{image.pk}/move/", {"datastore": there.pk, "limit": "0"})
+    assert "greater than or equal to 1" in text_of(page) and not Job.objects.exists()
 
 
 def test_snapshots(alice: User) -> None:

@@ -1,0 +1,102 @@
+"""Names and addresses of iSCSI (RFC 3720, RFC 3721): what may stand in settings and on command lines."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from datastores.domain.errors import BadInput
+from datastores.domain.values import host_address, port_number
+
+PORT = 3260
+NAME_MAX = 223
+"""Bytes of a name (RFC 3720, 3.2.6.1)."""
+AUTHORITY = "iqn.2013-10.org.opennebula"
+"""What the names of OpenNebula's targets begin with (domain.md, ISCSI)."""
+
+_AUTHORITY = re.compile(r"iqn\.[0-9]{4}-(0[1-9]|1[0-2])\.[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z")
+_IQN = re.compile(r"iqn\.[0-9]{4}-(0[1-9]|1[0-2])\.[A-Za-z0-9]([A-Za-z0-9._:+-]*[A-Za-z0-9])?\Z")
+_EUI = re.compile(r"(eui\.[0-9A-Fa-f]{16}|naa\.[0-9A-Fa-f]{16}([0-9A-Fa-f]{16})?)\Z")
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9.-]+")
+
+
+def iqn(value: str, what: str = "The name of the target") -> str:
+    """Return the name of a target or initiator: iqn.2013-10.org.opennebula:h1.vg-one.lv-one-7, eui... or naa...
+
+    Appliances and older targets use underscores, so these are taken, too.
+    """
+    if len(value) > NAME_MAX or not (_IQN.match(value) or _EUI.match(value)):
+        raise BadInput(f"{what} {value[:60]!r} is no iSCSI name, such as {AUTHORITY}:h1.vg-one.lv-one-7.")
+    return value
+
+
+def authority(value: str) -> str:
+    """Return what all names of a datastore's targets begin with: iqn, a month and a domain turned round."""
+    if len(value) > 100 or not _AUTHORITY.match(value):
+        raise BadInput(f"{value[:60]!r} is not what names of targets begin with, such as {AUTHORITY}.")
+    return value
+
+
+def name_part(text: str) -> str:
+    """Return the text as it can stand in a name: small letters, digits, dots and dashes."""
+    return _NOT_IN_NAMES.sub("-", text.lower()).strip("-.")
+
+
+def initiator(value: str) -> str:
+    """Return who may log in: an IP address, a network, or the name of an initiator."""
+    if value.startswith(("iqn.", "eui.", "naa.")):
+        return iqn(value, "The name of the initiator")
+    try:
+        found = ipaddress.ip_network(value)
+    except ValueError as error:
+        raise BadInput(f"The initiator {value[:60]!r} is no IP address, network or iSCSI name ({error}).") from error
+    if not found.prefixlen:
+        raise BadInput(f"{value} lets everybody log in. Name the hosts, or their network.")
+    return str(found.network_address) if found.prefixlen == found.max_prefixlen else str(found)
+
+
+def is_name(value: str) -> bool:
+    """Tell whether an initiator is given by its name, and not by where it comes from."""
+    return value.startswith(("iqn.", "eui.", "naa."))
+
+
+@dataclass(frozen=True, slots=True)
+class Portal:
+    """Where a target is reached. ``address``: an IP address or the name of a host."""
+
+    address: str
+    port: int = PORT
+
+    def __post_init__(self) -> None:
+        if host_address(self.address, "The address of the portal") != self.address:
+            raise BadInput(f"The portal {self.address} is not in its usual form.")
+        port_number(self.port)
+
+    def __str__(self) -> str:
+        """Return it as iscsiadm and URLs want it: [fd00::1]:3260."""
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lun:
+    """One disk of a target, as an initiator names it."""
+
+    portal: Portal
+    iqn: str
+    number: int = 1
+
+    def __post_init__(self) -> None:
+        iqn(self.iqn)
+        if not 0 <= self.number <= 16383:
+            raise BadInput(f"The number of a LUN is from 0 to 16383, not {self.number}.")
+
+    @property
+    def url(self) -> str:
+        """What QEMU opens by itself, through libiscsi (qemu(1), "iSCSI")."""
+        return f"iscsi://{self.portal}/{self.iqn}/{self.number}"
+
+    @property
+    def device(self) -> str:
+        """The device that the kernel of a host makes of it when it is logged in (udev's path_id)."""
+        return f"/dev/disk/by-path/ip-{self.portal}-iscsi-{self.iqn}-lun-{self.number}"

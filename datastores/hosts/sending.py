@@ -1,0 +1,216 @@
+"""The host that has an image lets one other host fetch it over SSH, and no longer than that takes.
+
+The key may do nothing but run ``ssh_send.py``, from the addresses of the target, and that reads one file.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from datastores.domain.errors import Refused
+from datastores.domain.plan import Action, Change, Command, Output, WriteFile, read
+from datastores.domain.routes import Route
+from datastores.hosts import ssh_send
+from datastores.hosts.authorized_keys import AuthorizedKeysPresent, KeyFacts
+from datastores.hosts.inodes import Files, gone, look, seen, the_file
+from datastores.hosts.parsing import TextFile, canonical_path, text_file, text_reads
+
+PYTHON = read("python3", "--version")
+NOT_INSTALLED = 127
+
+OPEN_KEYS = """
+umask 077
+home=$(getent passwd "$1" | cut -d: -f6) && [ -n "$home" ] && cd -- "$home" || exit
+exec 9<.; flock -w 30 9 || exit
+[ ! -L .ssh ] && [ ! -L .ssh/authorized_keys ] || { echo "$home/.ssh leads elsewhere" >&2; exit 1; }
+keys=.ssh/authorized_keys new=.ssh/authorized_keys.cloudstore-new
+"""
+"""$1: the account. Two jobs may change its keys at once, so they take turns."""
+
+ALLOW = f"""{OPEN_KEYS}
+group=$(id -gn -- "$1") || exit
+[ -d .ssh ] || install -d -o "$1" -g "$group" -m 0700 .ssh || exit
+if [ -e $keys ]; then cp -pT $keys $new; else install -o "$1" -g "$group" -m 0600 /dev/null $new; fi || exit
+[ -z "$(tail -c 1 $new)" ] || echo >>$new
+printf '%s\\n' "$2" >>$new && sync $new && mv -fT $new $keys
+"""
+"""$2: the line."""
+
+FORBID = f"""{OPEN_KEYS}
+[ -e $keys ] || exit 0
+cp -pT $keys $new && MARK=$2 awk '$NF != ENVIRON["MARK"]' $keys >$new && sync $new || exit
+if [ -s $new ]; then mv -fT $new $keys; else rm -f $new $keys; fi
+"""
+"""$2: the comment of the line. A file in which nothing is left is as good as none."""
+
+
+def allow(account: str, line: str) -> Command:
+    return Command(("sh", "-c", ALLOW, "sh", account, line))
+
+
+def forbid(account: str, mark: str) -> Command:
+    return Command(("sh", "-c", FORBID, "sh", account, mark))
+
+
+def swept(directory: str) -> Command:
+    """Return the removal of the directory of a transfer, with all that is in it."""
+    return Command(("rm", "-rf", "--", directory))
+
+
+def own_directory(directory: str) -> Action:
+    """Return what makes the directory of a transfer."""
+    return Action(Command(("install", "-d", "-m", "0700", "--", directory)), undo=swept(directory), scratch=True)
+
+
+def written(path: str, content: str, before: str | None) -> Action:
+    """Return the writing of a file in the directory of a transfer."""
+    return Action(WriteFile(path, content, before, mode="0600"), undo=gone(path), scratch=True)
+
+
+def require_python(host: str, output: Output) -> None:
+    """Raise Refused where there is no python3."""
+    if output.exit_status == NOT_INSTALLED:
+        raise Refused(
+            f"There is no python3 on {host}, which transfers over SSH need there. Install it (python3-minimal)."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SendingFacts:
+    keys: KeyFacts
+    script: TextFile
+    source: TextFile
+    files: Files
+
+
+@dataclass(frozen=True, slots=True)
+class SendingAllowed:
+    """The target of ``route`` may fetch the file ``path``, and can do nothing else here.
+
+    ``coming``: the file is made by a step before this one, so nobody looks for it in advance.
+    """
+
+    route: Route
+    path: str
+    coming: bool = False
+
+    def __post_init__(self) -> None:
+        canonical_path(self.path)
+
+    @property
+    def host(self) -> str:
+        return self.route.source
+
+    @property
+    def title(self) -> str:
+        return f"{self.route.target} may fetch {self.path}"
+
+    @property
+    def line(self) -> str:
+        """Return the line of authorized_keys (sshd(8), AUTHORIZED_KEYS FILE FORMAT)."""
+        route = self.route
+        send = f"exec python3 -I {route.directory}/send.py"
+        command = send if route.account == "root" else f"exec sudo -n sh -c '{send}'"
+        options = f'restrict,from="{",".join(route.seen_as)}",command="{command}"'
+        return f"{options} {route.public_key} {route.mark}"
+
+    @property
+    def _keys(self) -> AuthorizedKeysPresent:
+        return AuthorizedKeysPresent(self.host, self.route.account, (self.route.public_key,))
+
+    @property
+    def _files(self) -> tuple[tuple[str, str], ...]:
+        directory = self.route.directory
+        return (f"{directory}/send.py", inspect.getsource(ssh_send)), (f"{directory}/source", self.path)
+
+    def reads(self) -> tuple[Command, ...]:
+        texts = (command for path, _ in self._files for command in text_reads(path))
+        return PYTHON, *texts, look(self.path), *self._keys.reads()
+
+    def facts(self, outputs: Sequence[Output]) -> SendingFacts:
+        python, *texts = outputs[:5]
+        require_python(self.host, python)
+        (script, _), (source, _) = self._files
+        return SendingFacts(
+            self._keys.facts(outputs[6:]),
+            text_file(self.host, script, texts[:2]),
+            text_file(self.host, source, texts[2:]),
+            seen(look(self.path), outputs[5]),
+        )
+
+    def plan(self, facts: SendingFacts) -> Change | None:
+        if not self.coming:
+            the_file(self.host, facts.files, self.path)
+        self._keys.plan(facts.keys)  # refuses an account without a home, and links on the way to its keys
+        (script, text), (source, path) = self._files
+        listed = self.line in (facts.keys.file.text or "").splitlines()
+        if listed and (facts.script.text, facts.source.text) == (text, path):
+            return None
+        route = self.route
+        key = Action(allow(route.account, self.line), undo=forbid(route.account, route.mark), scratch=True)
+        return Change(
+            f"let a key of this transfer fetch {self.path}, from {' or '.join(route.seen_as)} only",
+            (
+                own_directory(route.directory),
+                written(script, text, facts.script.text),
+                written(source, path, facts.source.text),
+                *(() if listed else (key,)),
+            ),
+            note="The key may run one program, which reads this file. It is removed when the file has arrived.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EndingFacts:
+    listed: bool
+    files: Files
+
+
+@dataclass(frozen=True, slots=True)
+class SendingEnded:
+    """Nothing of a transfer is left on the host that the image came from: no key, no program.
+
+    ``made``: a file that was made only to be sent; "" when it was the image itself.
+    """
+
+    route: Route
+    made: str = ""
+
+    def __post_init__(self) -> None:
+        if self.made:
+            canonical_path(self.made)
+
+    @property
+    def host(self) -> str:
+        return self.route.source
+
+    @property
+    def title(self) -> str:
+        return f"nobody may fetch from {self.host} any more"
+
+    @property
+    def _keys(self) -> AuthorizedKeysPresent:
+        return AuthorizedKeysPresent(self.host, self.route.account, (self.route.public_key,))
+
+    @property
+    def _look(self) -> Command:
+        return look(self.route.directory, *([self.made] if self.made else []))
+
+    def reads(self) -> tuple[Command, ...]:
+        return self._look, *self._keys.reads()
+
+    def facts(self, outputs: Sequence[Output]) -> EndingFacts:
+        keys = self._keys.facts(outputs[1:])
+        lines = (keys.file.text or "").splitlines()
+        return EndingFacts(any(line.split()[-1:] == [self.route.mark] for line in lines), seen(self._look, outputs[0]))
+
+    def plan(self, facts: EndingFacts) -> Change | None:
+        commands = [forbid(self.route.account, self.route.mark)] if facts.listed else []
+        commands += [swept(self.route.directory)] if self.route.directory in facts.files else []
+        commands += [gone(self.made)] if self.made in facts.files else []
+        if not commands:
+            return None
+        actions = tuple(Action(command, harmless=True) for command in commands)
+        return Change("remove the key of this transfer, and what was made for it", actions, follows=True)

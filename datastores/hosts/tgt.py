@@ -1,0 +1,153 @@
+"""Targets of tgtd, the iSCSI target in user space: each in a file of its own below /etc/tgt/conf.d.
+
+tgt-admin(8) makes of such a file what tgtd serves, and leaves other targets with their sessions alone. tgtadm(8) tells
+what is served; it has no format for machines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from datastores.domain.errors import BadInput, CommandFailed, Refused
+from datastores.domain.iscsi import is_name
+from datastores.domain.plan import Command, Output, read
+from datastores.hosts.parsing import TextFile, canonical_path, expect, text_file
+
+DIRECTORY = "/etc/tgt/conf.d"
+SERVICE = "tgt.service"
+LUN = 1
+"""Of the only disk of each of our targets; 0 is tgtd's controller."""
+ASK = read("tgtadm", "--lld", "iscsi", "--op", "show", "--mode", "target", root=True)
+LOCK = ("flock", "-w", "50", "/run/cloudstore-tgt.lock")
+"""tgt-admin takes the next free number for a new target, so two at once would take the same one."""
+_TARGET = re.compile(r"Target (\d+): (\S+)\Z")
+_PLAIN = re.compile(r"[A-Za-z0-9_./+@-]+\Z")
+_SECTIONS = ("System information:", "I_T nexus information:", "LUN information:", "Account information:",
+             "ACL information:")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Somebody who is logged in: the initiator's name, and where it comes from."""
+
+    initiator: str
+    address: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.address} ({self.initiator})" if self.address else self.initiator
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A target as tgtd serves it now. ``backing``: what each LUN is served from; ``sizes``: as tgtd says them."""
+
+    number: int
+    name: str
+    sessions: tuple[Session, ...] = ()
+    backing: tuple[tuple[int, str], ...] = ()
+    initiators: tuple[str, ...] = ()
+
+    @property
+    def disk(self) -> str:
+        """What our LUN is served from; "" for none."""
+        return dict(self.backing).get(LUN, "")
+
+
+Targets = Mapping[str, Target]
+
+
+def targets(host: str, output: Output) -> Targets:
+    """Return the targets by name.
+
+    :raises CommandFailed: tgtd does not run, or what it said cannot be read.
+    """
+    blocks: list[tuple[re.Match[str], list[str]]] = []
+    for line in expect(host, ASK, output).splitlines():
+        if found := _TARGET.match(line):
+            blocks.append((found, []))
+        elif not blocks or not line.startswith(" "):
+            raise CommandFailed(ASK.argv, output.exit_status, f"unreadable output {line!r}", host)
+        else:
+            blocks[-1][1].append(line.strip())
+    made = (_target(int(found[1]), found[2], lines) for found, lines in blocks)
+    return {target.name: target for target in made}
+
+
+def _target(number: int, name: str, lines: Sequence[str]) -> Target:
+    sessions: list[Session] = []
+    backing: list[tuple[int, str]] = []
+    initiators: list[str] = []
+    section, lun = "", 0
+    for line in lines:
+        word, _, value = line.partition(": ")
+        if line in _SECTIONS:
+            section = line
+        elif section == "ACL information:":
+            initiators.append(line)
+        elif word == "Initiator":
+            sessions.append(Session(value.partition(" alias:")[0]))
+        elif word == "IP Address" and sessions:
+            sessions[-1] = Session(sessions[-1].initiator, value)
+        elif word == "LUN":
+            lun = int(value)
+        elif word == "Backing store path" and value != "None":
+            backing.append((lun, value))
+    return Target(number, name, tuple(sessions), tuple(backing), tuple(initiators))
+
+
+def file_of(name: str) -> str:
+    """Return the file that holds a target: cloudstore-iqn.2013-10.org.opennebula_h1.vg-one.lv-one-7.conf."""
+    return f"{DIRECTORY}/cloudstore-{name.replace(':', '_')}.conf"
+
+
+def remark(size: int) -> str:
+    """Return the first line of a target's file: of how many bytes tgtd took note. It tells them in millions only."""
+    return f"# {size} bytes"
+
+
+def plain_path(path: str) -> str:
+    """Return the path of what a target serves. tgt-admin hands it to a shell as it is.
+
+    :raises BadInput: it holds what means something there, or in the file.
+    """
+    canonical_path(path)
+    if not _PLAIN.match(path):
+        raise BadInput(f"{path!r} cannot be served by tgtd: only letters, digits and / . _ + @ - may be in its path.")
+    return path
+
+
+def in_use(host: str, target: Target) -> Refused:
+    """Return the refusal to take a target from under somebody."""
+    users = ", ".join(map(str, target.sessions))
+    return Refused(
+        f"{target.name} on {host} is in use by {users}. Shut that machine down, and see it logged out, first."
+    )
+
+
+def admin(verb: str, name: str) -> Command:
+    return Command((*LOCK, "tgt-admin", verb, name))
+
+
+def told(verb: str, number: int, who: str) -> Command:
+    by = "--initiator-name" if is_name(who) else "--initiator-address"
+    return Command(("tgtadm", "--lld", "iscsi", "--op", verb, "--mode", "target", "--tid", str(number), by, who))
+
+
+def remove(number: int) -> Command:
+    """Return the end of a target, which fails when somebody is logged in (tgt-admin then says nothing)."""
+    return Command((*LOCK, "tgtadm", "--lld", "iscsi", "--op", "delete", "--mode", "target", "--tid", str(number)))
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """The file of a target, and the target as it is served; None: it is not."""
+
+    file: TextFile
+    served: Target | None
+
+
+def target_facts(host: str, name: str, outputs: Sequence[Output]) -> TargetFacts:
+    file = text_file(host, file_of(name), outputs[:2])
+    return TargetFacts(file, targets(host, outputs[2]).get(name))

@@ -1,0 +1,85 @@
+"""On which host a disk is used, in datastores of kinds where each disk is used on one: it lies or is attached there."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import attrgetter
+
+from django.db.models import Count, Q
+
+from datastores.domain.errors import BadInput, Refused
+from datastores.domain.plan import Plan, Stage
+from datastores.domain.volumes import Capability, Volume
+from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.registry import DRIVERS
+from datastores.models import Datastore, Disk, Host, VirtualMachine
+from datastores.services.placing import hosts_of
+
+ON_ONE_HOST = frozenset(kind for kind, driver in DRIVERS.items() if driver.one_host)
+"""Kinds of datastores of which each disk is used on one host."""
+
+
+def host_for(datastore: Datastore, vm: VirtualMachine, wanted: int | None = None) -> Host | None:
+    """Return the host on which a new disk is to be used; None: on any that sees the datastore.
+
+    The one that was wanted, else that of the machine's other disks, else the one with the fewest disks.
+
+    :raises BadInput: what was wanted is no host of the datastore.
+    :raises Refused: the host cannot be used now, or other disks of the machine are used elsewhere.
+    """
+    if datastore.kind not in ON_ONE_HOST:
+        return None
+    hosts = {host.pk: host for host in hosts_of(datastore)}
+    beside = Disk.objects.filter(vm=vm).exclude(host=None).values_list("host", flat=True).first()
+    if wanted is None:
+        wanted = beside or _emptiest(hosts)
+    if wanted not in hosts:
+        raise BadInput(f"That is no host of {datastore.name}. Disks in it are used on its hosts only.")
+    host = hosts[wanted]
+    if beside not in {None, wanted}:
+        raise Refused(f"Other disks of {vm.name} are not used on {host.name}, and a machine runs on one host.")
+    require_usable(host)
+    return host
+
+
+def _emptiest(hosts: dict[int, Host]) -> int:
+    """Return the host with the fewest disks among those that can be used now, the first if there is none."""
+    rows = Host.objects.filter(pk__in=hosts).annotate(count=Count("disks", filter=Q(disks__isnull=False)))
+    counts = dict(rows.values_list("pk", "count"))
+    usable = [key for key, host in hosts.items() if host.usable and not host.maintenance] or list(hosts)
+    return min(usable, key=lambda key: counts[key])
+
+
+def require_usable(host: Host) -> None:
+    """Raise Refused when nothing can be done on the host now."""
+    if host.maintenance or not host.usable:
+        raise Refused(f"{host.name} is {'in maintenance' if host.maintenance else host.state}. {host.error}".strip())
+
+
+def on_its_host(disk: Disk) -> dict[str, bool]:
+    """Return the host that a disk is used on as a resource: neither renamed nor deleted meanwhile."""
+    return {f"host:{disk.host_id}": False} if disk.host_id else {}
+
+
+def driver_for(disk: Disk, driver: StorageDriver) -> StorageDriver:
+    """Return the driver for the bytes of a disk: where they lie on its own host, with that as the host of commands."""
+    return driver.at(disk.host.name) if disk.host else driver
+
+
+def attaching(disk: Disk, driver: StorageDriver, volume: Volume) -> Plan:
+    """Return the stages after which ``volume`` is the disk on its host; () for kinds that are seen by themselves."""
+    if disk.host is None or Capability.ATTACH not in driver.can:
+        return ()
+    return in_order("attach", driver.attach(volume, disk.host.name, driver.link_path(disk.vm_id, disk.number)))
+
+
+def detaching(disk: Disk, driver: StorageDriver, volume: Volume) -> Plan:
+    """Return the stages that take back what ``attaching`` made."""
+    if disk.host is None or Capability.ATTACH not in driver.can:
+        return ()
+    return in_order("detach", driver.detach(volume, disk.host.name, driver.link_path(disk.vm_id, disk.number)))
+
+
+def in_order(title: str, steps: Steps) -> Plan:
+    """Return one stage for each row of steps on the same host: in a stage, hosts do not wait for each other."""
+    return tuple(Stage(title, tuple(row)) for _, row in groupby(steps, key=attrgetter("host")))

@@ -1,0 +1,159 @@
+"""How fast a datastore is: measured on chosen hosts, and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.utils import timezone
+
+from datastores.domain.errors import BadInput, Refused, Unsupported
+from datastores.domain.plan import Plan, Stage
+from datastores.domain.throughput import MIB
+from datastores.drivers.base import StorageDriver
+from datastores.hosts.copies import Ownership
+from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.throughput import Ground, Throughput, ThroughputKnown
+from datastores.hosts.trials import RootWrites, TrialsSwept
+from datastores.models import Datastore, Host, Job, Measurement
+from datastores.services.datastore_hosts import names_of, usable_hosts
+from datastores.services.placing import driver_of, hosts_of, require_ready
+from datastores.services.usecase import Results, UseCase
+from datastores.services.viewers import listed
+
+FIGURES = (
+    "tool", "direct", "size", "write_rate", "read_rate", "write_iops", "read_iops", "write_p50", "write_p99",
+    "read_p50", "read_p99",
+)  # fmt: skip
+"""Columns of a measurement that are called like the figures."""
+
+
+class DatastoreMeasure(UseCase):
+    """Try on chosen hosts whether root can write into a datastore, and measure how fast it is there.
+
+    params: hosts (ids), size (bytes at most), seconds (for each part of the test), together (all hosts at once),
+    only_try (no throughput), install (fio, where it is missing).
+    """
+
+    kind = "datastore.measure"
+    label = "Measure datastore"
+    queue = "transfer"
+    targets = ("datastore",)
+
+    def ask(self, job: Job) -> None:
+        self.check_still(job)
+        job.params = {"size": 256 * MIB, "seconds": 10} | job.params
+        names = names_of(job.params["hosts"])
+        job.params["names"] = names
+        verb = "Try to write into" if job.params.get("only_try") else "Measure"
+        job.title = f"{verb} {job.datastore.name} on {listed(names)}"[:300]
+        job.target_label = job.datastore.name
+
+    def again(self, job: Job) -> None:
+        self.check_still(job)
+
+    def check_still(self, job: Job) -> None:
+        datastore = Datastore.objects.filter(pk=job.datastore_id).first()
+        if datastore is None:
+            raise Refused("The datastore is gone.")
+        require_ready(datastore)
+        if not job.params["hosts"]:
+            raise BadInput("Choose at least one host.")
+        driver = driver_of(datastore)
+        for host in usable_hosts(job.params["hosts"]):
+            place_on(driver, host.name)
+
+    def resources(self, job: Job) -> dict[str, bool]:
+        hosts = {f"host:{key}": False for key in job.params["hosts"]}
+        return {f"speed of datastore:{job.datastore_id}": True, f"datastore:{job.datastore_id}": False, **hosts}
+
+    def plan(self, job: Job) -> Plan:
+        driver, tokens = driver_of(job.datastore), tokens_of(job)
+        tried = tuple(step for name, token in tokens.items() for step in trial(driver, name, token))
+        stages = [Stage("can it be written to?", tried)]
+        if not job.params.get("only_try"):
+            stages += self._tests(job, driver)
+        swept = tuple(TrialsSwept(name, place_on(driver, name), token) for name, token in tokens.items())
+        return *stages, Stage("clean up", swept)
+
+    def _tests(self, job: Job, driver: StorageDriver) -> Iterable[Stage]:
+        tokens = tokens_of(job)
+        if job.params.get("install"):
+            yield Stage("tools", tuple(PackageInstalled(name, "fio") for name in tokens))
+        limits = job.params["size"], job.params["seconds"]
+        tests = [ThroughputKnown(name, place_on(driver, name), token, *limits) for name, token in tokens.items()]
+        if job.params.get("together"):
+            yield Stage("measure", tuple(tests))
+        else:
+            for test in tests:
+                yield Stage(f"measure on {test.host}", (test,))
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        found = {step.host: facts for step, facts in results if isinstance(step, ThroughputKnown)}
+        Measurement.objects.bulk_create(measurements(job, found))
+
+
+def tokens_of(job: Job) -> dict[str, str]:
+    """Return by host what its files are called: all may be in one directory, which the hosts see at the same time."""
+    return {name: f"{job.uuid.hex}{number:04}" for number, name in enumerate(job.params["names"])}
+
+
+def place_on(driver: StorageDriver, host: str) -> str:
+    """Return the directory in which files of the datastore can be written on the host.
+
+    :raises Unsupported: there is none.
+    """
+    place = driver.writable(host)
+    if not place:
+        raise Unsupported(
+            f"{driver.label} datastores have no directory on {host} that files could be written into, so nothing can "
+            "be measured there."
+        )
+    return place
+
+
+def measured_on(datastore: Datastore) -> list[Host]:
+    """Return the hosts on which the datastore can be measured, the storage host first."""
+    driver = driver_of(datastore)
+    return [host for host in hosts_of(datastore) if driver.writable(host.name)]
+
+
+def trial(driver: StorageDriver, host: str, token: str) -> tuple[BaseReady | RootWrites, ...]:
+    """Return what shows that root can write files of the datastore on the host."""
+    place, owned = place_on(driver, host), driver.ownership or Ownership("root", "root", "0660")
+    guard = tuple(step for step in driver.guard(host) if isinstance(step, BaseReady)) or (BaseReady(host, place),)
+    return *guard, RootWrites(host, place, token, owned.owner, owned.group, owned.mode)
+
+
+def measurements(job: Job, found: Mapping[str, Throughput]) -> list[Measurement]:
+    """Return the rows of what was found, by the name of the host."""
+    hosts = {host.name: host for host in Host.objects.filter(pk__in=job.params["hosts"])}
+    storage = hosts_of(job.datastore)[0]
+    below = next((each.ground.hardware for name, each in found.items() if name == storage.name), "")
+    return [
+        Measurement(
+            datastore=job.datastore, host=hosts.get(name), datastore_name=job.datastore.name, host_name=name,
+            kind=job.datastore.kind, at=timezone.now(), fstype=each.ground.fstype, network=each.ground.network,
+            hardware=in_words(hosts.get(name), each.ground, storage.name, below)[:500],
+            **{figure: getattr(each.figures, figure) for figure in FIGURES},
+        )
+        for name, each in found.items() if each.figures
+    ]  # fmt: skip
+
+
+def in_words(host: Host | None, ground: Ground, storage: str, below: str) -> str:
+    """Return what a measured datastore is made of. ``below``: the devices of the storage host, as far as known."""
+    if not ground.network:
+        return ground.hardware
+    speeds = network_speeds(host.facts if host else {})
+    over = f"over the network ({', '.join(speeds)})" if speeds else "over the network (speed not known)"
+    return f"{over} from {storage}: {below}" if below else f"{over} from {storage}"
+
+
+def network_speeds(facts: Mapping[str, Any]) -> list[str]:
+    """Return the interfaces of a host that are up, with their speeds as far as they tell them."""
+    nics: Sequence[Mapping[str, Any]] = facts.get("nics", ())
+    return [
+        f"{nic['name']} {nic['speed'] / 1000:g} Gbit/s" for nic in nics if nic["speed"] and nic.get("state") != "down"
+    ]

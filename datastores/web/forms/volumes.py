@@ -1,0 +1,123 @@
+"""What is done to the volume of a datastore: one small form each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+
+from datastores.domain.errors import BadInput
+from datastores.domain.gluster import option_name
+from datastores.models import Brick, Host
+from datastores.web.forms.base import CheckedField, Form, LinesField, SizeField
+from datastores.web.forms.datastores import brick_line
+
+CLEAR = "Delete the directories of the bricks that go, with what is left in them"
+WAYS = (("files", "Move the files that belong elsewhere now"), ("layout", "Only let new files use all bricks"))
+
+
+def brick_of(line: str, hosts: Sequence[Host]) -> dict[str, Any]:
+    """Return a brick of one of the hosts as parameter of a job. Raises BadInput when it is of none."""
+    name, _, path = line.partition(":")
+    host = next((host for host in hosts if host.name == name), None)
+    if host is None:
+        raise BadInput(f"{name} is not among the hosts of the datastore. Add it there first.")
+    return {"host": host.pk, "path": path}
+
+
+def key_of(brick: Brick) -> str:
+    return f"{brick.peer}:{brick.path}"
+
+
+class BrickForm(Form):
+    """A form about some of the bricks of a volume."""
+
+    def __init__(self, *args: Any, bricks: Sequence[Brick], hosts: Sequence[Host], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.bricks, self.hosts = bricks, hosts
+
+    def chosen(self, name: str) -> list[dict[str, str]]:
+        """Return the bricks that were chosen in a field of this name."""
+        keys = self.cleaned_data[name]
+        wanted = {keys} if isinstance(keys, str) else set(keys)
+        return [{"peer": each.peer, "path": each.path} for each in self.bricks if key_of(each) in wanted]
+
+    def offer(self, name: str) -> None:
+        choices = [(key_of(brick), str(brick)) for brick in self.bricks]
+        self.fields[name].choices = choices  # type: ignore[attr-defined]
+
+
+class AddForm(BrickForm):
+    bricks_to_add = LinesField(
+        brick_line, label="Bricks", help_text="One a line, such as h1:/srv/disk2/brick: whole sets, of hosts of the "
+        "datastore. Files come there with a rebalance.",
+    )  # fmt: skip
+
+    def params(self) -> dict[str, Any]:
+        return {"bricks": [brick_of(line, self.hosts) for line in self.cleaned_data["bricks_to_add"]]}
+
+
+class RemoveForm(BrickForm):
+    gone = forms.MultipleChoiceField(
+        widget=forms.CheckboxSelectMultiple, label="Bricks",
+        help_text="Whole sets. Their files move to the others first; until that has ended it can be cancelled.",
+    )  # fmt: skip
+    clear = forms.BooleanField(required=False, label=CLEAR)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.offer("gone")
+
+    def params(self) -> dict[str, Any]:
+        return {"bricks": self.chosen("gone"), "clear": self.cleaned_data["clear"]}
+
+
+class ReplaceForm(BrickForm):
+    old = forms.ChoiceField(label="This brick")
+    new = CheckedField(brick_line, mono=True, label="becomes", help_text="Such as h4:/srv/disk1/brick.")
+    clear = forms.BooleanField(required=False, label=CLEAR)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.offer("old")
+
+    def params(self) -> dict[str, Any]:
+        [old] = self.chosen("old")
+        return {**old, "brick": brick_of(self.cleaned_data["new"], self.hosts), "clear": self.cleaned_data["clear"]}
+
+
+class RebalanceForm(Form):
+    way = forms.ChoiceField(choices=WAYS, widget=forms.RadioSelect, initial="files", label="What")
+
+    def params(self) -> dict[str, Any]:
+        return {"files": self.cleaned_data["way"] == "files"}
+
+
+class ChooseForm(BrickForm):
+    entry = forms.ChoiceField(label="File")
+    source = forms.ChoiceField(label="is right on", help_text="What the other copies hold instead is lost.")
+
+    def __init__(self, *args: Any, torn: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["entry"].choices = [(name, name) for name in torn]  # type: ignore[attr-defined]
+        self.offer("source")
+
+    def params(self) -> dict[str, Any]:
+        [source] = self.chosen("source")
+        return {**source, "entry": self.cleaned_data["entry"]}
+
+
+class OptionForm(Form):
+    option = CheckedField(option_name, mono=True, help_text="Its full name, such as network.ping-timeout.")
+    value = forms.CharField(max_length=1024)
+
+    def params(self) -> dict[str, Any]:
+        return {name: self.cleaned_data[name] for name in ("option", "value")}
+
+
+class QuotaForm(Form):
+    size = SizeField(label="At most", help_text="What the whole volume may hold. From then on each write is counted.")
+
+    def params(self) -> dict[str, Any]:
+        return {"size": self.cleaned_data["size"]}

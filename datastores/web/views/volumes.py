@@ -1,0 +1,157 @@
+"""The volume of a datastore that is made of bricks: as it was read last, and what can be done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+
+from datastores.drivers.registry import DRIVERS
+from datastores.models import Brick, Datastore, Job, VolumeReading
+from datastores.services.placing import hosts_of
+from datastores.web.access import ADMINS, READERS, STAFF, Request, roles, visible
+from datastores.web.acting import done, start, started
+from datastores.web.ahead import ahead_of
+from datastores.web.forms.base import Form, attempt
+from datastores.web.forms.volumes import (
+    AddForm,
+    ChooseForm,
+    OptionForm,
+    QuotaForm,
+    RebalanceForm,
+    RemoveForm,
+    ReplaceForm,
+)
+
+PREFIX = "volume."
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Something that can be done to a volume. ``needs``: "bricks" and "torn" when its form is made of them."""
+
+    name: str
+    icon: str
+    words: str
+    form: type[Form]
+    needs: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return f"{PREFIX}{self.name}"
+
+
+DEEDS = {
+    deed.name: deed
+    for deed in (
+        Deed("add", "plus-lg", "Add bricks", AddForm, ("bricks",)),
+        Deed("remove", "dash-circle", "Remove bricks", RemoveForm, ("bricks",)),
+        Deed("replace", "arrow-left-right", "Replace a brick", ReplaceForm, ("bricks",)),
+        Deed("rebalance", "shuffle", "Rebalance", RebalanceForm),
+        Deed("option", "sliders", "Set an option", OptionForm),
+        Deed("quota", "speedometer", "Limit what it holds", QuotaForm),
+        Deed("choose", "signpost-split", "Choose which copy is right", ChooseForm, ("bricks", "torn")),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A volume as a page needs it. ``seen``: see ``hosts.gluster_seen.VolumeSeen``, as JSON; {} until it was read."""
+
+    datastore: Datastore
+    bricks: list[Brick]
+    reading: VolumeReading | None
+
+    @classmethod
+    def of(cls, datastore: Datastore) -> Known:
+        bricks = list(Brick.objects.filter(datastore=datastore).select_related("host").defer("host__facts"))
+        return cls(datastore, bricks, VolumeReading.objects.filter(datastore=datastore).first())
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        return self.reading.seen if self.reading else {}
+
+    @property
+    def torn(self) -> list[str]:
+        return list(self.seen.get("torn", ()))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return each brick that there should be with what was seen of it."""
+        seen = {(each["peer"], each["path"]): each for each in self.seen.get("bricks", ())}
+        return [{"row": brick, "seen": seen.get((brick.peer, brick.path))} for brick in self.bricks]
+
+    def form(self, deed: Deed, data: Any = None) -> Form:
+        has: dict[str, Any] = {"hosts": hosts_of(self.datastore), "bricks": self.bricks} if deed.needs else {}
+        return deed.form(data, **has, **({"torn": self.torn} if "torn" in deed.needs else {}))
+
+    def deeds(self) -> list[Deed]:
+        """Return what can be done to it as it is."""
+        return [deed for deed in DEEDS.values() if "torn" not in deed.needs or self.torn]
+
+
+def without_volume(request: Request, datastore: Datastore) -> HttpResponse | None:
+    """Return the answer for a datastore that has no volume; None: it has one."""
+    if DRIVERS[datastore.kind].has_bricks:
+        return None
+    return done(request, f"{datastore} is not made of bricks, so it has no volume.", "datastore", datastore.pk)
+
+
+def volume_page(request: Request, known: Known, sent: dict[str, Form] | None = None) -> HttpResponse:
+    """Show a volume; ``sent``: the form that was sent and refused, by name."""
+    acts = [
+        {"deed": deed, "form": (sent or {}).get(deed.name) or known.form(deed), "ahead": ahead_of(deed.kind)}
+        for deed in (known.deeds() if request.user.role in ADMINS else ())
+    ]
+    jobs = Job.objects.visible_to(request.user).filter(datastore=known.datastore, kind__startswith=PREFIX)
+    page = {
+        "object": known.datastore,
+        "reading": known.reading,
+        "seen": known.seen,
+        "bricks": known.rows(),
+        "acts": acts,
+        "opened": next(iter(sent), "") if sent else "",
+        "working": jobs.filter(ended_at=None).exclude(kind="volume.read").order_by("-pk").first(),
+        "jobs": jobs.exclude(kind="volume.read").order_by("-pk")[:8],
+    }
+    return render(request, "datastores/volume.html", page)
+
+
+@roles(read=READERS)
+def volume(request: Request, pk: int) -> HttpResponse:
+    datastore = visible(request, Datastore, pk=pk)
+    return without_volume(request, datastore) or volume_page(request, Known.of(datastore))
+
+
+@roles(write=STAFF)
+def volume_read(request: Request, pk: int) -> HttpResponse:
+    datastore = visible(request, Datastore, pk=pk)
+    return without_volume(request, datastore) or started(request, start(request, "volume.read", datastore=datastore))
+
+
+@roles(write=ADMINS)
+def volume_heal(request: Request, pk: int) -> HttpResponse:
+    datastore = visible(request, Datastore, pk=pk)
+    return without_volume(request, datastore) or started(request, start(request, "volume.heal", datastore=datastore))
+
+
+def doing(name: str) -> Callable[..., HttpResponse]:
+    """Return the view that does this to a volume."""
+
+    @roles(write=ADMINS)
+    def view(request: Request, pk: int) -> HttpResponse:
+        datastore = visible(request, Datastore, pk=pk)
+        if answer := without_volume(request, datastore):
+            return answer
+        known, deed = Known.of(datastore), DEEDS[name]
+        form: Any = known.form(deed, request.POST)
+
+        def act(_: object) -> HttpResponse:
+            return started(request, start(request, deed.kind, form.params(), datastore=datastore))
+
+        return attempt(request, form, act, lambda: volume_page(request, known, {name: form}))
+
+    return view

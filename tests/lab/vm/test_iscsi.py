@@ -1,0 +1,134 @@
+"""Volumes of LVM served by tgt and by LIO on h1; the kernel of h2 is logged in to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from datastores.domain.errors import Refused
+from datastores.domain.iscsi import Lun, Portal
+from datastores.domain.plan import AnyStep, Stage
+from datastores.domain.volumes import Format, Volume
+from datastores.drivers.registry import make_driver
+from datastores.hosts import lio, tgt
+from datastores.hosts.lio import LioTargetGone, LioTargetServed
+from datastores.hosts.lvm_contents import VolumeFilled
+from datastores.hosts.lvm_groups import GroupReady, PoolReady
+from datastores.hosts.open_iscsi import InterfaceNamed, SessionClosed, SessionOpen
+from datastores.hosts.services import ServiceRunning
+from datastores.hosts.tgt_targets import TargetGone, TargetServed
+from datastores.services.disk_hosts import in_order
+from datastores.services.images import inspecting
+from tests.lab.carrying import Hosts, connected
+from tests.lab.disks import MIB
+from tests.lab.machine import wait_until
+from tests.lab.test_approved_plans import approved
+from tests.lab.vm.lab import MachineLab
+
+pytestmark = pytest.mark.vm
+
+SIZE = 16 * MIB
+UUID = "0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0a7b11"
+INITIATOR = "iqn.2013-10.org.opennebula:h2"
+
+
+def told(machines: Hosts, name: str, *argv: str) -> str:
+    done = machines.lab.host(name).run(argv)
+    assert not done.returncode, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def server(machines: Hosts) -> Hosts:
+    """h1 has two volumes."""
+    machines.there_and_back(GroupReady("h1", "vg-one", ("/dev/vdb",)), PoolReady("h1", "vg-one", "pool"))
+    machines.run([VolumeFilled("h1", "vg-one", name, SIZE, "pool") for name in ("tgt", "lio")])
+    return machines
+
+
+def lun(machines: Hosts, name: str) -> Lun:
+    address = str(machines.lab.host("h1").address)
+    return Lun(Portal(address), f"iqn.2013-10.org.opennebula:h1.vg-one.{name}")
+
+
+def by_tgt(machines: Hosts) -> Sequence[AnyStep]:
+    found, address = lun(machines, "tgt"), str(machines.lab.host("h2").address)
+    served = TargetServed("h1", found.iqn, "/dev/vg-one/tgt", SIZE, (address,))
+    return ServiceRunning("h1", tgt.SERVICE), served, SessionOpen("h2", found)
+
+
+def by_lio(machines: Hosts) -> Sequence[AnyStep]:
+    found = lun(machines, "lio")
+    served = LioTargetServed("h1", found.iqn, "/dev/vg-one/lio", (INITIATOR,))
+    named = InterfaceNamed("h2", "cloudstore", INITIATOR)
+    return ServiceRunning("h1", lio.SERVICE), served, named, SessionOpen("h2", found, "cloudstore")
+
+
+def is_used(machines: Hosts, found: Lun) -> bool:
+    """Write through the device of h2, and tell whether it has the size of the volume."""
+    told(machines, "h2", "qemu-io", "-f", "raw", "-c", "write -P 7 1M 1M", found.device)
+    said = told(machines, "h2", "qemu-io", "-r", "-f", "raw", "-c", "read -P 7 1M 1M", "-c", "length", found.device)
+    return "Pattern verification failed" not in said and "16 MiB" in said
+
+
+def test_a_host_logs_in_to_tgt_there_and_back(server: Hosts) -> None:
+    service, *steps = by_tgt(server)
+    server.run([service])
+    server.there_and_back(*steps)
+    assert is_used(server, lun(server, "tgt"))
+    with pytest.raises(Refused, match="is in use by"):
+        server.run([TargetGone("h1", lun(server, "tgt").iqn)])
+
+
+def test_what_is_approved_of_disks_and_images_is_what_is_done(server: Hosts) -> None:
+    addresses = {name: str(server.lab.host(name).address) for name in ("h1", "h2")}
+    store = make_driver("iscsi", host="h1", base="/srv/ds", hosts=("h1", "h2"), locate=addresses.__getitem__)
+    server.run(store.set_up())
+    gold, disk = (
+        Volume(path, Format.RAW, SIZE) for path in (store.image_path(UUID, Format.RAW), store.disk_path(7, 0))
+    )
+    told(server, "h1", "truncate", "-s", str(SIZE), "/var/tmp/gold.raw")
+    new = Stage("copy", store.import_file("/var/tmp/gold.raw", replace(gold, virtual_size=0)))
+    approved(server, new, *inspecting(store, gold))
+    attached = in_order("attach", store.attach(disk, "h2", "/srv/ds/7/disk.0"))
+    approved(server, Stage("disk", store.clone(gold, disk)), *attached)
+    told(server, "h2", "qemu-io", "-f", "raw", "-c", "write -P 7 1M 1M", "/srv/ds/7/disk.0")
+    detached = in_order("detach", store.detach(disk, "h2", "/srv/ds/7/disk.0"))
+    approved(server, *detached, Stage("delete", store.delete(disk)))
+    approved(server, Stage("snapshot", store.snapshot(gold, "one")))
+    sums = []
+    for pattern in (7, 8):
+        told(server, "h1", "qemu-io", "-f", "raw", "-c", f"write -P {pattern} 1M 1M", gold.path)
+        run = approved(server, Stage("checksum", store.checksum(gold)))
+        sums.append(run.facts[1])
+    approved(server, Stage("revert", store.revert(gold, "one")))
+    sums.append(approved(server, Stage("checksum", store.checksum(gold))).facts[1])
+    assert len(set(sums)) == 3 and sums[-1] == told(server, "h1", "sha256sum", "/var/tmp/gold.raw").split()[0]
+    approved(server, Stage("delete", store.delete_image(gold, ("one",))))
+    assert told(server, "h1", "find", "/srv/ds", "-mindepth", "1", "-printf", "%P ") == "luns "
+    assert told(server, "h2", "find", "/srv/ds", "-mindepth", "1") == ""
+
+
+def test_a_host_logs_in_to_lio_there_and_back(server: Hosts) -> None:
+    service, *steps = by_lio(server)
+    server.run(by_tgt(server)[:1])
+    told(server, "h1", "systemctl", "disable", "--now", tgt.SERVICE)  # both listen at the same port
+    server.run([service])
+    server.there_and_back(*steps)
+    assert is_used(server, lun(server, "lio"))
+    with pytest.raises(Refused, match="is in use by"):
+        server.run([LioTargetGone("h1", lun(server, "lio").iqn)])
+
+
+def test_after_a_reboot_of_both_the_host_is_logged_in_again(server: Hosts, machine_lab: MachineLab) -> None:
+    for name in ("h1", "h2"):
+        machine_lab.host(name).reboot()
+    with connected(machine_lab) as machines:
+        steps = by_lio(machines)
+        wait_until(lambda: machines.needs(*steps) == [False] * 4, seconds=120, otherwise="It is not logged in again.")
+        assert is_used(machines, lun(machines, "lio"))
+        machines.there_and_back(
+            SessionClosed("h2", lun(machines, "lio"), "cloudstore"), LioTargetGone("h1", lun(machines, "lio").iqn)
+        )

@@ -1,0 +1,152 @@
+"""What an iSCSI datastore does on the storage host, and on the host of a VM."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from datastores.domain.errors import BadInput, Unsupported
+from datastores.domain.iscsi import Lun, Portal
+from datastores.domain.volumes import Capability, Format, Volume
+from datastores.drivers.iscsi import IscsiDriver
+from datastores.drivers.registry import make_driver
+from datastores.hosts.disks import DeviceLinked, DiskAbsent
+from datastores.hosts.lio import LioTargetGone, LioTargetServed
+from datastores.hosts.lvm_groups import GroupReady
+from datastores.hosts.lvm_volumes import VolumeCloned
+from datastores.hosts.open_iscsi import InterfaceNamed, SessionClosed, SessionOpen
+from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.reflinks import ReflinkExists
+from datastores.hosts.services import ServiceRunning
+from datastores.hosts.tgt_targets import TargetGone, TargetRenewed, TargetServed, TargetUnused
+
+BASE = "/srv/ds"
+UUID = "0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0a7b11"
+ADDRESSES = {"h1": "10.0.0.1", "h2": "10.0.0.2"}
+SIZE = 64 << 20
+DISK = Volume(f"{BASE}/luns/7/disk.0", Format.RAW, SIZE)
+IMAGE = Volume(f"{BASE}/luns/{UUID}.raw", Format.RAW, SIZE)
+LINK = f"{BASE}/7/disk.0"
+NAME = "iqn.2013-10.org.opennebula:h1.vg-one.lv-one-7-0"
+LUN = Lun(Portal("10.0.0.1"), NAME)
+
+
+def store(base: str = BASE, **options: Any) -> IscsiDriver:
+    made = make_driver("iscsi", host="h1", base=base, hosts=("h1", "h2"), options=options, locate=ADDRESSES.__getitem__)
+    assert isinstance(made, IscsiDriver)
+    return made
+
+
+def test_a_disk_is_served_to_its_host_alone_before_that_logs_in() -> None:
+    assert store().attach(DISK, "h2", LINK) == (
+        TargetServed("h1", NAME, DISK.path, SIZE, ("10.0.0.2",)),
+        SessionOpen("h2", LUN),
+        DeviceLinked("h2", LINK, f"/dev/disk/by-path/ip-10.0.0.1:3260-iscsi-{NAME}-lun-1"),
+    )
+
+
+def test_a_target_goes_when_nobody_is_logged_in_any_more() -> None:
+    assert store().detach(DISK, "h2", LINK) == (
+        DiskAbsent("h2", LINK, BASE),
+        SessionClosed("h2", LUN),
+        TargetGone("h1", NAME, ("10.0.0.2",)),
+    )
+
+
+def test_qemu_needs_an_address_alone() -> None:
+    served, link = store(initiator="qemu").attach(DISK, "h2", LINK)
+    assert isinstance(served, TargetServed)
+    assert link == DeviceLinked("h2", LINK, f"iscsi://10.0.0.1:3260/{NAME}/1")
+    assert len(store(initiator="qemu").detach(DISK, "h2", LINK)) == 2
+
+
+def test_nothing_is_deleted_that_is_served() -> None:
+    assert store().delete(DISK)[0] == TargetGone("h1", NAME, ("10.0.0.1", "10.0.0.2"))
+    assert isinstance(store().delete_image(IMAGE)[0], TargetGone)
+
+
+def test_a_disk_grows_while_nobody_uses_it_and_its_target_takes_note() -> None:
+    first, *_, last = store().resize(DISK, 2 * SIZE)
+    assert (first, last) == (TargetUnused("h1", NAME), TargetRenewed("h1", NAME, 2 * SIZE))
+
+
+def test_names_tell_host_group_and_volume() -> None:
+    assert store().target(IMAGE) == f"iqn.2013-10.org.opennebula:h1.vg-one.lv-one-{UUID}"
+    assert store(authority="iqn.2026-11.lab").target(DISK) == "iqn.2026-11.lab:h1.vg-one.lv-one-7-0"
+    assert store(backing="files").target(DISK) == "iqn.2013-10.org.opennebula:h1.srv-ds-luns-7-disk.0"
+
+
+def test_others_are_let_in_when_they_are_named() -> None:
+    served = store(clients="10.0.0.0/24 iqn.1993-08.org.debian:01:abc").attach(DISK, "h2", LINK)[0]
+    assert isinstance(served, TargetServed)
+    assert served.initiators == ("10.0.0.0/24", "iqn.1993-08.org.debian:01:abc")
+    assert store(portal="10.9.9.9", port=3261).lun(DISK).portal == Portal("10.9.9.9", 3261)
+
+
+@pytest.mark.parametrize(
+    ("backing", "can"),
+    [
+        ("lvm", {Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT}),
+        ("xfs", {Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT}),
+        ("files", {Capability.RESIZE}),
+    ],
+)
+def test_what_it_can_do_is_what_the_bytes_can(backing: str, can: set[Capability]) -> None:
+    assert store(backing=backing).capabilities(Format.RAW) == can | {Capability.ATTACH}
+    assert store(backing=backing).capabilities(Format.QCOW2) == frozenset()
+
+
+def test_clones_are_made_where_the_bytes_are() -> None:
+    assert isinstance(store().clone(IMAGE, DISK)[0], VolumeCloned)
+    assert isinstance(store(backing="btrfs").clone(IMAGE, DISK)[0], ReflinkExists)
+
+
+def test_the_storage_host_serves_and_every_host_can_log_in() -> None:
+    steps = store(disks="/dev/sdb").activate("h1")
+    assert {PackageInstalled("h1", "tgt"), ServiceRunning("h1", "tgt.service")} <= set(steps)
+    assert GroupReady("h1", "vg-one", ("/dev/sdb",)) in steps
+    assert store().activate("h2")[0] == PackageInstalled("h2", "open-iscsi")
+    assert store(initiator="qemu").activate("h2")[0] == PackageInstalled("h2", "qemu-block-extra")
+
+
+def test_lio_knows_a_host_by_the_name_under_which_it_logs_in() -> None:
+    name = "iqn.2013-10.org.opennebula:h2"
+    assert store(target="lio").attach(DISK, "h2", LINK)[:3] == (
+        LioTargetServed("h1", NAME, "/dev/vg-one/lv-one-7-0", (name,)),
+        InterfaceNamed("h2", "cloudstore", name),
+        SessionOpen("h2", LUN, "cloudstore"),
+    )
+    assert store(target="lio").detach(DISK, "h2", LINK)[1:] == (
+        SessionClosed("h2", LUN, "cloudstore"),
+        LioTargetGone("h1", NAME, (name,)),
+    )
+    with pytest.raises(Unsupported, match="CDs are files"):
+        store(target="lio").attach(Volume(f"{BASE}/luns/{UUID}.iso", Format.ISO, 4096), "h2", LINK)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"target": "scst"}, "tgt or lio"),
+        ({"target": "lio", "initiator": "qemu"}, "to initiators in the kernel"),
+        ({"target": "lio", "backing": "files"}, "volumes of LVM alone"),
+        ({"target": "lio", "clients": "10.0.0.2"}, "by their names"),
+        ({"backing": "tape"}, "Bytes are in"),
+        ({"initiator": "hardware"}, "kernel or qemu"),
+        ({"clients": "0.0.0.0/0"}, "everybody"),
+        ({"clients": "10.0.0.1/32"}, "usually written 10.0.0.1"),
+        ({"authority": "iqn.x"}, "begin with"),
+        ({"portal": "a b"}, "neither a host name"),
+        ({"port": 0}, "port"),
+        ({"group_name": "a b"}, "The volume group"),
+    ],
+)
+def test_options_that_would_not_work_are_refused(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(BadInput, match=why):
+        store(**options)
+
+
+def test_a_base_path_that_a_target_cannot_hold_is_refused() -> None:
+    with pytest.raises(BadInput, match="cannot be served"):
+        store(base="/srv/my images")
