@@ -143,6 +143,14 @@ def test_it_is_taken_back(hosts: Hosts, described: str, plan: Plan) -> None:
     assert changed(hosts, described) == []
 
 
+def test_what_was_written_since_is_not_taken_away_with_it(hosts: Hosts, described: str) -> None:
+    run = hosts.run(THERE)
+    told(hosts, "dd", f"of={PATH}/since", "status=none", stdin="written since")
+    hosts.take_back(run)
+    assert changed(hosts, described) == []
+    assert told(hosts, "cat", f"{TARGET}/since") == "written since"
+
+
 @pytest.mark.parametrize("plan", [THERE, BACK], ids=["there", "back"])
 def test_a_worker_that_dies_before_any_action_leaves_a_directory_that_works(
     hosts: Hosts, described: str, plan: Plan
