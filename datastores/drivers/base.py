@@ -194,6 +194,15 @@ class StorageDriver(ABC):
         stages.append(Stage("storage host", self.deactivate(storage)))
         return tuple(stage for stage in stages if stage.steps)
 
+    @property
+    def served_by(self) -> tuple[str, ...]:
+        """The hosts without any of which what the datastore is made of cannot be taken back."""
+        return (self.host,)
+
+    def given_up(self) -> Plan:
+        """Return the stages after which the others do not use it, when one of ``served_by`` is gone for good."""
+        return self.tear_down()
+
     # What is looked at again and again, to find what somebody else has changed
 
     def keeps(self, host: str) -> Steps:
