@@ -52,12 +52,24 @@ class Way:
 def way(source: StorageDriver, format: Format, target: StorageDriver) -> Way:
     """Return how an image of this format gets from one datastore to the other.
 
-    :raises Unsupported: they have no format in common.
+    :raises Unsupported: they have no format in common; or no host sees both, and one of them keeps no files.
     """
     travels = common_format(source, target, format)
     if host := common_host(source, target):
         return Way(host, travels)
+    check_files(source, target)
     return Way(target.host, travels, source.host)
+
+
+def check_files(source: StorageDriver, target: StorageDriver) -> None:
+    """Raise Unsupported unless both keep files, which one host can send and another fetch."""
+    for driver in (source, target):
+        devices = isinstance(driver, KeepsDevices) and driver.on_devices
+        if devices or type(driver).sends is StorageDriver.sends:
+            raise Unsupported(
+                f"No host sees both {source.base} on {source.host} and {target.base} on {target.host}, and volumes of "
+                f"{driver.label} datastores are not sent from host to host. Take a datastore that both hosts share."
+            )
 
 
 def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy: Volume, host: str) -> Steps:
@@ -99,6 +111,7 @@ def over_ssh(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     """
     if copy.format not in target.imports or volume.format not in source.exports:
         raise Unsupported(f"{target.label} datastores take no {copy.format} images from {source.label} datastores.")
+    check_files(source, target)
     sent = source.sends(volume, copy.format, f"transfer-{route.token}")
     lay = (Stage("lay it ready", sent.steps),) if sent.steps else ()
     return Journey(

@@ -168,6 +168,14 @@ class DiskCreate(DiskMaker):
         if job.disk.kind == Disk.Kind.LINK:  # from now on a VM may write to it
             Image.objects.filter(pk=job.image_id).update(sha256="")
 
+    def check_undo(self, job: Job) -> None:
+        super().check_undo(job)
+        if comes_back(job.disk):
+            raise Refused(
+                f"What was written to {job.disk} would be lost: it is a copy of a persistent image. "
+                "Delete the disk, and it comes back to the image first."
+            )
+
 
 class DiskChange(Change):
     """A use case about a disk that is there."""

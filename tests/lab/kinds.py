@@ -65,7 +65,7 @@ RIGS = (
     Rig("btrfs", "/srv/btrfs/kind"),
     Rig("xfs", "/srv/xfs/kind"),
     Rig("nfs", "/srv/kind", ("h1", "h2"), machines=True),
-    Rig("ssh", "/srv/kind", ("h1", "h2")),
+    Rig("ssh", "/srv/xfs/ssh", ("h1", "h2")),
     Rig("gluster", "/srv/kind", ("h1", "h2", "h3"), {"layout": "arbiter"}, storage=True, bricks="/srv/xfs/brick"),
     Rig("lvm", "/srv/kind", ("h1",), {"disks": "/dev/vdb"}, Format.RAW, machines=True),
     Rig(

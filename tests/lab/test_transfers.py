@@ -12,6 +12,7 @@ from typing import TypeAlias
 import pytest
 
 from datastores.domain.errors import Cancelled, CommandFailed, Refused
+from datastores.domain.plan import Stage
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import make_driver
@@ -22,6 +23,7 @@ from tests.lab import places
 from tests.lab.carrying import Diary, Hosts
 from tests.lab.disks import MIB
 from tests.lab.places import told
+from tests.lab.test_approved_plans import approved
 from tests.lab.transfers import route_between
 
 Pair: TypeAlias = tuple[StorageDriver, StorageDriver]
@@ -260,3 +262,14 @@ def test_a_host_that_is_not_reached_is_said_before_anything_is_done(hosts: Hosts
         with pytest.raises(Refused, match=reason):
             hosts.run([SourceReachable(each)])
     assert hosts.needs(SourceReachable(route)) == [False]
+
+
+@pytest.mark.parametrize("format", [Format.RAW, Format.QCOW2])
+def test_what_the_plan_shows_is_what_is_done(hosts: Hosts, stores: Pair, format: Format) -> None:
+    source, target = volumes(stores, format)
+    gold(hosts, source.path)
+    journey = over_ssh(stores[0], source, stores[1], target, route_between(hosts, "h1", "h2"))
+    remove = Stage("remove the old one", stores[0].delete_image(source))
+    approved(hosts, *journey.stages, remove, *journey.after)
+    assert told(hosts, "ls", "-A", HERE) == ""
+    assert told(hosts, "ls", "-A", THERE, name="h2").split() == [f"{UUID}.{format}"]

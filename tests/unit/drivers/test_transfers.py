@@ -53,6 +53,14 @@ def test_between_two_datastores_without_a_common_host_the_targets_host_fetches_o
     assert way(SHARED, Format.QCOW2, store("btrfs", "h1")) == Way("h1", Format.QCOW2)
 
 
+@pytest.mark.parametrize("kind", ["lvm", "iscsi"])
+def test_volumes_on_devices_are_not_sent_from_host_to_host(kind: str) -> None:
+    volumes, files = store(kind, "h1", disks="/dev/vdb"), store("xfs", "h2")
+    for source, target in ((volumes, files), (files, volumes)):
+        with pytest.raises(Unsupported, match="are not sent from host to host"):
+            way(source, Format.RAW, target)
+
+
 def route(limit: int = 0) -> Route:
     return Route("9a1f03", "h1", "h2", "10.0.0.1", 22, "root", (HOST_KEY,), ("10.0.0.2",), PUBLIC, "private", limit)
 

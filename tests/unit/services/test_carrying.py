@@ -153,6 +153,14 @@ def test_it_comes_back_only_after_a_clean_shutdown(alice: User, ssh: Datastore, 
     assert Disk.objects.get().state == "ready"
 
 
+def test_the_making_of_a_persistent_disk_is_not_taken_back(alice: User, ssh: Datastore) -> None:
+    disk = working_disk(alice, ssh, persistent=True)
+    job = Job.objects.get(kind="disk.create")
+    with pytest.raises(Refused, match="Delete the disk, and it comes back"):
+        KINDS[job.kind].check_undo(job)
+    assert Disk.objects.get() == disk
+
+
 def test_a_disk_is_saved_and_moved_from_where_it_lies(alice: User, ssh: Datastore, hosts: list[Host]) -> None:
     disk = working_disk(alice, ssh, persistent=False)
     saved = submit("disk.save", user=alice, disk=disk, datastore=ssh, params={"name": "saved"})

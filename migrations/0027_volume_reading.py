@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("datastores", "0025_measurements"),
+        ("datastores", "0026_moved_directories"),
     ]
 
     operations = [
