@@ -90,12 +90,14 @@ class WriteFile:
 class Detached:
     """A command that may outlast a connection: it runs on the host as a transient systemd unit.
 
-    ``growing`` is the file whose allocated bytes tell the progress towards ``total`` bytes (0: unknown).
+    ``growing`` is the file whose allocated bytes tell the progress towards ``total`` bytes (0: unknown). Where no file
+    tells it, ``meter`` prints the bytes that are done.
     """
 
     command: Command
     growing: str = ""
     total: int = 0
+    meter: Command | None = None
 
 
 Operation: TypeAlias = Command | WriteFile | Detached

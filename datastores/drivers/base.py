@@ -18,6 +18,7 @@ from datastores.domain.plan import AnyStep, Plan, Shell, Stage
 from datastores.domain.routes import Route
 from datastores.domain.values import is_below
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
+from datastores.drivers.received import Received
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.contexts import ContextFile, Variable
 from datastores.hosts.copies import AS_SOURCE, Ownership
@@ -78,6 +79,8 @@ class StorageDriver(ABC):
     """Whether it is made of directories of several hosts, which are named when it is made."""
     character: ClassVar[Character] = Character()
     """What it is like, for whoever has to choose between kinds."""
+    revert_takes_younger: ClassVar[bool] = False
+    """Whether going back to a snapshot destroys those that were taken after it."""
     leaves: ClassVar[str] = "The directory stays on its hosts, as it is."
     """What becomes of it on its hosts when the datastore is deleted, in a sentence."""
     Options: ClassVar[type[Any]]
@@ -191,6 +194,15 @@ class StorageDriver(ABC):
         stages.append(Stage("storage host", self.deactivate(storage)))
         return tuple(stage for stage in stages if stage.steps)
 
+    @property
+    def served_by(self) -> tuple[str, ...]:
+        """The hosts without any of which what the datastore is made of cannot be taken back."""
+        return (self.host,)
+
+    def given_up(self) -> Plan:
+        """Return the stages after which the others do not use it, when one of ``served_by`` is gone for good."""
+        return self.tear_down()
+
     # What is looked at again and again, to find what somebody else has changed
 
     def keeps(self, host: str) -> Steps:
@@ -284,9 +296,19 @@ class StorageDriver(ABC):
     # Transfers (see transfers.py)
 
     def export(
-        self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False
+        self,
+        host: str,
+        volume: Volume,
+        target: Volume,
+        *,
+        ownership: Ownership,
+        with_directory: bool = False,
+        coming: bool = False,
     ) -> Steps:
-        """Copy ``volume`` on ``host``, which sees it, to ``target`` elsewhere, in the target's format."""
+        """Copy ``volume`` on ``host``, which sees it, to the file ``target`` elsewhere, in the target's format.
+
+        ``with_directory`` and ``coming`` are those of ``Received``.
+        """
         raise Unsupported(f"Images cannot be moved out of {self.label} datastores.")
 
     def sends(self, volume: Volume, format: Format, name: str) -> Sent:
@@ -304,10 +326,18 @@ class StorageDriver(ABC):
         """Put ``returned``, which a machine made of the image ``volume``, in the place of that."""
         raise Unsupported(f"Persistent disks in {self.label} datastores are the images themselves.")
 
+    def receive(self, volume: Volume) -> Received:
+        """Return how a volume from elsewhere is put where it belongs."""
+        return Received(volume, with_directory=self.makes_directory(volume))
+
     @property
     def ownership(self) -> Ownership:
         """Who owns what is stored here."""
         return AS_SOURCE
+
+    def streams(self, volume: Volume, target: StorageDriver, copy: Volume) -> Steps:
+        """Return the steps that send ``volume`` to ``target`` as its kind does best; () when files are copied."""
+        return ()
 
     def makes_directory(self, volume: Volume) -> bool:
         """Whether the volume has a directory of its own that comes and goes with it."""

@@ -19,5 +19,5 @@ class KeepsDevices(Protocol):
     def inspect(self, volume: Volume) -> Steps:
         """Look at what was copied to a device, before any tool does."""
 
-    def receive(self, host: str, source: Volume, device: bool, target: Volume) -> Steps:
+    def fill(self, host: str, source: Volume, device: bool, target: Volume) -> Steps:
         """Make ``target`` of the file or ``device`` at ``source.path`` of ``host``; (): the other one copies it."""

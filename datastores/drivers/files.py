@@ -186,14 +186,21 @@ class FileDriver(StorageDriver):
         return (ImageResized(self.host, volume.path, volume.format, size),)
 
     def export(
-        self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False
+        self,
+        host: str,
+        volume: Volume,
+        target: Volume,
+        *,
+        ownership: Ownership,
+        with_directory: bool = False,
+        coming: bool = False,
     ) -> Steps:
+        how = (ownership, with_directory, coming)
         if self.stands_alone(volume) and volume.format is target.format:
-            return (FileCopied(host, volume.path, target.path, ownership, with_directory),)
+            return (FileCopied(host, volume.path, target.path, *how),)
         if (volume.format is Format.ISO) != (target.format is Format.ISO):
             raise Unsupported("A CD cannot become a disk of another format, nor the other way round.")
-        source = (volume.path, volume.format.qemu)
-        return (FileConverted(host, *source, target.path, target.format, ownership, with_directory),)
+        return (FileConverted(host, volume.path, volume.format.qemu, target.path, target.format, *how),)
 
     def sends(self, volume: Volume, format: Format, name: str) -> Sent:
         """A file that is the whole volume already is sent as it is."""

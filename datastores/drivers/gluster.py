@@ -232,12 +232,24 @@ class GlusterDriver(MountedDriver):
         running = (*self.made(), BricksRunning(host, self.volume)) if host == self.host else ()
         return *self.daemon(host), *running, *self.used(host)
 
-    def tear_down(self) -> Plan:
-        """The bricks are looked at first: what others have put into the volume would be lost with it."""
-        others = tuple(peer for host, peer in self.peers.items() if host != self.host)
-        stages = (
+    @property
+    def served_by(self) -> tuple[str, ...]:
+        return tuple(self.peers)
+
+    def given_up(self) -> Plan:
+        """Only mounts are taken back: the pool deletes no volume while a peer is away (10.3). Its bricks stay, too.
+
+        The bricks are looked at first: what others have put into the volume would be lost from sight.
+        """
+        return (
             Stage("nothing is stored", tuple(BrickEmpty(each.host, each.brick.path) for each in self.bricks)),
             Stage("hosts", tuple(step for host in self.hosts for step in self.deactivate(host))),
+        )
+
+    def tear_down(self) -> Plan:
+        others = tuple(peer for host, peer in self.peers.items() if host != self.host)
+        stages = (
+            *self.given_up(),
             Stage("volume", (VolumeAbsent(self.host, self.volume),)),
             Stage("bricks", tuple(BrickAbsent(each.host, each.brick.path, after=self.volume) for each in self.bricks)),
             Stage("pool", tuple(PeerUnneeded(self.host, peer, self.volume) for peer in others)),

@@ -133,7 +133,7 @@ class IscsiDriver(StorageDriver):
         """The target goes only when it is seen that nobody is logged in: then its bytes may be deleted."""
         kernel = self.options.initiator == Initiator.KERNEL
         session = (SessionClosed(host, self.lun(volume), self._interface),) if kernel else ()
-        return DiskAbsent(host, link, self.base), *session, *self._gone(volume, host if kernel else "")
+        return DiskAbsent(host, link, self.base), *session, *self._gone(volume, *((host,) if kernel else ()))
 
     @property
     def _by_name(self) -> bool:
@@ -156,12 +156,12 @@ class IscsiDriver(StorageDriver):
             raise Unsupported("LIO serves volumes alone, and CDs are files. Choose tgt where CDs are attached, too.")
         return LioTargetServed(self.host, name, inside.device(volume), named or (self.initiator(host),))
 
-    def _gone(self, volume: Volume, leaving: str = "") -> Steps:
-        """``leaving``: the host that steps before this one log out."""
+    def _gone(self, volume: Volume, *leaving: str) -> Steps:
+        """``leaving``: hosts that steps before this one log out."""
         name = self.target(volume)
         if self._by_name:
-            return (LioTargetGone(self.host, name, (self.initiator(leaving),) if leaving else ()),)
-        return (TargetGone(self.host, name, (self.locate(leaving),) if leaving else ()),)
+            return (LioTargetGone(self.host, name, tuple(self.initiator(host) for host in leaving)),)
+        return (TargetGone(self.host, name, tuple(self.locate(host) for host in leaving)),)
 
     # Hosts
 
@@ -232,11 +232,11 @@ class IscsiDriver(StorageDriver):
         return self.inside.checksum(volume)
 
     def delete(self, volume: Volume) -> Steps:
-        """Refused as long as it is served: ``detach`` ends that, on both hosts."""
-        return *self._gone(volume), *self.inside.delete(volume)
+        """``detach`` has logged hosts out by then; if it has not, the target does not go, and so its bytes stay."""
+        return *self._gone(volume, *self.hosts), *self.inside.delete(volume)
 
     def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
-        return *self._gone(volume), *self.inside.delete_image(volume, snapshots)
+        return *self._gone(volume, *self.hosts), *self.inside.delete_image(volume, snapshots)
 
     def prepare(self, image: Volume) -> Steps:
         return self.inside.prepare(image)
@@ -275,9 +275,9 @@ class IscsiDriver(StorageDriver):
         self.require(Capability.SNAPSHOT, volume)
         return self.inside.delete_snapshot(volume, name)
 
-    def receive(self, host: str, source: Volume, device: bool, target: Volume) -> Steps:
+    def fill(self, host: str, source: Volume, device: bool, target: Volume) -> Steps:
         inside = self.inside
-        return inside.receive(host, source, device, target) if isinstance(inside, LvmDriver) else ()
+        return inside.fill(host, source, device, target) if isinstance(inside, LvmDriver) else ()
 
     def inspect(self, volume: Volume) -> Steps:
         inside = self.inside
@@ -288,9 +288,18 @@ class IscsiDriver(StorageDriver):
         return isinstance(self.inside, LvmDriver)
 
     def export(
-        self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False
+        self,
+        host: str,
+        volume: Volume,
+        target: Volume,
+        *,
+        ownership: Ownership,
+        with_directory: bool = False,
+        coming: bool = False,
     ) -> Steps:
-        return self.inside.export(host, volume, target, ownership=ownership, with_directory=with_directory)
+        return self.inside.export(
+            host, volume, target, ownership=ownership, with_directory=with_directory, coming=coming
+        )
 
     def check_format(self, volume: Volume) -> None:
         """Raise when the volume lies elsewhere, or is of a format that no target can serve."""

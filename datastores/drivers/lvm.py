@@ -214,7 +214,7 @@ class LvmDriver(FileDriver):
         self.check_inside(target)
         if Format.ISO in {source.format, target.format}:
             return FileDriver.copy(self, source, target)
-        return self.receive(self.host, replace(source, path=self.device(source)), True, target)
+        return self.fill(self.host, replace(source, path=self.device(source)), True, target)
 
     @property
     def on_devices(self) -> bool:
@@ -224,7 +224,7 @@ class LvmDriver(FileDriver):
         self.volume_name(volume)
         return (DeviceIsSafe(self.host, volume.path),)
 
-    def receive(self, host: str, source: Volume, device: bool, target: Volume) -> Steps:
+    def fill(self, host: str, source: Volume, device: bool, target: Volume) -> Steps:
         if target.format is Format.ISO:
             return ()
         size = names.whole_sectors(source.virtual_size) if device else source.virtual_size
@@ -294,11 +294,18 @@ class LvmDriver(FileDriver):
         return names.snapshot_name(self.volume_name(volume), name)
 
     def export(
-        self, host: str, volume: Volume, target: Volume, *, ownership: Ownership, with_directory: bool = False
+        self,
+        host: str,
+        volume: Volume,
+        target: Volume,
+        *,
+        ownership: Ownership,
+        with_directory: bool = False,
+        coming: bool = False,
     ) -> Steps:
         if Format.ISO in {volume.format, target.format}:
-            return FileDriver.export(self, host, volume, target, ownership=ownership, with_directory=with_directory)
-        taken = DeviceTaken(
-            host, self.device(volume), names.whole_sectors(volume.virtual_size), target.path, ownership, with_directory
-        )
-        return (taken,)
+            return FileDriver.export(
+                self, host, volume, target, ownership=ownership, with_directory=with_directory, coming=coming
+            )
+        size = names.whole_sectors(volume.virtual_size)
+        return (DeviceTaken(host, self.device(volume), size, target.path, ownership, with_directory, coming),)

@@ -18,6 +18,7 @@ from datastores.drivers.qcow2 import Qcow2Driver
 from datastores.drivers.shared import SharedDriver
 from datastores.drivers.ssh import SshDriver
 from datastores.drivers.xfs import XfsDriver
+from datastores.drivers.zfs import ZfsDriver
 
 DRIVERS: dict[str, type[StorageDriver]] = {
     driver.kind: driver
@@ -31,6 +32,7 @@ DRIVERS: dict[str, type[StorageDriver]] = {
         SshDriver,
         LvmDriver,
         IscsiDriver,
+        ZfsDriver,
     )
 }
 

@@ -82,12 +82,16 @@ def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     if copy.format not in target.imports or volume.format not in source.exports:
         raise Unsupported(f"{target.label} datastores take no {copy.format} images from {source.label} datastores.")
     target.check_inside(copy)
+    if streamed := source.streams(volume, target, copy):
+        return streamed
     device = isinstance(source, KeepsDevices) and source.on_devices and volume.format is not Format.ISO
-    if isinstance(target, KeepsDevices) and (received := target.receive(host, volume, device, copy)):
-        return received
-    made = target.makes_directory(copy)
-    copied = source.export(host, volume, copy, ownership=target.ownership, with_directory=made)
-    return *target.guard(host), *copied
+    if isinstance(target, KeepsDevices) and (filled := target.fill(host, volume, device, copy)):
+        return filled
+    place = target.receive(copy)
+    copied = source.export(
+        host, volume, place.file, ownership=target.ownership, with_directory=place.with_directory, coming=place.coming
+    )
+    return *target.guard(host), *place.before, *copied, *place.after
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ class DataBlockExists:
     ownership: Ownership = AS_SOURCE
     """Empty: as the directory, with mode 0660."""
     with_directory: bool = False
+    coming: bool = False
+    """A step before this one makes the directory."""
 
     def __post_init__(self) -> None:
         canonical_path(self.path)
@@ -121,7 +123,7 @@ class DataBlockExists:
             return None
         for part in (self.part, self.raw):
             check_part(self.host, facts.files, part)
-        directory = room_for(self.host, facts.files, self.path, with_directory=self.with_directory)
+        directory = room_for(self.host, facts.files, self.path, with_directory=self.with_directory, coming=self.coming)
         synced = scratch(self.part, Command(("sync", "--", self.part), timeout=SLOW))
         made = self._raw(facts) if self.format is Format.RAW else self._qcow2(facts)
         return Change(self.title, (*directory, *made, *synced, renamed(self.part, self.path)))

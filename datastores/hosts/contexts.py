@@ -82,6 +82,8 @@ class ContextIsoExists:
     ownership: Ownership = AS_SOURCE
     """Empty: as the directory, with mode 0640."""
     with_directory: bool = False
+    coming: bool = False
+    """A step before this one makes the directory."""
 
     def __post_init__(self) -> None:
         canonical_path(self.path)
@@ -138,7 +140,7 @@ class ContextIsoExists:
             raise Refused(
                 f"{self.host} has none of {', '.join(map(posixpath.basename, MAKERS))}. Install genisoimage or xorriso."
             )
-        directory = room_for(self.host, facts.files, self.path, with_directory=self.with_directory)
+        directory = room_for(self.host, facts.files, self.path, with_directory=self.with_directory, coming=self.coming)
         note = "" if there is None else "Replaces the context of before."
         return Change(self.title, (*directory, *self._make(maker, facts), *self._place(facts)), note)
 

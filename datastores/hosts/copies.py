@@ -106,6 +106,8 @@ class FileCopied:
     target: str
     ownership: Ownership = AS_SOURCE
     with_directory: bool = False
+    coming: bool = False
+    """A step before this one makes the directory."""
 
     def __post_init__(self) -> None:
         canonical_path(self.source)
@@ -135,7 +137,9 @@ class FileCopied:
                 raise stale(self.host, self.target, self.source)
             return None
         check_part(self.host, facts.files, self.part)
-        directory = room_for(self.host, facts.files, self.target, with_directory=self.with_directory)
+        directory = room_for(
+            self.host, facts.files, self.target, with_directory=self.with_directory, coming=self.coming
+        )
         check_room(self.host, around(self.target)[1], facts.room, source.allocated)
         copied = made(self.part, self._cp(), source.allocated)
         owned = scratch(self.part, *(self.ownership.or_like(source).commands(self.part) if self.ownership else ()))
@@ -174,6 +178,8 @@ class FileConverted:
     target_format: Format
     ownership: Ownership = AS_SOURCE
     with_directory: bool = False
+    coming: bool = False
+    """A step before this one makes the directory."""
 
     def __post_init__(self) -> None:
         canonical_path(self.source)
@@ -217,7 +223,9 @@ class FileConverted:
                 raise stale(self.host, self.target, self.source)
             return None
         check_part(self.host, facts.files, self.part)
-        directory = room_for(self.host, facts.files, self.target, with_directory=self.with_directory)
+        directory = room_for(
+            self.host, facts.files, self.target, with_directory=self.with_directory, coming=self.coming
+        )
         check_room(self.host, around(self.target)[1], facts.room, facts.written)
         convert = qemu_img.convert(self.source, self.source_format, self.part, self.target_format.qemu)
         converted = made(self.part, convert, facts.written)

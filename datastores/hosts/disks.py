@@ -47,6 +47,8 @@ class DiskLinked:
     host: str
     path: str
     target: str
+    coming: bool = False
+    """A step before this one makes the image."""
 
     def __post_init__(self) -> None:
         canonical_path(self.path)
@@ -64,7 +66,8 @@ class DiskLinked:
         return link_facts(seen(stat, outputs[0]), self.path, readlink, outputs[1])
 
     def plan(self, facts: LinkFacts) -> Change | None:
-        the_file(self.host, facts.files, self.target)
+        if not self.coming or self.target in facts.files:
+            the_file(self.host, facts.files, self.target)
         there = facts.files.get(self.path)
         if there is not None:
             if facts.target == self.target:

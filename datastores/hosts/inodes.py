@@ -122,12 +122,12 @@ def the_file(host: str, files: Files, path: str) -> Inode:
     return found
 
 
-def room_for(host: str, files: Files, target: str, *, with_directory: bool) -> tuple[Action, ...]:
+def room_for(host: str, files: Files, target: str, *, with_directory: bool, coming: bool = False) -> tuple[Action, ...]:
     """Return what makes the directory of ``target``: nothing, when it is there already.
 
     Without ``with_directory`` it has to be there: it is the datastore, and a datastore that is missing is one that
     is not mounted. A new directory is like the one above it, which is never made: also when what is mounted there goes
-    meanwhile, since it is made from within.
+    meanwhile, since it is made from within. With ``coming`` a step before this one makes it.
 
     :raises Refused: there is no place for the target.
     """
@@ -135,6 +135,8 @@ def room_for(host: str, files: Files, target: str, *, with_directory: bool) -> t
     if parent in files:
         if not files[parent].is_directory:
             raise Refused(f"{parent} on {host} is {files[parent].noun}, not a directory.")
+        return ()
+    if coming:
         return ()
     needed = above if with_directory else parent
     if needed not in files or not files[needed].is_directory:

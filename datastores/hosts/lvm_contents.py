@@ -191,6 +191,8 @@ class DeviceTaken:
     target: str
     ownership: Ownership
     with_directory: bool = False
+    coming: bool = False
+    """The directory of ``target`` is made by an earlier step."""
 
     def __post_init__(self) -> None:
         canonical_path(self.target)
@@ -218,7 +220,9 @@ class DeviceTaken:
             if not there.is_file or there.size != self.size:
                 raise stale(self.host, self.target, self.device)
             return None
-        directory = room_for(self.host, facts.files, self.target, with_directory=self.with_directory)
+        directory = room_for(
+            self.host, facts.files, self.target, with_directory=self.with_directory, coming=self.coming
+        )
         check_room(self.host, around(self.target)[1], facts.room, 0)
         source = Source(self.device, "raw", self.size, device=True)
         limit = ("prlimit", f"--as={qemu_img.CONVERT_MEMORY}", "--")

@@ -126,11 +126,11 @@ class ThroughputKnown(Trial):
         return Throughput(outcome, self._figures(ask, outcome), ground, below.available if below else None)
 
     def _figures(self, ask: Command, outcome: Outcome | None) -> Figures | None:
-        if outcome is None or outcome.words[0] not in {"fio", "dd"}:
+        if outcome is None or outcome.words[:1] not in {("fio",), ("dd",)}:
             return None
-        tool, how, size = outcome.words
-        parse = of_fio if tool == "fio" else of_dd
         try:
+            tool, how, size = outcome.words
+            parse = of_fio if tool == "fio" else of_dd
             return parse(outcome.text, direct=how == "direct", size=int(size))
         except ValueError as error:
             raise CommandFailed(ask.argv, 0, str(error), self.host) from error

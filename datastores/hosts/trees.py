@@ -9,25 +9,37 @@ from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Action, Change, Command, Detached, Output, read
 from datastores.domain.values import format_size, is_below
 from datastores.hosts.capacity import FileSystem, ask_room, rooms
-from datastores.hosts.copies import PART, renamed
+from datastores.hosts.copies import PART
 from datastores.hosts.inodes import Files, around, look, seen
 from datastores.hosts.mounts import FINDMNT, mounted
 from datastores.hosts.parsing import canonical_path
 from datastores.hosts.trials import RUN, TELL, Outcome, ask_outcome, the_outcome
 
-RSYNC = ("rsync", "-aHAXS", "--numeric-ids", "--delete", "--one-file-system")
-"""Owners as numbers, modes, times, hard links, access lists, extended attributes; holes stay holes (rsync(1))."""
+RSYNC = "rsync -aHAXS --numeric-ids --delete --one-file-system --filter='-x trusted.*'"
+"""Owners as numbers, modes, times, hard links, access lists, extended attributes; holes stay holes (rsync(1)).
+
+Attributes that begin with trusted. belong to the file system: XFS shows access lists a second time as such.
+"""
 COPY = (
     TELL
     + f"""
-source=$2 copy=$3
-{" ".join(RSYNC)} --stats -- "$source/" "$copy/" 2>"$said" || tell failed $?
-{" ".join(RSYNC)} --checksum --dry-run --out-format='%i %n' -- "$source/" "$copy/" >"$said" 2>&1 || tell failed $?
+source=$2 copy=$3 target=$4
+{RSYNC} --stats -- "$source/" "$copy/" 2>"$said" || tell failed $?
+{RSYNC} --checksum --dry-run --out-format='%i %n' -- "$source/" "$copy/" >"$said" 2>&1 || tell failed $?
 [ ! -s "$said" ] || tell different
-sync -f -- "$copy" && tell same
+sync -f -- "$copy" && (tell same) && mv -nT -- "$copy" "$target"
 """
 )
-"""$1: the outcome, $2: what is copied, $3: where to. The second run compares every byte, and copies none."""
+"""$1: the outcome, $2: what is copied, $3: where to, $4: its name in the end.
+
+The second run compares every byte, and copies none; what it lists differs.
+"""
+UNCOPY = """
+outcome=$1 copy=$2 target=$3
+[ "$(head -n 1 -- "$outcome" 2>/dev/null)" != same ] || mv -nT -- "$target" "$copy" 2>/dev/null
+rm -rf --one-file-system -- "$copy" && rm -f -- "$outcome" "$outcome.part" "$outcome.said"
+"""
+"""Only what this job has brought to its end has its name: what else may be there is left alone."""
 
 DATABASES = 'find "$1" -xdev -maxdepth 3 -type f -name "*.db" -exec grep -lam 1 "^SQLite format 3" {} +'
 """Databases of SQLite right below a directory; it prints nothing where there is none."""
@@ -117,25 +129,21 @@ class TreeCopied:
     def plan(self, facts: TreeFacts) -> Change | None:
         if self._is_switched(facts.files):
             return None
+        if facts.outcome and facts.outcome.words != ("same",):
+            raise Refused(self._failure(facts.outcome))
         if self.target in facts.files:
-            if facts.outcome and facts.outcome.words == ("same",):
+            if facts.outcome:
                 return None
             raise Refused(f"{self.target} on {self.host} is there already. Choose another name; it was left as it is.")
         self._check_source(facts)
-        if facts.outcome and facts.outcome.words != ("same",):
-            raise Refused(self._failure(facts.outcome))
         self._check_room(facts)
-        remove = Command(("rm", "-rf", "--one-file-system", "--", self.part, self.outcome, *self._beside), timeout=600)
-        copy = Detached(Command(("sh", "-c", COPY, "sh", self.outcome, self.source, self.part)))
+        copy = Detached(Command(("sh", "-c", COPY, "sh", self.outcome, self.source, self.part, self.target)))
+        remove = Command(("sh", "-c", UNCOPY, "sh", self.outcome, self.part, self.target), timeout=600)
         return Change(
             f"copy {self.source} to {self.target}, and compare every byte",
-            (Action(copy, undo=remove, scratch=True), renamed(self.part, self.target)),
+            (Action(copy, undo=remove, scratch=True),),
             note=self._sizes(facts),
         )
-
-    @property
-    def _beside(self) -> tuple[str, str]:
-        return f"{self.outcome}.part", f"{self.outcome}.said"
 
     def _is_switched(self, files: Files) -> bool:
         there = files.get(self.path)

@@ -65,8 +65,8 @@ class DirectoryJob(UseCase):
         self.check_still(job)
 
     def resources(self, job: Job) -> dict[str, bool]:
-        return {f"directories of host:{job.host_id}": True, f"host:{job.host_id}": False,
-                f"datastore:{job.datastore_id}": False}  # fmt: skip
+        about = {f"directories of host:{job.host_id}": True, f"directories of datastore:{job.datastore_id}": True}
+        return about | {f"host:{job.host_id}": False, f"datastore:{job.datastore_id}": False}
 
     def require_host(self, job: Job) -> None:
         host = Host.objects.filter(pk=job.host_id).first()

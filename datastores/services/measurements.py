@@ -69,19 +69,20 @@ class DatastoreMeasure(UseCase):
         return {f"speed of datastore:{job.datastore_id}": True, f"datastore:{job.datastore_id}": False, **hosts}
 
     def plan(self, job: Job) -> Plan:
-        driver, names, token = driver_of(job.datastore), job.params["names"], job.uuid.hex
-        stages = [Stage("can it be written to?", tuple(step for name in names for step in trial(driver, name, token)))]
+        driver, tokens = driver_of(job.datastore), tokens_of(job)
+        tried = tuple(step for name, token in tokens.items() for step in trial(driver, name, token))
+        stages = [Stage("can it be written to?", tried)]
         if not job.params.get("only_try"):
             stages += self._tests(job, driver)
-        swept = tuple(TrialsSwept(name, place_on(driver, name), token) for name in names)
+        swept = tuple(TrialsSwept(name, place_on(driver, name), token) for name, token in tokens.items())
         return *stages, Stage("clean up", swept)
 
     def _tests(self, job: Job, driver: StorageDriver) -> Iterable[Stage]:
-        names, token = job.params["names"], job.uuid.hex
+        tokens = tokens_of(job)
         if job.params.get("install"):
-            yield Stage("tools", tuple(PackageInstalled(name, "fio") for name in names))
+            yield Stage("tools", tuple(PackageInstalled(name, "fio") for name in tokens))
         limits = job.params["size"], job.params["seconds"]
-        tests = [ThroughputKnown(name, place_on(driver, name), token, *limits) for name in names]
+        tests = [ThroughputKnown(name, place_on(driver, name), token, *limits) for name, token in tokens.items()]
         if job.params.get("together"):
             yield Stage("measure", tuple(tests))
         else:
@@ -91,6 +92,11 @@ class DatastoreMeasure(UseCase):
     def succeeded(self, job: Job, results: Results) -> None:
         found = {step.host: facts for step, facts in results if isinstance(step, ThroughputKnown)}
         Measurement.objects.bulk_create(measurements(job, found))
+
+
+def tokens_of(job: Job) -> dict[str, str]:
+    """Return by host what its files are called: all may be in one directory, which the hosts see at the same time."""
+    return {name: f"{job.uuid.hex}{number:04}" for number, name in enumerate(job.params["names"])}
 
 
 def place_on(driver: StorageDriver, host: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from datastores.domain import values
@@ -20,6 +21,20 @@ from datastores.services.usecase import Results
 def inside(image: Image) -> dict[str, Any]:
     """Return the columns that a snapshot taken or deleted makes untrue: some kinds keep it in the image's own file."""
     return {"sha256": ""} if driver_class(image.datastore.kind).snapshots_inside else {}
+
+
+def lost_snapshots(snapshot: Snapshot, beside: Iterable[Snapshot]) -> list[Snapshot]:
+    """Return those of ``beside`` that are destroyed when one goes back to the snapshot: none, for most kinds."""
+    if not driver_class(snapshot.image.datastore.kind).revert_takes_younger:
+        return []
+    return [other for other in beside if other.pk > snapshot.pk]
+
+
+def lost_by_revert(snapshot: Snapshot, beside: Iterable[Snapshot]) -> str:
+    """Return what a person is told who goes back to the snapshot. ``beside``: all of its image."""
+    names = ", ".join(other.name for other in lost_snapshots(snapshot, beside))
+    younger = f" So are the snapshots that were taken after it: {names}." if names else ""
+    return f"What was written since then is lost.{younger}"
 
 
 class SnapshotTake(ImageChange):
@@ -112,6 +127,8 @@ class SnapshotRevert(SnapshotChange):
         reverted = self.plan(job)[0].steps[-1]
         facts = next(facts for step, facts in results if step == reverted)
         Image.objects.filter(pk=job.image_id).update(virtual_size=facts.virtual_size)
+        lost = lost_snapshots(job.snapshot, job.image.snapshots.all())
+        Snapshot.objects.filter(pk__in=[other.pk for other in lost]).delete()
 
 
 class SnapshotDelete(SnapshotChange):

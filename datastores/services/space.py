@@ -21,7 +21,7 @@ from datastores.hosts.receiving import FileReceived
 from datastores.models import Disk
 from datastores.services.drift import NOTED_AT_ONCE, portions
 from datastores.services.drift_found import Found
-from datastores.services.placing import disk_volume
+from datastores.services.placing import disk_volume, driver_of
 from datastores.services.usecase import Results
 
 SHARING = frozenset(kind for kind, driver in DRIVERS.items() if driver.shares_blocks)
@@ -72,7 +72,9 @@ def shared_at_most(disk: Disk, allocated: int) -> int:
 
 def note_copied(disk: Disk, results: Results) -> None:
     """Store what a new copy takes, as seen when it was verified; that is not known when an earlier attempt made it."""
-    size = next(_copied(results, disk_volume(disk).path), None)
+    driver = driver_of(disk.datastore)
+    file = driver.receive(disk_volume(disk, driver)).file
+    size = next(_copied(results, file.path), None)
     seen_at = None if size is None else timezone.now()
     Disk.objects.filter(pk=disk.pk).update(allocated=size, shared=0, allocated_at=seen_at)
 

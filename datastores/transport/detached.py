@@ -192,6 +192,8 @@ class Unit:
         ]
         if growing := self._detached.growing:
             wanted.append(read("stat", "-L", "-c", "%b %B", "--", growing, root=True, timeout=5))
+        elif meter := self._detached.meter:
+            wanted.append(meter)
         try:
             shown, piece, *sizes = self._shell.run_many(wanted)
         except CommandFailed as error:  # a host that shuts down ends our shell as well
@@ -204,8 +206,8 @@ class Unit:
         self._offset += len(piece.raw)
         for size in sizes:
             if size.ok:  # else it is not there yet
-                blocks, unit = size.stdout.split()
-                self._report(int(blocks) * int(unit), on_progress)
+                done, *unit = size.stdout.split()
+                self._report(int(done) * int(unit[0] if unit else 1), on_progress)
         return State.parse(shown.stdout), len(piece.raw) == BLOCK
 
     def _report(self, done: int, on_progress: OnProgress) -> None:

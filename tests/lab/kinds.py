@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from datastores.domain.gluster import Brick
@@ -41,6 +41,13 @@ class Rig:
     @property
     def name(self) -> str:
         return f"{self.kind} {self.variant}".strip()
+
+    lists: tuple[str, ...] = ()
+    """The command that names what is stored and is no file."""
+    settles: tuple[str, ...] = ("sync",)
+    """The command after which what was written is on the disk, and counted."""
+    cleared: tuple[str, ...] = ()
+    """The command that removes all of it; otherwise the files at ``base`` are deleted."""
 
     @property
     def many(self) -> int:
@@ -88,6 +95,15 @@ RIGS = (
         storage=True,
         variant="xfs",
     ),
+    Rig(
+        "zfs",
+        "/srv/zfs",
+        options={"dataset": "tank/kind", "layout": "mirror", "disks": "/dev/vdb /dev/vdc", "compression": "off"},
+        machines=True,
+        lists=("zfs", "list", "-H", "-o", "name", "-t", "all", "-r", "tank"),
+        settles=("zpool", "sync"),
+        cleared=("zpool", "destroy", "-f", "tank"),
+    ),
 )
 
 
@@ -125,6 +141,9 @@ class Store:
     def remove(self, volume: Volume) -> Steps:
         """Return the steps that end a disk."""
         return *self.leave(volume), *self.driver.delete(volume)
+
+    empty: frozenset[str] = frozenset()
+    """What lies in it when nothing is stored."""
 
     @property
     def can(self) -> frozenset[Capability]:
@@ -165,7 +184,7 @@ class Store:
         """Return how full it is when nothing is on its way to or from the disk any more: what was deleted, too."""
         shell, seen = self.hosts.shell(self.driver.host), [self.driver.capacity(self.hosts.shell(self.driver.host))]
         for _ in range(40):
-            self.told("sync")
+            self.told(*self.rig.settles)
             time.sleep(0.25)
             seen.append(self.driver.capacity(shell))
             if seen[-1] == seen[-2]:
@@ -183,12 +202,8 @@ class Store:
         """Return all that lies in the datastore, whatever made it."""
         hosts = self.rig.hosts if self.attaches else self.rig.hosts[:1]
         found = (self.told("find", self.driver.base, "-mindepth", "1", "-printf", "%P\n", host=host) for host in hosts)
-        return {name for listed in found for name in listed.splitlines()} - self.always
-
-    @property
-    def always(self) -> set[str]:
-        """What lies in the datastore even when it is empty."""
-        return {"luns"} if self.rig.kind == "iscsi" else set()
+        others = self.told(*self.rig.lists).splitlines() if self.rig.lists else []
+        return {name for listed in found for name in listed.splitlines()}.union(others) - self.empty
 
 
 def driver_of(rig: Rig, hosts: Hosts) -> StorageDriver:
@@ -208,8 +223,9 @@ def set_up(rig: Rig, hosts: Hosts) -> Iterator[Store]:
     store = Store(rig, hosts, driver)
     hosts.run([*driver.set_up(), *driver.same_directory("5e1f0a")])
     try:
-        yield store
+        yield replace(store, empty=frozenset(store.names()))
     finally:
-        store.told("find", rig.base, "-mindepth", "1", "-delete")
-        hosts.run(driver.tear_down())
+        store.told(*(rig.cleared or ("find", rig.base, "-mindepth", "1", "-delete")))
+        if not rig.cleared:
+            hosts.run(driver.tear_down())
         hosts.lab.host("h1").run(["rmdir", "--", rig.base])

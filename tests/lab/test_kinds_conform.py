@@ -161,10 +161,16 @@ def test_a_snapshot_brings_back_what_was(store: Store, gold: Volume) -> None:
     store.hosts.run(store.driver.snapshot(gold, second))
     store.hosts.run(store.driver.revert(gold, first))
     assert whole(store, gold)
-    store.hosts.run(store.driver.revert(gold, second))
-    assert whole(store, gold, OTHER)
+    last = GOLD
+    if store.driver.revert_takes_younger:
+        with pytest.raises(Refused, match="has no snapshot"):
+            store.hosts.run(store.driver.revert(gold, second))
+    else:
+        store.hosts.run(store.driver.revert(gold, second))
+        last = OTHER
+    assert whole(store, gold, last)
     store.hosts.run([*store.driver.delete_snapshot(gold, first), *store.driver.delete_snapshot(gold, second)])
-    assert whole(store, gold, OTHER)
+    assert whole(store, gold, last)
 
 
 @operation("resize")

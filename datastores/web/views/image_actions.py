@@ -15,6 +15,7 @@ from datastores.domain.values import whole
 from datastores.models import Datastore, Image, Job
 from datastores.services import images
 from datastores.services.dependants import require_unneeded
+from datastores.services.snapshots import lost_by_revert
 from datastores.services.vms import create_vms, require_free_vm_names
 from datastores.web.access import OWNERS, Request, client_address, one_of, roles, visible, wants_json
 from datastores.web.acting import ACCEPTED, ask_name, done, job_line, start, start_all, started
@@ -172,7 +173,7 @@ def snapshot_take(request: Request, pk: int) -> HttpResponse:
 
 @roles(write=OWNERS)
 def snapshot_revert(request: Request, pk: int, snapshot: int) -> HttpResponse:
-    return change_snapshot(request, pk, snapshot, "snapshot.revert", "What was written since then is lost.")
+    return change_snapshot(request, pk, snapshot, "snapshot.revert")
 
 
 @roles(write=OWNERS)
@@ -180,9 +181,10 @@ def snapshot_delete(request: Request, pk: int, snapshot: int) -> HttpResponse:
     return change_snapshot(request, pk, snapshot, "snapshot.delete", "The image cannot be taken back to it any more.")
 
 
-def change_snapshot(request: Request, pk: int, snapshot: int, kind: str, question: str) -> HttpResponse:
+def change_snapshot(request: Request, pk: int, snapshot: int, kind: str, question: str = "") -> HttpResponse:
+    """Ask for the name of the snapshot, with the ``question``; "" for that of a way back, and then start the job."""
     image = visible_image(request, pk)
     row = one_of(image.snapshots.all(), pk=snapshot)
-    if asked := ask_name(request, row.name, question):
+    if asked := ask_name(request, row.name, question or lost_by_revert(row, image.snapshots.all())):
         return asked
     return started(request, start(request, kind, image=image, snapshot=row))

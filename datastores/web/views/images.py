@@ -14,6 +14,7 @@ from datastores.domain.volumes import Capability, Format
 from datastores.models import Datastore, Disk, Image, Job, User, words
 from datastores.services.dependants import dependants, require_unneeded
 from datastores.services.placing import driver_of
+from datastores.services.snapshots import lost_by_revert
 from datastores.services.viewers import listed
 from datastores.web.access import EVERYBODY, OWNERS, Request, roles, visible
 from datastores.web.acting import start, started
@@ -143,6 +144,7 @@ def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None 
     """Show an image; ``sent``: the form that was sent and refused, by name."""
     driver = driver_of(image.datastore)
     needing = dependants(image, request.user)
+    snapshots = list(image.snapshots.select_related("image__datastore").order_by("pk"))
     jobs = image.jobs.visible_to(request.user).order_by("-pk")
     context = {
         "object": image,
@@ -154,7 +156,8 @@ def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None 
         "broken_by": jobs.filter(state__in=(JobState.FAILED, JobState.ERRORED)).first(),
         "lost": what_is_lost(image),
         "needing": listed(needing) if needing else "",
-        "snapshots": image.snapshots.order_by("pk"),
+        "snapshots": snapshots,
+        "ways_back": [(row, lost_by_revert(row, snapshots)) for row in snapshots],
         "jobs": jobs[:8],
         **notes_on(request.user, image=image),
         **timeline_of(request.user, image),

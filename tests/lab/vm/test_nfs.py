@@ -7,13 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from datastores.domain.errors import CommandFailed, TimedOut
+from datastores.domain.errors import CommandFailed, Refused, TimedOut
 from datastores.domain.plan import AnyStep, Command
+from datastores.domain.throughput import MIB
 from datastores.hosts.copies import FileCopied
 from datastores.hosts.facts import HostFacts
 from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.mounts import FstabLineAbsent, FstabLinePresent, MountAbsent, MountPresent
 from datastores.hosts.sights import Sight, look_at, unseen
+from datastores.hosts.throughput import ThroughputKnown
+from datastores.hosts.trials import RootWrites, TrialsSwept
 from tests.lab.carrying import Hosts, connected
 from tests.lab.machine import wait_until
 from tests.lab.vm.lab import MachineLab
@@ -125,6 +128,26 @@ def test_where_everybody_may_write_a_squashed_root_leaves_no_file_of_another_own
     with pytest.raises(CommandFailed, match=r"Operation not permitted|Permission denied"):
         mounted.run([FileCopied("h2", "/root/disk.raw", "/mnt/squashed/7.raw")])
     assert told(mounted, "h1", "ls", "/srv/squashed") == ""
+
+
+def test_it_is_told_before_anything_else_whether_root_of_a_client_can_write(mounted: Hosts) -> None:
+    told(mounted, "h1", "chmod", "0755", "/srv/squashed")
+    time.sleep(FORGOTTEN)
+    with pytest.raises(Refused, match=r"Permission denied.*no_root_squash"):
+        mounted.run([RootWrites("h2", "/mnt/squashed", "5e1f0a", "admin1", "ops")])
+    mounted.run([RootWrites("h2", "/mnt/open", "5e1f0a", "admin1", "ops"), TrialsSwept("h2", "/mnt/open", "5e1f0a")])
+    told(mounted, "h1", "chmod", "0777", "/srv/squashed")
+    time.sleep(FORGOTTEN)
+    squashed = RootWrites("h2", "/mnt/squashed", "5e1f0a", "admin1", "ops")
+    mounted.run([squashed, TrialsSwept("h2", "/mnt/squashed", "5e1f0a")])
+    assert told(mounted, "h1", "find", "/srv/open", "/srv/squashed", "-name", ".cloudstore-*") == ""
+
+
+def test_a_mount_is_measured_over_the_network(mounted: Hosts) -> None:
+    step = ThroughputKnown("h2", "/mnt/open", "5e1f0a", 16 * MIB, 1)
+    found = mounted.run([step, TrialsSwept("h2", "/mnt/open", "5e1f0a")]).facts[0]
+    assert found.figures and found.figures.write_rate and found.ground.network
+    assert told(mounted, "h1", "find", "/srv/open", "-name", ".cloudstore-*") == ""
 
 
 def test_a_server_that_is_away_holds_up_no_read_of_facts(away: Hosts) -> None:

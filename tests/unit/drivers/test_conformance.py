@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pytest
@@ -25,31 +25,15 @@ NEEDS = {
     "attach": Capability.ATTACH,
     "detach": Capability.ATTACH,
 }
-IMAGE = Volume(f"{BASE}/{UUID}.qcow2", Format.QCOW2, 1 << 30)
-DISK = Volume(f"{BASE}/7/disk.0", Format.QCOW2, 1 << 30)
-CALLS: dict[str, tuple[Any, ...]] = {
-    "activate": ("h1",),
-    "deactivate": ("h1",),
-    "create": (IMAGE,),
-    "import_file": ("/var/tmp/a.qcow2", IMAGE),
-    "checksum": (IMAGE,),
-    "delete": (IMAGE,),
-    "delete_image": (IMAGE, ("one",)),
-    "copy": (IMAGE, DISK),
-    "link": (IMAGE, DISK.path),
-    "clone": (IMAGE, DISK),
-    "resize": (IMAGE, 2 << 30),
-    "snapshot": (IMAGE, "one"),
-    "revert": (IMAGE, "one"),
-    "delete_snapshot": (IMAGE, "one"),
-    "attach": (IMAGE, "h1", DISK.path),
-    "detach": (IMAGE, "h1", DISK.path),
-}
+METHODS = (
+    "activate", "deactivate", "create", "import_file", "checksum", "delete", "delete_image", "copy", "link", "clone",
+    "resize", "snapshot", "revert", "delete_snapshot", "attach", "detach",
+)  # fmt: skip
 
 kinds = pytest.mark.parametrize("kind", DRIVERS)
 able = pytest.mark.parametrize(
     ("kind", "method"),
-    [(kind, method) for kind in DRIVERS for method in CALLS if NEEDS.get(method) in {None, *DRIVERS[kind].can}],
+    [(kind, method) for kind in DRIVERS for method in METHODS if NEEDS.get(method) in {None, *DRIVERS[kind].can}],
 )
 
 
@@ -61,24 +45,39 @@ def driver(kind: str, **options: Any) -> StorageDriver:
     return make_driver(kind, host="h1", base=BASE, hosts=("h1", "h2"), options=options, locate=address)
 
 
-def fitting(kind: str, value: Any) -> Any:
-    """Return a volume as one of this kind: where it keeps such, and raw where it has no qcow2."""
-    if not isinstance(value, Volume):
-        return value
-    store = driver(kind)
-    format = value.format if value.format in store.formats else Format.RAW
-    path = store.image_path(UUID, format) if value is IMAGE else store.disk_path(7, 0)
-    return replace(value, path=path, format=format)
-
-
-def calls(kind: str, method: str) -> tuple[Any, ...]:
-    return tuple(fitting(kind, value) for value in CALLS[method])
-
-
 @kinds
 def test_each_says_what_it_is_like(kind: str) -> None:
     said = DRIVERS[kind].character
     assert said.parts and said.simplicity and said.performance and said.redundancy and said.capacity
+
+
+def image(store: StorageDriver) -> Volume:
+    format = format_of(store)
+    return Volume(store.image_path(UUID, format), format, 1 << 30)
+
+
+def format_of(store: StorageDriver) -> Format:
+    """Return qcow2, or raw where a kind has no qcow2."""
+    return Format.QCOW2 if Format.QCOW2 in store.formats else Format.RAW
+
+
+def arguments(store: StorageDriver, method: str) -> tuple[Any, ...]:
+    """Return what the method can be called with."""
+    master, disk = image(store), Volume(store.disk_path(7, 0), format_of(store), 1 << 30)
+    given: dict[str, tuple[Any, ...]] = {
+        "activate": ("h1",),
+        "deactivate": ("h1",),
+        "import_file": ("/var/tmp/a.qcow2", master),
+        "delete_image": (master, ("one",)),
+        "copy": (master, disk),
+        "link": (master, disk.path),
+        "clone": (master, disk),
+        "resize": (master, 2 << 30),
+        "attach": (master, "h1", disk.path),
+        "detach": (master, "h1", disk.path),
+    }
+    snapshots = dict.fromkeys(("snapshot", "revert", "delete_snapshot"), (master, "one"))
+    return (given | snapshots).get(method, (master,))
 
 
 @kinds
@@ -91,11 +90,12 @@ def test_capabilities_are_exactly_what_is_implemented(kind: str, method: str) ->
 @kinds
 @pytest.mark.parametrize("method", NEEDS)
 def test_what_is_not_declared_is_refused_in_words(kind: str, method: str) -> None:
+    store = driver(kind)
     if NEEDS[method] in DRIVERS[kind].can:
-        assert getattr(driver(kind), method)(*calls(kind, method))
+        assert getattr(store, method)(*arguments(store, method))
         return
     with pytest.raises(Unsupported, match=f"{DRIVERS[kind].label} datastores have no {NEEDS[method].value}"):
-        getattr(driver(kind), method)(*calls(kind, method))
+        getattr(store, method)(*arguments(store, method))
 
 
 @kinds
@@ -106,10 +106,10 @@ def test_the_capabilities_of_a_format_are_exactly_what_is_allowed(kind: str, for
     volume = Volume(store.image_path(UUID, format), format, 1 << 30)
     call = getattr(store, method)
     if NEEDS[method] in store.capabilities(format):
-        assert call(volume, *calls(kind, method)[1:])
+        assert call(volume, *arguments(store, method)[1:])
         return
     with pytest.raises(Unsupported):
-        call(volume, *calls(kind, method)[1:])
+        call(volume, *arguments(store, method)[1:])
 
 
 @kinds
@@ -122,7 +122,8 @@ def test_signatures_are_those_of_the_interface(kind: str) -> None:
 
 @able
 def test_writing_methods_return_steps_for_the_hosts_of_the_datastore(kind: str, method: str) -> None:
-    steps = getattr(driver(kind), method)(*calls(kind, method))
+    store = driver(kind)
+    steps = getattr(store, method)(*arguments(store, method))
     assert isinstance(steps, tuple)
     assert all(step.host == "h1" and step.title and step.reads() for step in steps)
 
@@ -147,11 +148,12 @@ def test_everything_is_declared(kind: str) -> None:
 )
 @pytest.mark.parametrize("path", ["/etc/passwd", "/srv/dsevil/x", BASE])
 def test_nothing_outside_the_datastore_is_touched(kind: str, method: str, path: str) -> None:
-    call = getattr(driver(kind), method)
+    store = driver(kind)
+    call = getattr(store, method)
     if NEEDS.get(method) not in {None, *DRIVERS[kind].can}:
         return  # refused whatever it is asked of
     with pytest.raises(Refused, match="does not lie in the datastore"):
-        call(Volume(path, Format.QCOW2, 1 << 30), *calls(kind, method)[1:])
+        call(Volume(path, Format.QCOW2, 1 << 30), *arguments(store, method)[1:])
 
 
 @kinds
@@ -160,7 +162,7 @@ def test_nothing_is_put_outside_the_datastore(kind: str) -> None:
     store = driver(kind)
     for make in (store.copy, *((store.clone,) if Capability.CLONE in store.can else ())):
         with pytest.raises(Refused, match="does not lie in the datastore"):
-            make(fitting(kind, IMAGE), outside)
+            make(image(store), outside)
     with pytest.raises(Refused, match="does not lie in the datastore"):
         store.import_file("/var/tmp/a.qcow2", outside)
 

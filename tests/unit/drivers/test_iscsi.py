@@ -62,7 +62,7 @@ def test_qemu_needs_an_address_alone() -> None:
 
 
 def test_nothing_is_deleted_that_is_served() -> None:
-    assert store().delete(DISK)[0] == TargetGone("h1", NAME)
+    assert store().delete(DISK)[0] == TargetGone("h1", NAME, ("10.0.0.1", "10.0.0.2"))
     assert isinstance(store().delete_image(IMAGE)[0], TargetGone)
 
 

@@ -159,6 +159,7 @@ def test_placement_is_in_the_words_of_the_trade() -> None:
         "iscsi": (Placement.NONE, Placement.SELF, "iscsi", "iscsi"),
         "gluster": (Placement.NONE, Placement.SYSTEM, "fs", "gluster"),
         "ssh": (Placement.SYSTEM, Placement.SYSTEM, "fs", "ssh"),
+        "zfs": (Placement.NONE, Placement.SELF, "zfs", "zfs"),
     }
 
 

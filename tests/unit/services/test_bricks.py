@@ -116,6 +116,14 @@ def test_a_host_with_a_brick_is_not_taken_out(admin: User, hosts: list[Host]) ->
     assert allowed.value == "10.0.0.1,10.0.0.2,10.0.0.3"
 
 
+def test_a_volume_with_a_host_that_is_gone_for_good_is_given_up(admin: User, hosts: list[Host]) -> None:
+    datastore = ended(made(admin, hosts, *three(hosts))).datastore
+    Host.objects.filter(name="h3").update(state="unreachable")
+    stages = KINDS["datastore.delete"].plan(submit("datastore.delete", user=admin, datastore=datastore))
+    assert [stage.title for stage in stages] == ["nothing is stored", "hosts"]
+    assert {step.host for stage in stages for step in stage.steps} == {"h1", "h2", "h4"}
+
+
 def test_they_go_with_their_datastore(admin: User, hosts: list[Host]) -> None:
     datastore = ended(made(admin, hosts, *three(hosts))).datastore
     ended(submit("datastore.delete", user=admin, datastore=datastore))

@@ -16,6 +16,7 @@ from datastores.jobs import control
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
 from datastores.models import Datastore, Image, Job, User
+from datastores.services.snapshots import lost_by_revert
 from tests.unit.conftest import GIB, a_datastore, an_image
 from tests.unit.services.conftest import done, ended
 
@@ -53,6 +54,20 @@ def test_clones_are_made_with_an_overlay_of_the_size_that_the_image_has_again(al
     revert, template = KINDS[job.kind].plan(Job.objects.get(pk=job.pk))
     assert revert.title == "revert"
     assert [type(step) for step in template.steps] == [OverlayTemplateKept]
+
+
+@pytest.mark.parametrize(("kind", "left"), [("zfs", ["oldest", "before"]), ("xfs", ["oldest", "before", "younger"])])
+def test_snapshots_that_a_way_back_destroys_are_named_before_and_gone_after(
+    alice: User, kind: str, left: list[str]
+) -> None:
+    image = an_image_in(kind, alice, virtual_size=GIB)
+    _, before, _ = (image.snapshots.create(name=name, state="ready") for name in ("oldest", "before", "younger"))
+    words = lost_by_revert(before, image.snapshots.all())
+    assert ("taken after it: younger." in words) == (kind == "zfs")
+    job = submit("snapshot.revert", user=alice, image=image, snapshot=before)
+    first, *others = steps_of(KINDS[job.kind].plan(Job.objects.get(pk=job.pk)))
+    ended(job, result=[(first, RevertFacts({}, GIB)), *((step, None) for step in others)])
+    assert list(image.snapshots.values_list("name", flat=True)) == left
 
 
 @pytest.mark.parametrize("how", ["failed", "cancelled"])

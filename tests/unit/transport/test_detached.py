@@ -41,6 +41,8 @@ class FakeHost:
     start_errors: list[Exception] = field(default_factory=list)
     removed: int = 0
     sizes: list[int] = field(default_factory=list)
+    size: bytes = b"%d 512\n"
+    """How a file, or a meter, tells its size."""
 
     def run(self, command: Command) -> Output:
         if self.start_errors:
@@ -68,7 +70,7 @@ class FakeHost:
         )
         words = dict(word.split("=", 1) for word in commands[1].argv if "=" in word)
         start = int(words["skip"])
-        size = Output(0, b"%d 512\n" % self.sizes.pop(0)) if self.sizes else Output(1)
+        size = Output(0, self.size % self.sizes.pop(0)) if self.sizes else Output(1)
         return [Output(0, shown.encode()), Output(0, self.log[start : start + int(words["count"])]), size]
 
 
@@ -152,6 +154,14 @@ def test_progress_is_in_allocated_bytes_and_ends_full() -> None:
     progress: list[tuple[int, int]] = []
     follow(FakeHost([b"", b"", b"", b""], sizes=[0, 1, 99]), progress=progress)
     assert progress == [(0, 1000), (512, 1000), (1000, 1000), (1000, 1000)]
+
+
+def test_a_meter_tells_bytes_where_no_file_grows() -> None:
+    progress: list[tuple[int, int]] = []
+    metered = Detached(COPY.command, total=1000, meter=Command(("zfs", "get", "used")))
+    host = FakeHost([b"", b"", b""], sizes=[10, 700], size=b"%d\n")
+    follow(host, detached=metered, progress=progress)
+    assert progress == [(10, 1000), (700, 1000), (1000, 1000)]
 
 
 def test_a_failed_copy_is_not_reported_as_full() -> None:

@@ -59,7 +59,7 @@ def test_a_client_has_it_over_the_network(admin: User, nas: Host, gold: Datastor
     kvm = Host.objects.get(name="kvm1")
     networks: list[bool] = []
     for host, network in ((nas, False), (kvm, True)):
-        job = move(admin, host, gold, name=f"of-{host.name}")
+        job = ended(move(admin, host, gold, name=f"of-{host.name}"), "cancelled")
         networks += [step.network == network for step in steps_of(job) if isinstance(step, TreeCopied)]
     assert networks == [True, True]
 
@@ -168,6 +168,8 @@ def test_one_directory_of_a_host_moves_at_a_time(admin: User, nas: Host, gold: D
     move(admin, nas, gold)
     with pytest.raises(Busy):
         move(admin, nas, gold, path="/var/lib/nova/instances", name="nova")
+    with pytest.raises(Busy, match="Directories of datastore gold"):
+        move(admin, Host.objects.get(name="kvm1"), gold)
 
 
 def test_the_pages_ask_and_show(admin: User, operator: User, nas: Host, gold: Datastore) -> None:

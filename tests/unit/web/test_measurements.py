@@ -52,13 +52,13 @@ def a_measurement(datastore: Datastore, figures: Figures = LOCAL, **fields: Any)
 
 def test_one_host_after_another_is_tried_measured_and_swept(operator: User, shared: Datastore) -> None:
     job = asked(operator, shared)
-    token = job.uuid.hex
+    tokens = {name: f"{job.uuid.hex}000{number}" for number, name in enumerate(("nas", "kvm1", "kvm2"))}
     first, *tests, last = steps_of(job)
     assert [type(step) for step in first] == [BaseReady, RootWrites] * 3
-    assert first[1] == RootWrites("nas", "/srv/gold", token, "one", "cloud", "0660")
+    assert first[1] == RootWrites("nas", "/srv/gold", tokens["nas"], "one", "cloud", "0660")
     assert first[2] == BaseReady("kvm1", "/srv/gold", "/srv/gold"), "on a client it has to be mounted"
-    assert tests == [[ThroughputKnown(name, "/srv/gold", token)] for name in ("nas", "kvm1", "kvm2")]
-    assert last == [TrialsSwept(name, "/srv/gold", token) for name in ("nas", "kvm1", "kvm2")]
+    assert tests == [[ThroughputKnown(name, "/srv/gold", token)] for name, token in tokens.items()]
+    assert last == [TrialsSwept(name, "/srv/gold", token) for name, token in tokens.items()]
 
 
 def test_all_at_once_and_with_fio_when_that_is_wanted(operator: User, shared: Datastore) -> None:

@@ -1,0 +1,279 @@
+"""ZFS on the storage host: each image in a data set of its own, disks are clones of its golden snapshot."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from uuid import UUID
+
+from datastores.domain.characters import Character
+from datastores.domain.errors import BadInput, Refused
+from datastores.domain.plan import Shell
+from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
+from datastores.domain.zfs import BASE_MAX, DISK, GOLD, dataset_name, pool_of
+from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.files import FileDriver
+from datastores.drivers.received import Received
+from datastores.drivers.zfs_options import ZfsOptions
+from datastores.hosts.blocks import DataBlockExists, Filesystem
+from datastores.hosts.checksums import ChecksumKnown
+from datastores.hosts.contexts import ContextFile, ContextIsoExists, Variable
+from datastores.hosts.copies import FileCopied, Ownership
+from datastores.hosts.disks import DiskLinked
+from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.sizes import ImageResized
+from datastores.hosts.stored import FileStored, Footprint
+from datastores.hosts.zfs import PoolReady, ZfsReady
+from datastores.hosts.zfs_clones import CloneExists, GoldTaken
+from datastores.hosts.zfs_datasets import DatasetExists, OnlyKnownDatasets
+from datastores.hosts.zfs_delegation import PermissionsDelegated
+from datastores.hosts.zfs_listings import ask_room, ask_volumes, room, volumes
+from datastores.hosts.zfs_pools import PoolExists
+from datastores.hosts.zfs_snapshots import DatasetRolledBack, DatasetSnapshotAbsent, DatasetSnapshotTaken
+from datastores.hosts.zfs_streams import StreamReceived
+from datastores.hosts.zfs_volumes import VolumeDatasetAbsent, VolumeDatasetExists
+
+IMAGES, DISKS = "images", "var"
+"""Below the base: a data set for each image, and one for each disk of a VM."""
+_DISK_NAME = re.compile(r"disk\.(\d+)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a volume is: its data set, where that is mounted, and the link by which a VM finds its disk, or ""."""
+
+    dataset: str
+    mountpoint: str
+    link: str = ""
+
+    @property
+    def file(self) -> str:
+        return f"{self.mountpoint}/{DISK}"
+
+
+@dataclass(frozen=True, slots=True)
+class ZfsDriver(FileDriver):
+    """An image is ``<base>/images/<uuid>/disk.0``, in the data set ``<data set>/images/<uuid>`` with its ``@gold``.
+
+    The disk of a VM is the data set ``<data set>/var/<vm>.<n>``: one for each disk and none for the VM, so a clone is
+    one data set made and one mounted. ``<base>/<vm>/disk.<n>`` is a link to the ``disk.0`` in it.
+    """
+
+    kind: ClassVar[str] = "zfs"
+    label: ClassVar[str] = "ZFS"
+    about: ClassVar[str] = (
+        "Data sets of a ZFS pool on the storage host; disks are clones of a golden snapshot, made at once."
+    )
+    ds: ClassVar[str] = "zfs"
+    tm: ClassVar[str] = "zfs"
+    can: ClassVar[frozenset[Capability]] = frozenset({Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT})
+    persistent: ClassVar[Placement] = Placement.NONE
+    disposable: ClassVar[Placement] = Placement.SELF
+    clone_needs_source: ClassVar[bool] = True
+    shares_blocks: ClassVar[bool] = True
+    revert_takes_younger: ClassVar[bool] = True
+    leaves: ClassVar[str] = "Its pool and its data sets stay on the storage host, as they are."
+    character: ClassVar[Character] = Character(
+        parts=2,
+        simplicity="a pool on one host; ZFS itself is compiled for its kernel",
+        performance="disks of one host, with a cache in memory; data is compressed",
+        redundancy="mirrors or RAID-Z in the host, and checksums; the host is a single point",
+        capacity="what one pool has; clones and snapshots share blocks",
+    )
+    Options: ClassVar[type[Any]] = ZfsOptions
+
+    # its files lie in data sets, which have to be there before anything comes from elsewhere
+    sends = StorageDriver.sends
+    fetches = StorageDriver.fetches
+    rename = StorageDriver.rename
+
+    options: ZfsOptions
+
+    def __post_init__(self) -> None:
+        StorageDriver.__post_init__(self)
+        if self.base == "/" or len(dataset_name(self.dataset)) > BASE_MAX:
+            raise BadInput(f"Name the data set for {self.base}: at most {BASE_MAX} characters.")
+
+    # Names
+
+    @property
+    def dataset(self) -> str:
+        return self.options.dataset or self.base[1:]
+
+    @property
+    def shared(self) -> bool:
+        return False
+
+    def image_path(self, uuid: UUID | str, format: Format) -> str:
+        return f"{self.base}/{IMAGES}/{uuid if isinstance(uuid, UUID) else UUID(uuid)}/{DISK}"
+
+    def home(self, volume: Volume) -> Home:
+        """Return where the bytes of a volume are.
+
+        :raises Refused: it lies elsewhere, or has no name of ours.
+        """
+        self.check_inside(volume)
+        match posixpath.relpath(volume.path, self.base).split("/"):
+            case ["images", name, "disk.0"]:
+                return Home(f"{self.dataset}/{IMAGES}/{name}", f"{self.base}/{IMAGES}/{name}")
+            case [vm, name] if vm.isdecimal() and (disk := _DISK_NAME.match(name)):
+                own = f"{DISKS}/{vm}.{disk[1]}"
+                return Home(f"{self.dataset}/{own}", f"{self.base}/{own}", volume.path)
+        raise Refused(f"{volume.path} is neither the place of an image nor of a VM's disk in {self.base}.")
+
+    def makes_directory(self, volume: Volume) -> bool:
+        """No: a data set is made for it."""
+        return False
+
+    # Reading
+
+    def capacity(self, shell: Shell) -> Capacity:
+        ask = ask_room(self.dataset)
+        return room(self.host, ask, shell.run(ask))
+
+    def volumes(self, shell: Shell) -> tuple[Volume, ...]:
+        reads = ask_volumes(f"{self.dataset}/{IMAGES}", f"{self.base}/{IMAGES}")
+        return volumes(self.host, reads, shell.run_many(reads))
+
+    # Setting up
+
+    def activate(self, host: str) -> Steps:
+        """Only the storage host has anything to do with it."""
+        if host != self.host:
+            return ()
+        pool, disks = pool_of(self.dataset), self.options.pool_disks()
+        made = (PoolExists(host, pool, disks),) if disks else (PoolReady(host, pool),)
+        return ZfsReady(host), *made, *self._datasets(), BaseReady(host, self.base, self.base, coming=True)
+
+    def keeps(self, host: str) -> Steps:
+        """A pool that is gone is never made anew unasked: its disks may only be away."""
+        if host != self.host:
+            return ()
+        return PoolReady(host, pool_of(self.dataset)), *self._datasets(), BaseReady(host, self.base, self.base)
+
+    def _datasets(self) -> Steps:
+        """Return the base data set and what is right below it; those inherit their mount points."""
+        below = tuple(
+            DatasetExists(self.host, f"{self.dataset}/{name}", f"{self.base}/{name}") for name in (IMAGES, DISKS)
+        )
+        account = self.options.account
+        allowed = (PermissionsDelegated(self.host, self.dataset, account),) if account else ()
+        base = DatasetExists(self.host, self.dataset, self.base, self.options.properties(), places=True)
+        return base, *below, *allowed
+
+    # What is stored
+
+    def stored(self, volume: Volume, before: Footprint | None = None, link: str = "") -> Steps:
+        home = self.home(volume)
+        if link:
+            return (FileStored(self.host, self.base, volume.path, 0, None, link),)
+        least = 1 if volume.format is Format.QCOW2 else volume.virtual_size
+        above = posixpath.dirname(home.mountpoint)
+        file = FileStored(self.host, above, home.file, least, before, "", self.options.mode)
+        return (file, FileStored(self.host, self.base, home.link, link=home.file)) if home.link else (file,)
+
+    def stores_only(self, volumes: Sequence[Volume]) -> Steps:
+        known = tuple(sorted(posixpath.basename(self.home(volume).mountpoint) for volume in volumes))
+        return (OnlyKnownDatasets(self.host, f"{self.dataset}/{IMAGES}", known),)
+
+    # Steps
+
+    def receive(self, volume: Volume) -> Received:
+        home = self.home(volume)
+        room = VolumeDatasetExists(self.host, home.dataset, home.mountpoint, volume.format)
+        link = (DiskLinked(self.host, home.link, home.file, coming=True),) if home.link else ()
+        return Received(Volume(home.file, volume.format, volume.virtual_size), (room,), link, coming=True)
+
+    def create(self, volume: Volume, filesystem: Filesystem = Filesystem.NONE) -> Steps:
+        place = self.receive(volume)
+        what = (place.file.path, volume.format, volume.virtual_size, filesystem)
+        return *place.before, DataBlockExists(self.host, *what, self.ownership, coming=True), *place.after
+
+    def context(self, path: str, variables: tuple[Variable, ...], files: tuple[ContextFile, ...] = ()) -> Steps:
+        place = self.receive(Volume(path, Format.ISO))
+        cd = ContextIsoExists(self.host, place.file.path, variables, files, self.ownership, coming=True)
+        return *place.before, cd, *place.after
+
+    def import_file(self, source: str, volume: Volume) -> Steps:
+        place = self.receive(volume)
+        copied = FileCopied(self.host, source, place.file.path, self.ownership, coming=True)
+        return *place.before, copied, *place.after
+
+    def copy(self, source: Volume, target: Volume) -> Steps:
+        place = self.receive(target)
+        copied = self.export(self.host, source, place.file, ownership=self.ownership, coming=True)
+        return *place.before, *copied, *place.after
+
+    def export(
+        self,
+        host: str,
+        volume: Volume,
+        target: Volume,
+        *,
+        ownership: Ownership,
+        with_directory: bool = False,
+        coming: bool = False,
+    ) -> Steps:
+        file = Volume(self.home(volume).file, volume.format, volume.virtual_size)
+        return FileDriver.export(
+            self, host, file, target, ownership=ownership, with_directory=with_directory, coming=coming
+        )
+
+    def streams(self, volume: Volume, target: StorageDriver, copy: Volume) -> Steps:
+        """To another ZFS datastore of the same host, whose files have the same owner, the data set itself is sent."""
+        if not isinstance(target, ZfsDriver) or (target.host, target.ownership) != (self.host, self.ownership):
+            return ()
+        if copy.format is not volume.format:
+            return ()
+        here, there = self.home(volume), target.home(copy)
+        gold = GoldTaken(self.host, here.dataset, here.mountpoint)
+        received = StreamReceived(self.host, here.dataset, GOLD, there.dataset, there.mountpoint, copy.format)
+        link = (DiskLinked(self.host, there.link, there.file, coming=True),) if there.link else ()
+        return gold, received, *link
+
+    def checksum(self, volume: Volume) -> Steps:
+        """The digest is kept in the data set of the image, and goes with it."""
+        return (ChecksumKnown(self.host, self.home(volume).file),)
+
+    def delete(self, volume: Volume) -> Steps:
+        home = self.home(volume)
+        return (VolumeDatasetAbsent(self.host, home.dataset, home.link, self.base),)
+
+    def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
+        """All that is kept of it is in its data set, the snapshots among it."""
+        return self.delete(volume)
+
+    def prepare(self, image: Volume) -> Steps:
+        home = self.home(image)
+        return (GoldTaken(self.host, home.dataset, home.mountpoint),)
+
+    # Steps by capability
+
+    def clone(self, source: Volume, target: Volume) -> Steps:
+        here, there = self.home(source), self.home(target)
+        place = (there.dataset, there.mountpoint, target.format, there.link)
+        return (CloneExists(self.host, here.dataset, here.mountpoint, *place),)
+
+    def resize(self, volume: Volume, size: int) -> Steps:
+        self.require(Capability.RESIZE, volume)
+        return (ImageResized(self.host, self.home(volume).file, volume.format, size),)
+
+    def snapshot(self, volume: Volume, name: str) -> Steps:
+        home = self._home(volume)
+        return (DatasetSnapshotTaken(self.host, home.dataset, home.mountpoint, name),)
+
+    def revert(self, volume: Volume, name: str) -> Steps:
+        """Younger snapshots are destroyed on the way: data sets have no tree of them."""
+        home = self._home(volume)
+        return (DatasetRolledBack(self.host, home.dataset, home.mountpoint, name, volume.format),)
+
+    def delete_snapshot(self, volume: Volume, name: str) -> Steps:
+        return (DatasetSnapshotAbsent(self.host, self._home(volume).dataset, name),)
+
+    def _home(self, volume: Volume) -> Home:
+        """Return where a volume is that snapshots may be taken of."""
+        self.require(Capability.SNAPSHOT, volume)
+        return self.home(volume)

@@ -1,0 +1,103 @@
+"""What is chosen when a ZFS datastore is made: data set, pool, properties."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from datastores.domain.errors import BadInput
+from datastores.domain.values import account_name
+from datastores.domain.zfs import (
+    BASE_MAX,
+    Disks,
+    Layout,
+    Property,
+    dataset_name,
+    record_size,
+    size_property,
+    words_of,
+)
+from datastores.drivers.files import FileOptions, words
+
+COMPRESSIONS = ("lz4", "zstd", "off")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZfsOptions(FileOptions):
+    dataset: str = field(
+        default="",
+        metadata=words(
+            "Data set",
+            "The one that is mounted at the base path, such as tank/cloud; made when missing. Empty: the base path "
+            "without its first slash, as ZFS mounts data sets by itself.",
+        ),
+    )
+    layout: Layout = field(
+        default=Layout.STRIPE,
+        metadata=words("Layout", "Of a pool that is to be made: stripe (no copy), mirror, raidz1, raidz2 or raidz3."),
+    )
+    disks: str = field(
+        default="",
+        metadata=words(
+            "Disks",
+            "Empty disks of which the pool is to be made, separated by blanks, such as /dev/disk/by-id/...; none: the "
+            "pool is there, and is taken as it is.",
+        ),
+    )
+    log: str = field(
+        default="", metadata=words("Log", "Empty disks that take synchronous writes first; two mirror each other.")
+    )
+    cache: str = field(default="", metadata=words("Cache", "Empty disks that keep what is read often."))
+    compression: str = field(
+        default="lz4", metadata=words("Compression", "Of what is written from now on: lz4, zstd or off.")
+    )
+    record_size: str = field(
+        default="64K",
+        metadata=words("Record size", "Largest block of a file, from 4K to 1M; small ones suit databases in VMs."),
+    )
+    access_times: bool = field(
+        default=False, metadata=words("Access times", "Each reading is noted on the disk (atime); VMs need it not.")
+    )
+    quota: str = field(
+        default="", metadata=words("Quota", "What all of it may take at most, such as 2T; empty for the whole pool.")
+    )
+    reservation: str = field(
+        default="", metadata=words("Reservation", "What is kept free for it whatever else is in the pool; or empty.")
+    )
+    account: str = field(
+        default="",
+        metadata=words(
+            "Delegate to",
+            "Account that may clone and destroy data sets by hand (zfs allow); on Linux only root mounts them.",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        FileOptions.__post_init__(self)
+        if self.dataset and len(dataset_name(self.dataset)) > BASE_MAX:
+            raise BadInput(f"The name of the data set has at most {BASE_MAX} characters.")
+        if self.compression not in COMPRESSIONS:
+            raise BadInput(f"Compression is {', '.join(COMPRESSIONS)}; not {self.compression!r}.")
+        if self.layout not in set(Layout):
+            raise BadInput(f"A layout is {', '.join(Layout)}; not {self.layout!r}.")
+        if (self.log or self.cache) and not self.disks:
+            raise BadInput("A log or a cache belongs to a pool that is to be made: name its disks.")
+        if self.account:
+            account_name(self.account)
+        self.pool_disks()
+        self.properties()
+
+    def pool_disks(self) -> Disks | None:
+        """Return the disks of the pool that is to be made; None: it is there."""
+        if not self.disks:
+            return None
+        return Disks(Layout(self.layout), *(tuple(words_of(each)) for each in (self.disks, self.log, self.cache)))
+
+    def properties(self) -> tuple[Property, ...]:
+        """Return those of the base data set; what lies below inherits them, but for the two sizes."""
+        return (
+            Property("compression", self.compression),
+            Property("atime", "on" if self.access_times else "off"),
+            record_size(self.record_size),
+            size_property("quota", self.quota),
+            size_property("reservation", self.reservation),
+        )

@@ -1,0 +1,218 @@
+"""Snapshots that people take of the disk in a data set, and the way back to one.
+
+Data sets have no tree of snapshots: going back to one destroys all that are younger. They are destroyed by name before,
+and ``zfs rollback`` is never told to destroy what it finds (-r): a snapshot that was taken meanwhile stops it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from datastores.domain.errors import Refused
+from datastores.domain.plan import Action, Change, Command, Output, read
+from datastores.domain.volumes import Format
+from datastores.domain.zfs import dataset_name, in_words, of_people, snapshot_name
+from datastores.hosts.image_headers import qcow2_head
+from datastores.hosts.inodes import Inode, look, seen
+from datastores.hosts.overlays import HEAD
+from datastores.hosts.parsing import canonical_path
+from datastores.hosts.zfs import (
+    Datasets,
+    ask,
+    ask_with_snapshots,
+    check_unneeded,
+    destroy,
+    destroy_all,
+    found,
+    listed,
+    snapshots_of,
+)
+from datastores.hosts.zfs_clones import take
+from datastores.hosts.zfs_volumes import ask_content, content, disk_in
+
+
+@dataclass(frozen=True, slots=True)
+class TakenFacts:
+    there: Datasets
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSnapshotTaken:
+    """The disk in ``dataset`` has the snapshot ``name`` (as people call it). Undone by destroying it."""
+
+    host: str
+    dataset: str
+    mountpoint: str
+    name: str
+
+    def __post_init__(self) -> None:
+        dataset_name(self.dataset)
+        canonical_path(self.mountpoint, "The mount point")
+        snapshot_name(self.dataset, of_people(self.name))
+
+    @property
+    def title(self) -> str:
+        return f"{self.dataset} has the snapshot {self.name}"
+
+    @property
+    def full(self) -> str:
+        return snapshot_name(self.dataset, of_people(self.name))
+
+    def reads(self) -> tuple[Command, ...]:
+        return ask(self.dataset, self.full), ask_content(disk_in(self.mountpoint))
+
+    def facts(self, outputs: Sequence[Output]) -> TakenFacts:
+        command, stat = self.reads()
+        return TakenFacts(found(self.host, command, outputs[0]), content(stat, outputs[1]))
+
+    def plan(self, facts: TakenFacts) -> Change | None:
+        if self.full in facts.there:
+            return None
+        if self.dataset not in facts.there or not facts.content:
+            raise Refused(f"There is no disk in the data set {self.dataset} on {self.host}.")
+        return Change(self.title, (take(self.full, facts.content),))
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSnapshotAbsent:
+    """The data set does not have the snapshot. Nothing brings a destroyed one back."""
+
+    host: str
+    dataset: str
+    name: str
+
+    def __post_init__(self) -> None:
+        dataset_name(self.dataset)
+        snapshot_name(self.dataset, of_people(self.name))
+
+    @property
+    def title(self) -> str:
+        return f"{self.dataset} has no snapshot {self.name}"
+
+    @property
+    def full(self) -> str:
+        return snapshot_name(self.dataset, of_people(self.name))
+
+    def reads(self) -> tuple[Command, ...]:
+        return (ask(self.full),)
+
+    def facts(self, outputs: Sequence[Output]) -> Datasets:
+        return found(self.host, self.reads()[0], outputs[0])
+
+    def plan(self, facts: Datasets) -> Change | None:
+        if self.full not in facts:
+            return None
+        check_unneeded(self.host, [facts[self.full]], "destroyed")
+        return Change(f"destroy the snapshot {self.name} of {self.dataset}", (Action(destroy(self.full), final=True),))
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackFacts:
+    """``head``: the first bytes of the disk, from which the size of a qcow2 disk is read."""
+
+    there: Datasets
+    content: str
+    file: Inode | None
+    head: bytes = b""
+
+    @property
+    def virtual_size(self) -> int:
+        """Bytes of the disk for its guest, as it is now; 0 when that cannot be told."""
+        if not self.head:
+            return self.file.size if self.file else 0
+        try:
+            return qcow2_head(self.head).virtual_size
+        except ValueError:
+            return 0
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRolledBack:
+    """The disk in ``dataset`` is as its snapshot, and was not written to since. Younger snapshots are gone then."""
+
+    host: str
+    dataset: str
+    mountpoint: str
+    name: str
+    format: Format
+
+    def __post_init__(self) -> None:
+        dataset_name(self.dataset)
+        canonical_path(self.mountpoint, "The mount point")
+        snapshot_name(self.dataset, of_people(self.name))
+
+    @property
+    def title(self) -> str:
+        return f"{self.dataset} is as its snapshot {self.name}"
+
+    @property
+    def full(self) -> str:
+        return snapshot_name(self.dataset, of_people(self.name))
+
+    def reads(self) -> tuple[Command, ...]:
+        disk = disk_in(self.mountpoint)
+        flags = ("iflag=nofollow,nonblock,fullblock", "status=none")
+        head = (read("dd", f"if={disk}", f"bs={HEAD}", "count=1", *flags, root=True),)
+        return (
+            ask_with_snapshots(self.dataset), ask_content(disk), look(disk),
+            *(head if self.format is Format.QCOW2 else ()),
+        )  # fmt: skip
+
+    def facts(self, outputs: Sequence[Output]) -> RollbackFacts:
+        command, changed, stat, *_ = self.reads()
+        file = seen(stat, outputs[2]).get(disk_in(self.mountpoint))
+        head = outputs[3].raw if self.format is Format.QCOW2 else b""
+        return RollbackFacts(found(self.host, command, outputs[0]), content(changed, outputs[1]), file, head)
+
+    def plan(self, facts: RollbackFacts) -> Change | None:
+        snapshot = facts.there.get(self.full)
+        if snapshot is None:
+            raise Refused(f"{self.dataset} on {self.host} has no snapshot {self.name}.")
+        snapshots = snapshots_of(self.dataset, facts.there)
+        younger = snapshots[snapshots.index(snapshot) + 1 :]
+        if not younger and facts.content and facts.content == snapshot.content:
+            return None
+        check_unneeded(self.host, younger, "destroyed on the way back")
+        back = Action(Command(("zfs", "rollback", "--", self.full)), final=True)
+        note = "What was written since the snapshot is lost."
+        if not younger:
+            return Change(self.title, (back,), note)
+        note += f" Younger snapshots are destroyed: {listed(younger)}."
+        return Change(self.title, (Action(destroy_all(younger), final=True), back), note)
+
+
+@dataclass(frozen=True, slots=True)
+class CloneStandsAlone:
+    """The data set is no clone of ``origin``'s data set any more: it was promoted, and has become what that stands on.
+
+    The snapshots up to that of the clone are its own then, and the other one is its clone.
+    """
+
+    host: str
+    dataset: str
+
+    def __post_init__(self) -> None:
+        dataset_name(self.dataset)
+
+    @property
+    def title(self) -> str:
+        return f"{self.dataset} stands by itself"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (ask(self.dataset),)
+
+    def facts(self, outputs: Sequence[Output]) -> Datasets:
+        return found(self.host, self.reads()[0], outputs[0])
+
+    def plan(self, facts: Datasets) -> Change | None:
+        there = facts.get(self.dataset)
+        if there is None:
+            raise Refused(f"There is no data set {self.dataset} on {self.host}.")
+        if not there.origin:
+            return None
+        before = there.origin.partition("@")[0]
+        promote, back = (Command(("zfs", "promote", name)) for name in (self.dataset, before))
+        note = f"{before} becomes a clone of it, with {in_words(there.origin)} and what is older."
+        return Change(f"promote {self.dataset}", (Action(promote, back),), note)
