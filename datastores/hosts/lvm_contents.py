@@ -59,10 +59,7 @@ class Source:
     @property
     def options(self) -> tuple[str, ...]:
         """How qemu-img is told what to read."""
-        if not self.device:
-            return "-f", self.format, "--", self.path
-        name = self.path.replace(",", ",,")
-        return "--image-opts", "--", f"driver=raw,size={self.size},file.driver=host_device,file.filename={name}"
+        return qemu_img.opened(self.path, self.format, self.size if self.device else 0)
 
     def tag(self, file: Inode | None) -> str:
         """Return what the volume is marked with that holds what the source holds now."""
@@ -153,9 +150,7 @@ class VolumeFilled:
         device, empty = lvm.device(self.group, self.part), 0
         command: tuple[str, ...] = NOTHING
         if self.source:
-            new = ("--target-is-zero",) if self.pool else ()
-            limit = ("prlimit", f"--as={qemu_img.CONVERT_MEMORY}", "--")
-            command = (*limit, "qemu-img", "convert", "-q", "-n", *new, "-O", "raw", *self.source.options, device)
+            command = qemu_img.onto_device(self.source.options, device, is_zero=bool(self.pool)).argv
             empty = (self.source.size or length) // SECTOR * SECTOR
         elif self.filesystem:
             command = (*MKFS[self.filesystem], device)
@@ -224,9 +219,7 @@ class DeviceTaken:
             self.host, facts.files, self.target, with_directory=self.with_directory, coming=self.coming
         )
         check_room(self.host, around(self.target)[1], facts.room, 0)
-        source = Source(self.device, "raw", self.size, device=True)
-        limit = ("prlimit", f"--as={qemu_img.CONVERT_MEMORY}", "--")
-        convert = Command((*limit, "qemu-img", "convert", "-q", "-O", "raw", *source.options, self.part))
+        convert = qemu_img.from_device(self.device, self.size, self.part)
         owned = scratch(self.part, *self.ownership.commands(self.part))
         return Change(
             self.title, (*directory, *made(self.part, convert, self.size), *owned, renamed(self.part, self.target))

@@ -121,6 +121,27 @@ def convert(source: str, source_format: str, target: str, target_format: str) ->
     return Command((*limit, "qemu-img", "convert", "-q", *formats, "--", source, target))
 
 
+def onto_device(source: tuple[str, ...], device: str, *, is_zero: bool) -> Command:
+    """Return the filling of a device with a raw disk. ``source``: of ``opened``. ``is_zero``: it reads as zeros."""
+    known = ("--target-is-zero",) if is_zero else ()
+    limit = ("prlimit", f"--as={CONVERT_MEMORY}", "--")
+    return Command((*limit, "qemu-img", "convert", "-q", "-n", *known, "-O", "raw", *source, device))
+
+
+def from_device(device: str, size: int, target: str) -> Command:
+    """Return the making of a raw file of the first ``size`` bytes of a device."""
+    limit = ("prlimit", f"--as={CONVERT_MEMORY}", "--")
+    return Command((*limit, "qemu-img", "convert", "-q", "-O", "raw", *opened(device, "raw", size), target))
+
+
+def opened(path: str, format: str, device_size: int = 0) -> tuple[str, ...]:
+    """Return how a source is named: a file of this format, or the first ``device_size`` bytes of a raw device."""
+    if not device_size:
+        return "-f", format, "--", path
+    name = path.replace(",", ",,")
+    return "--image-opts", "--", f"driver=raw,size={device_size},file.driver=host_device,file.filename={name}"
+
+
 def create(path: str, size: int = 0, *, base: str = "", base_format: str = "") -> Command:
     """Return the making of a qcow2 file: an empty one, or an overlay on ``base``.
 
