@@ -62,9 +62,9 @@ class CephDriver(StorageDriver):
     character: ClassVar[Character] = Character(
         parts=4,
         survives=True,
-        simplicity="a cluster of monitors, managers and disks, made and run by somebody else",
-        performance="each write goes over the network to every copy; reads come from many disks at once",
-        redundancy="copies or erasure code over several machines, healed by the cluster itself",
+        simplicity="a cluster of monitors and disks, which somebody else runs",
+        performance="each write goes to every copy; reads come from many disks at once",
+        redundancy="copies or erasure code over several machines; heals itself",
         capacity="what the cluster has, divided by the copies; grows disk by disk",
     )
     can: ClassVar[frozenset[Capability]] = frozenset(

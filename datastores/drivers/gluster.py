@@ -224,7 +224,8 @@ class GlusterDriver(MountedDriver):
             Stage("pool", pool),
             Stage("bricks", tuple(self.ready(placed) for placed in self.bricks)),
             Stage("volume", self.made(coming=True)),
-            Stage("mounts", tuple(step for host in self.hosts for step in self.used(host))),
+            Stage("storage host", self.used(self.host)),  # the others would remember for a while whose it was before
+            Stage("hosts", tuple(step for host in self.hosts if host != self.host for step in self.used(host))),
         )
         return tuple(stage for stage in stages if stage.steps)
 

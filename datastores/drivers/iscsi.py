@@ -267,20 +267,23 @@ class IscsiDriver(StorageDriver):
             return grown
         return TargetUnused(self.host, name), *grown, TargetRenewed(self.host, name, size)
 
-    def snapshot(self, volume: Volume, name: str) -> Steps:
+    def _with_snapshots(self, volume: Volume) -> StorageDriver:
         self.check_inside(volume)
         self.require(Capability.SNAPSHOT, volume)
-        return self.inside.snapshot(volume, name)
+        return self.inside
+
+    def snapshot(self, volume: Volume, name: str) -> Steps:
+        return self._with_snapshots(volume).snapshot(volume, name)
 
     def revert(self, volume: Volume, name: str) -> Steps:
-        self.check_inside(volume)
-        self.require(Capability.SNAPSHOT, volume)
-        return self.inside.revert(volume, name)
+        return self._with_snapshots(volume).revert(volume, name)
 
     def delete_snapshot(self, volume: Volume, name: str) -> Steps:
-        self.check_inside(volume)
-        self.require(Capability.SNAPSHOT, volume)
-        return self.inside.delete_snapshot(volume, name)
+        return self._with_snapshots(volume).delete_snapshot(volume, name)
+
+    def rename(self, volume: Volume, path: str) -> Steps:
+        """By then it is detached: its target had its name."""
+        return *self._gone(volume, *self.hosts), *self.inside.rename(volume, path)
 
     def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
         return self.inside.fill(host, source, volume, copy)

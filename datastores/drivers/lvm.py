@@ -23,7 +23,15 @@ from datastores.hosts.device_inspection import DeviceIsSafe
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.lvm_contents import DeviceTaken, VolumeFilled
 from datastores.hosts.lvm_groups import GroupReady, PoolReady
-from datastores.hosts.lvm_volumes import ReturnPrepared, VolumeAbsent, VolumeCloned, VolumeGrown, VolumeReturned, Wipe
+from datastores.hosts.lvm_volumes import (
+    ReturnPrepared,
+    VolumeAbsent,
+    VolumeCloned,
+    VolumeGrown,
+    VolumeRenamed,
+    VolumeReturned,
+    Wipe,
+)
 from datastores.hosts.opened import Opened
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.stored import FileStored, Footprint
@@ -112,7 +120,6 @@ class LvmDriver(FileDriver):
     # a volume is no file: what these do with files would leave one beside it
     sends = StorageDriver.sends
     fetches = StorageDriver.fetches
-    rename = StorageDriver.rename
 
     options: LvmOptions
 
@@ -260,6 +267,13 @@ class LvmDriver(FileDriver):
         if volume.format is Format.ISO:
             return FileDriver.link(self, volume, disk_path)
         return (DeviceLinked(self.host, disk_path, self.device(volume)),)
+
+    def rename(self, volume: Volume, path: str) -> Steps:
+        new = Volume(path, volume.format)
+        if volume.format is Format.ISO:
+            return FileDriver.rename(self, volume, path)
+        renamed = VolumeRenamed(self.host, self._vg, self.volume_name(volume), self.volume_name(new))
+        return DiskAbsent(self.host, volume.path, self.base), renamed, self._linked(new)
 
     def clone(self, source: Volume, target: Volume) -> Steps:
         self.check_inside(target)

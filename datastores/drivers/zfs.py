@@ -79,9 +79,9 @@ class ZfsDriver(FileDriver):
     leaves: ClassVar[str] = "Its pool and its data sets stay on the storage host, as they are."
     character: ClassVar[Character] = Character(
         parts=2,
-        simplicity="a pool on one host; ZFS itself is compiled for its kernel",
-        performance="disks of one host, with a cache in memory; data is compressed",
-        redundancy="mirrors or RAID-Z in the host, and checksums; the host is a single point",
+        simplicity="a pool on one host, with ZFS compiled for its kernel",
+        performance="disks of one host with a cache in memory; compressed",
+        redundancy="mirrors or RAID-Z and checksums; the host is a single point",
         capacity="what one pool has; clones and snapshots share blocks",
     )
     Options: ClassVar[type[Any]] = ZfsOptions

@@ -9,7 +9,8 @@ from typing import Any
 from datastores.domain import ceph as words
 from datastores.domain.ceph import Access
 from datastores.domain.errors import CommandFailed, Refused
-from datastores.domain.plan import Action, Change, Command, Output, read
+from datastores.domain.plan import Action, Change, Command, Output
+from datastores.hosts import qemu_img
 from datastores.hosts.ceph import DEADLINE, answered, ask
 from datastores.hosts.parsing import entries, entries_read
 
@@ -167,8 +168,7 @@ class QemuOpensRbd:
 
     def reads(self) -> tuple[Command, ...]:
         image = words.RbdImage(self.access, self.pool, "cloudstore-none")
-        info = ("qemu-img", "info", "--output=json", "-f", "raw", "--", image.qemu)
-        return client_reads(self.access, read(*info, root=True, timeout=DEADLINE))
+        return client_reads(self.access, qemu_img.ask_whether_opens(image.qemu, "raw", DEADLINE))
 
     def facts(self, outputs: Sequence[Output]) -> str | None:
         """Return what is in the way, "" for nothing; None: the host is no client yet."""

@@ -129,9 +129,7 @@ class VolumeFilled:
         device, empty = lvm.device(self.group, self.part), 0
         command: tuple[str, ...] = NOTHING
         if self.source:
-            new = ("--target-is-zero",) if self.pool else ()
-            limit = ("prlimit", f"--as={qemu_img.CONVERT_MEMORY}", "--")
-            command = (*limit, "qemu-img", "convert", "-q", "-n", *new, "-O", "raw", *self.source.options, device)
+            command = qemu_img.onto_device(self.source.options, device, is_zero=bool(self.pool)).argv
             empty = (self.source.size or length) // SECTOR * SECTOR
         elif self.filesystem:
             command = (*MKFS[self.filesystem], device)
@@ -201,8 +199,7 @@ class DeviceTaken:
         )
         check_room(self.host, around(self.target)[1], facts.room, 0)
         source = Opened(self.device, "raw", self.size, device=True)
-        limit = ("prlimit", f"--as={qemu_img.CONVERT_MEMORY}", "--")
-        convert = Command((*limit, "qemu-img", "convert", "-q", "-O", "raw", *source.options, self.part))
+        convert = qemu_img.to_raw(source.options, self.part)
         owned = scratch(self.part, *self.ownership.commands(self.part))
         return Change(
             self.title, (*directory, *made(self.part, convert, self.size), *owned, renamed(self.part, self.target))

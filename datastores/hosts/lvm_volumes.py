@@ -86,6 +86,42 @@ class VolumeCloned:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeRenamed:
+    """The volume that was called ``old`` is called ``name``. No byte is copied."""
+
+    host: str
+    group: str
+    old: str
+    name: str
+
+    def __post_init__(self) -> None:
+        group_name(self.group), volume_name(self.old), volume_name(self.name)
+
+    @property
+    def title(self) -> str:
+        return f"{self.group}/{self.old} is called {self.name}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return ask_group(self.group), ask_volumes(self.group, self.old, self.name)
+
+    def facts(self, outputs: Sequence[Output]) -> VolumeFacts:
+        return VolumeFacts(*lvm.read_both(self.host, self.reads(), outputs))
+
+    def plan(self, facts: VolumeFacts) -> Change | None:
+        the_group(self.host, facts.group, self.group)
+        found = facts.volumes.keys()
+        if self.old not in found and self.name not in found:
+            raise Refused(f"There is no volume {self.group}/{self.old} on {self.host}.")
+        if self.old in found and self.name in found:
+            raise Refused(f"{self.group}/{self.name} on {self.host} is there already. It was left as it is.")
+        if self.name in found:
+            return None
+        names = self.old, self.name
+        there, back = lvm.rename(self.group, *names), lvm.rename(self.group, *reversed(names))
+        return Change(f"rename {self.group}/{self.old} to {self.name}", (Action(there, back),))
+
+
+@dataclass(frozen=True, slots=True)
 class VolumeGrown:
     """The volume has ``size`` bytes, rounded up to extents. Growing only: what is cut off is lost.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from datastores.domain.errors import BadInput
 from datastores.domain.values import SECTOR
+from datastores.hosts import qemu_img
 from datastores.hosts.parsing import canonical_path
 
 
@@ -39,7 +40,4 @@ class Opened:
     @property
     def options(self) -> tuple[str, ...]:
         """How qemu-img is told what to read."""
-        if not self.device:
-            return "-f", self.format, "--", self.path
-        name = self.path.replace(",", ",,")
-        return "--image-opts", "--", f"driver=raw,size={self.size},file.driver=host_device,file.filename={name}"
+        return qemu_img.opened(self.path, self.format, self.size if self.device else 0)

@@ -55,13 +55,18 @@ class ImageInfo:
 
 def ask_info(path: str, format: str) -> Command:
     """Return the read that opens ``path`` as ``format``, also when a guest is using it."""
-    return ask_opened("-f", format, "--", path)
+    return ask_opened(opened(path, format))
 
 
-def ask_opened(*options: str) -> Command:
-    """Return the same for what is named by ``options`` (see ``Opened.options``)."""
+def ask_opened(source: tuple[str, ...]) -> Command:
+    """Return the same for a ``source`` of ``opened``."""
     limits = (f"--as={INFO_MEMORY}", f"--cpu={INFO_SECONDS}")
-    return read("prlimit", *limits, "--", "qemu-img", "info", "--output=json", "-U", *options, root=True)
+    return read("prlimit", *limits, "--", "qemu-img", "info", "--output=json", "-U", *source, root=True)
+
+
+def ask_whether_opens(path: str, format: str, seconds: float) -> Command:
+    """Return the read that tells whether QEMU gets as far as opening what no guest wrote."""
+    return read("qemu-img", "info", "--output=json", *opened(path, format), root=True, timeout=seconds)
 
 
 def ask_info_if_there(path: str, format: str) -> Command:
@@ -123,6 +128,27 @@ def convert(source: str, source_format: str, target: str, target_format: str) ->
     formats = ("-f", source_format, "-O", target_format)
     limit = ("prlimit", f"--as={CONVERT_MEMORY}", "--")
     return Command((*limit, "qemu-img", "convert", "-q", *formats, "--", source, target))
+
+
+def onto_device(source: tuple[str, ...], device: str, *, is_zero: bool) -> Command:
+    """Return the filling of a device with a raw disk. ``source``: of ``opened``. ``is_zero``: it reads as zeros."""
+    known = ("--target-is-zero",) if is_zero else ()
+    limit = ("prlimit", f"--as={CONVERT_MEMORY}", "--")
+    return Command((*limit, "qemu-img", "convert", "-q", "-n", *known, "-O", "raw", *source, device))
+
+
+def to_raw(source: tuple[str, ...], target: str) -> Command:
+    """Return the conversion of a ``source`` of ``opened`` to a new raw disk."""
+    limit = ("prlimit", f"--as={CONVERT_MEMORY}", "--")
+    return Command((*limit, "qemu-img", "convert", "-q", "-O", "raw", *source, target))
+
+
+def opened(path: str, format: str, device_size: int = 0) -> tuple[str, ...]:
+    """Return how a source is named: a file of this format, or the first ``device_size`` bytes of a raw device."""
+    if not device_size:
+        return "-f", format, "--", path
+    name = path.replace(",", ",,")
+    return "--image-opts", "--", f"driver=raw,size={device_size},file.driver=host_device,file.filename={name}"
 
 
 def create(path: str, size: int = 0, *, base: str = "", base_format: str = "") -> Command:

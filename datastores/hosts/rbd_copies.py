@@ -125,7 +125,7 @@ class RbdImageImported:
 
     def reads(self) -> tuple[Command, ...]:
         there = (look(self.source.path),) if self.source.is_file else ()
-        opened = qemu_img.ask_opened(*self.source.options)
+        opened = qemu_img.ask_opened(self.source.options)
         return ask_info(self.image), ask_pools(self.image.access), opened, *there
 
     def facts(self, outputs: Sequence[Output]) -> ImportFacts:
@@ -148,9 +148,8 @@ class RbdImageImported:
                 f"The pool {self.image.pool} has {format_size(facts.room.free)} free, but {format_size(needed)} are "
                 "needed. Nothing was copied; make room there or take another datastore."
             )
-        limit = ("prlimit", f"--as={qemu_img.CONVERT_MEMORY}", "--")
-        convert = ("qemu-img", "convert", "-q", "-O", "raw", *self.source.options, self.image.part.qemu)
-        return Change(self.title, copied(self.image, *limit, *convert))
+        convert = qemu_img.to_raw(self.source.options, self.image.part.qemu)
+        return Change(self.title, copied(self.image, *convert.argv))
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,11 @@ def own_directory(directory: str) -> Action:
 
 
 def written(path: str, content: str, before: str | None) -> Action:
-    """Return the writing of a file in the directory of a transfer."""
-    return Action(WriteFile(path, content, before, mode="0600"), undo=gone(path), scratch=True)
+    """Return the writing of a file in the directory of a transfer, which holds no secret and lets nobody else in.
+
+    With this mode it goes together with others in one round trip.
+    """
+    return Action(WriteFile(path, content, before, mode="0644"), undo=gone(path), scratch=True)
 
 
 def require_python(host: str, output: Output) -> None:

@@ -232,7 +232,7 @@ def main(part: str, account: str, address: str, port: str, limit: str) -> None:
         os.fsync(file.fileno())
     new.rename(here / "received")
     seconds = time.monotonic() - began
-    say(f"{receiver.received >> 20} MiB were received in {seconds:.1f} s, and every checksum holds")
+    say(f"{receiver.received >> 20} MiB were received in {seconds:.2f} s, and every checksum holds")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ outcome=$1 copy=$2 target=$3
 [ "$(head -n 1 -- "$outcome" 2>/dev/null)" != same ] || mv -nT -- "$target" "$copy" 2>/dev/null
 rm -rf --one-file-system -- "$copy" && rm -f -- "$outcome" "$outcome.part" "$outcome.said"
 """
-"""Only what this job has brought to its end has its name: what else may be there is left alone."""
+"""What has its name is taken away only as long as the outcome says that it is this job's: once the job has succeeded,
+it may have been written to, and stays."""
 
 DATABASES = 'find "$1" -xdev -maxdepth 3 -type f -name "*.db" -exec grep -lam 1 "^SQLite format 3" {} +'
 """Databases of SQLite right below a directory; it prints nothing where there is none."""

@@ -169,11 +169,10 @@ class DirectoryMove(DirectoryJob):
                 "What was there before was deleted since, or it was brought back already. Bring it back instead."
             )
 
-    def destroyed_by_undo(self, job: Job) -> str:
-        return f"{job.params['path']} as it is now"
-
     def undone(self, job: Job) -> None:
-        MovedDirectory.objects.filter(host=job.host_id, path=job.params["path"], moved=True).delete()
+        """The old directory is in its place; what was written since is in the copy, which is left to be deleted."""
+        rows = MovedDirectory.objects.filter(host=job.host_id, path=job.params["path"], moved=True)
+        rows.update(moved=False, kept="")
 
 
 class DirectoryReturn(DirectoryJob):

@@ -113,7 +113,6 @@ def test_what_is_approved_of_disks_and_images_is_what_is_done(server: Hosts) -> 
 
 def test_a_host_logs_in_to_lio_there_and_back(server: Hosts) -> None:
     service, *steps = by_lio(server)
-    server.run(by_tgt(server)[:1])
     told(server, "h1", "systemctl", "disable", "--now", tgt.SERVICE)  # both listen at the same port
     server.run([service])
     server.there_and_back(*steps)
@@ -123,6 +122,8 @@ def test_a_host_logs_in_to_lio_there_and_back(server: Hosts) -> None:
 
 
 def test_after_a_reboot_of_both_the_host_is_logged_in_again(server: Hosts, machine_lab: MachineLab) -> None:
+    told(server, "h1", "systemctl", "disable", "--now", tgt.SERVICE)
+    server.run(by_lio(server))
     for name in ("h1", "h2"):
         machine_lab.host(name).reboot()
     with connected(machine_lab) as machines:

@@ -182,19 +182,20 @@ def test_a_server_that_is_away_is_still_mounted_and_no_directory_is_concluded_to
     assert time.monotonic() - began < 60
 
 
-def test_a_mount_whose_server_is_gone_for_good_is_given_up_at_once(mounted: Hosts) -> None:
-    h1 = mounted.lab.host("h1")
+def test_mounts_whose_server_is_gone_for_good_are_given_up_at_once(mounted: Hosts) -> None:
+    """All of them first, then their lines: systemd looks at what is mounted when it reads fstab again."""
+    h1, lost = mounted.lab.host("h1"), [("h2", f"h1:/srv/{name}", f"/mnt/{name}") for name in ("open", "squashed")]
     h1.cut()
     try:
         time.sleep(FORGOTTEN)
         began = time.monotonic()
-        what = ("h2", "h1:/srv/open", "/mnt/open")
-        mounted.run([MountAbsent(*what, "nfs4", OPTIONS, lost=True), FstabLineAbsent(*what)])
+        mounted.run([MountAbsent(*what, "nfs4", OPTIONS, lost=True) for what in lost])
+        mounted.run([FstabLineAbsent(*what) for what in lost])
         assert time.monotonic() - began < 60
-        assert told(mounted, "h2", "ls", "/mnt/open") == ""
+        assert told(mounted, "h2", "ls", "/mnt/open", "/mnt/squashed").split() == ["/mnt/open:", "/mnt/squashed:"]
     finally:
         h1.heal()
-    mounted.run(OPEN)
+    mounted.run([*OPEN, *SQUASHED])
     wait_until(lambda: seen(mounted), seconds=180, otherwise="The mount does not answer again.")
 
 

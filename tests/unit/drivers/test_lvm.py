@@ -19,7 +19,15 @@ from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.inspection import ImageIsSafe
 from datastores.hosts.lvm_contents import DeviceTaken, VolumeFilled
 from datastores.hosts.lvm_groups import GroupReady, PoolReady
-from datastores.hosts.lvm_volumes import ReturnPrepared, VolumeAbsent, VolumeCloned, VolumeGrown, VolumeReturned, Wipe
+from datastores.hosts.lvm_volumes import (
+    ReturnPrepared,
+    VolumeAbsent,
+    VolumeCloned,
+    VolumeGrown,
+    VolumeRenamed,
+    VolumeReturned,
+    Wipe,
+)
 from datastores.hosts.opened import Opened
 from datastores.hosts.stored import FileStored
 from tests.fakes import FakeShell, said
@@ -56,6 +64,14 @@ def test_a_clone_is_a_thin_snapshot_and_a_link_to_it() -> None:
 
 def test_a_persistent_disk_is_a_link_to_the_volume_of_the_image() -> None:
     assert store().link(IMAGE, DISK.path) == (DeviceLinked("h1", DISK.path, f"/dev/vg-one/{NAME}"),)
+
+
+def test_a_disk_that_is_handed_over_is_renamed_with_its_link() -> None:
+    assert store().rename(DISK, f"{BASE}/8/disk.1") == (
+        DiskAbsent("h1", DISK.path, BASE),
+        VolumeRenamed("h1", "vg-one", "lv-one-7-0", "lv-one-8-1"),
+        DeviceLinked("h1", f"{BASE}/8/disk.1", "/dev/vg-one/lv-one-8-1"),
+    )
 
 
 def test_what_is_deleted_is_the_link_and_then_the_volume() -> None:

@@ -31,9 +31,19 @@ VERBS = frozenset(
 FORMATS = frozenset(format.qemu for format in Format)
 ARGV = {
     "ask_info": [qemu_img.ask_info("/srv/x", "raw")],
+    "ask_opened": [qemu_img.ask_opened(qemu_img.opened("/dev/vg/a", "raw", 512))],
+    "ask_whether_opens": [qemu_img.ask_whether_opens("rbd:vms/x", "raw", 20.0)],
     "ask_info_if_there": [qemu_img.ask_info_if_there("/srv/x", "qcow2")],
     "ask_size_unless_there": [qemu_img.ask_size_unless_there("/srv/y", "/srv/x", "qcow2")],
     "convert": [qemu_img.convert("/srv/x", "raw", "/srv/y", "qcow2")],
+    "onto_device": [
+        qemu_img.onto_device(qemu_img.opened("/srv/x", "qcow2"), "/dev/vg/lv", is_zero=True),
+        qemu_img.onto_device(qemu_img.opened("/dev/vg/a", "raw", 512), "/dev/vg/lv", is_zero=False),
+    ],
+    "to_raw": [
+        qemu_img.to_raw(qemu_img.opened("/srv/x", "qcow2"), "rbd:vms/x"),
+        qemu_img.to_raw(qemu_img.opened("/dev/vg/lv", "raw", 512), "/srv/x"),
+    ],
     "create": [
         qemu_img.create("/srv/x", 512),
         qemu_img.create("/srv/x", base="/srv/b", base_format="raw"),
@@ -50,7 +60,8 @@ def names_every_format(argv: list[str]) -> bool:
     verb, rest = argv[1], argv[2:]
     if verb == "snapshot":
         return "--image-opts" in rest and rest[-1].startswith("driver=qcow2,")
-    wanted = ["-f", *(["-O"] if verb in {"convert", "measure"} else []), *(["-F"] if "-b" in rest else [])]
+    source = [] if "--image-opts" in rest and any(word.startswith("driver=raw,") for word in rest) else ["-f"]
+    wanted = [*source, *(["-O"] if verb in {"convert", "measure"} else []), *(["-F"] if "-b" in rest else [])]
     return all(option in rest and rest[rest.index(option) + 1] in FORMATS for option in wanted)
 
 
@@ -124,7 +135,7 @@ def test_every_planned_command_names_its_formats() -> None:
 
 
 def test_a_file_that_may_be_hostile_is_opened_within_limits() -> None:
-    for builder in ("ask_info", "ask_info_if_there", "ask_size_unless_there", "convert"):
+    for builder in ARGV.keys() - {"create", "resize", "snapshot", "ask_whether_opens"}:
         for command in ARGV[builder]:
             argv = command.argv[: command.argv.index("qemu-img")]
             assert "prlimit" in argv
