@@ -228,7 +228,8 @@ class BrickAbsent:
         remove = Command(("sh", "-c", CLEAR, "sh", self.path), timeout=180)
         if self.with_files:
             remove = Command(("rm", "-rf", "--one-file-system", "--", self.path), timeout=3600)
-        lost = "all files in it are lost for good" if facts.inside else "no file is in it"
+        # not what is in it now: files come and go while the steps before this one are carried out
+        lost = "what is left in it is lost for good" if self.with_files else "no file is in it"
         return Change(f"delete {self.path}: {lost}", (Action(remove, final=True),), note="This cannot be undone.")
 
 
