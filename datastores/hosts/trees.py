@@ -15,10 +15,11 @@ from datastores.hosts.mounts import FINDMNT, mounted
 from datastores.hosts.parsing import canonical_path
 from datastores.hosts.trials import RUN, TELL, Outcome, ask_outcome, the_outcome
 
-RSYNC = "rsync -aHAXS --numeric-ids --delete --one-file-system --filter='-x trusted.*'"
+RSYNC = "rsync -aHAXS --numeric-ids --delete --one-file-system --modify-window=-1 --filter='-x trusted.*'"
 """Owners as numbers, modes, times, hard links, access lists, extended attributes; holes stay holes (rsync(1)).
 
-Attributes that begin with trusted. belong to the file system: XFS shows access lists a second time as such.
+Times are compared to the nanosecond, which takes a negative window. Attributes that begin with trusted. belong to the
+file system: XFS shows access lists a second time as such.
 """
 COPY = (
     TELL
