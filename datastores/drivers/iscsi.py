@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import UUID
@@ -167,6 +167,9 @@ class IscsiDriver(StorageDriver):
     # Hosts
 
     def activate(self, host: str) -> Steps:
+        return self._ready(host, self.inside.activate)
+
+    def _ready(self, host: str, inside: Callable[[str], Steps]) -> Steps:
         directory = DirectoryPresent(host, self.base, mode="0755"), BaseReady(host, self.base)
         client = "open-iscsi" if self.options.initiator == Initiator.KERNEL else "qemu-block-extra"
         initiating = (PackageInstalled(host, client),)
@@ -174,7 +177,10 @@ class IscsiDriver(StorageDriver):
             return *initiating, *directory
         package, service = ("targetcli-fb", lio.SERVICE) if self._by_name else ("tgt", tgt.SERVICE)
         served = PackageInstalled(host, package), ServiceRunning(host, service)
-        return *initiating, *directory, *self.inside.activate(host), *served
+        return *initiating, *directory, *inside(host), *served
+
+    def keeps(self, host: str) -> Steps:
+        return self._ready(host, self.inside.keeps)
 
     def deactivate(self, host: str) -> Steps:
         """Packages and daemons stay, for others may use them; and so does what lies in the directory."""

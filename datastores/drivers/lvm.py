@@ -130,7 +130,8 @@ class LvmDriver(FileDriver):
     def capabilities(self, format: Format) -> frozenset[Capability]:
         if format is not Format.RAW:
             return frozenset()
-        return self.can if self.options.thin else frozenset({Capability.RESIZE})
+        # a thick volume that grows shows what lay there before until all of that is overwritten
+        return self.can if self.options.thin else frozenset()
 
     # Names
 
@@ -199,6 +200,13 @@ class LvmDriver(FileDriver):
             *pool,
             *FileDriver.activate(self, host),
         )
+
+    def keeps(self, host: str) -> Steps:
+        """A group or pool that is gone is never made anew unasked: its disks may only be away."""
+        if host != self.host:
+            return FileDriver.activate(self, host)
+        pool = (PoolReady(host, self._vg, self._pool, make=False),) if self._pool else ()
+        return GroupReady(host, self._vg), *pool, *FileDriver.activate(self, host)
 
     def stored(self, volume: Volume, before: Footprint | None = None, link: str = "") -> Steps:
         """The link is looked at; what is written to the volume behind it leaves no trace there."""

@@ -111,6 +111,9 @@ def over_ssh(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     check_files(source, target)
     sent = source.sends(volume, copy.format, f"transfer-{route.token}")
     lay = (Stage("lay it ready", sent.steps),) if sent.steps else ()
+    # a qcow2 file may name others that whoever opens it reads, too; that of raw bytes is decided by nobody's header
+    looks = target.inspected(copy) if copy.format is Format.QCOW2 else ()
+    inspected = (Stage("inspect the copy", looks),) if looks else ()
     return Journey(
         (
             Stage("see the other host", (SourceReachable(route),)),
@@ -118,6 +121,7 @@ def over_ssh(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
             Stage("let it be fetched", (SendingAllowed(route, sent.path, coming=sent.made),)),
             Stage("fetch it", target.fetches(route, copy, 0 if sent.made else volume.allocated)),
             Stage("let nobody fetch it any more", (SendingEnded(route, sent.path if sent.made else ""),)),
+            *inspected,
         ),
         (Stage("clear away", (ReceivingForgotten(route),)),),
     )

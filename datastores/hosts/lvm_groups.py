@@ -16,6 +16,12 @@ from datastores.hosts.parsing import expect
 
 OF_FREE = "90%FREE"
 """What a thin pool takes of its group: the rest is for its metadata to grow, and to repair them."""
+UNMAKE = """
+others=$(lvs --noheadings -o lv_name --select "$3" -- "$1") || exit
+[ -z "$others" ] || { echo "$1/$2 is in use by" $others >&2; exit 1; }
+lvremove -q -y -- "$1/$2"
+"""
+"""A pool in which volumes are, whoever has made them, is not taken away: they would go with it."""
 LSBLK = ("lsblk", "--json", "--bytes", "--output", "NAME,PATH,TYPE,FSTYPE,PTTYPE,MOUNTPOINTS")
 """Only with NAME it tells what is built on what."""
 
@@ -107,11 +113,15 @@ class PoolFacts:
 
 @dataclass(frozen=True, slots=True)
 class PoolReady:
-    """The group has a thin pool of this name. A new one takes nine tenths of what is free."""
+    """The group has a thin pool of this name. A new one takes nine tenths of what is free.
+
+    ``make`` False: one that is missing is refused, for its disks may only be away.
+    """
 
     host: str
     group: str
     pool: str
+    make: bool = True
 
     def __post_init__(self) -> None:
         group_name(self.group), volume_name(self.pool)
@@ -130,14 +140,21 @@ class PoolReady:
     def plan(self, facts: PoolFacts) -> Change | None:
         """A group that is not there yet gets the same plan: an earlier step may make it."""
         there = facts.volumes.get(self.pool)
+        if there and there.is_pool and there.attributes[7:8] != "z":
+            raise Refused(
+                f"The thin pool {self.group}/{self.pool} on {self.host} does not empty what it gives out, so disks "
+                f"would show what others have deleted. Say `lvchange -Zy {self.group}/{self.pool}` there."
+            )
         if there and there.is_pool:
             return None
         if there:
             raise Refused(f"{self.group}/{self.pool} on {self.host} is a volume, and no thin pool. Name another pool.")
+        if not self.make:
+            raise Refused(f"There is no thin pool {self.group}/{self.pool} on {self.host}: its disks may be away.")
         if facts.group and not facts.group.free:
             raise Refused(f"{self.group} on {self.host} has nothing free for a thin pool. Name one that is there.")
-        words = ("-q", "--yes", "--type", "thin-pool", "-l", OF_FREE, "-n", self.pool)
+        words = ("-q", "--yes", "--type", "thin-pool", "-Zy", "-l", OF_FREE, "-n", self.pool)
         make = Command(("lvcreate", *words, "--", self.group), timeout=lvm.SLOW)
-        return Change(
-            f"make the thin pool {self.group}/{self.pool}", (Action(make, lvm.remove(self.group, self.pool)),)
-        )
+        users = f'pool_lv="{self.pool}"'
+        unmake = Command(("sh", "-c", UNMAKE, "sh", self.group, self.pool, users), timeout=lvm.SLOW)
+        return Change(f"make the thin pool {self.group}/{self.pool}", (Action(make, unmake),))

@@ -14,6 +14,10 @@ from datastores.hosts import lvm
 from datastores.hosts.lvm import Group, Volumes, ask_group, ask_volumes, the_group
 
 DAY = 86400.0
+WIPE = """
+lvchange -q -an -- "$1" && lvchange -q -ay -K -- "$1" && shift && "$@"
+"""
+"""A volume that is open cannot be switched off, so what a machine still runs on is not emptied (lvchange(8))."""
 GROW = """
 lvextend -q -L "$3b" -- "$1/$2" && { [ -z "$4" ] || blkdiscard -z -o "$4" -- "/dev/$1/$2"; }
 """
@@ -209,7 +213,8 @@ class VolumeAbsent:
         if self.wipe == Wipe.NONE:
             return ()
         how = ("-z",) if self.wipe == Wipe.ZERO and not thin else ()
-        wipe = Command(("blkdiscard", *how, "--", lvm.device(self.group, self.name)), timeout=DAY)
+        words = (f"{self.group}/{self.name}", "blkdiscard", *how, "--", lvm.device(self.group, self.name))
+        wipe = Command(("sh", "-c", WIPE, "sh", *words), timeout=DAY)
         return (Action(Detached(wipe) if how else wipe, final=True),)
 
 

@@ -28,6 +28,8 @@ MAGIC = b"cloudstore image 1\n"
 HEADER = struct.Struct(">19sQqQ")
 FRAME = struct.Struct(">cQq")
 BLOCK = 1 << 20
+FRAMES = 1 << 16
+"""Pieces between two checksums at most."""
 REFUSED = 3
 """Exit status of the sender, and ours, when trying again is of no use."""
 
@@ -88,12 +90,19 @@ class Receiver:
                 self._compare(written, bytes(self._exactly(stream, length)), offset)
                 written = []
                 continue
+            self._check(offset, length, len(written))
             self._write(stream, offset, length)
             written.append((offset, length))
             received += length
             self.received += length
             if self.limit:
                 time.sleep(max(0.0, began + received / self.limit - time.monotonic()))
+
+    def _check(self, offset: int, length: int, waiting: int) -> None:
+        """Take nothing on trust: what is sent lies within the image, and is compared before it becomes too much."""
+        end = self.source[0] if self.source else 0
+        if not (0 < length <= BLOCK and 0 <= offset <= end - length and waiting < FRAMES):
+            raise Refused(f"{length} bytes at {offset} came, which are no part of an image of {end} bytes.")
 
     def _header(self, stream: IO[bytes]) -> None:
         magic, size, modified, allocated = HEADER.unpack(self._exactly(stream, HEADER.size))

@@ -34,9 +34,11 @@ MEASURE = (
     TELL
     + f"""
 data=$2 most=$3 seconds=$4
-trap 'rm -f -- "$data" "$part" "$said"' EXIT
-cd -- "${{data%/*}}" || exit
-name=${{data##*/}}
+trap 'cd /; rm -rf --one-file-system -- "$data" "$part" "$said"' EXIT
+rm -rf --one-file-system -- "$data"
+mkdir -m 700 -- "$data" 2>"$said" || tell unwritten
+cd -P -- "$data" && [ -O . ] && [ "$(stat -c %a .)" = 700 ] || tell unwritten
+name=data
 dd if=/dev/null of="$name" status=none 2>"$said" || tell unwritten
 set -- $(stat -f -c '%a %S' -- .)
 size=$(($1 * $2 / {SHARE}))
@@ -63,7 +65,8 @@ timeout -k 5 {PATIENCE} dd if="$name" of=/dev/null bs=131072 iflag=$flag 2>>"$sa
 tell dd $how "$size"
 """
 )
-"""$1: the outcome, $2: the file, $3: bytes at most, $4: seconds for each of the four parts of fio.
+"""$1: the outcome, $2: a directory of root's own for the file, so that nobody puts a link in its place, $3: bytes at
+most, $4: seconds for each of the four parts of fio.
 
 dd writes zeros in blocks of 128 KiB and syncs them before it stops the clock; it reads past the cache where it can.
 """

@@ -15,16 +15,21 @@ from datastores.hosts.inodes import Files, look, seen
 from datastores.hosts.parsing import canonical_path
 
 FORWARD = """
-path=$1 target=$2 kept=$3
+path=$1 target=$2 kept=$3 copied=$4
 [ ! -L "$path" ] || exit 0
 [ ! -e "$kept" ] && [ ! -L "$kept" ] || [ ! -e "$path" ] || { echo "$kept is there already" >&2; exit 1; }
 ln -sfnT -- "$target" "$path.cloudstore-link" || exit
+[ -z "$copied" ] || rm -f -- "$copied" || exit
 [ ! -e "$path" ] || mv -nT -- "$path" "$kept" || exit
 mv -T -- "$path.cloudstore-link" "$path" || { mv -nT -- "$kept" "$path"; exit 1; }
 """
-"""A link takes the place of a directory, which is kept under another name. From wherever an earlier run was cut off."""
+"""A link takes the place of a directory, which is kept under another name. From wherever an earlier run was cut off.
+
+$4: the file that says that the copy is the job's own; from here on it may be written to, and is not taken back.
+"""
 BACKWARD = """
-path=$1 kept=$2
+path=$1 kept=$2 copied=$3
+[ -z "$copied" ] || rm -f -- "$copied" || exit
 rm -f -- "$path.cloudstore-link"
 [ ! -L "$path" ] || { [ -d "$kept" ] && rm -- "$path"; } || exit
 [ -e "$path" ] || mv -nT -- "$kept" "$path"
@@ -62,6 +67,8 @@ class DirectoryLinked:
     path: str
     target: str
     kept: str
+    copied: str = ""
+    """The file that says of a copy that it is the job's own."""
 
     def __post_init__(self) -> None:
         for each in (self.path, self.target, self.kept):
@@ -87,8 +94,8 @@ class DirectoryLinked:
             raise Refused(f"{self.kept} on {self.host} is there already. Delete or rename it first.")
         if not (path or kept):
             raise Refused(f"There is no directory {self.path} on {self.host}.")
-        switch = Command(("sh", "-c", FORWARD, "sh", self.path, self.target, self.kept))
-        back = Command(("sh", "-c", BACKWARD, "sh", self.path, self.kept))
+        switch = Command(("sh", "-c", FORWARD, "sh", self.path, self.target, self.kept, self.copied))
+        back = Command(("sh", "-c", BACKWARD, "sh", self.path, self.kept, ""))
         return Change(
             f"{self.path} becomes a link to {self.target}; what was there is kept as {self.kept}",
             (Action(switch, undo=back, scratch=True),),
@@ -103,6 +110,8 @@ class DirectoryBack:
     path: str
     target: str
     copy: str
+    copied: str = ""
+    """The file that says of the copy that it is the job's own."""
 
     def __post_init__(self) -> None:
         for each in (self.path, self.target, self.copy):
@@ -125,8 +134,8 @@ class DirectoryBack:
         if path and facts.leads != self.target:
             leads = f"a link to {facts.leads}" if facts.leads else path.noun
             raise Refused(f"{self.path} on {self.host} is {leads}, not a link to {self.target}. It was left as it is.")
-        switch = Command(("sh", "-c", BACKWARD, "sh", self.path, self.copy))
-        back = Command(("sh", "-c", FORWARD, "sh", self.path, self.target, self.copy))
+        switch = Command(("sh", "-c", BACKWARD, "sh", self.path, self.copy, self.copied))
+        back = Command(("sh", "-c", FORWARD, "sh", self.path, self.target, self.copy, ""))
         return Change(
             f"{self.path} becomes a directory again, in the place of the link",
             (Action(switch, undo=back, scratch=True),),

@@ -40,8 +40,8 @@ outcome=$1 copy=$2 target=$3
 [ "$(head -n 1 -- "$outcome" 2>/dev/null)" != same ] || mv -nT -- "$target" "$copy" 2>/dev/null
 rm -rf --one-file-system -- "$copy" && rm -f -- "$outcome" "$outcome.part" "$outcome.said"
 """
-"""What has its name is taken away only as long as the outcome says that it is this job's: once the job has succeeded,
-it may have been written to, and stays."""
+"""What has its name is taken away only as long as the outcome says that it is this job's: from the switch on it may be
+written to, and stays."""
 
 DATABASES = 'find "$1" -xdev -maxdepth 3 -type f -name "*.db" -exec grep -lam 1 "^SQLite format 3" {} +'
 """Databases of SQLite right below a directory; it prints nothing where there is none."""
@@ -220,15 +220,16 @@ class TreeGone:
     def reads(self) -> tuple[Command, ...]:
         return look(self.kept, self.path), read(*FINDMNT), read("realpath", "-e", "--", self.path, self.kept, root=True)
 
-    def facts(self, outputs: Sequence[Output]) -> tuple[Files, tuple[str, ...], bool]:
-        """Return what is there, what is mounted inside, and whether the path leads there."""
+    def facts(self, outputs: Sequence[Output]) -> tuple[Files, tuple[str, ...], bool | None]:
+        """Return what is there, what is mounted inside, and whether the path leads there; None: nowhere at all."""
         stat, table, _ = self.reads()
         targets = [mount.target for mount in mounted(self.host, table, outputs[1])]
         inside = tuple(target for target in targets if is_below(target, self.kept))
         real = outputs[2].stdout.splitlines()
-        return seen(stat, outputs[0]), inside, len(real) == 2 and is_below(*real)
+        leads_there = is_below(*real) if outputs[2].ok and len(real) == 2 else None
+        return seen(stat, outputs[0]), inside, leads_there
 
-    def plan(self, facts: tuple[Files, tuple[str, ...], bool]) -> Change | None:
+    def plan(self, facts: tuple[Files, tuple[str, ...], bool | None]) -> Change | None:
         files, inside, leads_there = facts
         if self.kept not in files:
             return None
@@ -236,6 +237,8 @@ class TreeGone:
             raise Refused(f"{self.path} on {self.host} leads to {self.kept}: it is in use. Nothing was deleted.")
         if self.path not in files:
             raise Refused(f"There is no {self.path} on {self.host}: {self.kept} may be all that is left of it.")
+        if leads_there is None:
+            raise Refused(f"{self.path} on {self.host} leads nowhere: {self.kept} may be all that is left of it.")
         if not files[self.kept].is_directory or inside:
             what = f"has {inside[0]} mounted in it" if inside else f"is {files[self.kept].noun}"
             raise Refused(f"{self.kept} on {self.host} {what}. Nothing was deleted.")

@@ -34,13 +34,19 @@ TRY = (
     + """
 file=$2 owner=$3 mode=$4
 trap 'rm -f -- "$file" "$part" "$said"' EXIT
-dd if=/dev/zero of="$file" bs=4096 count=1 conv=fsync status=none 2>"$said" || tell unwritten
-{ chown -- "$owner" "$file" && chmod -- "$mode" "$file"; } 2>"$said" && came=written || came=unowned
+rm -f -- "$file"
+(umask "$(printf '%04o' $((0777 & ~0$mode)))" &&
+    dd if=/dev/zero of="$file" bs=4096 count=1 conv=excl,fsync oflag=nofollow status=none 2>"$said") || tell unwritten
+chown -h -- "$owner" "$file" 2>"$said" && came=written || came=unowned
 [ $came = unowned ] || stat -c '%U:%G %a' -- "$file" >"$said" 2>&1
 rm -- "$file" 2>>"$said" || tell unremoved
 tell $came "$(stat -c %a -- "${file%/*}")"
 """
 )
+
+"""$1: the outcome, $2: the file, $3: its owner, $4: its mode. Others may write into the directory, too: the file is a
+new one, and no link that somebody has put in its place is followed.
+"""
 
 SQUASHED = (
     "If it is an NFS export with root_squash, root of a client is nobody there. Either export it with no_root_squash: "
@@ -87,7 +93,7 @@ class Trial:
         return self.file(what), outcome, f"{outcome}.part", f"{outcome}.said"
 
     def gone(self, what: str) -> Command:
-        return Command(("rm", "-f", "--", *self.left(what)))
+        return Command(("rm", "-rf", "--one-file-system", "--", *self.left(what)))
 
 
 def ask_outcome(path: str) -> Command:

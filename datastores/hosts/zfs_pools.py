@@ -22,13 +22,15 @@ USABLE = frozenset({"disk", "part", "mpath", "lvm"})
 CLEAR = """
 pool=$1
 shift
+others=$(zfs list -H -o name -t all -r -- "$pool" | tail -n +2) || exit
+[ -z "$others" ] || { echo "$pool holds $others" >&2; exit 1; }
 zpool destroy -- "$pool" || exit
 for disk; do
     for part in $(lsblk -n -l -o PATH -- "$disk" | tail -n +2); do zpool labelclear -f -- "$part"; done
     wipefs -q -a -- "$disk" || exit
 done
 """
-"""Destroy a pool that was just made, and leave its disks as empty as they were found."""
+"""Destroy a pool that holds nothing, and leave its disks as empty as they were found."""
 
 
 @dataclass(frozen=True, slots=True)

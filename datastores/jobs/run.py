@@ -10,6 +10,7 @@ from datastores.jobs.approval import waits
 from datastores.jobs.attempts import Attempt, worker_name
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.log import TakenOver
+from datastores.jobs.submit import held_back
 from datastores.models import Job
 from datastores.services.usecase import UseCase
 
@@ -38,6 +39,8 @@ def waiting(uuid: str) -> Job | None:
     """
     waiting = Job.objects.select_related(*WITH_TARGETS).filter(uuid=uuid, state=JobState.QUEUED).order_by()
     job = next(iter(waiting), None)
+    if job and held_back(job):  # an entry of the queue from when it was planned
+        return None
     return None if job and job.attempts > 1 and job.leases.filter(granted=False).exists() else job
 
 

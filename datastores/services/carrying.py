@@ -12,9 +12,10 @@ from datastores.domain.routes import Route
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.transfers import over_ssh, transfer, way
-from datastores.models import Host, Job
+from datastores.models import Datastore, Host, Job
 from datastores.models.fields import secret_box
 from datastores.services.disk_hosts import require_usable
+from datastores.services.placing import require_ready
 from datastores.transport.keys import generate_key
 
 
@@ -40,6 +41,16 @@ def keyed(way: dict[str, Any]) -> dict[str, Any]:
         return way
     private, public = generate_key()
     return way | {"private_key": secret_box().encrypt(private.encode()).decode(), "public_key": public}
+
+
+def require_way(job: Job) -> None:
+    """Raise Refused when the datastores of a move, or a host on its way, cannot be used now: it may have waited."""
+    for key in (job.params["from"], job.datastore_id):
+        if (datastore := Datastore.objects.filter(pk=key).first()) is None:
+            raise Refused("A datastore of this move is gone.")
+        require_ready(datastore)
+    for name in filter(None, (job.params["host"], job.params.get("sender"))):
+        require_usable(_host(name))
 
 
 def hosts_on_the_way(job: Job) -> dict[str, bool]:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from datastores.domain import values
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
 from datastores.domain.plan import Plan, Shell
-from datastores.domain.states import ObjectState
+from datastores.domain.states import HostState, ObjectState
 from datastores.domain.volumes import Capacity, Volume
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.gluster import GlusterDriver
@@ -24,6 +24,7 @@ from datastores.services import bricks
 from datastores.services.datastore_hosts import require_own_directory, silent, usable_hosts
 from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume
 from datastores.services.usecase import Results, UseCase
+from datastores.services.viewers import listed
 
 MOVES = "image.move", "disk.move"
 """Jobs of which the datastore is where something is to be; its row is still elsewhere."""
@@ -135,7 +136,7 @@ def require_empty(datastore: Datastore) -> None:
 class DatastoreDelete(UseCase):
     """Forget an empty datastore, and take back what made it one on its hosts; on those that do not answer all stays.
 
-    params: state (before), silent (names of the hosts that do not answer).
+    params: state (before), silent (names of the hosts that do not answer), lost (the storage host is gone).
     """
 
     kind = "datastore.delete"
@@ -150,17 +151,20 @@ class DatastoreDelete(UseCase):
         require_empty(datastore)
         job.title = f"Delete datastore {datastore.name}"
         job.target_label = datastore.name
-        job.params = {"state": datastore.state, "silent": silent_hosts(datastore)}
+        job.params = {"state": datastore.state, "silent": silent_hosts(datastore), "lost": is_lost(datastore)}
         Datastore.objects.filter(pk=datastore.pk).update(state=ObjectState.DELETING, error="")
 
     def again(self, job: Job) -> None:
         require_empty(job.datastore)
-        job.params["silent"] = silent_hosts(job.datastore)
+        job.params |= {"silent": silent_hosts(job.datastore), "lost": is_lost(job.datastore)}
         job.save(update_fields=["params"])
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.DELETING, error="")
 
     def check_still(self, job: Job) -> None:
         require_empty(job.datastore)
+        if job.params.get("silent", []) != (now := silent_hosts(job.datastore)):
+            who = f"{listed(now)} cannot be reached" if now else "all its hosts can be reached"
+            raise Refused(f"It was asked for when other hosts could not be reached; now {who}. Ask for it anew.")
 
     def resources(self, job: Job) -> dict[str, bool]:
         return {f"datastore:{job.datastore_id}": True}
@@ -169,7 +173,8 @@ class DatastoreDelete(UseCase):
         away = set(job.params.get("silent", ()))
         driver = driver_of(job.datastore)
         down = driver.given_up() if away & set(driver.served_by) else driver.tear_down()
-        stages = (replace(stage, steps=heard(stage.steps, driver.host, away)) for stage in down)
+        lost = bool(job.params.get("lost"))
+        stages = (replace(stage, steps=heard(stage.steps, away, lost=lost)) for stage in down)
         return tuple(stage for stage in stages if stage.steps)
 
     def succeeded(self, job: Job, results: Results) -> None:
@@ -183,11 +188,15 @@ class DatastoreDelete(UseCase):
         Datastore.objects.filter(pk=job.datastore_id).update(state=job.params["state"])
 
 
-def heard(steps: Steps, storage: str, away: Collection[str]) -> Steps:
-    """Return the steps on hosts that answer. What a storage host served that does not is given up, not waited for."""
-    lost = storage in away
+def heard(steps: Steps, away: Collection[str], *, lost: bool) -> Steps:
+    """Return the steps on hosts that answer. ``lost``: what the storage host served is given up, not waited for."""
     there = (step for step in steps if step.host not in away)
     return tuple(replace(step, lost=lost) if isinstance(step, MountAbsent) else step for step in there)
+
+
+def is_lost(datastore: Datastore) -> bool:
+    """Tell whether the storage host does not answer at all: one in quarantine may serve its clients as ever."""
+    return any(host.state == HostState.UNREACHABLE for host in hosts_of(datastore)[:1])
 
 
 def silent_hosts(datastore: Datastore) -> list[str]:

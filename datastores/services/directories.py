@@ -146,10 +146,11 @@ class DirectoryMove(DirectoryJob):
 
     def plan(self, job: Job) -> Plan:
         path, target, host = job.params["path"], self.target(job), job.host.name
-        switch = DirectoryLinked(host, path, target, path + BEFORE)
         if job.params.get("join"):
-            return self.switched(job, path, BaseReady(host, target), switch)
-        return self.switched(job, path, TreeCopied(host, path, target, path, job.uuid.hex, self.network(job)), switch)
+            linked = DirectoryLinked(host, path, target, path + BEFORE)
+            return self.switched(job, path, BaseReady(host, target), linked)
+        copied = TreeCopied(host, path, target, path, job.uuid.hex, self.network(job))
+        return self.switched(job, path, copied, DirectoryLinked(host, path, target, path + BEFORE, copied.outcome))
 
     def network(self, job: Job) -> bool:
         """Whether the host has the datastore over the network: it is mounted there, and the bytes are elsewhere."""
@@ -199,7 +200,7 @@ class DirectoryReturn(DirectoryJob):
         row = self.row(job)
         host, anew = row.host.name, row.path + ANEW
         copied = TreeCopied(host, row.target, anew, row.path, job.uuid.hex)
-        return self.switched(job, row.target, copied, DirectoryBack(host, row.path, row.target, anew))
+        return self.switched(job, row.target, copied, DirectoryBack(host, row.path, row.target, anew, copied.outcome))
 
     def succeeded(self, job: Job, results: Results) -> None:
         MovedDirectory.objects.filter(pk=job.params["directory"]).update(moved=False)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from operator import attrgetter
 
-from django.db.models import Count, Q
+from django.db.models import Count
 
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
@@ -19,10 +20,18 @@ ON_ONE_HOST = frozenset(kind for kind, driver in DRIVERS.items() if driver.one_h
 """Kinds of datastores of which each disk is used on one host."""
 
 
-def host_for(datastore: Datastore, vm: VirtualMachine, wanted: int | None = None) -> Host | None:
-    """Return the host on which a new disk is to be used; None: on any that sees the datastore.
+def host_for(
+    datastore: Datastore,
+    vm: VirtualMachine,
+    wanted: int | None = None,
+    *,
+    moved: Disk | None = None,
+    spread: Counter[int] | None = None,
+) -> Host | None:
+    """Return the host on which a disk is to be used; None: on any that sees the datastore.
 
-    The one that was wanted, else that of the machine's other disks, else the one with the fewest disks.
+    The one that was wanted, else that of the machine's other disks, else the one with the fewest disks. ``moved``: the
+    disk, when it is there already. ``spread``: disks that are on their way to each host, which is counted up.
 
     :raises BadInput: what was wanted is no host of the datastore.
     :raises Refused: the host cannot be used now, or other disks of the machine are used elsewhere.
@@ -30,22 +39,25 @@ def host_for(datastore: Datastore, vm: VirtualMachine, wanted: int | None = None
     if datastore.kind not in ON_ONE_HOST:
         return None
     hosts = {host.pk: host for host in hosts_of(datastore)}
-    beside = Disk.objects.filter(vm=vm).exclude(host=None).values_list("host", flat=True).first()
+    others = Disk.objects.filter(vm=vm).exclude(host=None).exclude(pk=moved.pk if moved else None)
+    beside = others.values_list("host", flat=True).first()
+    spread = Counter() if spread is None else spread
     if wanted is None:
-        wanted = beside or _emptiest(hosts)
+        wanted = beside or _emptiest(hosts, spread)
     if wanted not in hosts:
         raise BadInput(f"That is no host of {datastore.name}. Disks in it are used on its hosts only.")
     host = hosts[wanted]
     if beside not in {None, wanted}:
         raise Refused(f"Other disks of {vm.name} are not used on {host.name}, and a machine runs on one host.")
     require_usable(host)
+    spread[host.pk] += 1
     return host
 
 
-def _emptiest(hosts: dict[int, Host]) -> int:
+def _emptiest(hosts: dict[int, Host], spread: Counter[int]) -> int:
     """Return the host with the fewest disks among those that can be used now, the first if there is none."""
-    rows = Host.objects.filter(pk__in=hosts).annotate(count=Count("disks", filter=Q(disks__isnull=False)))
-    counts = dict(rows.values_list("pk", "count"))
+    rows = Host.objects.filter(pk__in=hosts).annotate(count=Count("disks"))
+    counts = {key: count + spread[key] for key, count in rows.values_list("pk", "count")}
     usable = [key for key, host in hosts.items() if host.usable and not host.maintenance] or list(hosts)
     return min(usable, key=lambda key: counts[key])
 
@@ -57,8 +69,10 @@ def require_usable(host: Host) -> None:
 
 
 def on_its_host(disk: Disk) -> dict[str, bool]:
-    """Return the host that a disk is used on as a resource: neither renamed nor deleted meanwhile."""
-    return {f"host:{disk.host_id}": False} if disk.host_id else {}
+    """Return the host that a disk is used on as a resource: neither renamed, deleted nor taken out meanwhile."""
+    if not disk.host_id:
+        return {}
+    return {f"host:{disk.host_id}": False, f"host list of datastore:{disk.datastore_id}": False}
 
 
 def driver_for(disk: Disk, driver: StorageDriver) -> StorageDriver:

@@ -6,6 +6,7 @@ time; any other is cloned (or copied where the kind cannot clone) and thrown awa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -15,10 +16,10 @@ from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Capability, Format, Placement
 from datastores.drivers.base import StorageDriver
 from datastores.models import Datastore, Disk, Host, Image, Job, User, VirtualMachine
-from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, way_between
+from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, require_way, way_between
 from datastores.services.changes import Change
 from datastores.services.dependants import built_on, in_use, require_unneeded, users_of
-from datastores.services.disk_hosts import attaching, detaching, driver_for, host_for, on_its_host
+from datastores.services.disk_hosts import attaching, detaching, driver_for, host_for, on_its_host, require_usable
 from datastores.services.disk_making import DiskMaker, first_free, require_shut_down, taken_numbers, type_of
 from datastores.services.images import ImageMaker, new_image
 from datastores.services.placing import (
@@ -76,10 +77,11 @@ class DiskCreate(DiskMaker):
         vms = VirtualMachine.objects.select_for_update().in_bulk({job.vm.pk for job in jobs})
         numbers = taken_numbers(vms)
         ways: dict[tuple[int, int, int | None], dict[str, Any]] = {}
+        spread: Counter[int] = Counter()
         for job in jobs:
             image, target = job.image, job.datastore or job.image.datastore
             vm = vms[job.vm.pk]
-            host = host_for(target, vm, job.params.get("on"))
+            host = host_for(target, vm, job.params.get("on"), spread=spread)
             place = image.pk, target.pk, host.pk if host else None
             if place not in ways:
                 ways[place] = self._way(image, target, host, job.user)
@@ -125,6 +127,11 @@ class DiskCreate(DiskMaker):
                     f"each other. Put the disk into {image.datastore.name}."
                 )
             return {"kind": Disk.Kind.LINK, "format": image.format}
+        if image.persistent and type(source).comes_back is StorageDriver.comes_back:
+            raise Refused(
+                f"{image.name} is persistent: a disk in {target.name} would be a copy that comes back to it in the "
+                f"end, and {source.label} datastores take none back. Put the disk into {image.datastore.name}."
+            )
         format_ = Format(image.format)
         if target.pk == image.datastore_id and Capability.CLONE in driver.capabilities(format_):
             return {"kind": Disk.Kind.CLONE, "format": driver.clone_format(format_)}
@@ -219,7 +226,7 @@ class DiskMove(DiskChange):
             raise BadInput(f"The disk is in {target.name} already.")
         require_ready(target)
         limit_of(job.params)
-        host = host_for(target, disk.vm, job.params.get("on"))
+        host = host_for(target, disk.vm, job.params.get("on"), moved=disk)
         there = driver_of(target).at(host.name) if host else driver_of(target)
         found = keyed(way_between(driver_for(disk, driver_of(disk.datastore)), disk.format, there))
         before = {"from": disk.datastore_id, "from_format": disk.format, "from_host": disk.host_id}
@@ -229,8 +236,14 @@ class DiskMove(DiskChange):
         super().ask(job)
         job.title = f"Move {job.disk} to {job.datastore.name}"
 
+    def check_still(self, job: Job) -> None:
+        require_way(job)
+        if (host := Host.objects.filter(pk=job.params.get("on")).first()) is not None:
+            require_usable(host)
+
     def resources(self, job: Job) -> dict[str, bool]:
         used = {f"host:{key}": False for key in (job.params.get("from_host"), job.params.get("on")) if key}
+        used[f"host list of datastore:{job.datastore_id}"] = False
         return super().resources(job) | {f"datastore:{job.datastore_id}": False} | hosts_on_the_way(job) | used
 
     def plan(self, job: Job) -> Plan:

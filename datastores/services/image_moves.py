@@ -5,7 +5,7 @@ from __future__ import annotations
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.models import Datastore, Image, Job
-from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, way_between
+from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, require_way, way_between
 from datastores.services.dependants import require_unneeded
 from datastores.services.image_changes import ImageChange
 from datastores.services.images import require_free_name
@@ -45,6 +45,9 @@ class ImageMove(ImageChange):
         super().ask(job)
         job.title = f"Move image {job.image.name} to {job.datastore.name}"
         job.target_label = f"{job.datastore.name}/{job.image.name}"
+
+    def check_still(self, job: Job) -> None:
+        require_way(job)
 
     def resources(self, job: Job) -> dict[str, bool]:
         return super().resources(job) | {f"datastore:{job.datastore_id}": False} | hosts_on_the_way(job)

@@ -234,10 +234,10 @@ def disks(scope: Scope) -> Iterator[Managed]:
         *columns, "host"
     ).iterator(2000):
         datastore, driver, (host, *_) = everywhere[datastore_id]
-        if datastore.kind in LYING:
-            driver, host = driver.at(scope.names[on]), on
-        label = f"{vm_name} disk.{number}"
+        lies = datastore.kind in LYING
+        host, label = on if lies else host, f"{vm_name} disk.{number}"
         with scope.row(host, f"disk:{pk}", label):
+            driver = driver.at(scope.names[on]) if lies else driver
             image = linked.get(pk)
             volume = Volume(driver.disk_path(vm, number), format_named(format_), size)
             link = master(*image).path if image else ""

@@ -115,6 +115,8 @@ class DiskGive(DiskChange):
 
     def check(self, job: Job) -> None:
         disk = job.disk
+        if disk.kind == Disk.Kind.LINK:
+            raise Refused("This disk is a link to a persistent image: delete it, and give the other machine one.")
         taker = locked_vm(VirtualMachine(pk=job.params["vm"]))
         if taker.pk == disk.vm_id:
             raise BadInput(f"{disk} belongs to {taker.name} already.")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from datastores.domain.errors import BadInput, Refused, Unsupported
-from datastores.domain.volumes import Capability, Capacity, Format, Volume
+from datastores.domain.volumes import Capacity, Format, Volume
 from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.registry import make_driver
 from datastores.drivers.transfers import transfer
@@ -147,7 +147,7 @@ def test_qcow2_is_refused() -> None:
 
 def test_thick_volumes_are_copied() -> None:
     thick = store(thin=False)
-    assert thick.capabilities(Format.RAW) == {Capability.RESIZE}
+    assert thick.capabilities(Format.RAW) == frozenset()
     assert thick.create(IMAGE)[0] == VolumeFilled("h1", "vg-one", NAME, SIZE)
     assert not [step for step in thick.activate("h1") if isinstance(step, PoolReady)]
     with pytest.raises(Unsupported):
