@@ -34,7 +34,7 @@ JOB_PAGE = (
     *(f"js/{path.name}" for path in sorted(STATIC.glob("js/*.js")) if path.name.startswith(("log", "job"))),
 )
 LISTS = ("css/list.css", "js/pick.js")
-CHARTS = ("vendor/uplot.min.js", "vendor/uplot.min.css", "css/chart.css", "js/chart.js", "js/units.js")
+CHARTS = ("vendor/uplot.min.js", "vendor/uplot.min.css", "css/chart.css", "js/chart.js", "js/bars.js", "js/units.js")
 GUIDES = ("css/guide.css",)
 IMPORT = re.compile(r'^import .* from "(.+)";$', re.MULTILINE)
 

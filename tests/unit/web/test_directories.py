@@ -43,6 +43,12 @@ def steps_of(job: Job) -> list[Any]:
     return [step for stage in KINDS[job.kind].plan(job) for step in stage.steps]
 
 
+def copied_by(steps: list[Any]) -> str:
+    """Return the file that says that the copy is the job's own, which the switch removes."""
+    [copied] = [step for step in steps if isinstance(step, TreeCopied)]
+    return copied.outcome
+
+
 def test_services_stop_all_is_copied_the_link_takes_its_place_and_services_start(
     admin: User, nas: Host, gold: Datastore
 ) -> None:
@@ -51,7 +57,7 @@ def test_services_stop_all_is_copied_the_link_takes_its_place_and_services_start
     assert kinds.index(ServiceStopped) < kinds.index(TreeCopied) < kinds.index(DirectoryLinked)
     assert kinds.index(DirectoryLinked) < kinds.index(ServiceStarted)
     assert kinds[kinds.index(DirectoryLinked) - 1] is DirectoryAtRest, "looked at once more before the switch"
-    assert DirectoryLinked("nas", PATH, "/srv/gold/one", f"{PATH}.cloudstore-before") in steps
+    assert DirectoryLinked("nas", PATH, "/srv/gold/one", f"{PATH}.cloudstore-before", copied_by(steps)) in steps
     units = [step.unit for step in steps if isinstance(step, ServiceStarted)]
     assert units == ["nova-compute.service", "opennebula.service"]
 
@@ -98,7 +104,7 @@ def test_it_is_remembered_brought_back_and_what_is_left_deleted(admin: User, nas
         move(admin, nas, gold, name="two")
     job = submit("directory.return", user=admin, host=nas, datastore=gold, params={"directory": row.pk})
     steps = steps_of(job)
-    assert DirectoryBack("nas", PATH, "/srv/gold/one", f"{PATH}.cloudstore-new") in steps
+    assert DirectoryBack("nas", PATH, "/srv/gold/one", f"{PATH}.cloudstore-new", copied_by(steps)) in steps
     assert [step.source for step in steps if isinstance(step, TreeCopied)] == ["/srv/gold/one"]
     assert {step.path for step in steps if isinstance(step, DirectoryAtRest)} == {"/srv/gold/one"}
     ended(job)
