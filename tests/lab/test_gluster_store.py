@@ -32,7 +32,7 @@ pytestmark = pytest.mark.lab
 hosts = places.storage_hosts
 
 NAMES = ("h1", "h2", "h3")
-ARBITER = Rig("gluster", "/srv/vms", NAMES, {"layout": "arbiter"}, storage=True, bricks="/srv/xfs/vms")
+ARBITER = Rig("gluster", "/srv/vms", NAMES, {"layout": "arbiter"}, lab="storage_hosts", bricks="/srv/xfs/vms")
 COPIES = replace(ARBITER, base="/srv/copies", options={"owner": "games", "group": "games"}, bricks="/srv/xfs/copies")
 
 
