@@ -16,6 +16,7 @@ from functools import partial
 from django.db import close_old_connections
 
 from datastores.jobs.beating import beating
+from datastores.jobs.caches import tidy_caches
 from datastores.jobs.deliveries import LOOK_SECONDS as DELIVER_SECONDS
 from datastores.jobs.deliveries import deliver, forget_deliveries
 from datastores.jobs.drift import LOOK_SECONDS as DRIFT_SECONDS
@@ -68,6 +69,7 @@ DUTIES: tuple[tuple[Callable[[], int], Every], ...] = (
     (deliver, DELIVER_SECONDS),
     (forget_deliveries, 3600.0),
     (look_for_drift, DRIFT_SECONDS),
+    (tidy_caches, monitoring),
 )
 
 

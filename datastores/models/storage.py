@@ -82,6 +82,10 @@ class DatastoreHost(models.Model):
     unseen = models.TextField(blank=True, default="")
     """Why the host does not see the directory that it must see; "": it does, or nobody has looked."""
     looked_at = models.DateTimeField(null=True)
+    cache_uses = models.PositiveBigIntegerField(default=0)
+    """Disks that were made on it of images that may be cached."""
+    cache_hits = models.PositiveBigIntegerField(default=0)
+    """Those of them whose image was there already."""
 
     class Meta:
         ordering = ["position"]
