@@ -145,7 +145,8 @@ class SshDriver(DirectoryDriver):
         below = not self.options.cache_directory
         mounted = self.options.mounted if below else Mounted.NOWHERE
         point = (self.options.mount_point or self.base) if below else ""
-        options = replace(self.options, cache=False, mode="0444", mounted=mounted, mount_point=point)
+        outside = {"cache": False, "cache_directory": "", "mounted": mounted, "mount_point": point}
+        options = replace(self.options, mode="0444", **outside)
         return replace(self, base=self.cache_base, options=options)
 
     def cached_copy(self, uuid: UUID | str, held: str, format: Format, size: int = 0) -> Volume:

@@ -69,7 +69,7 @@ DUTIES: tuple[tuple[Callable[[], int], Every], ...] = (
     (deliver, DELIVER_SECONDS),
     (forget_deliveries, 3600.0),
     (look_for_drift, DRIFT_SECONDS),
-    (tidy_caches, monitoring),
+    (tidy_caches, 300.0),
 )
 
 

@@ -134,9 +134,7 @@ def require_there(params: dict[str, Any]) -> None:
     copy = CachedCopy.objects.filter(pk=params["copy"]).only("state", "error").first()
     if copy is None or copy.state != ObjectState.READY:
         why = f" {copy.error}" if copy else ""
-        raise Refused(
-            f"The image did not come to the cache of the host.{why} Try again: then this job brings it."
-        )
+        raise Refused(f"The image did not come to the cache of the host.{why} Try again: then this job brings it.")
 
 
 def place_of(copy: CachedCopy, driver: SshDriver) -> Volume:

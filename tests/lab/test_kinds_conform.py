@@ -64,7 +64,7 @@ def gold(store: Store) -> Iterator[Volume]:
     store.write(image, GOLD, FAR)
     store.hosts.run(store.driver.prepare(image))
     yield image
-    store.hosts.run(store.driver.delete_image(image))
+    store.hosts.run(store.delete_image(image))
     assert store.names() == set()
 
 
