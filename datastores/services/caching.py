@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db.models import Count, F
+from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 
 from datastores.domain.errors import Refused
@@ -23,7 +23,7 @@ from datastores.hosts.checksums import ChecksumKnown
 from datastores.hosts.copies import FileConverted, FileCopied
 from datastores.hosts.inodes import Inode
 from datastores.hosts.receiving import FileReceived
-from datastores.models import CachedCopy, DatastoreHost, Disk, Image, Job
+from datastores.models import CachedCopy, Datastore, DatastoreHost, Disk, Host, Image, Job
 from datastores.services.carrying import carried, way_between
 from datastores.services.placing import driver_of, image_volume
 from datastores.services.usecase import Results
@@ -87,6 +87,19 @@ def begin(
     evicts = [[each.pk, place_of(each, driver).path] for each in leaving]
     travels = way.pop("format")
     return way | {"copy": copy.pk, "makes": True, "travels": travels, "evicts": evicts, "checks": not image.sha256}
+
+
+def cacheable() -> QuerySet[Image]:
+    """Return the images of which copies may be kept."""
+    return Image.objects.filter(state=ObjectState.READY, persistent=False).order_by("name")
+
+
+def uncached(datastore: Datastore, images: Iterable[Image], hosts: Iterable[Host]) -> list[tuple[Image, Host]]:
+    """Return each image with each host that neither has a copy of what it holds, nor is getting one."""
+    rows = CachedCopy.objects.filter(member__datastore=datastore, image__in=images)
+    ready = Q(state=ObjectState.READY, sha256=F("image__sha256")) & ~Q(sha256="")
+    there = set(rows.filter(ready | Q(state=ObjectState.PENDING)).values_list("image", "member__host"))
+    return [(image, host) for image in images for host in hosts if (image.pk, host.pk) not in there]
 
 
 def leaving_for(

@@ -209,7 +209,7 @@ def datastore_edit(request: Request, pk: int) -> HttpResponse:
     form = DatastoreChangeForm(request.POST or None, instance=datastore)
 
     def act(_: object) -> HttpResponse:
-        if kept(datastore) == before and not form.new_key:
+        if kept(datastore) == before and not form.new_key and "cache_limit" not in form.changed_data:
             return done(request, f"{name} is as it was.", "datastore", pk)
         with in_turn():
             saved = form.save()
@@ -227,6 +227,7 @@ def kept(datastore: Datastore) -> dict[str, str]:
         "name": datastore.name,
         "cluster": str(datastore.cluster or ""),
         "source directories": ", ".join(datastore.source_directories),
+        **({"limit of the cache": datastore.options.get("cache_limit", "")} if datastore.options.get("cache") else {}),
     }
 
 
