@@ -145,9 +145,8 @@ class SshDriver(DirectoryDriver):
         below = not self.options.cache_directory
         mounted = self.options.mounted if below else Mounted.NOWHERE
         point = (self.options.mount_point or self.base) if below else ""
-        outside = {"cache": False, "cache_directory": "", "mounted": mounted, "mount_point": point}
-        options = replace(self.options, mode="0444", **outside)
-        return replace(self, base=self.cache_base, options=options)
+        alone = replace(self.options, mode="0444", cache=False, cache_directory="")
+        return replace(self, base=self.cache_base, options=replace(alone, mounted=mounted, mount_point=point))
 
     def cached_copy(self, uuid: UUID | str, held: str, format: Format, size: int = 0) -> Volume:
         """Return where the copy of an image is. ``held``: 16 hexadecimal digits for what the image held."""

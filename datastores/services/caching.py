@@ -6,10 +6,10 @@ which copy a disk lies is in its row from the moment that it is asked for, so wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from datastores.domain.errors import Refused
@@ -110,10 +110,9 @@ def leaving_for(
     Those that no new disk can use go first, then those that were used longest ago; none over which a disk lies.
     """
     rows = member.cached.exclude(state=ObjectState.DELETING).exclude(pk=but and but.pk)
-    there = list(rows.select_related("image").annotate(over=Count("disks")))
-    taken = sum(each.taken for each in there)
-    free = [each for each in there if not each.over and each.state in LEAVABLE]
-    leaving = []
+    taken: int = rows.aggregate(taken=Sum("taken", default=0))["taken"]
+    free = rows.filter(disks=None, state__in=LEAVABLE).select_related("image")
+    leaving: list[CachedCopy] = []
     for each in sorted(free, key=lambda row: (is_current(row), row.used_at)):
         if taken + needed <= limit:
             break
@@ -208,7 +207,7 @@ def filled(job: Job, copy: CachedCopy, image: Image, driver: SshDriver, results:
     CachedCopy.objects.filter(pk__in=[key for key, _ in job.params["evicts"]]).delete()
 
 
-def file_at(path: str, results: Results) -> Iterable[Inode]:
+def file_at(path: str, results: Results) -> Iterator[Inode]:
     """Yield the file that was copied to the path, as it was seen when that was verified."""
     for step, facts in results:
         if isinstance(step, FileCopied | FileConverted | FileReceived) and step.target == path:
@@ -245,7 +244,6 @@ def require_alone(job: Job) -> None:
     if not job.params.get("makes"):
         return
     copy = CachedCopy.objects.filter(pk=job.params["copy"], made_by=job.uuid).first()
-    disks: Sequence[Disk] = copy.disks.exclude(pk=job.disk_id)[:1] if copy else ()
-    if copy is None or disks:
+    if copy is None or copy.disks.exclude(pk=job.disk_id).exists():
         why = "other disks lie over it" if copy else "it was evicted since"
         raise Refused(f"This job has also cached {job.image}, and {why}. Delete the disk instead.")

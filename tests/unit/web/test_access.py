@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from datastores.models import AuditEntry, Host, HostKey, Job, MovedDirectory, SavedView, Snapshot, User
+from datastores.models import (
+    AuditEntry,
+    CachedCopy,
+    Host,
+    HostKey,
+    Image,
+    Job,
+    MovedDirectory,
+    SavedView,
+    Snapshot,
+    User,
+)
 from datastores.models.audit import record
 from tests.unit.conftest import (
     a_datastore,
@@ -201,6 +212,7 @@ def arguments(owner: User, name: str) -> dict[str, Any]:
                "target": target(), "drift": a_drift().pk},
         "section": "branding", "guide": "operators",
         "directory": a_directory(host).pk,
+        "copy": a_copy(image).pk,
         "key": key.pk, "snapshot": snapshot.pk, "uuid": a_job(owner).uuid, "seq": entry.seq,
     }  # fmt: skip
     pattern = next(each for each in patterns() if each.name == name)
@@ -213,6 +225,11 @@ def a_directory(host: Host) -> MovedDirectory:
     return MovedDirectory.objects.create(
         host=host, datastore=store, path="/var/lib/one", target=f"{store.base}/one", kept="/var/lib/one.before"
     )
+
+
+def a_copy(image: Image) -> CachedCopy:
+    member = image.datastore.members.first()
+    return CachedCopy.objects.create(member=member, image=image, uuid=image.uuid, held="0" * 16, made_by=image.uuid)
 
 
 def a_view(owner: User) -> SavedView:
