@@ -166,18 +166,20 @@ class Store:
         """What makes disks over copies of images that hosts keep; None: they are made in another way."""
         return self.driver if isinstance(self.driver, SshDriver) and self.driver.options.cache else None
 
+    def prepared(self, image: Volume) -> Steps:
+        """Return the steps after which disks of the image can be made side by side."""
+        if self.cache is None:
+            return self.driver.prepare(image)
+        copy = self.copy_of(image)
+        filled = transfer(self.driver, image, self.cache.cache, copy, self.driver.host)
+        return *filled, *(step for some in self.cache.cached(copy) for step in some)
+
     def disk_of(self, image: Volume, disk: Volume) -> Steps:
         """Return the steps that make a disk of the image, in the way of the kind."""
         if self.cache:
-            copy = self.copy_of(image)
-            filled = transfer(self.driver, image, self.cache.cache, copy, self.driver.host)
-            return (
-                *filled,
-                *(step for some in self.cache.cached(copy) for step in some),
-                *self.cache.over(copy, disk, coming=True),
-            )
+            return *self.prepared(image), *self.cache.over(self.copy_of(image), disk, coming=True)
         make = self.driver.clone if Capability.CLONE in self.can else self.driver.copy
-        return self.driver.prepare(image) + make(image, disk)
+        return self.prepared(image) + make(image, disk)
 
     def copy_of(self, image: Volume) -> Volume:
         """Return where hosts keep a copy of the image."""
