@@ -106,7 +106,8 @@ class DiskCreate(DiskMaker):
         for job in jobs:
             image, target = job.image, job.datastore or job.image.datastore
             vm = vms[job.vm.pk]
-            host = host_for(target, vm, job.params.get("on"), spread=spread)
+            size = image.real_size or image.virtual_size
+            host = host_for(target, vm, job.params.get("on"), spread=spread, size=size)
             place = image.pk, target.pk, host.pk if host else None
             if place not in ways:
                 ways[place] = self._way(job, image, target, host)
@@ -292,7 +293,8 @@ class DiskMove(DiskChange):
             raise BadInput(f"The disk is in {target.name} already.")
         require_ready(target)
         limit_of(job.params)
-        host = host_for(target, disk.vm, job.params.get("on"), moved=disk)
+        size = disk.allocated or disk.virtual_size
+        host = host_for(target, disk.vm, job.params.get("on"), moved=disk, size=size)
         there = driver_of(target).at(host.name) if host else driver_of(target)
         found = keyed(way_between(driver_for(disk, driver_of(disk.datastore)), disk.format, there))
         before = {"from": disk.datastore_id, "from_format": disk.format, "from_host": disk.host_id}

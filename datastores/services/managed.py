@@ -20,13 +20,13 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from datastores.domain.errors import BadInput, CloudstoreError
 from datastores.domain.plan import AnyStep
 from datastores.domain.states import ObjectState
-from datastores.domain.volumes import Capability, Format, Volume
+from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
-from datastores.drivers.registry import DRIVERS
 from datastores.hosts.stored import Footprint
 from datastores.models import Datastore, DatastoreHost, Disk, Host, Image, Job
 from datastores.services.cached_files import said_of_caches
 from datastores.services.datastores import MOVES
+from datastores.services.disk_hosts import LYING
 from datastores.services.hosts import login_steps
 from datastores.services.placing import IN_ORDER, driver_on
 
@@ -217,10 +217,6 @@ def format_named(name: str) -> Format:
         return Format(name)
     except ValueError:
         raise BadInput(f"{name!r} is no format of a file.") from None
-
-
-LYING = frozenset(kind for kind, driver in DRIVERS.items() if driver.one_host and Capability.ATTACH not in driver.can)
-"""Kinds of datastores of which each disk lies on the host where it is used."""
 
 
 def disks(scope: Scope) -> Iterator[Managed]:

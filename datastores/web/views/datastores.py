@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from django.db.models import BigIntegerField, ExpressionWrapper, QuerySet
+from django.db.models import BigIntegerField, Count, ExpressionWrapper, QuerySet, Sum
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.generic import DetailView
@@ -16,6 +16,7 @@ from datastores.drivers.registry import DRIVERS
 from datastores.models import Datastore, DatastoreHost, Host, Image
 from datastores.models.audit import in_turn
 from datastores.services.datastores import silent_hosts
+from datastores.services.disk_hosts import LYING
 from datastores.services.growth import add_growth, growth_of
 from datastores.services.placing import hosts_of
 from datastores.services.promises import DISK_MORE, IMAGE_MORE, TAKEN, add_space, growing_disks
@@ -150,6 +151,7 @@ class DatastorePage(DetailView):
             "stays": what_stays(datastore),
             "storage_host": members[0] if members else None,
             "other_hosts": members[1:],
+            "rooms": rooms_of(datastore),
             "unseen": [member for member in datastore.in_order[1:] if member.unseen],
             "images": datastore.images.select_related("owner").order_by("name")[:100],
             "disks": datastore.disks.select_related("vm", "image").order_by("-pk")[:100],
@@ -164,6 +166,21 @@ class DatastorePage(DetailView):
             **notes_on(self.request.user, datastore=datastore),
             **timeline_of(self.request.user, datastore),
         }
+
+
+def rooms_of(datastore: Datastore) -> list[dict[str, Any]]:
+    """Return what the datastore has on each host, where every host has a file system of its own for its disks."""
+    if datastore.kind not in LYING:
+        return []
+    disks = growing_disks().filter(datastore=datastore).order_by().values("host")
+    figures = {row["host"]: row for row in disks.annotate(count=Count("*"), more=Sum(DISK_MORE))}
+    rooms = []
+    for member in datastore.in_order:
+        seen = member if member.position else datastore
+        share = round(100 * (seen.used or 0) / seen.total) if seen.total else 0
+        mine = figures.get(member.host_id, {"count": 0, "more": 0})
+        rooms.append({"host": member.host, "seen": seen, "percent": share, **mine})
+    return rooms
 
 
 def largest_images(datastore: Datastore) -> list[tuple[Image, int]]:
