@@ -66,9 +66,20 @@ class DiskDelete(DiskChange):
         )
         return carried(job, "copy back", source, left, target, returned, then)
 
+    def broken_off(self, job: Job, error: str, *, lossy: bool) -> None:
+        """What it came back with is in the image for good, so it does not come back once more."""
+        if not lossy:
+            self.failed(job, error)
+            return
+        self._note_return(job)
+        self.lose(job, error)
+
     def succeeded(self, job: Job, results: Results) -> None:
+        self._note_return(job)
+        Drift.objects.cease(disk=job.disk_id)
+        Disk.objects.filter(pk=job.disk_id).delete()
+
+    def _note_return(self, job: Job) -> None:
         if job.params.get("back"):
             Image.objects.filter(pk=job.disk.image_id).update(sha256="", virtual_size=job.disk.virtual_size)
             ImageFootprint.objects.filter(image=job.disk.image_id).delete()
-        Drift.objects.cease(disk=job.disk_id)
-        Disk.objects.filter(pk=job.disk_id).delete()
