@@ -11,8 +11,9 @@ from django.shortcuts import render
 from datastores.domain.errors import Refused
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Capability, Format
-from datastores.drivers.registry import driver_class
+from datastores.drivers.registry import DRIVERS, driver_class
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine, words
+from datastores.services.dependants import is_saved
 from datastores.services.disk_flatten import can_flatten
 from datastores.services.disk_places import is_silent
 from datastores.services.disks import comes_back
@@ -37,6 +38,11 @@ NAMED = {
     "image": Owning(Image.objects.all(), "image", Worded(("name",), "image:debian", words.IMAGES)),
     "datastore": Owning(Datastore.objects.all(), "datastore", Text(("name",), "datastore:gold")),
 }
+
+
+def type_of(disk: Disk) -> str:
+    """Return what a disk is to its machine, in the word of the datastores' DS column: fs, iscsi ..."""
+    return DRIVERS[disk.datastore.kind].ds
 
 
 def delete_disk(request: Request, disk: Disk) -> Job:
@@ -88,6 +94,9 @@ class DiskList(Rows):
         Column("format", "Format", "format", "format"),
         Column("size", "Size", "virtual_size", "virtual_size", number=True),
         Column("takes", "Takes", "allocated", "allocated", number=True, absent=-1),
+        Column("target", "Target", value="target", shown=False),
+        Column("type", "Type", value=type_of, shown=False),
+        Column("save", "Save", value=lambda disk: "yes" if is_saved(disk) else "no", shown=False),
         Column("datastore", "Datastore", "datastore__name", "datastore.name"),
         Column("owner", "Owner", "vm__owner__username", "vm.owner.username"),
         Column("since", "Since", "created_at", "created_at"),
