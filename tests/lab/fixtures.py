@@ -19,6 +19,8 @@ HostFactory = Callable[..., Host]
 FIRST_MADE = 21  # hosts of host_factory, clear of the lab's own three
 
 
+SUITE = os.environ.get("CLOUDSTORE_LAB_SUITE")
+"""The release of Debian that the hosts have; None: the usual one."""
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw0").removeprefix("gw")
 """The number of this of several processes that test side by side, each in labs of its own; "" for the first."""
 
@@ -42,7 +44,7 @@ def lab() -> Iterator[Lab]:
     if not _keep():
         lab.down()
     try:
-        lab.up(3, with_disks=["h1"])
+        lab.up(3, suite=SUITE, with_disks=["h1"])
         yield lab
     finally:
         if not _keep():
@@ -73,7 +75,7 @@ def storage_lab() -> Iterator[Lab]:
     if not _keep():
         lab.down()
     try:
-        lab.up(3, packages="storage", with_disks=["h1", "h2", "h3"])
+        lab.up(3, suite=SUITE, packages="storage", with_disks=["h1", "h2", "h3"])
         yield lab
     finally:
         if not _keep():
@@ -87,7 +89,7 @@ def ceph_lab() -> Iterator[Lab]:
     if not _keep():
         lab.down()
     try:
-        lab.up(2, packages="ceph")
+        lab.up(2, suite=SUITE, packages="ceph")
         ceph.run_cluster(lab.host("h1"))
         yield lab
     finally:

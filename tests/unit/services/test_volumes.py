@@ -10,9 +10,11 @@ from datastores.domain.errors import BadInput, Busy, CloudstoreError, Refused
 from datastores.domain.plan import Output
 from datastores.hosts.gluster_balance import FixLayoutDone, Rebalanced
 from datastores.hosts.gluster_bricks import BrickAbsent, BrickReady
+from datastores.hosts.gluster_healing import VolumeHealed
 from datastores.hosts.gluster_layout import BrickReplaced, BricksAdded, BricksRemoved
 from datastores.hosts.gluster_pool import PeerProbed, PeerUnneeded
 from datastores.hosts.gluster_seen import VolumeKnown
+from datastores.hosts.gluster_volumes import BricksRunning
 from datastores.hosts.mounts import FstabLinePresent
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
@@ -229,3 +231,12 @@ def test_what_was_read_is_kept_when_the_next_look_tells_nothing(admin: User, cop
     ended(submit("volume.read", user=admin, datastore=copies), "failed")
     reading.refresh_from_db()
     assert (reading.error, len(reading.seen["bricks"])) == ("it broke", 3)
+
+
+@pytest.mark.parametrize(("layout", "heals"), [("arbiter", 1), ("distribute", 0)])
+def test_where_there_is_one_copy_of_each_file_bricks_are_only_started(
+    admin: User, hosts: dict[str, Host], layout: str, heals: int
+) -> None:
+    job = submit("volume.heal", user=admin, datastore=volume(hosts, "h1", "h2", "h3", layout=layout))
+    assert len(of(job, BricksRunning)) == 1
+    assert len(of(job, VolumeHealed)) == heals
