@@ -322,8 +322,11 @@ class StorageDriver(ABC):
         """Let ``host`` use the volume, and lead ``link`` to it there (see ``link_path``)."""
         raise self.unsupported(Capability.ATTACH)
 
-    def detach(self, volume: Volume, host: str, link: str) -> Steps:
-        """Take back what ``attach`` made; when the volume is used there no more, nothing is left to do."""
+    def detach(self, volume: Volume, host: str, link: str, *, lost: bool = False) -> Steps:
+        """Take back what ``attach`` made; when the volume is used there no more, nothing is left to do.
+
+        ``lost``: the host is gone for good. Nothing is done there, and should it come back, it is not let in.
+        """
         raise self.unsupported(Capability.ATTACH)
 
     def clone_format(self, format: Format) -> Format:

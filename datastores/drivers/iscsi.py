@@ -130,8 +130,13 @@ class IscsiDriver(StorageDriver):
             logged_in = *logged_in, SessionOpen(host, self.lun(volume), self._interface)
         return self._served(volume, host), *logged_in, DeviceLinked(host, link, self.reached(volume))
 
-    def detach(self, volume: Volume, host: str, link: str) -> Steps:
-        """The target goes only when it is seen that nobody is logged in: then its bytes may be deleted."""
+    def detach(self, volume: Volume, host: str, link: str, *, lost: bool = False) -> Steps:
+        """The target goes only when it is seen that nobody is logged in: then its bytes may be deleted.
+
+        A host that is lost stays logged in until its connection is taken from it with the target.
+        """
+        if lost:
+            return self._gone(volume, host, forced=True)
         kernel = self.options.initiator == Initiator.KERNEL
         session = (SessionClosed(host, self.lun(volume), self._interface),) if kernel else ()
         return DiskAbsent(host, link, self.base), *session, *self._gone(volume, *((host,) if kernel else ()))
@@ -157,12 +162,12 @@ class IscsiDriver(StorageDriver):
             raise Unsupported("LIO serves volumes alone, and CDs are files. Choose tgt where CDs are attached, too.")
         return LioTargetServed(self.host, name, inside.device(volume), named or (self.initiator(host),))
 
-    def _gone(self, volume: Volume, *leaving: str) -> Steps:
-        """``leaving``: hosts that steps before this one log out."""
+    def _gone(self, volume: Volume, *leaving: str, forced: bool = False) -> Steps:
+        """``leaving``: hosts that steps before this one log out; ``forced``: or that are not asked any more."""
         name = self.target(volume)
         if self._by_name:
             return (LioTargetGone(self.host, name, tuple(self.initiator(host) for host in leaving)),)
-        return (TargetGone(self.host, name, tuple(self.locate(host) for host in leaving)),)
+        return (TargetGone(self.host, name, tuple(self.locate(host) for host in leaving), forced),)
 
     # Hosts
 

@@ -8,6 +8,7 @@ from datastores.services.datastores import DatastoreCreate, DatastoreDelete
 from datastores.services.directories import DirectoryForget, DirectoryMove, DirectoryReturn
 from datastores.services.disk_deletes import DiskDelete
 from datastores.services.disk_flatten import DiskFlatten
+from datastores.services.disk_places import DiskPlace
 from datastores.services.disks import DiskCreate, DiskMove, DiskSaveAs
 from datastores.services.drift_repair import DriftRepair
 from datastores.services.exports import ExportChange
@@ -32,8 +33,8 @@ from datastores.services.volumes import (
 _CASES: tuple[type[UseCase], ...] = (
     HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreMeasure, DatastoreDelete, ImageRegister,
     ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake,
-    SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize, DiskSaveAs, DiskMove, DiskFlatten, DiskGive,
-    DiskDelete, DriftRepair, ExportChange, DirectoryMove, DirectoryReturn, DirectoryForget,
+    SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize, DiskSaveAs, DiskMove, DiskPlace,
+    DiskFlatten, DiskGive, DiskDelete, DriftRepair, ExportChange, DirectoryMove, DirectoryReturn, DirectoryForget,
     VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance, VolumeHeal, VolumeSplitBrain, VolumeOption,
     VolumeQuota, CacheWarm, CacheEvict,
 )  # fmt: skip

@@ -101,6 +101,9 @@ class ImageDelete(ImageChange):
         snapshots = tuple(job.image.snapshots.order_by("pk").values_list("name", flat=True))
         return (Stage("delete", driver.delete_image(image_volume(job.image, driver), snapshots)),)
 
+    def broken_off(self, job: Job, error: str, *, lossy: bool) -> None:
+        (self.lose if lossy else self.failed)(job, error)
+
     def succeeded(self, job: Job, results: Results) -> None:
         Drift.objects.cease(image=job.image_id)
         Image.objects.filter(pk=job.image_id).delete()

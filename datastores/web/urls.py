@@ -139,6 +139,7 @@ urlpatterns = [
     path("disks/<int:pk>/resize/", disks.disk_resize, name="disk-resize"),
     path("disks/<int:pk>/give/", disks.disk_give, name="disk-give"),
     path("disks/<int:pk>/move/", disks.disk_move, name="disk-move"),
+    path("disks/<int:pk>/host/", disks.disk_place, name="disk-place"),
     path("disks/<int:pk>/flatten/", disks.disk_flatten, name="disk-flatten"),
     path("disks/<int:pk>/delete/", disks.disk_delete, name="disk-delete"),
     # Work

@@ -132,6 +132,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "disk-resize": (NOBODY, OWNERS),
     "disk-give": (NOBODY, OWNERS),
     "disk-move": (NOBODY, OWNERS),
+    "disk-place": (NOBODY, OWNERS),
     "disk-flatten": (NOBODY, OWNERS),
     "disk-delete": (NOBODY, OWNERS),
     "job-list": (EVERYBODY, OWNERS),
