@@ -179,7 +179,7 @@ def rooms_of(datastore: Datastore) -> list[dict[str, Any]]:
         seen = member if member.position else datastore
         share = round(100 * (seen.used or 0) / seen.total) if seen.total else 0
         mine = figures.get(member.host_id, {"count": 0, "more": 0})
-        rooms.append({"host": member.host, "seen": seen, "percent": share, **mine})
+        rooms.append(mine | {"host": member.host, "seen": seen, "percent": share})
     return rooms
 
 
