@@ -126,6 +126,11 @@ class StorageDriver(ABC):
         raise BadInput(f"{cls.label} datastores need no secret.")
 
     @property
+    def days_kept(self) -> int:
+        """For how many days a deleted image can be brought back; 0: it is gone at once."""
+        return 0
+
+    @property
     def seen_from(self) -> tuple[str, ...]:
         """The hosts on which its paths are valid, the storage host first."""
         return tuple(dict.fromkeys((self.host, *self.hosts))) if self.shared else (self.host,)
@@ -269,6 +274,10 @@ class StorageDriver(ABC):
     @abstractmethod
     def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
         """Remove an image and all that is kept beside it: its checksum, and its ``snapshots`` (their names)."""
+
+    def bring_back(self, volume: Volume) -> Steps:
+        """Take back what ``delete_image`` did, where it keeps images for some days."""
+        raise Unsupported(f"{self.label} datastores keep nothing of deleted images.")
 
     def prepare(self, image: Volume) -> Steps:
         """Make ready what clones of the image, as it is now, are made with; nothing for most kinds."""

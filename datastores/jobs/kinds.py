@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datastores.services.datastore_hosts import DatastoreHosts
 from datastores.services.datastores import DatastoreCreate, DatastoreDelete
+from datastores.services.deleted_images import ImageRestore
 from datastores.services.directories import DirectoryForget, DirectoryMove, DirectoryReturn
 from datastores.services.disk_deletes import DiskDelete
 from datastores.services.disk_flatten import DiskFlatten
@@ -31,8 +32,8 @@ from datastores.services.volumes import (
 
 _CASES: tuple[type[UseCase], ...] = (
     HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreMeasure, DatastoreDelete, ImageRegister,
-    ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake,
-    SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize, DiskSaveAs, DiskMove, DiskPlace,
+    ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, ImageRestore,
+    SnapshotTake, SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize, DiskSaveAs, DiskMove, DiskPlace,
     DiskFlatten, DiskGive, DiskDelete, DriftRepair, ExportChange, DirectoryMove, DirectoryReturn, DirectoryForget,
     VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance, VolumeHeal, VolumeSplitBrain, VolumeOption,
     VolumeQuota,

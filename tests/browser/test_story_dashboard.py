@@ -54,6 +54,7 @@ PAGES = (
     "/images/register/",
     "/images/block/",
     "/images/context/",
+    "/images/deleted/",
     "/images/{image}/",
     "/vms/",
     "/vms/new/",
