@@ -194,7 +194,7 @@ class Store:
 
     def _io(self, volume: Volume, what: str, *options: str) -> str:
         """Let QEMU do something with a volume: where it is attached, else on the storage host."""
-        host, path = self.driver.host, self.driver.path(volume)
+        host, path = self.driver.host, self.driver.opened(volume).path
         if link := self.attached.get(volume.path):
             host, path = self.user, self.told("readlink", link, host=self.user).strip()
         return self.told("qemu-io", *options, "-f", volume.format.qemu, "-c", what, path, host=host)
