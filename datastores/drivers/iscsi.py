@@ -139,13 +139,14 @@ class IscsiDriver(InsideDriver):
         return lun.url if self.options.initiator == Initiator.QEMU else lun.device
 
     def attach(self, volume: Volume, host: str, link: str) -> Steps:
-        """The target is made before anybody logs in to it."""
+        """The target is made before anybody logs in to it; both are told the secret, which may be another by now."""
         logged_in: Steps = ()
         if self._by_name:
             logged_in = (InterfaceNamed(host, INTERFACE, self.initiator(host)),)
         if self.options.initiator == Initiator.KERNEL:
             logged_in = *logged_in, SessionOpen(host, self.lun(volume), self._interface, self.account)
-        return self._served(volume, host), *logged_in, DeviceLinked(host, link, self.reached(volume))
+        served = *self._secret(self.host), self._served(volume, host)
+        return *served, *self._secret(host), *logged_in, DeviceLinked(host, link, self.reached(volume))
 
     def detach(self, volume: Volume, host: str, link: str) -> Steps:
         """The target goes only when it is seen that nobody is logged in: then its bytes may be deleted."""

@@ -25,8 +25,8 @@ LOCK = ("flock", "-w", "50", "/run/cloudstore-tgt.lock")
 """tgt-admin takes the next free number for a new target, so two at once would take the same one."""
 _TARGET = re.compile(r"Target (\d+): (\S+)\Z")
 SEALED = """
-umask 077
-{ cat; printf '  incominguser %s %s\\n</target>\\n' "$2" "$(cat -- "$3")"; } > "$1" && sync -- "$1"
+secret=$(cat -- "$3") || exit
+{ cat; printf '  incominguser %s %s\\n</target>\\n' "$2" "$secret"; } > "$1" && sync -- "$1"
 """
 """Write the file of a target, with the secret of its account, which comes from a file of the host."""
 TOLD = """

@@ -61,8 +61,22 @@ class TargetServed(OfTarget):
                 f"for, and remove it with `tgt-admin --delete {self.name}` when nobody needs it."
             )
         written = self._written(before) if before != self._text else ()
-        actions = *written, *(self._let_in(served) if served else self._made())
+        if served and self._is_another(served):
+            end, begin = tgt.admin("--delete", self.name), tgt.admin("--update", self.name)
+            if served.sessions:
+                raise tgt.in_use(self.host, served)
+            actions: tuple[Action, ...] = Action(end, begin), *written, Action(begin, end)
+        else:
+            actions = *written, *(self._let_in(served) if served else self._made())
         return Change(f"serve {self.backing} as {self.name}", actions) if actions else None
+
+    @property
+    def _accounts(self) -> tuple[str, ...]:
+        return (self.account.name,) if self.account else ()
+
+    def _is_another(self, served: Target) -> bool:
+        """Whether it is made anew for its account: tgtd (1.0.85) dies when the first of two accounts is taken away."""
+        return served.accounts != self._accounts and len(served.accounts + self._accounts) > 1
 
     def _written(self, before: str | None) -> tuple[Action, ...]:
         if self.account:
@@ -74,10 +88,7 @@ class TargetServed(OfTarget):
         return (Action(tgt.admin("--update", self.name), tgt.admin("--delete", self.name)),)
 
     def _let_in(self, served: Target) -> tuple[Action, ...]:
-        """New ones are let in before others are shut out; who is logged in stays so until he logs out.
-
-        An account is wanted before more are let in, and a new one before the old one is not.
-        """
+        """New ones are let in before others are shut out; who is logged in stays so until he logs out."""
         new = [who for who in self.initiators if who not in served.initiators]
         old = [who for who in served.initiators if who not in self.initiators]
         verbs = [("bind", "unbind", who) for who in new] + [("unbind", "bind", who) for who in old]
@@ -86,12 +97,13 @@ class TargetServed(OfTarget):
         )
 
     def _wants(self, served: Target) -> tuple[Action, ...]:
-        wanted = (self.account.name,) if self.account else ()
-        bind, unbind = (lambda name, verb=verb: tgt.bound(verb, served.number, name) for verb in ("bind", "unbind"))
-        new = [Action(bind(name), unbind(name)) for name in wanted if name not in served.accounts]
-        old = [Action(unbind(name), bind(name)) for name in served.accounts if name not in wanted]
-        known = (tgt.account_known(self.account),) if self.account and new else ()
-        return *known, *new, *old
+        if served.accounts == self._accounts:
+            return ()
+        (name,) = served.accounts + self._accounts
+        bind, unbind = (tgt.bound(verb, served.number, name) for verb in ("bind", "unbind"))
+        if self.account is None:
+            return (Action(unbind, bind),)
+        return tgt.account_known(self.account), Action(bind, unbind)
 
 
 @dataclass(frozen=True, slots=True)

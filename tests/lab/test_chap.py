@@ -20,6 +20,7 @@ from datastores.hosts.tgt_targets import TargetGone, TargetRenewed, TargetServed
 from tests.lab import places
 from tests.lab.carrying import Hosts
 from tests.lab.disks import MIB
+from tests.lab.kinds import as_account
 from tests.lab.machine import wait_until
 from tests.lab.places import told
 from tests.lab.test_iscsi import found, lun
@@ -67,12 +68,7 @@ def clean(hosts: Hosts) -> Iterator[None]:
 @contextmanager
 def in_use(hosts: Hosts, secret: str) -> Iterator[subprocess.Popen[str]]:
     """QEMU of h2 has the disk open: it reads the secret from the file."""
-    where, who = lun(hosts, NAME), account(secret)
-    options = (
-        f"driver=iscsi,transport=tcp,portal={where.portal},target={where.iqn},lun={where.number},user={who.name},"
-        "password-secret=chap"
-    )
-    words = "qemu-io", "--object", f"secret,id=chap,file={who.file}", "--image-opts", options
+    words = "qemu-io", *as_account(lun(hosts, NAME).url, account(secret))
     with subprocess.Popen(
         [*hosts.lab.host("h2").ssh(), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as user:
@@ -126,15 +122,17 @@ def test_qemu_reads_the_secret_from_a_file_and_nobody_sees_it_in_a_list_of_proce
     assert told(hosts, "head", "-c", "1", f"{PLACE}/one") == "\x07"
 
 
-def test_another_secret_takes_the_place_of_the_first_under_a_session(hosts: Hosts) -> None:
+def test_another_secret_takes_the_place_of_the_first_when_nobody_is_logged_in(hosts: Hosts) -> None:
     hosts.run([*known(FIRST, "h1", "h2"), served(hosts)])
     hosts.run([LunReached("h3", lun(hosts, NAME), SIZE)])  # as targets were before they had accounts
     hosts.there_and_back(served(hosts, FIRST))
-    with in_use(hosts, FIRST):
+    with in_use(hosts, FIRST), pytest.raises(Refused, match="is in use by"):
         hosts.run([*known(SECOND, "h1"), served(hosts, SECOND)])
-        assert found(hosts)[NAME].accounts == (account(SECOND).name,) and len(found(hosts)[NAME].sessions) == 1
-        hosts.run([LunHidden("h2", lun(hosts, NAME), account(FIRST))])
-        hosts.run([*known(SECOND, "h2"), LunReached("h2", lun(hosts, NAME), SIZE, account(SECOND))])
+    hosts.run(known(SECOND, "h1", "h2"))
+    hosts.there_and_back(served(hosts, SECOND))
+    assert found(hosts)[NAME].accounts == (account(SECOND).name,)
+    hosts.run([LunReached("h2", lun(hosts, NAME), SIZE, account(SECOND))])
+    hosts.run([*known(FIRST, "h2"), LunHidden("h2", lun(hosts, NAME), account(FIRST))])
 
 
 def test_it_is_wanted_after_a_restart_too_and_after_the_disk_has_grown(hosts: Hosts) -> None:
