@@ -134,6 +134,11 @@ class StorageDriver(ABC):
         return ""
 
     @property
+    def logs_in_as(self) -> str:
+        """The account that machines name with the secret, where QEMU is to log in by itself; "" for none."""
+        return ""
+
+    @property
     def seen_from(self) -> tuple[str, ...]:
         """The hosts on which its paths are valid, the storage host first."""
         return tuple(dict.fromkeys((self.host, *self.hosts))) if self.shared else (self.host,)

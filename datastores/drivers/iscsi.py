@@ -110,6 +110,10 @@ class IscsiDriver(InsideDriver):
         return kind(self.host, where, (self.host,), kind.Options(mode="0600"))
 
     @property
+    def logs_in_as(self) -> str:
+        return self.account.name if self.account else ""
+
+    @property
     def shared(self) -> bool:
         return False
 
