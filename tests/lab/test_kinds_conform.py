@@ -97,7 +97,7 @@ def test_a_file_becomes_an_image_byte_for_byte(store: Store) -> None:
     source, image = "/var/tmp/import.raw", store.image(3, Format.RAW)
     store.told(*image_script(source, virtual=SIZE, data=8 * MIB))
     store.hosts.there_and_back(*store.driver.import_file(source, image))
-    store.told("qemu-img", "compare", "-f", "raw", "-F", "raw", source, store.driver.path(image))
+    store.told("qemu-img", "compare", "-f", "raw", "-F", "raw", source, store.driver.opened(image).path)
     store.hosts.run([*store.driver.delete_image(image)])
     store.told("rm", source)
 

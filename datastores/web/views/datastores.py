@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.generic import DetailView
 
+from datastores.domain.errors import CloudstoreError
 from datastores.domain.states import ObjectState
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
@@ -17,7 +19,7 @@ from datastores.models import Datastore, DatastoreHost, Host, Image
 from datastores.models.audit import in_turn
 from datastores.services.datastores import silent_hosts
 from datastores.services.growth import add_growth, growth_of
-from datastores.services.placing import hosts_of
+from datastores.services.placing import driver_of, hosts_of
 from datastores.services.promises import DISK_MORE, IMAGE_MORE, TAKEN, add_space, growing_disks
 from datastores.services.viewers import listed
 from datastores.web.access import ADMINS, READERS, Request, one_of, roles, visible
@@ -148,6 +150,7 @@ class DatastorePage(DetailView):
         return super().get_context_data(**kwargs) | {
             "kind": words(DRIVERS[datastore.kind]),
             "stays": what_stays(datastore),
+            "logs_in_as": account_of(datastore),
             "storage_host": members[0] if members else None,
             "other_hosts": members[1:],
             "unseen": [member for member in datastore.in_order[1:] if member.unseen],
@@ -164,6 +167,13 @@ class DatastorePage(DetailView):
             **notes_on(self.request.user, datastore=datastore),
             **timeline_of(self.request.user, datastore),
         }
+
+
+def account_of(datastore: Datastore) -> str:
+    """Return the account that machines of the datastore log in as, if any; "" also while its options are wrong."""
+    with contextlib.suppress(CloudstoreError):
+        return driver_of(datastore).logs_in_as if datastore.secret else ""
+    return ""
 
 
 def largest_images(datastore: Datastore) -> list[tuple[Image, int]]:
