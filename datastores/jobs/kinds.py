@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datastores.services.cache_jobs import CacheEvict, CacheWarm
 from datastores.services.datastore_hosts import DatastoreHosts
 from datastores.services.datastores import DatastoreCreate, DatastoreDelete
 from datastores.services.deleted_images import ImageRestore
@@ -36,6 +37,6 @@ _CASES: tuple[type[UseCase], ...] = (
     SnapshotTake, SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize, DiskSaveAs, DiskMove, DiskPlace,
     DiskFlatten, DiskGive, DiskDelete, DriftRepair, ExportChange, DirectoryMove, DirectoryReturn, DirectoryForget,
     VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance, VolumeHeal, VolumeSplitBrain, VolumeOption,
-    VolumeQuota,
+    VolumeQuota, CacheWarm, CacheEvict,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

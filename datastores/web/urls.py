@@ -9,6 +9,7 @@ from datastores.web.views import (
     account,
     alerts,
     audit,
+    caches,
     clusters,
     credentials,
     datastores,
@@ -104,6 +105,10 @@ urlpatterns = [
         path(f"datastores/<int:pk>/volume/{name}/", volumes.doing(name), name=f"datastore-volume-{name}")
         for name in volumes.DEEDS
     ),
+    path("datastores/<int:pk>/cache/", caches.cache, name="datastore-cache"),
+    path("datastores/<int:pk>/cache/warm/", caches.cache_warm, name="datastore-cache-warm"),
+    path("datastores/<int:pk>/cache/<int:copy>/again/", caches.cache_again, name="datastore-cache-again"),
+    path("datastores/<int:pk>/cache/<int:copy>/evict/", caches.cache_evict, name="datastore-cache-evict"),
     path("datastores/<int:pk>/delete/", datastores.datastore_delete, name="datastore-delete"),
     path("advisor/", measurements.advisor, name="advisor"),
     path("images/", images.ImageList.as_view(), name="image-list"),

@@ -64,7 +64,7 @@ def gold(store: Store) -> Iterator[Volume]:
     store.write(image, GOLD, FAR)
     store.hosts.run(store.driver.prepare(image))
     yield image
-    store.hosts.run(store.driver.delete_image(image))
+    store.hosts.run(store.delete_image(image))
     assert store.names() == set()
 
 
@@ -228,7 +228,7 @@ def test_many_disks_of_one_image(store: Store, gold: Volume) -> None:
 @operation("disks at once")
 def test_disks_are_made_of_one_image_side_by_side(store: Store, gold: Volume) -> None:
     disks = [store.disk(7, number) for number in range(8)]
-    store.hosts.run(store.driver.prepare(gold))
+    store.hosts.run(store.prepared(gold))
 
     def make(disk: Volume) -> None:
         store.hosts.run([*store.disk_of(gold, disk), *store.use(disk, 7, disks.index(disk))])
