@@ -14,7 +14,9 @@ from datastores.services.hosts import HostOnboard, HostRead
 from datastores.services.image_changes import ImageChecksum, ImageDelete, ImageResize
 from datastores.services.image_moves import ImageMove
 from datastores.services.images import ContextImage, ImageBlock, ImageClone, ImageRegister
+from datastores.services.limits import DatastoreLimit, DiskReserve
 from datastores.services.measurements import DatastoreMeasure
+from datastores.services.promotions import ImagePromote
 from datastores.services.snapshots import SnapshotDelete, SnapshotRevert, SnapshotTake
 from datastores.services.usecase import UseCase
 from datastores.services.vm_disks import DiskBlock, DiskGive, DiskResize
@@ -29,11 +31,11 @@ from datastores.services.volumes import (
 )
 
 _CASES: tuple[type[UseCase], ...] = (
-    HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreMeasure, DatastoreDelete, ImageRegister,
-    ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake,
-    SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize, DiskSaveAs, DiskMove, DiskFlatten, DiskGive,
-    DiskDelete, DriftRepair, ExportChange, DirectoryMove, DirectoryReturn, DirectoryForget,
-    VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance, VolumeHeal, VolumeSplitBrain, VolumeOption,
-    VolumeQuota,
+    HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreLimit, DatastoreMeasure, DatastoreDelete,
+    ImageRegister, ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete,
+    ImagePromote, SnapshotTake, SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize, DiskSaveAs,
+    DiskMove, DiskFlatten, DiskReserve, DiskGive, DiskDelete, DriftRepair, ExportChange, DirectoryMove,
+    DirectoryReturn, DirectoryForget, VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance,
+    VolumeHeal, VolumeSplitBrain, VolumeOption, VolumeQuota,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

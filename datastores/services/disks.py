@@ -30,6 +30,7 @@ from datastores.services.placing import (
     preparing,
     require_ready,
     require_state,
+    room_kept,
 )
 from datastores.services.space import note_copied
 from datastores.services.usecase import Results
@@ -90,7 +91,7 @@ class DiskCreate(DiskMaker):
             found = ways[place]
             job.disk = Disk(
                 vm=vm, number=first_free(numbers[vm.pk]), image=image, datastore=target, kind=found["kind"],
-                format=found["format"], virtual_size=image.virtual_size, host=host,
+                format=found["format"], virtual_size=image.virtual_size, host=host, reserved=found["reserved"],
             )  # fmt: skip
             numbers[vm.pk].add(job.disk.number)
             job.datastore = target
@@ -111,7 +112,8 @@ class DiskCreate(DiskMaker):
         found = self._how(image, source, target, driver.at(host.name) if host else driver)
         if image.persistent:
             self._require_free(image, viewer)
-        return found
+        linked = found["kind"] == Disk.Kind.LINK
+        return found | {"reserved": 0 if linked else room_kept(driver, image.virtual_size)}
 
     def _how(self, image: Image, source: StorageDriver, target: Datastore, driver: StorageDriver) -> dict[str, Any]:
         if image.persistent and driver.persistent is not Placement.SYSTEM:
@@ -230,7 +232,8 @@ class DiskMove(DiskChange):
         there = driver_of(target).at(host.name) if host else driver_of(target)
         found = keyed(way_between(driver_for(disk, driver_of(disk.datastore)), disk.format, there))
         before = {"from": disk.datastore_id, "from_format": disk.format, "from_host": disk.host_id}
-        job.params = job.params | before | found | {"on": host and host.pk}
+        place = {"on": host and host.pk, "reserved": room_kept(there, disk.virtual_size)}
+        job.params = job.params | before | found | place
 
     def ask(self, job: Job) -> None:
         super().ask(job)
@@ -251,7 +254,8 @@ class DiskMove(DiskChange):
         what = {"vm_id": disk.vm_id, "number": disk.number, "virtual_size": disk.virtual_size}
         old = Disk(datastore_id=job.params["from"], format=job.params["from_format"],
                    host_id=job.params.get("from_host"), **what)  # fmt: skip
-        new = Disk(datastore=target, format=job.params["format"], host_id=job.params.get("on"), **what)
+        new = Disk(datastore=target, format=job.params["format"], host_id=job.params.get("on"),
+                   reserved=job.params.get("reserved", 0), **what)  # fmt: skip
         before, after = driver_of(old.datastore), driver_of(target)
         source, driver = driver_for(old, before), driver_for(new, after)
         left, made = disk_volume(old, before), disk_volume(new, after)
@@ -265,7 +269,7 @@ class DiskMove(DiskChange):
         super().succeeded(job, results)
         kind = Disk.Kind.BLOCK if job.disk.kind == Disk.Kind.BLOCK else Disk.Kind.COPY
         moved = {"datastore": job.datastore, "kind": kind, "format": job.params["format"],
-                 "host": job.params.get("on")}  # fmt: skip
+                 "host": job.params.get("on"), "reserved": job.params.get("reserved", 0)}  # fmt: skip
         Disk.objects.filter(pk=job.disk_id).update(**moved)
         note_copied(Disk.objects.select_related("datastore").get(pk=job.disk_id), results)
 

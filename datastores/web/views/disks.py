@@ -13,8 +13,9 @@ from datastores.domain.volumes import Format
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine, words
 from datastores.services.disk_flatten import can_flatten
 from datastores.services.disks import comes_back
+from datastores.services.limits import can_reserve
 from datastores.services.placing import disk_volume
-from datastores.web.access import EVERYBODY, OWNERS, Request, roles, visible
+from datastores.web.access import EVERYBODY, OWNERS, STAFF, Request, roles, visible
 from datastores.web.acting import ask_name, start, started
 from datastores.web.drift import notes_on
 from datastores.web.forms.base import attempt
@@ -132,6 +133,7 @@ def disk_page(request: Request, disk: Disk, sent: dict[str, BaseForm] | None = N
         **timeline_of(request.user, disk),
         "mine": request.user.role in OWNERS,
         "can_flatten": can_flatten(disk),
+        "can_reserve": request.user.role in STAFF and can_reserve(disk),
     }
     return render(request, "datastores/disk.html", context)
 
@@ -172,6 +174,12 @@ def disk_move(request: Request, pk: int) -> HttpResponse:
         return started(request, start(request, "disk.move", form.params(), form.not_before(), **targets))
 
     return attempt(request, form, act, lambda: disk_page(request, disk, {"move": form}))
+
+
+@roles(write=OWNERS)
+def disk_reserve(request: Request, pk: int) -> HttpResponse:
+    params = {"on": request.POST.get("on") == "1"}
+    return started(request, start(request, "disk.reserve", params, disk=visible_disk(request, pk)))
 
 
 @roles(write=OWNERS)
