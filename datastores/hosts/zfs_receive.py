@@ -30,7 +30,7 @@ PATIENCE = 3600.0
 FIRST_PAUSE, PAUSE = 1.0, 15.0
 HOPELESS = "Permission denied", "Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"
 """What ssh says when trying again is of no use."""
-INCOMPLETE = "incomplete stream", "checksum mismatch"
+INCOMPLETE = "incomplete stream", "failed to read from stream"
 """What zfs says when the stream ended too early: what has come is kept."""
 FEATURES = "lz4_compress", "zstd_compress", "large_blocks"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
