@@ -107,8 +107,8 @@ def test_a_data_set_arrives_with_its_snapshot_and_is_taken_back(
 def test_a_sender_that_is_killed_is_asked_for_the_rest(
     machines: Hosts, stores: tuple[StorageDriver, StorageDriver], clean: None
 ) -> None:
-    cut = Listener(5 * MIB, lambda: machines.lab.host("h1").run(["pkill", "-f", "^zfs send"]))
-    machines.run(journey(machines, stores, limit=MIB), diary=cut)
+    cut = Listener(2 * MIB, lambda: machines.lab.host("h1").run(["pkill", "-f", "^zfs send"]))
+    machines.run(journey(machines, stores, limit=MIB // 4), diary=cut)
     assert digest(machines, "h2", stores[1]) == digest(machines, "h1", stores[0])
     assert "the connection was cut" in cut.said and "it goes on at 0 MiB" not in cut.said
     assert cut.said.count("MiB are to come") == 2
@@ -120,7 +120,7 @@ def test_a_transfer_that_is_cancelled_leaves_nothing(
     begun: list[bool] = []
     with pytest.raises(Cancelled):
         machines.run(
-            journey(machines, stores, limit=MIB),
+            journey(machines, stores, limit=MIB // 4),
             diary=Listener(4 * MIB, lambda: begun.append(True)),
             cancelled=lambda: bool(begun),
         )
@@ -137,9 +137,9 @@ def test_what_had_come_when_worker_and_unit_died_is_not_sent_again(
         machines.lab.host("h2").run(["sh", "-c", "pkill -9 -f '[r]eceive.py'; pkill -f '^zfs [r]eceive'"])
         raise WorkerGone
 
-    plan = journey(machines, stores, limit=MIB)
+    plan = journey(machines, stores, limit=MIB // 4)
     with pytest.raises(WorkerGone):
-        machines.run(plan, diary=Listener(6 * MIB, end))
+        machines.run(plan, diary=Listener(3 * MIB, end))
     rest = Listener()
     machines.run(plan, diary=rest)
     assert digest(machines, "h2", stores[1]) == digest(machines, "h1", stores[0])
