@@ -291,6 +291,9 @@ class IscsiDriver(StorageDriver):
         """By then it is detached: its target had its name."""
         return *self._gone(volume, *self.hosts), *self.inside.rename(volume, path)
 
+    def whole(self, volume: Volume) -> Steps:
+        return self.inside.whole(volume)
+
     def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
         return self.inside.fill(host, source, volume, copy)
 
