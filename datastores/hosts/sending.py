@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datastores.domain.errors import Refused
 from datastores.domain.plan import Action, Change, Command, Output, WriteFile, read
 from datastores.domain.routes import Route
-from datastores.hosts import ssh_send
+from datastores.domain.zfs import snapshot_name
+from datastores.hosts import ssh_send, zfs_send
 from datastores.hosts.authorized_keys import AuthorizedKeysPresent, KeyFacts
 from datastores.hosts.inodes import Files, gone, look, seen, the_file
 from datastores.hosts.parsing import TextFile, canonical_path, text_file, text_reads
@@ -103,26 +104,14 @@ class SendingFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class SendingAllowed:
-    """The target of ``route`` may fetch the file ``path``, and can do nothing else here.
-
-    ``coming``: the file is made by a step before this one, so nobody looks for it in advance.
-    """
+class Letting:
+    """A key of ``route`` may run one program here, which reads one thing: what the two steps below have in common."""
 
     route: Route
-    path: str
-    coming: bool = False
-
-    def __post_init__(self) -> None:
-        canonical_path(self.path)
 
     @property
     def host(self) -> str:
         return self.route.source
-
-    @property
-    def title(self) -> str:
-        return f"{self.route.target} may fetch {self.path}"
 
     @property
     def line(self) -> str:
@@ -141,46 +130,96 @@ class SendingAllowed:
         return AuthorizedKeysPresent(self.host, self.route.account, (self.route.public_key,))
 
     @property
-    def _files(self) -> tuple[tuple[str, str], ...]:
-        directory = self.route.directory
-        return (f"{directory}/send.py", inspect.getsource(ssh_send)), (f"{directory}/source", self.path)
+    def _places(self) -> tuple[str, str]:
+        return f"{self.route.directory}/send.py", f"{self.route.directory}/source"
 
-    def reads(self) -> tuple[Command, ...]:
-        texts = (command for path, _ in self._files for command in text_reads(path))
-        return PYTHON, *texts, look(self.path), *self._keys.reads()
+    def _reads(self, *more: Command) -> tuple[Command, ...]:
+        texts = (command for path in self._places for command in text_reads(path))
+        return PYTHON, *texts, *more, *self._keys.reads()
 
-    def facts(self, outputs: Sequence[Output]) -> SendingFacts:
-        python, *texts = outputs[:5]
-        require_python(self.host, python)
-        (script, _), (source, _) = self._files
-        return SendingFacts(
-            self._keys.facts(outputs[6:]),
-            text_file(self.host, script, texts[:2]),
-            text_file(self.host, source, texts[2:]),
-            seen(look(self.path), outputs[5]),
+    def _seen(self, outputs: Sequence[Output], look: Command | None = None) -> SendingFacts:
+        """Return what was read. ``look``: the read that was asked for besides."""
+        require_python(self.host, outputs[0])
+        script, source = (
+            text_file(self.host, path, texts)
+            for path, texts in zip(self._places, (outputs[1:3], outputs[3:5]), strict=True)
         )
+        files = seen(look, outputs[5]) if look else {}
+        return SendingFacts(self._keys.facts(outputs[6 if look else 5 :]), script, source, files)
 
-    def plan(self, facts: SendingFacts) -> Change | None:
-        if not self.coming:
-            the_file(self.host, facts.files, self.path)
+    def _let(self, facts: SendingFacts, program: str, what: str) -> Change | None:
+        """Return what lets the program, of which the text is given, read ``what``."""
         self._keys.plan(facts.keys)  # refuses an account without a home, and links on the way to its keys
-        (script, text), (source, path) = self._files
+        script, source = self._places
         listed = any(map(self._is_ours, (facts.keys.file.text or "").splitlines()))
-        if listed and (facts.script.text, facts.source.text) == (text, path):
+        if listed and (facts.script.text, facts.source.text) == (program, what):
             return None
         route = self.route
         key = Action(allow(route.account, self.line), undo=forbid(route.account, route.mark), scratch=True)
         return Change(
-            f"let a key of this transfer fetch {self.path}, from {' or '.join(route.seen_as)} only",
+            f"let a key of this transfer fetch {what}, from {' or '.join(route.seen_as)} only",
             (
                 own_directory(route.directory),
-                written(script, text, facts.script.text),
-                written(source, path, facts.source.text),
+                written(script, program, facts.script.text),
+                written(source, what, facts.source.text),
                 *(() if listed else (key,)),
             ),
-            note="The key may run one program, which reads this file. It is removed when the file has arrived, and is "
-            f"void after {DAYS} days.",
+            note="The key may run one program, which reads this alone. It is removed when all has arrived, and is void "
+            f"after {DAYS} days.",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SendingAllowed(Letting):
+    """The target of ``route`` may fetch the file ``path``, and can do nothing else here.
+
+    ``coming``: the file is made by a step before this one, so nobody looks for it in advance.
+    """
+
+    path: str
+    coming: bool = False
+
+    def __post_init__(self) -> None:
+        canonical_path(self.path)
+
+    @property
+    def title(self) -> str:
+        return f"{self.route.target} may fetch {self.path}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return self._reads(look(self.path))
+
+    def facts(self, outputs: Sequence[Output]) -> SendingFacts:
+        return self._seen(outputs, look(self.path))
+
+    def plan(self, facts: SendingFacts) -> Change | None:
+        if not self.coming:
+            the_file(self.host, facts.files, self.path)
+        return self._let(facts, inspect.getsource(ssh_send), self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAllowed(Letting):
+    """The target of ``route`` may fetch the snapshot ``name`` of ``dataset``, and can do nothing else here."""
+
+    dataset: str
+    name: str
+
+    def __post_init__(self) -> None:
+        snapshot_name(self.dataset, self.name)
+
+    @property
+    def title(self) -> str:
+        return f"{self.route.target} may fetch {self.dataset}@{self.name}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return self._reads()
+
+    def facts(self, outputs: Sequence[Output]) -> SendingFacts:
+        return self._seen(outputs)
+
+    def plan(self, facts: SendingFacts) -> Change | None:
+        return self._let(facts, inspect.getsource(zfs_send), snapshot_name(self.dataset, self.name))
 
 
 @dataclass(frozen=True, slots=True)

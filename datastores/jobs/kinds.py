@@ -5,6 +5,7 @@ from __future__ import annotations
 from datastores.services.cache_jobs import CacheEvict, CacheWarm
 from datastores.services.datastore_hosts import DatastoreHosts
 from datastores.services.datastores import DatastoreCreate, DatastoreDelete
+from datastores.services.deleted_images import ImageRestore
 from datastores.services.directories import DirectoryForget, DirectoryMove, DirectoryReturn
 from datastores.services.disk_deletes import DiskDelete
 from datastores.services.disk_flatten import DiskFlatten
@@ -16,7 +17,9 @@ from datastores.services.hosts import HostOnboard, HostRead
 from datastores.services.image_changes import ImageChecksum, ImageDelete, ImageResize
 from datastores.services.image_moves import ImageMove
 from datastores.services.images import ContextImage, ImageBlock, ImageClone, ImageRegister
+from datastores.services.limits import DatastoreLimit, DiskReserve
 from datastores.services.measurements import DatastoreMeasure
+from datastores.services.promotions import ImagePromote
 from datastores.services.snapshots import SnapshotDelete, SnapshotRevert, SnapshotTake
 from datastores.services.usecase import UseCase
 from datastores.services.vm_disks import DiskBlock, DiskGive, DiskResize
@@ -31,11 +34,11 @@ from datastores.services.volumes import (
 )
 
 _CASES: tuple[type[UseCase], ...] = (
-    HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreMeasure, DatastoreDelete, ImageRegister,
-    ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, SnapshotTake,
-    SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize, DiskSaveAs, DiskMove, DiskPlace,
-    DiskFlatten, DiskGive, DiskDelete, DriftRepair, ExportChange, DirectoryMove, DirectoryReturn, DirectoryForget,
-    VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance, VolumeHeal, VolumeSplitBrain, VolumeOption,
-    VolumeQuota, CacheWarm, CacheEvict,
+    HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreLimit, DatastoreMeasure, DatastoreDelete,
+    ImageRegister, ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete,
+    ImageRestore, ImagePromote, SnapshotTake, SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize,
+    DiskSaveAs, DiskMove, DiskPlace, DiskFlatten, DiskReserve, DiskGive, DiskDelete, DriftRepair, ExportChange,
+    DirectoryMove, DirectoryReturn, DirectoryForget, VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance,
+    VolumeHeal, VolumeSplitBrain, VolumeOption, VolumeQuota, CacheWarm, CacheEvict,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

@@ -83,6 +83,8 @@ class Disk(models.Model):
     """Bytes that its file takes on the storage host, as it says itself (st_blocks); None: not looked at yet."""
     shared = models.BigIntegerField(default=0)
     """How many of them may be its image's just as well (reflinks), and are not taken twice."""
+    reserved = models.BigIntegerField(default=0)
+    """Bytes that its datastore keeps for it, whatever else is written there; 0: it takes room as it is written to."""
     allocated_at = models.DateTimeField(null=True, blank=True)
     """When that was seen."""
     state = models.CharField(max_length=10, choices=choices(ObjectState), default=ObjectState.PENDING)
@@ -95,7 +97,9 @@ class Disk(models.Model):
         ordering = ["vm", "number"]
         # what the disks of a datastore or a machine come to is read from the index alone
         indexes = [
-            models.Index(fields=["datastore", "kind", "virtual_size", "allocated", "shared"], name="disk_space"),
+            models.Index(
+                fields=["datastore", "kind", "virtual_size", "allocated", "shared", "reserved"], name="disk_space"
+            ),
             models.Index(fields=["vm", "virtual_size"], name="disk_space_of_vm"),
         ]
         constraints = [

@@ -44,6 +44,7 @@ from datastores.services.placing import (
     preparing,
     require_ready,
     require_state,
+    room_kept,
 )
 from datastores.services.space import note_copied
 from datastores.services.usecase import Results
@@ -118,6 +119,7 @@ class DiskCreate(DiskMaker):
             job.disk = Disk(
                 vm=vm, number=first_free(numbers[vm.pk]), image=image, datastore=target, kind=found["kind"],
                 format=found["format"], virtual_size=image.virtual_size, host=host, base_id=found.get("copy"),
+                reserved=found.get("reserved", 0),
             )  # fmt: skip
             numbers[vm.pk].add(job.disk.number)
             job.datastore = target
@@ -140,7 +142,9 @@ class DiskCreate(DiskMaker):
             self._require_free(image, job.user)
         elif host and (over := way_over_copy(job, image, source, there, member_of(target, host))):
             return over
-        return self._how(image, source, target, there)
+        found = self._how(image, source, target, there)
+        linked = found["kind"] == Disk.Kind.LINK
+        return found | {"reserved": 0 if linked else room_kept(driver, image.virtual_size)}
 
     def _how(self, image: Image, source: StorageDriver, target: Datastore, driver: StorageDriver) -> dict[str, Any]:
         if image.persistent and driver.persistent is not Placement.SYSTEM:
@@ -298,7 +302,8 @@ class DiskMove(DiskChange):
         there = driver_of(target).at(host.name) if host else driver_of(target)
         found = keyed(way_between(driver_for(disk, driver_of(disk.datastore)), disk.format, there))
         before = {"from": disk.datastore_id, "from_format": disk.format, "from_host": disk.host_id}
-        job.params = job.params | before | found | {"on": host and host.pk}
+        place = {"on": host and host.pk, "reserved": room_kept(there, disk.virtual_size)}
+        job.params = job.params | before | found | place
 
     def ask(self, job: Job) -> None:
         super().ask(job)
@@ -319,7 +324,8 @@ class DiskMove(DiskChange):
         what = {"vm_id": disk.vm_id, "number": disk.number, "virtual_size": disk.virtual_size}
         old = Disk(datastore_id=job.params["from"], format=job.params["from_format"],
                    host_id=job.params.get("from_host"), **what)  # fmt: skip
-        new = Disk(datastore=target, format=job.params["format"], host_id=job.params.get("on"), **what)
+        new = Disk(datastore=target, format=job.params["format"], host_id=job.params.get("on"),
+                   reserved=job.params.get("reserved", 0), **what)  # fmt: skip
         before, after = driver_of(old.datastore), driver_of(target)
         source, driver = driver_for(old, before), driver_for(new, after)
         left, made = disk_volume(old, before), disk_volume(new, after)
@@ -342,7 +348,8 @@ class DiskMove(DiskChange):
     def _note_place(self, job: Job) -> None:
         kind = Disk.Kind.BLOCK if job.disk.kind == Disk.Kind.BLOCK else Disk.Kind.COPY
         moved = {"datastore": job.datastore, "kind": kind, "format": job.params["format"],
-                 "host": job.params.get("on"), "base": None}  # fmt: skip
+                 "host": job.params.get("on"), "base": None,
+                 "reserved": job.params.get("reserved", 0)}  # fmt: skip
         self.rows(job).update(**moved)
 
 

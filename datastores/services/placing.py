@@ -142,7 +142,13 @@ def disk_volume(disk: Disk, driver: StorageDriver | None = None) -> Volume:
     driver = driver or driver_of(disk.datastore)
     if disk.kind == Disk.Kind.LINK and not driver.links and disk.image:
         return image_volume(disk.image, driver)
-    return Volume(driver.disk_path(disk.vm_id, disk.number), Format(disk.format), disk.virtual_size)
+    path = driver.disk_path(disk.vm_id, disk.number)
+    return Volume(path, Format(disk.format), disk.virtual_size, reserved=disk.reserved)
+
+
+def room_kept(driver: StorageDriver, size: int) -> int:
+    """Return the bytes that are kept for a new disk of this size; 0: its room is taken as it is written to."""
+    return driver.room_of(size) if driver.reserves else 0
 
 
 def with_paths(disks: Iterable[Disk]) -> list[tuple[Disk, str]]:

@@ -15,10 +15,11 @@ from datastores.services.disk_hosts import LYING
 
 IMAGE_MORE = Greatest(F("virtual_size") - F("real_size"), 0)
 TAKEN = F("allocated") - F("shared")
-DISK_MORE = Greatest(F("virtual_size") - Coalesce(F("allocated"), 0) + F("shared"), 0)
+DISK_MORE = Greatest(F("virtual_size") - F("reserved") - Coalesce(F("allocated"), 0) + F("shared"), 0)
 """What may still come of one. Of a disk that nobody has looked at yet, all; blocks that it shares with its image it may
 yet write anew, so they count as still to come: rather too much is told as promised than too little. One that has more
-than its size (tables of qcow2, snapshots inside) takes nothing from what the others may grow by."""
+than its size (tables of qcow2, snapshots inside) takes nothing from what the others may grow by.
+What is kept for a disk is not free any more, so it is promised no second time."""
 
 
 def growing_disks() -> QuerySet[Disk]:

@@ -10,8 +10,10 @@ from typing import Any
 
 from datastores.domain.gluster import Brick
 from datastores.domain.gluster_checks import PlacedBrick
+from datastores.domain.iscsi import Account, make_chap_secret
 from datastores.domain.volumes import Capability, Capacity, Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.iscsi import IscsiDriver
 from datastores.drivers.registry import make_driver
 from datastores.drivers.ssh import SshDriver
 from datastores.drivers.transfers import transfer
@@ -86,6 +88,7 @@ RIGS = (
         {"initiator": "qemu", "backing": "xfs"},
         Format.RAW,
         lab="storage_hosts",
+        fitted=lambda hosts: ({}, make_chap_secret()),
         variant="xfs",
     ),
     Rig(
@@ -223,9 +226,11 @@ class Store:
 
     def _io(self, volume: Volume, what: str, *options: str) -> str:
         """Let QEMU do something with a volume: where it is attached, else on the storage host."""
-        host, path = self.driver.host, self.driver.path(volume)
+        host, path = self.driver.host, self.driver.opened(volume).path
         if link := self.attached.get(volume.path):
             host, path = self.user, self.told("readlink", link, host=self.user).strip()
+            if path.startswith("iscsi://") and isinstance(self.driver, IscsiDriver) and self.driver.account:
+                return self.told("qemu-io", *options, *as_account(path, self.driver.account), "-c", what, host=host)
         return self.told("qemu-io", *options, "-f", volume.format.qemu, "-c", what, path, host=host)
 
     def names(self) -> set[str]:
@@ -234,6 +239,14 @@ class Store:
         found = (self.told("find", self.driver.base, "-mindepth", "1", "-printf", "%P\n", host=host) for host in hosts)
         others = self.told(*self.rig.lists).splitlines() if self.rig.lists else []
         return {name for listed in found for name in listed.splitlines()}.union(others) - self.empty
+
+
+def as_account(url: str, account: Account) -> tuple[str, ...]:
+    """Return how QEMU is told an address to which it has to log in; it reads the secret from a file."""
+    portal, target, number = url.removeprefix("iscsi://").rsplit("/", 2)
+    where = f"driver=iscsi,transport=tcp,portal={portal},target={target},lun={number}"
+    secret = "--object", f"secret,id=chap,file={account.file}"
+    return *secret, "--image-opts", f"{where},user={account.name},password-secret=chap"
 
 
 def driver_of(rig: Rig, hosts: Hosts) -> StorageDriver:

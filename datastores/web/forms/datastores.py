@@ -232,6 +232,21 @@ class DatastoreChangeForm(ChangeForm):
         return row
 
 
+class LimitsForm(Form):
+    """The options that say how much a datastore may take, as fields. ``now``: their values as they are."""
+
+    def __init__(self, driver: type[StorageDriver], now: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, initial=now, **kwargs)
+        known = {field.name: field for field in dataclasses.fields(driver.Options)}
+        for name in driver.limits:
+            self.fields[name] = option_field(known[name])
+            dress(self.fields[name])
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters of the job."""
+        return {"options": dict(self.cleaned_data)}
+
+
 class DatastoreHostsForm(Form):
     """The hosts beside the storage host. ``shown``: those that there were when the person saw the form."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.generic import DetailView
 
+from datastores.domain.errors import CloudstoreError
 from datastores.domain.states import ObjectState
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
@@ -19,7 +21,8 @@ from datastores.services.caching import keeps_copies
 from datastores.services.datastores import silent_hosts
 from datastores.services.disk_hosts import LYING
 from datastores.services.growth import add_growth, growth_of
-from datastores.services.placing import hosts_of
+from datastores.services.limits import limits_in_words, limits_of
+from datastores.services.placing import driver_of, hosts_of
 from datastores.services.promises import DISK_MORE, IMAGE_MORE, TAKEN, add_space, growing_disks
 from datastores.services.viewers import listed
 from datastores.web.access import ADMINS, READERS, Request, one_of, roles, visible
@@ -28,7 +31,13 @@ from datastores.web.ahead import ahead_of
 from datastores.web.charts import SPANS, span_asked
 from datastores.web.drift import notes_on
 from datastores.web.forms.base import attempt
-from datastores.web.forms.datastores import DatastoreChangeForm, DatastoreForm, DatastoreHostsForm, OptionsForm
+from datastores.web.forms.datastores import (
+    DatastoreChangeForm,
+    DatastoreForm,
+    DatastoreHostsForm,
+    LimitsForm,
+    OptionsForm,
+)
 from datastores.web.lists.columns import Column, Filter
 from datastores.web.lists.fields import Choice, Linked, Moment, Number, Size, Text
 from datastores.web.lists.rows import Rows
@@ -150,6 +159,9 @@ class DatastorePage(DetailView):
         return super().get_context_data(**kwargs) | {
             "kind": words(DRIVERS[datastore.kind]),
             "stays": what_stays(datastore),
+            "logs_in_as": account_of(datastore),
+            "has_limits": bool(DRIVERS[datastore.kind].limits),
+            "limits": limits_in_words(datastore),
             "storage_host": members[0] if members else None,
             "other_hosts": members[1:],
             "rooms": rooms_of(datastore),
@@ -168,6 +180,13 @@ class DatastorePage(DetailView):
             **notes_on(self.request.user, datastore=datastore),
             **timeline_of(self.request.user, datastore),
         }
+
+
+def account_of(datastore: Datastore) -> str:
+    """Return the account that machines of the datastore log in as, if any; "" also while its options are wrong."""
+    with contextlib.suppress(CloudstoreError):
+        return driver_of(datastore).logs_in_as if datastore.secret else ""
+    return ""
 
 
 def rooms_of(datastore: Datastore) -> list[dict[str, Any]]:
@@ -268,6 +287,24 @@ def datastore_hosts(request: Request, pk: int) -> HttpResponse:
         "button": "Show the plan" if ahead.waits else "Change the hosts",
         "about": f"{storage} stays its storage host. Each added host is checked and prepared. {ahead}",
     }
+    return attempt(request, form, act, lambda: render(request, "datastores/datastore_change.html", page))
+
+
+@roles(read=ADMINS, write=ADMINS)
+def datastore_limits(request: Request, pk: int) -> HttpResponse:
+    """Change how much a datastore may take."""
+    datastore = visible(request, Datastore, pk=pk)
+    driver, ahead = DRIVERS[datastore.kind], ahead_of("datastore.limit")
+    if not driver.limits:
+        return done(request, f"{driver.label} datastores have no limits of their own.", "datastore", pk)
+    form = LimitsForm(driver, limits_of(datastore), request.POST or None)
+
+    def act(_: object) -> HttpResponse:
+        return started(request, start(request, "datastore.limit", form.params(), datastore=datastore))
+
+    page = {"form": form, "object": datastore, "name": datastore.name, "title": f"Limits of {datastore}",
+            "button": "Show the plan" if ahead.waits else "Change the limits",
+            "about": f"What lies in it stays as it is. {ahead}"}  # fmt: skip
     return attempt(request, form, act, lambda: render(request, "datastores/datastore_change.html", page))
 
 

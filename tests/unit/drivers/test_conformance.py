@@ -19,6 +19,8 @@ NEEDS = {
     "clone": Capability.CLONE,
     "flatten": Capability.FLATTEN,
     "resize": Capability.RESIZE,
+    "reserve": Capability.RESERVE,
+    "promote": Capability.PROMOTE,
     "snapshot": Capability.SNAPSHOT,
     "revert": Capability.SNAPSHOT,
     "delete_snapshot": Capability.SNAPSHOT,
@@ -27,7 +29,7 @@ NEEDS = {
 }
 METHODS = (
     "activate", "deactivate", "create", "import_file", "checksum", "delete", "delete_image", "copy", "link", "unlink",
-    "clone", "flatten", "resize", "snapshot", "revert", "delete_snapshot", "attach", "detach",
+    "clone", "flatten", "resize", "reserve", "promote", "snapshot", "revert", "delete_snapshot", "attach", "detach",
 )  # fmt: skip
 
 kinds = pytest.mark.parametrize("kind", DRIVERS)
@@ -73,6 +75,7 @@ def arguments(store: StorageDriver, method: str) -> tuple[Any, ...]:
         "link": (master, disk.path),
         "unlink": (master, disk.path),
         "clone": (master, disk),
+        "promote": (disk, master),
         "resize": (master, 2 << 30),
         "attach": (master, "h1", disk.path),
         "detach": (master, "h1", disk.path),
