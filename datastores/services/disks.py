@@ -22,6 +22,7 @@ from datastores.services.caching import (
     filled,
     forget_unused,
     held_by,
+    keeps_copies,
     not_filled,
     over_copy,
     require_alone,
@@ -235,10 +236,10 @@ class DiskCreate(DiskMaker):
     def _cached(self, job: Job, results: Results) -> None:
         """Note what the disk lies over, and how well the cache of its host serves."""
         disk: Any = job.disk
-        driver = caches(driver_for(disk, driver_of(disk.datastore)))
-        if driver is None or job.image.persistent:
+        if not keeps_copies(disk.datastore) or job.image.persistent:
             return
-        if job.params.get("makes"):
+        driver = caches(driver_for(disk, driver_of(disk.datastore))) if job.params.get("makes") else None
+        if driver:
             filled(job, disk.base, job.image, driver, results)
         count_use(job, job.params)
 

@@ -17,12 +17,16 @@ from datastores.hosts.caches import CachedCopyGone
 from datastores.hosts.checksums import ChecksumKnown
 from datastores.hosts.overlays import OverlayExists
 from datastores.hosts.receiving import FileReceived
+from datastores.hosts.sending import SendingAllowed
+from datastores.hosts.stored import FileStored, OnlyKnownFiles
 from datastores.jobs.caches import tidy_caches
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit, submit_all
 from datastores.models import CachedCopy, Datastore, DatastoreHost, Disk, Host, HostKey, Image, Job, Lease, User
 from datastores.services import leases
 from datastores.services.caching import leaving_for
+from datastores.services.drift import busy
+from datastores.services.managed import Scope, cached_copies
 from tests.unit.conftest import a_datastore, a_host, a_vm, an_image
 from tests.unit.services.conftest import ended
 
@@ -348,3 +352,32 @@ def test_a_moved_disk_lies_over_nothing(alice: User, gold: Image, hosts: list[Ho
     ended(job)
     disk.refresh_from_db()
     assert (disk.kind, disk.base) == (Disk.Kind.COPY, None)
+
+
+def test_a_disk_that_is_used_on_another_host_lies_over_nothing_there(alice: User, gold: Image) -> None:
+    disk = made(alice, gold).disk
+    job = submit("disk.place", user=alice, disk=disk, params={"on": Host.objects.get(name="nas").pk})
+    assert [step.path for step in steps(job) if isinstance(step, SendingAllowed)] == [
+        f"/srv/local/transfer-{job.uuid}.part"
+    ]  # made whole first
+    ended(job)
+    disk.refresh_from_db()
+    assert (disk.kind, disk.base, disk.host.name) == (Disk.Kind.COPY, None, "nas")
+
+
+# What is kept true
+
+
+def test_what_lies_in_the_caches_is_looked_at(alice: User, gold: Image, ssh: Datastore) -> None:
+    made(alice, gold)
+    asked(alice, gold, "nas")
+    said = {(each.host, each.settled, type(each.steps[0])): each for each in cached_copies(Scope(Host.objects.all()))}
+    nas, node = (Host.objects.get(name=name).pk for name in ("nas", "node"))
+    assert said.keys() == {
+        (node, True, FileStored), (nas, False, FileStored), (node, True, OnlyKnownFiles), (nas, True, OnlyKnownFiles)
+    }  # fmt: skip
+    kept = said[node, True, FileStored].steps[0]
+    assert (kept.base, kept.least, kept.mode) == ("/srv/local/.cache", 5 * GIB, "0444")
+    assert said[node, True, OnlyKnownFiles].steps[0].known == (f"{gold.uuid}.{SHA[:16]}.qcow2",)
+    assert not list(cached_copies(Scope(Host.objects.filter(name="elsewhere"))))
+    assert f"images of datastore:{ssh.pk}" in busy(timezone.now() - timedelta(minutes=1)).resources
