@@ -113,7 +113,7 @@ class SshDriver(DirectoryDriver):
 
     def activate(self, host: str) -> Steps:
         """Each host gets the directory, and that of its cache."""
-        cache = DirectoryPresent(host, self.cache_base, self.options.owner, self.options.group, "0755")
+        cache = DirectoryPresent(host, self.cache_base, self.options.owner, self.options.group, "0755", True)
         return *FileDriver.activate(self.at(host), host), *((cache,) if self.options.cache else ())
 
     def deactivate(self, host: str) -> Steps:

@@ -72,13 +72,17 @@ def ask_inside(path: str) -> Command:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryPresent:
-    """``path`` is a directory with this owner, group and mode. Missing parents are made, 0755 root root."""
+    """``path`` is a directory with this owner, group and mode. Missing parents are made, 0755 root root.
+
+    ``coming``: a step before this one makes some of them.
+    """
 
     host: str
     path: str
     owner: str = "root"
     group: str = "root"
     mode: str = "0755"
+    coming: bool = False
 
     def __post_init__(self) -> None:
         canonical_path(self.path)
@@ -97,7 +101,7 @@ class DirectoryPresent:
     def plan(self, facts: Entries) -> Change | None:
         there = facts.get(self.path)
         if there is None:
-            return Change(f"make the directory {self.path}", self._make(facts))
+            return Change(f"make the directory {self.path}", self._make(facts), follows=self.coming)
         if not there.is_directory:
             raise Refused(f"{self.path} on {self.host} is {there}, not a directory. Move it away first.")
         actions = access_actions(there, self.owner, self.group, self.mode)

@@ -9,8 +9,10 @@ from datastores.services.deleted_images import ImageRestore
 from datastores.services.directories import DirectoryForget, DirectoryMove, DirectoryReturn
 from datastores.services.disk_deletes import DiskDelete
 from datastores.services.disk_flatten import DiskFlatten
+from datastores.services.disk_moves import DiskMove
 from datastores.services.disk_places import DiskPlace
-from datastores.services.disks import DiskCreate, DiskMove, DiskSaveAs
+from datastores.services.disk_saves import DiskSaveAs
+from datastores.services.disks import DiskCreate
 from datastores.services.drift_repair import DriftRepair
 from datastores.services.exports import ExportChange
 from datastores.services.hosts import HostOnboard, HostRead

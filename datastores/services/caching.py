@@ -37,6 +37,11 @@ def caches(driver: StorageDriver) -> SshDriver | None:
     return driver if isinstance(driver, SshDriver) and driver.options.cache else None
 
 
+def keeps_copies(datastore: Datastore) -> bool:
+    """Tell the same of a datastore's row, without its hosts."""
+    return datastore.kind == SshDriver.kind and bool(datastore.options.get("cache"))
+
+
 def copy_of(image: Image, member: DatastoreHost) -> CachedCopy | None:
     """Return the copy of what the image holds now, made or being made. One that is being made holds its image."""
     rows = CachedCopy.objects.filter(member=member, image=image)

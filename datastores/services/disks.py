@@ -1,4 +1,4 @@
-"""Disks of virtual machines: clone or link an image, save as an image, move, delete.
+"""Disks of virtual machines: made of images, and what all changes of them have in common.
 
 The rules are those of the shared and SSH transfer drivers: a persistent image is linked and serves one VM at a
 time; any other is cloned (or copied where the kind cannot clone) and thrown away with the VM unless saved.
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from datastores.domain.errors import BadInput, Refused
+from datastores.domain.errors import Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Capability, Format, Placement
@@ -29,19 +29,17 @@ from datastores.services.caching import (
     shared_by_next,
     way_over_copy,
 )
-from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, require_way, way_between
+from datastores.services.carrying import carried, hosts_on_the_way, keyed, way_between
 from datastores.services.changes import Change
 from datastores.services.dependants import built_on, in_use, require_unneeded, users_of
-from datastores.services.disk_hosts import attaching, detaching, driver_for, host_for, on_its_host, require_usable
-from datastores.services.disk_making import DiskMaker, first_free, require_shut_down, taken_numbers, type_of
-from datastores.services.images import ImageMaker, new_image
+from datastores.services.disk_hosts import attaching, driver_for, host_for, on_its_host
+from datastores.services.disk_making import DiskMaker, first_free, require_shut_down, taken_numbers
 from datastores.services.placing import (
     disk_volume,
     driver_of,
     image_volume,
     look_up_hosts,
     member_of,
-    preparing,
     require_ready,
     require_state,
     room_kept,
@@ -277,138 +275,3 @@ class DiskChange(Change):
     def require_usable(self, job: Job) -> None:
         super().require_usable(job)
         require_shut_down(job.disk)
-
-
-class DiskMove(DiskChange):
-    """Move a disk to another datastore: copied whole, checked, and only then taken away from the old place."""
-
-    kind = "disk.move"
-    label = "Move disk"
-    queue = "transfer"
-    targets = ("disk", "datastore")
-
-    def check(self, job: Job) -> None:
-        disk, target = job.disk, job.datastore
-        if disk.kind == Disk.Kind.LINK:
-            raise Refused("This disk is a link to a persistent image: it stays where the image is.")
-        if comes_back(disk):
-            raise Refused("This disk comes back to its persistent image when it is deleted: until then it stays here.")
-        if target.pk == disk.datastore_id:
-            raise BadInput(f"The disk is in {target.name} already.")
-        require_ready(target)
-        limit_of(job.params)
-        size = disk.allocated or disk.virtual_size
-        host = host_for(target, disk.vm, job.params.get("on"), moved=disk, size=size)
-        there = driver_of(target).at(host.name) if host else driver_of(target)
-        found = keyed(way_between(driver_for(disk, driver_of(disk.datastore)), disk.format, there))
-        before = {"from": disk.datastore_id, "from_format": disk.format, "from_host": disk.host_id}
-        place = {"on": host and host.pk, "reserved": room_kept(there, disk.virtual_size)}
-        job.params = job.params | before | found | place
-
-    def ask(self, job: Job) -> None:
-        super().ask(job)
-        job.title = f"Move {job.disk} to {job.datastore.name}"
-
-    def check_still(self, job: Job) -> None:
-        require_way(job)
-        if (host := Host.objects.filter(pk=job.params.get("on")).first()) is not None:
-            require_usable(host)
-
-    def resources(self, job: Job) -> dict[str, bool]:
-        used = {f"host:{key}": False for key in (job.params.get("from_host"), job.params.get("on")) if key}
-        used[f"host list of datastore:{job.datastore_id}"] = False
-        return super().resources(job) | {f"datastore:{job.datastore_id}": False} | hosts_on_the_way(job) | used
-
-    def plan(self, job: Job) -> Plan:
-        disk, target = job.disk, job.datastore
-        what = {"vm_id": disk.vm_id, "number": disk.number, "virtual_size": disk.virtual_size}
-        old = Disk(datastore_id=job.params["from"], format=job.params["from_format"],
-                   host_id=job.params.get("from_host"), **what)  # fmt: skip
-        new = Disk(datastore=target, format=job.params["format"], host_id=job.params.get("on"),
-                   reserved=job.params.get("reserved", 0), **what)  # fmt: skip
-        before, after = driver_of(old.datastore), driver_of(target)
-        source, driver = driver_for(old, before), driver_for(new, after)
-        left, made = disk_volume(old, before), disk_volume(new, after)
-        then = *attaching(new, after, made), Stage("remove the old one", source.delete(left))
-        return (
-            *detaching(old, before, left),
-            *carried(job, "copy", source, left, driver, made, then),
-        )
-
-    def succeeded(self, job: Job, results: Results) -> None:
-        super().succeeded(job, results)
-        self._note_place(job)
-        note_copied(Disk.objects.select_related("datastore").get(pk=job.disk_id), results)
-
-    def broken_off(self, job: Job, error: str, *, lossy: bool) -> None:
-        """Remember the new place: the old one was given up when all of the disk had been copied and checked."""
-        self.rows(job).update(state=ObjectState.READY, error=error)
-        self._note_place(job)
-
-    def _note_place(self, job: Job) -> None:
-        kind = Disk.Kind.BLOCK if job.disk.kind == Disk.Kind.BLOCK else Disk.Kind.COPY
-        moved = {"datastore": job.datastore, "kind": kind, "format": job.params["format"],
-                 "host": job.params.get("on"), "base": None,
-                 "reserved": job.params.get("reserved", 0)}  # fmt: skip
-        self.rows(job).update(**moved)
-
-
-class DiskSaveAs(ImageMaker):
-    """Save a VM's disk as a new image; only after a clean shutdown, and the disk stays what it is."""
-
-    kind = "disk.save"
-    label = "Save disk as image"
-    queue = "transfer"
-    targets = ("image", "disk")
-
-    def ask(self, job: Job) -> None:
-        disk: Any = job.disk
-        self._require_at_rest(disk)
-        target = job.datastore or disk.datastore
-        self._find_way(job, target)
-        image = new_image(
-            job, target, type=type_of(disk), source=f"saved from {disk}",
-            format=job.params["format"], virtual_size=disk.virtual_size,
-        )  # fmt: skip
-        job.vm = disk.vm
-        job.datastore = target
-        job.title = f"Save {disk} as image {image.name}"
-
-    def again(self, job: Job) -> None:
-        self._require_at_rest(job.disk)
-        self._find_way(job, job.image.datastore)
-        job.save(update_fields=["params"])
-        super().again(job)
-
-    def _find_way(self, job: Job, target: Datastore) -> None:
-        limit_of(job.params)
-        found = way_between(self._source(job.disk), job.disk.format, driver_of(target))
-        job.params = job.params | keyed(found)
-
-    def _source(self, disk: Any) -> StorageDriver:
-        """Return the driver where the bytes are: those of a link are its persistent image's."""
-        if disk.kind == Disk.Kind.LINK:
-            return driver_of(disk.image.datastore)
-        return driver_for(disk, driver_of(disk.datastore))
-
-    def _require_at_rest(self, disk: Any) -> None:
-        require_state(disk, ObjectState.READY)
-        require_shut_down_cleanly(disk, "A disk is saved only after a clean shutdown")
-
-    def resources(self, job: Job) -> dict[str, bool]:
-        used = {f"disk:{job.disk_id}": False}
-        if job.disk.kind == Disk.Kind.LINK:
-            used[f"image:{job.disk.image_id}"] = False
-        return super().resources(job) | used | hosts_on_the_way(job)
-
-    def plan(self, job: Job) -> Plan:
-        disk = job.disk
-        source = self._source(disk)
-        linked = disk.kind == Disk.Kind.LINK
-        volume = image_volume(disk.image, source) if linked else disk_volume(disk, source)
-        driver = driver_of(job.image.datastore)
-        made = image_volume(job.image, driver)
-        return carried(job, "save", source, volume, driver, made, preparing(driver, made))
-
-    def succeeded(self, job: Job, results: Results) -> None:
-        self.made(job)

@@ -11,7 +11,8 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import make_driver
-from datastores.drivers.transfers import transfer
+from datastores.drivers.ssh import SshDriver
+from datastores.drivers.transfers import over_ssh, transfer
 from datastores.hosts.authorized_keys import AuthorizedKeysPresent
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.contexts import Variable
@@ -28,10 +29,12 @@ from tests.lab import places
 from tests.lab.carrying import Diary, Hosts
 from tests.lab.disks import MIB
 from tests.lab.places import image, names_in, told
+from tests.lab.transfers import route_between
 
 pytestmark = pytest.mark.lab
 hosts, base = places.hosts, places.base
 _units = count()
+UUID = "0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0a7b01"
 KINDS = [("shared", "/srv/plain"), ("qcow2", "/srv/plain"), ("btrfs", "/srv/btrfs"), ("xfs", "/srv/xfs")]
 
 
@@ -112,6 +115,39 @@ def moved_and_deleted(hosts: Hosts, store: StorageDriver, copy: Volume) -> None:
     back = volume(store, 5, format, 128 * MIB)
     approved(hosts, Stage("save", transfer(other, there, store, back, "h1")), *preparing(store, back))
     approved(hosts, Stage("delete", other.delete_image(there)))
+
+
+def test_a_disk_that_brings_its_image_to_the_cache_can_be_approved_first(hosts: Hosts) -> None:
+    store = make_driver("ssh", host="h1", base="/srv/plain/cached", hosts=("h1", "h2"), options={"cache": True})
+    assert isinstance(store, SshDriver)
+    approved(hosts, *store.set_up())
+    gold = volume(store, 1, Format.RAW)
+    approved(hosts, Stage("create", store.create(gold, Filesystem.EXT4)))
+    for name in ("h1", "h2"):
+        there = store.at(name)
+        old, copy = (there.cached_copy(UUID, str(held) * 16, Format.RAW) for held in range(2))
+        disk = Volume(there.disk_path(7, 0), Format.QCOW2, gold.virtual_size)
+        journey = over_ssh(store, gold, there.cache, copy, route_between(hosts, "h1", "h2")) if name != "h1" else None
+        bring = journey.stages if journey else (Stage("copy", transfer(store, gold, there.cache, copy, "h1")),)
+        known, ready = there.cached(copy)
+        told(hosts, "touch", old.path, name=name)
+        approved(
+            hosts,
+            Stage("make room", there.evicted(old)),
+            Stage("checksum of the image", store.checksum(gold)),
+            *bring,
+            Stage("checksum of the copy", known),
+            Stage("prepare clones", ready),
+            Stage("disk", there.over(copy, disk, coming=True)),
+            *(journey.after if journey else ()),
+        )
+        second = Volume(there.disk_path(8, 0), Format.QCOW2, gold.virtual_size)
+        approved(hosts, Stage("disk", there.over(copy, second)))
+        approved(hosts, Stage("delete", there.delete(disk)), Stage("delete", there.delete(second)))
+        approved(hosts, Stage("evict", there.evicted(copy)))
+    approved(hosts, Stage("delete", store.delete_image(gold)))
+    approved(hosts, *store.tear_down())
+    told(hosts, "rmdir", store.base)
 
 
 def test_a_file_that_may_not_be_an_image_is_not_read_to_show_a_plan(hosts: Hosts, base: str) -> None:

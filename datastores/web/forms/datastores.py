@@ -19,6 +19,7 @@ from datastores.drivers.registry import DRIVERS
 from datastores.drivers.ssh import SshOptions
 from datastores.models import Cluster, Datastore, Host
 from datastores.services.bricks import findings, named
+from datastores.services.caching import keeps_copies
 from datastores.web.forms.base import ChangeForm, CheckedField, Form, LinesField, NameField, checked, dress
 
 TYPES = (
@@ -199,7 +200,7 @@ class DatastoreChangeForm(ChangeForm):
         super().__init__(*args, **kwargs)
         self.initial["source_directories"] = "\n".join(self.instance.source_directories)
         self.driver = DRIVERS[self.instance.kind]
-        if self.instance.options.get("cache"):
+        if keeps_copies(self.instance):
             now = self.instance.options.get("cache_limit", SshOptions().cache_limit)
             self.fields["cache_limit"] = CheckedField(
                 cache_limit, label="Limit of the cache", initial=now, help_text="Bytes on each host, such as 100 GiB. "

@@ -17,6 +17,7 @@ from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Datastore, DatastoreHost, Host, Image
 from datastores.models.audit import in_turn
+from datastores.services.caching import keeps_copies
 from datastores.services.datastores import silent_hosts
 from datastores.services.disk_hosts import LYING
 from datastores.services.growth import add_growth, growth_of
@@ -164,6 +165,7 @@ class DatastorePage(DetailView):
             "storage_host": members[0] if members else None,
             "other_hosts": members[1:],
             "rooms": rooms_of(datastore),
+            "keeps_copies": keeps_copies(datastore),
             "unseen": [member for member in datastore.in_order[1:] if member.unseen],
             "images": datastore.images.select_related("owner").order_by("name")[:100],
             "disks": datastore.disks.select_related("vm", "image").order_by("-pk")[:100],
@@ -263,7 +265,7 @@ def kept(datastore: Datastore) -> dict[str, str]:
         "name": datastore.name,
         "cluster": str(datastore.cluster or ""),
         "source directories": ", ".join(datastore.source_directories),
-        **({"limit of the cache": datastore.options.get("cache_limit", "")} if datastore.options.get("cache") else {}),
+        **({"limit of the cache": datastore.options.get("cache_limit", "")} if keeps_copies(datastore) else {}),
     }
 
 

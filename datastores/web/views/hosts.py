@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet, Sum
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.generic import DetailView
 
 from datastores.domain.states import HostState
 from datastores.hosts.sudoers import sudoers_text
-from datastores.models import Cluster, Drift, Host, Job, MovedDirectory
+from datastores.models import CachedCopy, Cluster, Drift, Host, Job, MovedDirectory
 from datastores.models.audit import in_turn
 from datastores.services import hosts
 from datastores.services.exports import judged
@@ -115,6 +115,7 @@ class HostPage(DetailView):
             "warnings": warnings(host, facts),
             "sudoers": sudoers_text(host.account) if host.account != "root" else "",
             "datastores": host.datastores.order_by("name"),
+            "cached": cached_on(host),
             "directories": MovedDirectory.objects.filter(host=host).select_related("datastore"),
             "spans": SPANS.values(),
             "span": span_asked(self.request),
@@ -122,6 +123,13 @@ class HostPage(DetailView):
             **notes_on(self.request.user, host=host),
             **timeline_of(self.request.user, host),
         }
+
+
+def cached_on(host: Host) -> list[dict[str, Any]]:
+    """Return how many images each datastore caches on the host, and the bytes that they take."""
+    rows = CachedCopy.objects.filter(member__host=host).order_by("member__datastore__name")
+    sums = rows.values("member__datastore", "member__datastore__name").annotate(count=Count("*"), bytes=Sum("taken"))
+    return list(sums)
 
 
 @roles(read=ADMINS, write=ADMINS)

@@ -12,6 +12,7 @@ from django.views.generic import DetailView
 from datastores.domain.states import JobState, ObjectState
 from datastores.domain.volumes import Capability, Format
 from datastores.models import Datastore, Disk, Image, Job, User, words
+from datastores.services.caching import keeps_copies
 from datastores.services.dependants import dependants, require_unneeded
 from datastores.services.placing import driver_of
 from datastores.services.promotions import can_promote, heirs_of
@@ -167,6 +168,7 @@ def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None 
     context = {
         "object": image,
         "driver": driver,
+        "keeps_copies": keeps_copies(image.datastore) and not image.persistent,
         "can": {capability.name: capability in driver.capabilities(Format(image.format)) for capability in Capability},
         "tree": tree(image, request.user),
         "independent": independent_disks(image),
