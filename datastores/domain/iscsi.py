@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import secrets
+import string
 from dataclasses import dataclass
 
 from datastores.domain.errors import BadInput
@@ -15,9 +17,17 @@ NAME_MAX = 223
 AUTHORITY = "iqn.2013-10.org.opennebula"
 """What the names of OpenNebula's targets begin with (domain.md, ISCSI)."""
 
+SECRETS = "/var/lib/cloudstore/chap"
+"""The directory of a host where files with CHAP secrets lie; root alone may enter it."""
+SECRET_MIN, SECRET_MAX = 12, 16
+"""Characters: fewer are guessed from one login that was overheard, and some initiators take no more."""
+
 _AUTHORITY = re.compile(r"iqn\.[0-9]{4}-(0[1-9]|1[0-2])\.[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z")
 _IQN = re.compile(r"iqn\.[0-9]{4}-(0[1-9]|1[0-2])\.[A-Za-z0-9]([A-Za-z0-9._:+-]*[A-Za-z0-9])?\Z")
 _EUI = re.compile(r"(eui\.[0-9A-Fa-f]{16}|naa\.[0-9A-Fa-f]{16}([0-9A-Fa-f]{16})?)\Z")
+_SECRET = re.compile(rf"[A-Za-z0-9._:@+-]{{{SECRET_MIN},{SECRET_MAX}}}\Z")
+_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}\Z")
+_LABEL = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}\Z")
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9.-]+")
 
 
@@ -59,6 +69,46 @@ def initiator(value: str) -> str:
 def is_name(value: str) -> bool:
     """Tell whether an initiator is given by its name, and not by where it comes from."""
     return value.startswith(("iqn.", "eui.", "naa."))
+
+
+def chap_secret(value: str) -> str:
+    """Return the secret of a CHAP account as every target, initiator and file of settings takes it."""
+    if not _SECRET.match(value):  # the value itself is told to nobody
+        raise BadInput(f"A CHAP secret has {SECRET_MIN} to {SECRET_MAX} letters, digits or . _ : @ + - signs.")
+    return value
+
+
+def make_chap_secret() -> str:
+    """Return a new secret, with 95 bits that nobody can know."""
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(SECRET_MAX))
+
+
+def chap_name(value: str) -> str:
+    """Return the name of a CHAP account."""
+    if not _ACCOUNT.match(value):
+        raise BadInput(f"{value[:60]!r} is no name of a CHAP account: letters, digits and . _ : @ + - signs.")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """As whom initiators log in (CHAP, RFC 1994). Its secret is in ``file`` on the hosts, and in no command.
+
+    ``label``: what no other datastore's file is called on the host. ``digest``: SHA-256 of the secret.
+    """
+
+    name: str
+    label: str
+    digest: str
+
+    def __post_init__(self) -> None:
+        chap_name(self.name)
+        if not _LABEL.match(self.label):
+            raise BadInput(f"{self.label[:60]!r} cannot be the name of a file with a secret.")
+
+    @property
+    def file(self) -> str:
+        return f"{SECRETS}/{self.label}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ touches nothing, so that it can be shown, approved, tested and undone. A driver 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 from uuid import UUID
@@ -127,6 +127,24 @@ class StorageDriver(ABC):
         """Raise BadInput unless the value can be what the kind needs to be let in."""
         raise BadInput(f"{cls.label} datastores need no secret.")
 
+    @classmethod
+    def new_secret(cls, options: Mapping[str, Any]) -> str:
+        """Return a secret for a new datastore to which none was given; "" where the kind makes none.
+
+        ``options``: as given; those that are missing have their defaults.
+        """
+        return ""
+
+    @property
+    def logs_in_as(self) -> str:
+        """The account that machines name with the secret, where QEMU is to log in by itself; "" for none."""
+        return ""
+
+    @property
+    def days_kept(self) -> int:
+        """For how many days a deleted image can be brought back; 0: it is gone at once."""
+        return 0
+
     @property
     def seen_from(self) -> tuple[str, ...]:
         """The hosts on which its paths are valid, the storage host first."""
@@ -155,13 +173,9 @@ class StorageDriver(ABC):
         """Return where in its VM's directory a disk is, on the host that it was attached to."""
         return f"{self.base}/{int(vm)}/disk.{int(number)}"
 
-    def path(self, volume: Volume) -> str:
-        """Return where a hypervisor finds it."""
-        return volume.path
-
     def opened(self, volume: Volume) -> Opened:
         """Return what QEMU opens to read the volume on a host that sees it."""
-        return Opened(self.path(volume), volume.format.qemu, volume.virtual_size)
+        return Opened(volume.path, volume.format.qemu, volume.virtual_size)
 
     def at(self, host: str) -> StorageDriver:
         """Return the driver for the bytes of disks that are used on ``host``; this one, unless they lie there."""
@@ -276,6 +290,10 @@ class StorageDriver(ABC):
     def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
         """Remove an image and all that is kept beside it: its checksum, and its ``snapshots`` (their names)."""
 
+    def bring_back(self, volume: Volume) -> Steps:
+        """Take back what ``delete_image`` did, where it keeps images for some days."""
+        raise Unsupported(f"{self.label} datastores keep nothing of deleted images.")
+
     def prepare(self, image: Volume) -> Steps:
         """Make ready what clones of the image, as it is now, are made with; nothing for most kinds."""
         return ()
@@ -345,8 +363,11 @@ class StorageDriver(ABC):
         """Let ``host`` use the volume, and lead ``link`` to it there (see ``link_path``)."""
         raise self.unsupported(Capability.ATTACH)
 
-    def detach(self, volume: Volume, host: str, link: str) -> Steps:
-        """Take back what ``attach`` made; when the volume is used there no more, nothing is left to do."""
+    def detach(self, volume: Volume, host: str, link: str, *, lost: bool = False) -> Steps:
+        """Take back what ``attach`` made; when the volume is used there no more, nothing is left to do.
+
+        ``lost``: the host is gone for good. Nothing is done there, and should it come back, it is not let in.
+        """
         raise self.unsupported(Capability.ATTACH)
 
     def clone_format(self, format: Format) -> Format:

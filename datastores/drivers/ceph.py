@@ -18,10 +18,10 @@ from datastores.hosts.blocks import Filesystem
 from datastores.hosts.ceph import ask_images, images
 from datastores.hosts.ceph_client import ClusterUsable, PoolReady, QemuOpensRbd
 from datastores.hosts.ceph_files import CephConfPresent, CephKeyringPresent
-from datastores.hosts.ceph_libvirt import LibvirtSecretDefined
 from datastores.hosts.contexts import ContextFile, Variable
 from datastores.hosts.copies import Ownership
 from datastores.hosts.files import DirectoryPresent
+from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, of_ceph
 from datastores.hosts.opened import Opened
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.rbd_checksums import RbdChecksumKnown
@@ -37,7 +37,7 @@ from datastores.hosts.rbd_snapshots import (
     RbdSnapshotsAbsent,
 )
 from datastores.hosts.rbd_stored import MASTER, OnlyKnownRbdImages, RbdImageStored
-from datastores.hosts.rbd_trash import RbdTrashPurged
+from datastores.hosts.rbd_trash import RbdImageRestored, RbdTrashPurged
 from datastores.hosts.stored import Footprint
 
 PACKAGES = ("ceph-common", "qemu-utils", "qemu-block-extra")
@@ -49,7 +49,7 @@ PREFIX = "one-"
 class CephDriver(StorageDriver):
     """``base`` is the directory of VMs on the hosts, and of files that images are made of on the storage host.
 
-    Paths of volumes are ``pool/image``; ``path`` gives what QEMU opens. ``secret``: the key of the account.
+    Paths of volumes are ``pool/image``; ``opened`` gives what QEMU opens. ``secret``: the key of the account.
     """
 
     kind: ClassVar[str] = "ceph"
@@ -130,8 +130,8 @@ class CephDriver(StorageDriver):
     def disk_path(self, vm: int, number: int) -> str:
         return f"{self.options.pool}/{PREFIX}{int(vm)}-{int(number)}"
 
-    def path(self, volume: Volume) -> str:
-        return self._image(volume).qemu
+    def opened(self, volume: Volume) -> Opened:
+        return Opened(self._image(volume).qemu, volume.format.qemu, volume.virtual_size)
 
     def check_inside(self, volume: Volume) -> None:
         pool = self.options.pool
@@ -164,7 +164,7 @@ class CephDriver(StorageDriver):
         if not self.secret:
             return ()
         uuid = uuid5(NAMESPACE_URL, f"ceph:{self.options.fsid or self.options.cluster}/{self.access.entity}")
-        return (LibvirtSecretDefined(host, self.access, str(uuid), self.secret),)
+        return (LibvirtSecretDefined(host, of_ceph(self.access), str(uuid), self.secret),)
 
     def deactivate(self, host: str) -> Steps:
         """Nothing: others may be clients of the same cluster there."""
@@ -209,6 +209,13 @@ class CephDriver(StorageDriver):
         image = self._image(volume)
         freed = RbdSnapshotsAbsent(self.host, image, tuple(snapshots))
         return freed, RbdImageAbsent(self.host, image, self.options.trash_days)
+
+    @property
+    def days_kept(self) -> int:
+        return self.options.trash_days
+
+    def bring_back(self, volume: Volume) -> Steps:
+        return (RbdImageRestored(self.host, self._image(volume)),)
 
     def prepare(self, image: Volume) -> Steps:
         return (RbdClonesPrepared(self.host, self._image(image)),)

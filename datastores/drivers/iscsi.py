@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from uuid import UUID
+from uuid import NAMESPACE_URL, uuid5
 
 from datastores.domain.characters import Character
 from datastores.domain.errors import Unsupported
-from datastores.domain.iscsi import Lun, Portal, name_part
-from datastores.domain.plan import AnyStep, Shell
-from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
+from datastores.domain.iscsi import Account, Lun, Portal, chap_secret, make_chap_secret, name_part
+from datastores.domain.plan import AnyStep
+from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.btrfs import BtrfsDriver
 from datastores.drivers.files import FileOptions
+from datastores.drivers.inside import InsideDriver
 from datastores.drivers.iscsi_options import Backing, FilesInside, Initiator, IscsiOptions, Server
 from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.xfs import XfsDriver
 from datastores.hosts import lio, tgt
-from datastores.hosts.blocks import Filesystem
-from datastores.hosts.contexts import ContextFile, Variable
-from datastores.hosts.copies import Ownership
+from datastores.hosts.chap import SecretGone, SecretPresent
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, of_chap
 from datastores.hosts.lio import LioTargetGone, LioTargetServed
 from datastores.hosts.open_iscsi import InterfaceNamed, SessionClosed, SessionOpen
-from datastores.hosts.opened import Opened
 from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.secret_files import secret_digest
 from datastores.hosts.services import ServiceRunning
-from datastores.hosts.stored import Footprint
 from datastores.hosts.tgt import plain_path
 from datastores.hosts.tgt_targets import TargetGone, TargetRenewed, TargetServed, TargetUnused
 
@@ -41,7 +41,7 @@ RAW_FORMATS = (Format.RAW, Format.ISO)
 
 
 @dataclass(frozen=True, slots=True)
-class IscsiDriver(StorageDriver):
+class IscsiDriver(InsideDriver):
     """Bytes lie in ``<base>/luns`` of the storage host, as another kind keeps them there.
 
     On the host of a VM ``<base>/<vm>/disk.<n>`` leads to the device, or to the address that QEMU opens.
@@ -70,9 +70,29 @@ class IscsiDriver(StorageDriver):
     shares_blocks: ClassVar[bool] = True
     one_host: ClassVar[bool] = True
     leaves: ClassVar[str] = "No disk is served any more. Packages, and the bytes on the storage host, stay."
+    key_label: ClassVar[str] = "CHAP secret"
+    key_help: ClassVar[str] = (
+        "12 to 16 letters and digits, which hosts log in with. Empty: one is made, unless CHAP is not wanted."
+    )
     Options: ClassVar[type[Any]] = IscsiOptions
 
     options: IscsiOptions
+
+    @classmethod
+    def check_secret(cls, value: str) -> None:
+        chap_secret(value)
+
+    @classmethod
+    def new_secret(cls, options: Mapping[str, Any]) -> str:
+        return make_chap_secret() if cls.Options(**options).chap else ""
+
+    @property
+    def account(self) -> Account | None:
+        """As whom hosts log in; None for no CHAP. tgtd tells no secrets, so another one is another account, too."""
+        if not self.secret or not self.options.chap:
+            return None
+        label, digest = name_part(self.base)[-64:].strip("-."), secret_digest(self.secret)
+        return Account(f"cloudstore-{label}-{digest[:6]}", label, digest)
 
     def __post_init__(self) -> None:
         StorageDriver.__post_init__(self)
@@ -90,6 +110,10 @@ class IscsiDriver(StorageDriver):
         return kind(self.host, where, (self.host,), kind.Options(mode="0600"))
 
     @property
+    def logs_in_as(self) -> str:
+        return self.account.name if self.account else ""
+
+    @property
     def shared(self) -> bool:
         return False
 
@@ -97,9 +121,6 @@ class IscsiDriver(StorageDriver):
         if format not in self.formats:
             return frozenset()
         return self.inside.capabilities(format) | {Capability.ATTACH}
-
-    def check_inside(self, volume: Volume) -> None:
-        self.inside.check_inside(volume)
 
     # What is served, and where it is found
 
@@ -122,18 +143,24 @@ class IscsiDriver(StorageDriver):
         return lun.url if self.options.initiator == Initiator.QEMU else lun.device
 
     def attach(self, volume: Volume, host: str, link: str) -> Steps:
-        """The target is made before anybody logs in to it."""
+        """The target is made before anybody logs in to it; both are told the secret, which may be another by now."""
         logged_in: Steps = ()
         if self._by_name:
             logged_in = (InterfaceNamed(host, INTERFACE, self.initiator(host)),)
         if self.options.initiator == Initiator.KERNEL:
-            logged_in = *logged_in, SessionOpen(host, self.lun(volume), self._interface)
-        return self._served(volume, host), *logged_in, DeviceLinked(host, link, self.reached(volume))
+            logged_in = *logged_in, SessionOpen(host, self.lun(volume), self._interface, self.account)
+        served = *self._secret(self.host), self._served(volume, host)
+        return *served, *self._secret(host), *logged_in, DeviceLinked(host, link, self.reached(volume))
 
-    def detach(self, volume: Volume, host: str, link: str) -> Steps:
-        """The target goes only when it is seen that nobody is logged in: then its bytes may be deleted."""
+    def detach(self, volume: Volume, host: str, link: str, *, lost: bool = False) -> Steps:
+        """The target goes only when it is seen that nobody is logged in: then its bytes may be deleted.
+
+        A host that is lost stays logged in until its connection is taken from it with the target.
+        """
+        if lost:
+            return self._gone(volume, host, forced=True)
         kernel = self.options.initiator == Initiator.KERNEL
-        session = (SessionClosed(host, self.lun(volume), self._interface),) if kernel else ()
+        session = (SessionClosed(host, self.lun(volume), self._interface, self.account),) if kernel else ()
         return DiskAbsent(host, link, self.base), *session, *self._gone(volume, *((host,) if kernel else ()))
 
     @property
@@ -152,17 +179,19 @@ class IscsiDriver(StorageDriver):
         name, named = self.target(volume), tuple(self.options.clients.split())
         inside = self.inside
         if not self._by_name:
-            return TargetServed(self.host, name, volume.path, volume.virtual_size, named or (self.locate(host),))
+            who = named or (self.locate(host),)
+            return TargetServed(self.host, name, volume.path, volume.virtual_size, who, self.account)
         if not isinstance(inside, LvmDriver) or volume.format is not Format.RAW:
             raise Unsupported("LIO serves volumes alone, and CDs are files. Choose tgt where CDs are attached, too.")
-        return LioTargetServed(self.host, name, inside.device(volume), named or (self.initiator(host),))
+        portal, who = self.options.portal or lio.EVERYWHERE, named or (self.initiator(host),)
+        return LioTargetServed(self.host, name, inside.device(volume), who, self.account, portal)
 
-    def _gone(self, volume: Volume, *leaving: str) -> Steps:
-        """``leaving``: hosts that steps before this one log out."""
+    def _gone(self, volume: Volume, *leaving: str, forced: bool = False) -> Steps:
+        """``leaving``: hosts that steps before this one log out; ``forced``: or that are not asked any more."""
         name = self.target(volume)
         if self._by_name:
-            return (LioTargetGone(self.host, name, tuple(self.initiator(host) for host in leaving)),)
-        return (TargetGone(self.host, name, tuple(self.locate(host) for host in leaving)),)
+            return (LioTargetGone(self.host, name, tuple(self.initiator(host) for host in leaving), self.account),)
+        return (TargetGone(self.host, name, tuple(self.locate(host) for host in leaving), forced),)
 
     # Hosts
 
@@ -172,12 +201,22 @@ class IscsiDriver(StorageDriver):
     def _ready(self, host: str, inside: Callable[[str], Steps]) -> Steps:
         directory = DirectoryPresent(host, self.base, mode="0755"), BaseReady(host, self.base)
         client = "open-iscsi" if self.options.initiator == Initiator.KERNEL else "qemu-block-extra"
-        initiating = (PackageInstalled(host, client),)
+        initiating = PackageInstalled(host, client), *self._secret(host)
         if host != self.host:
             return *initiating, *directory
         package, service = ("targetcli-fb", lio.SERVICE) if self._by_name else ("tgt", tgt.SERVICE)
         served = PackageInstalled(host, package), ServiceRunning(host, service)
         return *initiating, *directory, *inside(host), *served
+
+    def _secret(self, host: str) -> Steps:
+        """Tell the host the secret; and libvirt, which starts machines whose QEMU logs in by itself."""
+        if self.account is None:
+            return ()
+        told = (SecretPresent(host, self.account, self.secret),)
+        if self.options.initiator != Initiator.QEMU:
+            return told
+        uuid, key = uuid5(NAMESPACE_URL, f"iscsi:{self.account.name}"), b64encode(self.secret.encode()).decode()
+        return *told, LibvirtSecretDefined(host, of_chap(self.account), str(uuid), key)
 
     def keeps(self, host: str) -> Steps:
         return self._ready(host, self.inside.keeps)
@@ -185,64 +224,10 @@ class IscsiDriver(StorageDriver):
     def deactivate(self, host: str) -> Steps:
         """Packages and daemons stay, for others may use them; and so does what lies in the directory."""
         inside = (DirectorySwept(host, self.inside.base),) if host == self.host else ()
-        return *inside, DirectorySwept(host, self.base)
+        secret = (SecretGone(host, self.account),) if self.account else ()
+        return *inside, DirectorySwept(host, self.base), *secret
 
-    # Bytes: as the kind inside does it
-
-    def capacity(self, shell: Shell) -> Capacity:
-        return self.inside.capacity(shell)
-
-    def volumes(self, shell: Shell) -> tuple[Volume, ...]:
-        return self.inside.volumes(shell)
-
-    def image_path(self, uuid: UUID | str, format: Format) -> str:
-        return self.inside.image_path(uuid, format)
-
-    def disk_path(self, vm: int, number: int) -> str:
-        return self.inside.disk_path(vm, number)
-
-    def path(self, volume: Volume) -> str:
-        return self.inside.path(volume)
-
-    def opened(self, volume: Volume) -> Opened:
-        return self.inside.opened(volume)
-
-    def makes_directory(self, volume: Volume) -> bool:
-        return self.inside.makes_directory(volume)
-
-    def clone_format(self, format: Format) -> Format:
-        return self.inside.clone_format(format)
-
-    @property
-    def ownership(self) -> Ownership:
-        return self.inside.ownership
-
-    def guard(self, host: str) -> Steps:
-        return self.inside.guard(host)
-
-    def stored(self, volume: Volume, before: Footprint | None = None, link: str = "") -> Steps:
-        """Of a persistent disk there is nothing on the storage host but its image."""
-        return () if link else self.inside.stored(volume, before)
-
-    def stores_only(self, volumes: Sequence[Volume]) -> Steps:
-        return self.inside.stores_only(volumes)
-
-    def create(self, volume: Volume, filesystem: Filesystem = Filesystem.NONE) -> Steps:
-        self.check_format(volume)
-        return self.inside.create(volume, filesystem)
-
-    def context(self, path: str, variables: tuple[Variable, ...], files: tuple[ContextFile, ...] = ()) -> Steps:
-        return self.inside.context(path, variables, files)
-
-    def import_file(self, source: str, volume: Volume) -> Steps:
-        self.check_format(volume)
-        return self.inside.import_file(source, volume)
-
-    def inspected(self, volume: Volume) -> Steps:
-        return self.inside.inspected(volume)
-
-    def checksum(self, volume: Volume) -> Steps:
-        return self.inside.checksum(volume)
+    # Bytes: what is served is neither removed nor changed under anybody
 
     def delete(self, volume: Volume) -> Steps:
         """``detach`` has logged hosts out by then; if it has not, the target does not go, and so its bytes stay."""
@@ -251,21 +236,6 @@ class IscsiDriver(StorageDriver):
     def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
         return *self._gone(volume, *self.hosts), *self.inside.delete_image(volume, snapshots)
 
-    def prepare(self, image: Volume) -> Steps:
-        return self.inside.prepare(image)
-
-    def copy(self, source: Volume, target: Volume) -> Steps:
-        self.check_format(target)
-        return self.inside.copy(source, target)
-
-    def link(self, volume: Volume, disk_path: str) -> Steps:
-        return self.inside.link(volume, disk_path)
-
-    def clone(self, source: Volume, target: Volume) -> Steps:
-        self.check_format(target)
-        self.require(Capability.CLONE, source)
-        return self.inside.clone(source, target)
-
     def resize(self, volume: Volume, size: int) -> Steps:
         """The target takes note of the size when it opens the disk, so nobody may be logged in."""
         name, grown = self.target(volume), self.inside.resize(volume, size)
@@ -273,43 +243,6 @@ class IscsiDriver(StorageDriver):
             return grown
         return TargetUnused(self.host, name), *grown, TargetRenewed(self.host, name, size)
 
-    def _with_snapshots(self, volume: Volume) -> StorageDriver:
-        self.check_inside(volume)
-        self.require(Capability.SNAPSHOT, volume)
-        return self.inside
-
-    def snapshot(self, volume: Volume, name: str) -> Steps:
-        return self._with_snapshots(volume).snapshot(volume, name)
-
-    def revert(self, volume: Volume, name: str) -> Steps:
-        return self._with_snapshots(volume).revert(volume, name)
-
-    def delete_snapshot(self, volume: Volume, name: str) -> Steps:
-        return self._with_snapshots(volume).delete_snapshot(volume, name)
-
     def rename(self, volume: Volume, path: str) -> Steps:
         """By then it is detached: its target had its name."""
         return *self._gone(volume, *self.hosts), *self.inside.rename(volume, path)
-
-    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
-        return self.inside.fill(host, source, volume, copy)
-
-    def export(
-        self,
-        host: str,
-        volume: Volume,
-        target: Volume,
-        *,
-        ownership: Ownership,
-        with_directory: bool = False,
-        coming: bool = False,
-    ) -> Steps:
-        return self.inside.export(
-            host, volume, target, ownership=ownership, with_directory=with_directory, coming=coming
-        )
-
-    def check_format(self, volume: Volume) -> None:
-        """Raise when the volume lies elsewhere, or is of a format that no target can serve."""
-        self.check_inside(volume)
-        if volume.format not in self.formats:
-            raise Unsupported(f"{self.label} datastores store {', '.join(self.formats)} images, not {volume.format}.")

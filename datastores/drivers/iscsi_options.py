@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
@@ -89,6 +90,13 @@ class IscsiOptions:
             "Networks or initiator names, with blanks between them; empty for the address of the disk's host alone.",
         ),
     )
+    chap: bool = field(
+        default=True,
+        metadata=words(
+            "CHAP",
+            "Hosts prove that they know a secret, besides where they are. Machines need it, too, if QEMU logs in.",
+        ),
+    )
     authority: str = field(
         default=AUTHORITY,
         metadata=words("Names begin with", "What the names of targets begin with: iqn., a month, a domain."),
@@ -119,6 +127,8 @@ class IscsiOptions:
             raise BadInput(f"LIO knows initiators by their names, not by addresses such as {by_address[0]}.")
         if self.port != PORT:
             raise BadInput(f"LIO listens at port {PORT}.")
+        if self.portal and not _is_ip(self.portal):
+            raise BadInput(f"LIO listens at an address, not at a name such as {self.portal}.")
 
     def volumes_options(self) -> LvmOptions:
         """Return the options of the volumes inside.
@@ -126,6 +136,13 @@ class IscsiOptions:
         :raises BadInput: one is not acceptable.
         """
         return LvmOptions(group_name=self.group_name, pool=self.pool, disks=self.disks, wipe=self.wipe)
+
+
+def _is_ip(value: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(value))
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

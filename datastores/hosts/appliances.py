@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from datastores.domain.errors import BadInput, CommandFailed, Refused
-from datastores.domain.iscsi import Lun, Portal, iqn
+from datastores.domain.iscsi import Account, Lun, Portal, iqn
 from datastores.domain.plan import Change, Command, Output, read
 from datastores.domain.values import format_size
 from datastores.hosts.parsing import expect
@@ -21,6 +21,13 @@ SECONDS = 10
 """That an appliance gets to answer: libiscsi by itself tries for ever."""
 TIMED_OUT = 124
 FAILED = 10  # of libiscsi's tools, whatever went wrong
+LOGIN = """
+secret=$(cat -- "$2") || exit
+export LIBISCSI_CHAP_USERNAME="$1" LIBISCSI_CHAP_PASSWORD="$secret"
+shift 2
+exec "$@"
+"""
+"""libiscsi takes account and secret from its environment, which root alone sees; in an address everybody would."""
 _TARGET = re.compile(r"Target:(\S+) Portal:(\S+):(\d+),-?\d+\Z")
 _LUN = re.compile(r"Lun:(\d+)\s+Type:(\S+)")
 _DISK = "DIRECT_ACCESS"
@@ -38,8 +45,14 @@ class Offer:
     is_disk: bool
 
 
-def ask_offers(portal: Portal) -> Command:
-    return read("timeout", str(SECONDS), "iscsi-ls", "-s", f"iscsi://{portal}")
+def _asked(account: Account | None, *argv: str) -> Command:
+    """Return a read by one of libiscsi's tools, within a time, as an account where there is one."""
+    bounded = ("timeout", str(SECONDS), *argv)
+    return read("sh", "-c", LOGIN, "sh", account.name, account.file, *bounded, root=True) if account else read(*bounded)
+
+
+def ask_offers(portal: Portal, account: Account | None = None) -> Command:
+    return _asked(account, "iscsi-ls", "-s", f"iscsi://{portal}")
 
 
 def offers(host: str, command: Command, output: Output) -> tuple[Offer, ...]:
@@ -79,8 +92,8 @@ class Tried:
     size: int = 0
 
 
-def ask_reach(lun: Lun) -> Command:
-    return read("timeout", str(SECONDS), "iscsi-readcapacity16", "-s", lun.url)
+def ask_reach(lun: Lun, account: Account | None = None) -> Command:
+    return _asked(account, "iscsi-readcapacity16", "-s", lun.url)
 
 
 def tried(host: str, command: Command, output: Output) -> Tried:
@@ -111,13 +124,14 @@ class LunReached:
     host: str
     lun: Lun
     size: int = 0
+    account: Account | None = None
 
     @property
     def title(self) -> str:
         return f"{self.host} reaches LUN {self.lun.number} of {self.lun.iqn}"
 
     def reads(self) -> tuple[Command, ...]:
-        return (ask_reach(self.lun),)
+        return (ask_reach(self.lun, self.account),)
 
     def facts(self, outputs: Sequence[Output]) -> Tried:
         return tried(self.host, self.reads()[0], outputs[0])
@@ -146,13 +160,14 @@ class LunHidden:
 
     host: str
     lun: Lun
+    account: Account | None = None
 
     @property
     def title(self) -> str:
         return f"{self.host} cannot use LUN {self.lun.number} of {self.lun.iqn}"
 
     def reads(self) -> tuple[Command, ...]:
-        return (ask_reach(self.lun),)
+        return (ask_reach(self.lun, self.account),)
 
     def facts(self, outputs: Sequence[Output]) -> Tried:
         return tried(self.host, self.reads()[0], outputs[0])

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from datastores.domain import ceph as words
 from datastores.domain.ceph import Access
 from datastores.domain.errors import Refused
-from datastores.domain.plan import Action, Change, Command, Output, WriteFile, encode
+from datastores.domain.plan import Action, Change, Command, Output, WriteFile
 from datastores.domain.values import account_name
 from datastores.hosts.files import access_actions
-from datastores.hosts.inodes import gone
 from datastores.hosts.parsing import Entry, TextFile, editable, text_file, text_reads
+from datastores.hosts.secret_files import secret_digest, secret_written
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +70,6 @@ class KeyringFacts:
     digest: str = ""
 
 
-def digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest() if key else ""
-
-
 @dataclass(frozen=True, slots=True)
 class CephKeyringPresent:
     """The keyring of an account holds its key, and nobody but root, or ``group``, may read it.
@@ -108,29 +103,18 @@ class CephKeyringPresent:
 
     def facts(self, outputs: Sequence[Output]) -> KeyringFacts:
         file = text_file(self.host, self.path, outputs)
-        return KeyringFacts(file.entry, digest(words.settings(file.text or "", self.access.entity).get("key", "")))
+        return KeyringFacts(
+            file.entry, secret_digest(words.settings(file.text or "", self.access.entity).get("key", ""))
+        )
 
     def plan(self, facts: KeyringFacts) -> Change | None:
         there = facts.entry
         if there is not None and not there.is_file:
             raise Refused(f"{self.path} on {self.host} is {there}, not a file. Move it away first.")
-        if there is None or facts.digest != digest(self.key):
-            return self._write(there)
+        if there is None or facts.digest != secret_digest(self.key):
+            text = words.keyring(self.access.entity, self.key)
+            return secret_written(self.path, text, there, group=self.group, mode=self.mode)
         actions = access_actions(there, "root", self.group, self.mode)
         before = f"{there.owner}:{there.group} {there.mode}"
         summary = f"{self.path}: {before} becomes root:{self.group} {self.mode}"
         return Change(summary, actions) if actions else None
-
-    def _write(self, there: Entry | None) -> Change:
-        new, kept = f"{self.path}.cloudstore-new", f"{self.path}.cloudstore~"
-        make = Command(("install", "-m", self.mode, "-o", "root", "-g", self.group, "--", "/dev/null", new))
-        text = encode(words.keyring(self.access.entity, self.key))
-        fill = Command(("dd", f"of={new}", "conv=notrunc,fsync", "status=none"), stdin=text, secret=True)
-        actions = [Action(command, gone(new), scratch=True) for command in (make, fill)]
-        rename = Command(("mv", "-fT", "--", new, self.path))
-        if there is None:
-            return Change(f"write {self.path}", (*actions, Action(rename, gone(self.path))))
-        keep = Action(Command(("cp", "-pT", "--", self.path, kept)), gone(kept), scratch=True)
-        back = Command(("mv", "-fT", "--", kept, self.path))
-        note = f"It holds another key now, which stays in {kept}."
-        return Change(f"replace the key in {self.path}", (*actions, keep, Action(rename, back)), note)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datastores.domain.errors import BadInput, CommandFailed, Refused
-from datastores.domain.iscsi import Lun, iqn
+from datastores.domain.iscsi import Account, Lun, iqn
 from datastores.domain.plan import Action, Change, Command, Output, read
+from datastores.hosts.device_use import ask_use, uses
 from datastores.hosts.inodes import Files, look, seen
 from datastores.hosts.parsing import expect
+from datastores.hosts.secret_files import secret_digest
 
 NOTHING_FOUND = 21  # iscsiadm(8), EXIT STATUS: ISCSI_ERR_NO_OBJS_FOUND
 SERVICE = "iscsid.service"
@@ -18,23 +20,37 @@ SESSIONS = read("iscsiadm", "-m", "session", root=True)
 SETTLE_SECONDS = 30
 LOGIN_SECONDS = 150.0
 """iscsiadm tries a login eight times, of 15 s each (node.session.initial_login_retry_max)."""
-USERS = """
-device=$(readlink -e -- "$1") || exit 0
-exec find /proc -ignore_readdir_race -mindepth 3 -maxdepth 3 -path '/proc/[0-9]*/fd/*' -lname "$device" -printf '%h\\n'
-"""
-"""Name the processes that have a device open: /proc/<number>/fd."""
 INTERFACES = ("iscsiadm", "-m", "iface")
 UNSET = "<empty>"
+TELL = """
+secret=$(cat -- "$4") || exit
+told=1
+for database in /etc/iscsi /var/lib/iscsi; do
+    for record in "$database/nodes/$1/$2" "$database/nodes/$1/$2,"*"/$3"; do
+        [ -f "$record" ] || continue
+        printf '/^node[.]session[.]auth[.]password = /d\\n/^# END RECORD/i %s = %s\\n' \\
+            node.session.auth.password "$secret" | sed -i -f - -- "$record" && told=0 || exit
+    done
+done
+exit $told
+"""
+"""Write the secret into the record of a target (mode 0600): iscsiadm would want it on its command line."""
+_AUTH = "node.session.auth"
 _LINE = re.compile(r"\w+: \[\d+\] (\S+),-?\d+ (\S+)( |\Z)")
 
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """``open``: it is logged in. ``recorded``: "" for no record of the target, else how the record says it begins."""
+    """``open``: it is logged in. ``recorded``: "" for no record of the target, else how the record says it begins.
+
+    ``account``: as whom the record says that it logs in; "" for no CHAP. ``digest``: SHA-256 of the secret in it.
+    """
 
     open: bool
     recorded: str
     files: Files
+    account: str = ""
+    digest: str = ""
 
 
 def sessions(host: str, output: Output) -> frozenset[tuple[str, str]]:
@@ -64,106 +80,141 @@ def node(lun: Lun, interface: str, *words: str, timeout: float = 60.0) -> Comman
     return Command(("iscsiadm", "-m", "node", "-T", lun.iqn, "-p", str(lun.portal), *by, *words), timeout=timeout)
 
 
-def _reads(lun: Lun, interface: str) -> tuple[Command, ...]:
-    return SESSIONS, read(*node(lun, interface).argv, root=True), look(lun.device)
-
-
-def _facts(host: str, lun: Lun, interface: str, outputs: Sequence[Output]) -> SessionFacts:
-    command = _reads(lun, interface)[1]
-    recorded = ""
-    if outputs[1].exit_status != NOTHING_FOUND:
-        settings = dict(line.partition(" = ")[::2] for line in expect(host, command, outputs[1]).splitlines())
-        recorded = settings.get("node.startup", "")
-    is_open = (str(lun.portal), lun.iqn) in sessions(host, outputs[0])
-    return SessionFacts(is_open, recorded, seen(_reads(lun, interface)[2], outputs[2]))
-
-
 @dataclass(frozen=True, slots=True)
-class SessionOpen:
-    """The host is logged in to the target of ``lun``, also after a restart, and has its device."""
+class OfSession:
+    """What is said of a host and the target of ``lun``, and how that is read. ``account``: as which it logs in."""
 
     host: str
     lun: Lun
     interface: str = ""
+    account: Account | None = None
 
     def __post_init__(self) -> None:
         interface_name(self.interface)
+
+    def _reads(self) -> tuple[Command, ...]:
+        """The secret of the record is asked for where it is to be compared."""
+        shown = ("-S",) if self.account else ()
+        return SESSIONS, read(*self._node(*shown).argv, root=True), look(self.lun.device)
+
+    def _facts(self, outputs: Sequence[Output]) -> SessionFacts:
+        _, command, device = self._reads()
+        settings: dict[str, str] = {}
+        if outputs[1].exit_status != NOTHING_FOUND:
+            lines = expect(self.host, command, outputs[1]).splitlines()
+            settings = {name: "" if value == UNSET else value for name, _, value in (x.partition(" = ") for x in lines)}
+        account = settings.get(f"{_AUTH}.username", "") if settings.get(f"{_AUTH}.authmethod") == "CHAP" else ""
+        return SessionFacts(
+            (str(self.lun.portal), self.lun.iqn) in sessions(self.host, outputs[0]),
+            settings.get("node.startup", ""),
+            seen(device, outputs[2]),
+            account,
+            secret_digest(settings.get(f"{_AUTH}.password", "")) if self.account else "",
+        )
+
+    def _node(self, *words: str, timeout: float = 60.0) -> Command:
+        return node(self.lun, self.interface, *words, timeout=timeout)
+
+    def _set(self, name: str, value: str) -> Command:
+        return self._node("-o", "update", "-n", name, "-v", value)
+
+    def _login(self) -> Command:
+        return self._node("--login", timeout=LOGIN_SECONDS)
+
+    def _tell(self, account: Account) -> Command:
+        portal = self.lun.portal
+        place = f"{portal.address},{portal.port}", self.interface or "default"
+        return Command(("sh", "-c", TELL, "sh", self.lun.iqn, *place, account.file))
+
+    def _settings(self, account: Account) -> tuple[tuple[Command, Command], ...]:
+        """Return what makes the record say who logs in, and what makes it say nothing of that, in their order."""
+        return (
+            (self._set(f"{_AUTH}.authmethod", "CHAP"), self._set(f"{_AUTH}.authmethod", "None")),
+            (self._set(f"{_AUTH}.username", account.name), self._set(f"{_AUTH}.username", "")),
+            (self._tell(account), self._set(f"{_AUTH}.password", "")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpen(OfSession):
+    """The host is logged in to the target of ``lun``, also after a restart, and has its device.
+
+    A session goes on as whom it was begun; what the record says of that holds from its next login on.
+    """
 
     @property
     def title(self) -> str:
         return f"{self.host} is logged in to {self.lun.iqn} at {self.lun.portal}"
 
     def reads(self) -> tuple[Command, ...]:
-        return _reads(self.lun, self.interface)
+        return self._reads()
 
     def facts(self, outputs: Sequence[Output]) -> SessionFacts:
-        return _facts(self.host, self.lun, self.interface, outputs)
+        return self._facts(outputs)
 
     def plan(self, facts: SessionFacts) -> Change | None:
-        if facts.open and facts.recorded == "automatic" and self.lun.device in facts.files:
+        proves = self._proves(facts)
+        if facts.open and facts.recorded == "automatic" and self.lun.device in facts.files and not proves:
             return None
         actions = []
         if not facts.recorded:
             actions.append(Action(self._node("-o", "new"), self._node("-o", "delete")))
         if facts.recorded != "automatic":
-            actions.append(Action(self._startup("automatic"), self._startup(facts.recorded or "manual")))
+            back = self._set("node.startup", facts.recorded or "manual")
+            actions.append(Action(self._set("node.startup", "automatic"), back))
+        actions += proves
         if not facts.open:
-            login = self._node("--login", timeout=LOGIN_SECONDS)
-            actions.append(Action(login, self._node("--logout")))
+            actions.append(Action(self._login(), self._node("--logout")))
         wait = ("udevadm", "settle", f"--timeout={SETTLE_SECONDS}", f"--exit-if-exists={self.lun.device}")
         rescan = (Action(self._node("--rescan"), harmless=True),) if facts.open else ()
         return Change(f"log in to {self.lun.iqn}", (*actions, *rescan, Action(Command(wait), harmless=True)))
 
-    def _node(self, *words: str, timeout: float = 60.0) -> Command:
-        return node(self.lun, self.interface, *words, timeout=timeout)
-
-    def _startup(self, how: str) -> Command:
-        return self._node("-o", "update", "-n", "node.startup", "-v", how)
+    def _proves(self, facts: SessionFacts) -> list[Action]:
+        """Where the record named an account before, what it said is not kept, so that has no way back."""
+        if not self.account or (facts.account, facts.digest) == (self.account.name, self.account.digest):
+            return []
+        new = not facts.account
+        return [Action(do, back if new else None, harmless=not new) for do, back in self._settings(self.account)]
 
 
 @dataclass(frozen=True, slots=True)
-class SessionClosed:
+class SessionClosed(OfSession):
     """The host is not logged in to the target of ``lun``, and will not log in by itself. Its device is gone.
 
-    A machine that still uses the device would lose its disk; so it is refused as long as the device is open.
+    Who still uses the device would lose its disk; so it is refused as long as it is open, mounted, or part of another.
     """
-
-    host: str
-    lun: Lun
-    interface: str = ""
-
-    def __post_init__(self) -> None:
-        interface_name(self.interface)
 
     @property
     def title(self) -> str:
         return f"{self.host} is not logged in to {self.lun.iqn}"
 
     def reads(self) -> tuple[Command, ...]:
-        return *_reads(self.lun, self.interface), read("sh", "-c", USERS, "sh", self.lun.device, root=True)
+        return *self._reads(), *ask_use(self.lun.device)
 
-    def facts(self, outputs: Sequence[Output]) -> tuple[SessionFacts, str]:
-        """Return the session, and the numbers of the processes that have the device open."""
-        facts, users = _facts(self.host, self.lun, self.interface, outputs[:3]), outputs[3]
-        if users.exit_status not in {0, 1}:  # find(1): 1 when a process ended meanwhile
-            raise CommandFailed(self.reads()[3].argv, users.exit_status, users.stderr, self.host)
-        return facts, ", ".join(sorted({line.split("/")[2] for line in users.stdout.splitlines()}, key=int))
+    def facts(self, outputs: Sequence[Output]) -> tuple[SessionFacts, tuple[str, ...]]:
+        """Return the session, and who uses the device."""
+        return self._facts(outputs[:3]), uses(self.host, self.lun.device, outputs[3:])
 
-    def plan(self, facts: tuple[SessionFacts, str]) -> Change | None:
+    def plan(self, facts: tuple[SessionFacts, tuple[str, ...]]) -> Change | None:
         session, users = facts
         if not session.open and not session.recorded:
             return None
         if users:
             raise Refused(
-                f"{self.lun.device} on {self.host} is open in the processes {users}. Shut the machine down first."
+                f"{self.lun.device} on {self.host} is in use: {'; '.join(users)}. Shut the machine down, or end that, "
+                "first."
             )
-        logout = (Action(self._node("--logout"), self._node("--login", timeout=LOGIN_SECONDS)),)
-        forget = (Action(self._node("-o", "delete"), self._node("-o", "new")),)
-        actions = (*(logout if session.open else ()), *(forget if session.recorded else ()))
+        logout = (Action(self._node("--logout"), self._login()),) if session.open else ()
+        actions = *logout, *(self._forgets(session) if session.recorded else ())
         return Change(f"log out of {self.lun.iqn}", actions)
 
-    def _node(self, *words: str, timeout: float = 60.0) -> Command:
-        return node(self.lun, self.interface, *words, timeout=timeout)
+    def _forgets(self, session: SessionFacts) -> tuple[Action, ...]:
+        """What the record said is taken out of it first, so that the way back says it again, in the other order."""
+        startup = (self._set("node.startup", "manual"), self._set("node.startup", session.recorded))
+        proven = self._settings(self.account) if self.account and session.account == self.account.name else ()
+        said = tuple(Action(back, do) for do, back in reversed(proven))
+        delete = Action(self._node("-o", "delete"), self._node("-o", "new"))
+        return Action(*startup), *said, delete
 
 
 @dataclass(frozen=True, slots=True)

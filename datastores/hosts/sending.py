@@ -23,36 +23,50 @@ NOT_INSTALLED = 127
 
 OPEN_KEYS = """
 umask 077
-home=$(getent passwd "$1" | cut -d: -f6) && [ -n "$home" ] && cd -- "$home" || exit
+home=$(getent passwd "$(id -un)" | cut -d: -f6) && [ -n "$home" ] && cd -- "$home" || exit
 exec 9<.; flock -w 30 9 || exit
 [ ! -L .ssh ] && [ ! -L .ssh/authorized_keys ] || { echo "$home/.ssh leads elsewhere" >&2; exit 1; }
-keys=.ssh/authorized_keys new=.ssh/authorized_keys.cloudstore-new
+keys=.ssh/authorized_keys
+replace() { sync "$new" && mv -fT "$new" $keys; }
+begin() { new=$(mktemp .ssh/.authorized_keys.XXXXXXXX) && trap 'rm -f -- "$new"' EXIT; }
 """
-"""$1: the account. Two jobs may change its keys at once, so they take turns."""
+"""Two jobs may change the keys of an account at once, so they take turns. It runs as that account: whatever is done to
+the directory meanwhile leads nowhere where the account could not write itself."""
 
 ALLOW = f"""{OPEN_KEYS}
-group=$(id -gn -- "$1") || exit
-[ -d .ssh ] || install -d -o "$1" -g "$group" -m 0700 .ssh || exit
-if [ -e $keys ]; then cp -pT $keys $new; else install -o "$1" -g "$group" -m 0600 /dev/null $new; fi || exit
-[ -z "$(tail -c 1 $new)" ] || echo >>$new
-printf '%s\\n' "$2" >>$new && sync $new && mv -fT $new $keys
+[ -d .ssh ] || mkdir -m 0700 .ssh || exit
+case $(ssh -V 2>&1) in
+OpenSSH_[1-6].* | OpenSSH_7.[0-6]*) line=$1 ;;
+OpenSSH_*) line="expiry-time=\\"$(date -d "$2 days" +%Y%m%d%H%M)\\",$1" ;;
+*) line=$1 ;;
+esac
+begin || exit
+[ ! -e $keys ] || cp -pT $keys "$new" || exit
+[ -z "$(tail -c 1 "$new")" ] || echo >>"$new"
+printf '%s\\n' "$line" >>"$new" && replace
 """
-"""$2: the line."""
+"""$1: the line; $2: days after which it is void. sshd(8) knows of that since OpenSSH 7.7, in the host's own time."""
 
 FORBID = f"""{OPEN_KEYS}
 [ -e $keys ] || exit 0
-cp -pT $keys $new && MARK=$2 awk '$NF != ENVIRON["MARK"]' $keys >$new && sync $new || exit
-if [ -s $new ]; then mv -fT $new $keys; else rm -f $new $keys; fi
+begin && cp -pT $keys "$new" && MARK=$1 awk '$NF != ENVIRON["MARK"]' $keys >"$new" || exit
+if [ -s "$new" ]; then replace; else rm -f $keys; fi
 """
-"""$2: the comment of the line. A file in which nothing is left is as good as none."""
+"""$1: the comment of the line. A file in which nothing is left is as good as none."""
+DAYS = 7
+"""After so many days nobody is let in with a key, whatever has become of its job."""
+
+
+def as_account(account: str, *argv: str) -> Command:
+    return Command(("runuser", "-u", account, "--", *argv))
 
 
 def allow(account: str, line: str) -> Command:
-    return Command(("sh", "-c", ALLOW, "sh", account, line))
+    return as_account(account, "sh", "-c", ALLOW, "sh", line, str(DAYS))
 
 
 def forbid(account: str, mark: str) -> Command:
-    return Command(("sh", "-c", FORBID, "sh", account, mark))
+    return as_account(account, "sh", "-c", FORBID, "sh", mark)
 
 
 def swept(directory: str) -> Command:
@@ -108,6 +122,9 @@ class Letting:
         options = f'restrict,from="{",".join(route.seen_as)}",command="{command}"'
         return f"{options} {route.public_key} {route.mark}"
 
+    def _is_ours(self, line: str) -> bool:
+        return line == self.line or (line.startswith("expiry-time=") and line.endswith(f",{self.line}"))
+
     @property
     def _keys(self) -> AuthorizedKeysPresent:
         return AuthorizedKeysPresent(self.host, self.route.account, (self.route.public_key,))
@@ -134,7 +151,7 @@ class Letting:
         """Return what lets the program, of which the text is given, read ``what``."""
         self._keys.plan(facts.keys)  # refuses an account without a home, and links on the way to its keys
         script, source = self._places
-        listed = self.line in (facts.keys.file.text or "").splitlines()
+        listed = any(map(self._is_ours, (facts.keys.file.text or "").splitlines()))
         if listed and (facts.script.text, facts.source.text) == (program, what):
             return None
         route = self.route
@@ -147,7 +164,8 @@ class Letting:
                 written(source, what, facts.source.text),
                 *(() if listed else (key,)),
             ),
-            note="The key may run one program, which reads this alone. It is removed when all has arrived.",
+            note="The key may run one program, which reads this alone. It is removed when all has arrived, and is void "
+            f"after {DAYS} days.",
         )
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from datastores.domain.errors import BadInput, CommandFailed, Refused
-from datastores.domain.iscsi import is_name
-from datastores.domain.plan import Command, Output, read
-from datastores.hosts.parsing import TextFile, canonical_path, expect, text_file
+from datastores.domain.iscsi import Account, iqn, is_name
+from datastores.domain.plan import Action, Command, Output, encode, read
+from datastores.hosts.inodes import gone
+from datastores.hosts.parsing import TextFile, canonical_path, expect, text_file, text_reads
 
 DIRECTORY = "/etc/tgt/conf.d"
 SERVICE = "tgt.service"
@@ -23,6 +24,18 @@ ASK = read("tgtadm", "--lld", "iscsi", "--op", "show", "--mode", "target", root=
 LOCK = ("flock", "-w", "50", "/run/cloudstore-tgt.lock")
 """tgt-admin takes the next free number for a new target, so two at once would take the same one."""
 _TARGET = re.compile(r"Target (\d+): (\S+)\Z")
+SEALED = """
+secret=$(cat -- "$3") || exit
+{ cat; printf '  incominguser %s %s\\n</target>\\n' "$2" "$secret"; } > "$1" && sync -- "$1"
+"""
+"""Write the file of a target, with the secret of its account, which comes from a file of the host."""
+TOLD = """
+secret=$(cat -- "$2") || exit
+tgtadm --lld iscsi --op show --mode account | grep -qxF "    $1" ||
+    exec tgtadm --lld iscsi --op new --mode account --user "$1" --password "$secret"
+"""
+"""Tell tgtd an account that it does not know. Like tgt-admin, it can only do so on the command line of tgtadm."""
+_SECRET = re.compile(r"^(  incominguser \S+) \S+$", re.MULTILINE)
 _PLAIN = re.compile(r"[A-Za-z0-9_./+@-]+\Z")
 _SECTIONS = ("System information:", "I_T nexus information:", "LUN information:", "Account information:",
              "ACL information:")  # fmt: skip
@@ -48,6 +61,8 @@ class Target:
     sessions: tuple[Session, ...] = ()
     backing: tuple[tuple[int, str], ...] = ()
     initiators: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    """CHAP: as one of whom an initiator has to log in; () for no such need."""
 
     @property
     def disk(self) -> str:
@@ -79,13 +94,15 @@ def _target(number: int, name: str, lines: Sequence[str]) -> Target:
     sessions: list[Session] = []
     backing: list[tuple[int, str]] = []
     initiators: list[str] = []
+    accounts: list[str] = []
+    listed = {"ACL information:": initiators, "Account information:": accounts}
     section, lun = "", 0
     for line in lines:
         word, _, value = line.partition(": ")
         if line in _SECTIONS:
             section = line
-        elif section == "ACL information:":
-            initiators.append(line)
+        elif section in listed:
+            listed[section].append(line)
         elif word == "Initiator":
             sessions.append(Session(value.partition(" alias:")[0]))
         elif word == "IP Address" and sessions:
@@ -94,7 +111,7 @@ def _target(number: int, name: str, lines: Sequence[str]) -> Target:
             lun = int(value)
         elif word == "Backing store path" and value != "None":
             backing.append((lun, value))
-    return Target(number, name, tuple(sessions), tuple(backing), tuple(initiators))
+    return Target(number, name, tuple(sessions), tuple(backing), tuple(initiators), tuple(accounts))
 
 
 def file_of(name: str) -> str:
@@ -130,24 +147,71 @@ def admin(verb: str, name: str) -> Command:
     return Command((*LOCK, "tgt-admin", verb, name))
 
 
+def bound(verb: str, number: int, account: str) -> Command:
+    """Return what makes a target want an account of whoever logs in (bind), or want it no more (unbind)."""
+    return Command(
+        ("tgtadm", "--lld", "iscsi", "--op", verb, "--mode", "account", "--tid", str(number), "--user", account)
+    )
+
+
+def account_known(account: Account) -> Action:
+    """Return what tells tgtd the account. That it stays known lets nobody in."""
+    return Action(Command((*LOCK, "sh", "-c", TOLD, "sh", account.name, account.file)), harmless=True)
+
+
 def told(verb: str, number: int, who: str) -> Command:
     by = "--initiator-name" if is_name(who) else "--initiator-address"
     return Command(("tgtadm", "--lld", "iscsi", "--op", verb, "--mode", "target", "--tid", str(number), by, who))
 
 
-def remove(number: int) -> Command:
+def remove(number: int, *, forced: bool = False) -> Command:
     """Return the end of a target, which fails when somebody is logged in (tgt-admin then says nothing)."""
-    return Command((*LOCK, "tgtadm", "--lld", "iscsi", "--op", "delete", "--mode", "target", "--tid", str(number)))
+    end = "tgtadm", "--lld", "iscsi", "--op", "delete", "--mode", "target", "--tid", str(number)
+    return Command((*LOCK, *end, *(("--force",) if forced else ())))
 
 
 @dataclass(frozen=True, slots=True)
 class TargetFacts:
-    """The file of a target, and the target as it is served; None: it is not."""
+    """The file of a target, without the secret in it, and the target as it is served; None: it is not."""
 
     file: TextFile
     served: Target | None
 
 
-def target_facts(host: str, name: str, outputs: Sequence[Output]) -> TargetFacts:
-    file = text_file(host, file_of(name), outputs[:2])
-    return TargetFacts(file, targets(host, outputs[2]).get(name))
+@dataclass(frozen=True, slots=True)
+class OfTarget:
+    """What is said of one target of a host, and how that is read."""
+
+    host: str
+    name: str
+
+    def __post_init__(self) -> None:
+        iqn(self.name)
+
+    @property
+    def file(self) -> str:
+        return file_of(self.name)
+
+    def reads(self) -> tuple[Command, ...]:
+        return *text_reads(self.file), ASK
+
+    def facts(self, outputs: Sequence[Output]) -> TargetFacts:
+        file = text_file(self.host, self.file, outputs[:2])
+        text = None if file.text is None else _SECRET.sub(r"\1", file.text)
+        return TargetFacts(replace(file, text=text), targets(self.host, outputs[2]).get(self.name))
+
+
+def written(path: str, text: str, before: str | None, account: Account) -> tuple[Action, ...]:
+    """Return what writes the file of a target, with the secret of its account at the end; root alone may read it.
+
+    ``text``: up to there.
+    """
+    new, kept = f"{path}.cloudstore-new", f"{path}.cloudstore~"
+    make = Command(("install", "-m", "0600", "-o", "root", "-g", "root", "--", "/dev/null", new))
+    fill = Command(("sh", "-c", SEALED, "sh", new, account.name, account.file), stdin=encode(text))
+    actions = tuple(Action(command, gone(new), scratch=True) for command in (make, fill))
+    rename = Command(("mv", "-fT", "--", new, path))
+    if before is None:
+        return *actions, Action(rename, gone(path))
+    keep = Action(Command(("cp", "-pT", "--", path, kept)), gone(kept), scratch=True)
+    return *actions, keep, Action(rename, Command(("mv", "-fT", "--", kept, path)))

@@ -6,29 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datastores.domain.errors import BadInput, Refused
-from datastores.domain.iscsi import initiator, iqn, is_name
+from datastores.domain.iscsi import Account, initiator, is_name
 from datastores.domain.plan import Action, Change, Command, Output, WriteFile
 from datastores.domain.values import format_size
 from datastores.hosts import tgt
-from datastores.hosts.parsing import editable, text_reads
-from datastores.hosts.tgt import Target, TargetFacts, plain_path
+from datastores.hosts.parsing import TextFile, editable
+from datastores.hosts.tgt import OfTarget, Target, TargetFacts, plain_path
 
 
 @dataclass(frozen=True, slots=True)
-class TargetServed:
+class TargetServed(OfTarget):
     """tgtd serves ``backing`` (a file or device) as LUN 1 of ``name`` to these initiators alone, after a restart, too.
 
-    Who may log in can be changed while it is in use; what is served cannot. ``size``: bytes that it has now.
+    Who may log in, and as whom, can be changed while it is in use; what is served cannot. ``size``: bytes that it has
+    now. ``account``: they have to prove that they know its secret, too (CHAP).
     """
 
-    host: str
-    name: str
     backing: str
     size: int
     initiators: tuple[str, ...]
+    account: Account | None = None
 
     def __post_init__(self) -> None:
-        iqn(self.name)
+        OfTarget.__post_init__(self)
         plain_path(self.backing)
         if not self.initiators:
             raise BadInput(f"{self.name} is for nobody. Name at least one initiator: without one, tgtd lets all in.")
@@ -38,32 +38,51 @@ class TargetServed:
 
     @property
     def title(self) -> str:
-        return f"{self.backing} is served as {self.name} to {', '.join(self.initiators)}"
+        proven = f", who know the secret of {self.account.name}" if self.account else ""
+        return f"{self.backing} is served as {self.name} to {', '.join(self.initiators)}{proven}"
+
+    @property
+    def _lines(self) -> str:
+        """The file up to the account, or the end of the target."""
+        allowed = (f"  initiator-{'name' if is_name(who) else 'address'} {who}\n" for who in self.initiators)
+        return f"{tgt.remark(self.size)}\n<target {self.name}>\n  backing-store {self.backing}\n{''.join(allowed)}"
 
     @property
     def _text(self) -> str:
-        allowed = (f"  initiator-{'name' if is_name(who) else 'address'} {who}\n" for who in self.initiators)
-        target = f"<target {self.name}>\n  backing-store {self.backing}\n{''.join(allowed)}</target>\n"
-        return f"{tgt.remark(self.size)}\n{target}"
-
-    def reads(self) -> tuple[Command, ...]:
-        return *text_reads(tgt.file_of(self.name)), tgt.ASK
-
-    def facts(self, outputs: Sequence[Output]) -> TargetFacts:
-        return tgt.target_facts(self.host, self.name, outputs)
+        account = f"  incominguser {self.account.name}\n" if self.account else ""
+        return f"{self._lines}{account}</target>\n"
 
     def plan(self, facts: TargetFacts) -> Change | None:
-        before = editable(self.host, tgt.file_of(self.name), facts.file)
+        before = editable(self.host, self.file, facts.file)
         served = facts.served
         if served and served.disk != self.backing:
             raise Refused(
                 f"{self.name} on {self.host} serves {served.disk or 'nothing'}, not {self.backing}. See what it is "
                 f"for, and remove it with `tgt-admin --delete {self.name}` when nobody needs it."
             )
-        write = WriteFile(tgt.file_of(self.name), self._text, before)
-        written = (Action(write, write.undo),) if before != self._text else ()
-        actions = *written, *(self._let_in(served) if served else self._made())
+        written = self._written(before) if before != self._text else ()
+        if served and self._is_another(served):
+            end, begin = tgt.admin("--delete", self.name), tgt.admin("--update", self.name)
+            if served.sessions:
+                raise tgt.in_use(self.host, served)
+            actions: tuple[Action, ...] = Action(end, begin), *written, Action(begin, end)
+        else:
+            actions = *written, *(self._let_in(served) if served else self._made())
         return Change(f"serve {self.backing} as {self.name}", actions) if actions else None
+
+    @property
+    def _accounts(self) -> tuple[str, ...]:
+        return (self.account.name,) if self.account else ()
+
+    def _is_another(self, served: Target) -> bool:
+        """Whether it is made anew for its account: tgtd (1.0.85) dies when the first of two accounts is taken away."""
+        return served.accounts != self._accounts and len(served.accounts + self._accounts) > 1
+
+    def _written(self, before: str | None) -> tuple[Action, ...]:
+        if self.account:
+            return tgt.written(self.file, self._lines, before, self.account)
+        write = WriteFile(self.file, self._text, before)
+        return (Action(write, write.undo),)
 
     def _made(self) -> tuple[Action, ...]:
         return (Action(tgt.admin("--update", self.name), tgt.admin("--delete", self.name)),)
@@ -73,38 +92,37 @@ class TargetServed:
         new = [who for who in self.initiators if who not in served.initiators]
         old = [who for who in served.initiators if who not in self.initiators]
         verbs = [("bind", "unbind", who) for who in new] + [("unbind", "bind", who) for who in old]
-        return tuple(
+        return *self._wants(served), *(
             Action(tgt.told(do, served.number, who), tgt.told(back, served.number, who)) for do, back, who in verbs
         )
 
+    def _wants(self, served: Target) -> tuple[Action, ...]:
+        if served.accounts == self._accounts:
+            return ()
+        (name,) = served.accounts + self._accounts
+        bind, unbind = (tgt.bound(verb, served.number, name) for verb in ("bind", "unbind"))
+        if self.account is None:
+            return (Action(unbind, bind),)
+        return tgt.account_known(self.account), Action(bind, unbind)
+
 
 @dataclass(frozen=True, slots=True)
-class TargetGone:
+class TargetGone(OfTarget):
     """tgtd serves no ``name``, and will not after a restart. It is never taken from under somebody who is logged in.
 
     What it served stays. ``leaving``: the addresses of hosts that steps before this one log out; should one of them be
-    logged in all the same, tgtd itself refuses.
+    logged in all the same, tgtd itself refuses, unless it is ``forced``: then its connection is cut.
     """
 
-    host: str
-    name: str
     leaving: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        iqn(self.name)
+    forced: bool = False
 
     @property
     def title(self) -> str:
         return f"{self.name} is not served"
 
-    def reads(self) -> tuple[Command, ...]:
-        return *text_reads(tgt.file_of(self.name)), tgt.ASK
-
-    def facts(self, outputs: Sequence[Output]) -> TargetFacts:
-        return tgt.target_facts(self.host, self.name, outputs)
-
     def plan(self, facts: TargetFacts) -> Change | None:
-        name = tgt.file_of(self.name)
+        name = self.file
         before, served = editable(self.host, name, facts.file), facts.served
         if served and before is None:
             raise Refused(
@@ -114,70 +132,58 @@ class TargetGone:
             raise tgt.in_use(self.host, served)
         kept = f"{name}.cloudstore~"  # tgt-admin reads names that end in .conf alone
         aside, back = (Command(("mv", "-fT", "--", *names)) for names in ((name, kept), (kept, name)))
-        end = (Action(tgt.remove(served.number), tgt.admin("--update", self.name)),) if served else ()
+        again = tgt.admin("--update", self.name)
+        end = (Action(tgt.remove(served.number, forced=self.forced), again),) if served else ()
         moved = (Action(aside, back),) if before is not None else ()
         # the way back needs the file, so it is taken away last, and comes back first
         return Change(f"serve {self.name} no more", (*end, *moved)) if served or moved else None
 
 
 @dataclass(frozen=True, slots=True)
-class TargetRenewed:
+class TargetRenewed(OfTarget):
     """If tgtd serves ``name``, it has taken note that its disk has ``size`` bytes now, which it does when it opens it.
 
     Nobody may be logged in then: tgtd would take the disk away from under him.
     """
 
-    host: str
-    name: str
     size: int
-
-    def __post_init__(self) -> None:
-        iqn(self.name)
 
     @property
     def title(self) -> str:
         return f"{self.name} has {format_size(self.size)}, if it is served"
 
-    def reads(self) -> tuple[Command, ...]:
-        return *text_reads(tgt.file_of(self.name)), tgt.ASK
-
-    def facts(self, outputs: Sequence[Output]) -> TargetFacts:
-        return tgt.target_facts(self.host, self.name, outputs)
-
     def plan(self, facts: TargetFacts) -> Change | None:
-        before = editable(self.host, tgt.file_of(self.name), facts.file)
+        before = editable(self.host, self.file, facts.file)
         if before is None or not facts.served or before.startswith(f"{tgt.remark(self.size)}\n"):
             return None
         if facts.served.sessions:
             raise tgt.in_use(self.host, facts.served)
-        lines = before.splitlines(keepends=True)
-        text = "".join([f"{tgt.remark(self.size)}\n", *(line for line in lines if not line.startswith("# "))])
-        write = WriteFile(tgt.file_of(self.name), text, before)
         end, begin = tgt.admin("--delete", self.name), tgt.admin("--update", self.name)
-        return Change(f"serve {self.name} anew", (Action(end, begin), Action(begin, end), Action(write, write.undo)))
+        was = before.partition("\n")[0]
+        noted = Action(self._note(tgt.remark(self.size)), self._note(was if was.startswith("# ") else tgt.remark(0)))
+        return Change(f"serve {self.name} anew", (Action(end, begin), Action(begin, end), noted))
+
+    def _note(self, remark: str) -> Command:
+        """The rest of the file may hold a secret, so it is left where it is."""
+        return Command(("sed", "-i", "-e", f"1i {remark}", "-e", "/^# /d", "--", self.file))
 
 
 @dataclass(frozen=True, slots=True)
-class TargetUnused:
+class TargetUnused(OfTarget):
     """Nobody is logged in to ``name``. A check: it changes nothing."""
-
-    host: str
-    name: str
-
-    def __post_init__(self) -> None:
-        iqn(self.name)
 
     @property
     def title(self) -> str:
         return f"nobody uses {self.name}"
 
     def reads(self) -> tuple[Command, ...]:
+        """Its file says nothing of that."""
         return (tgt.ASK,)
 
-    def facts(self, outputs: Sequence[Output]) -> Target | None:
-        return tgt.targets(self.host, outputs[0]).get(self.name)
+    def facts(self, outputs: Sequence[Output]) -> TargetFacts:
+        return TargetFacts(TextFile(None, None), tgt.targets(self.host, outputs[0]).get(self.name))
 
-    def plan(self, facts: Target | None) -> Change | None:
-        if facts and facts.sessions:
-            raise tgt.in_use(self.host, facts)
+    def plan(self, facts: TargetFacts) -> Change | None:
+        if facts.served and facts.served.sessions:
+            raise tgt.in_use(self.host, facts.served)
         return None

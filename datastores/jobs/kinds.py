@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datastores.services.cache_jobs import CacheEvict, CacheWarm
 from datastores.services.datastore_hosts import DatastoreHosts
 from datastores.services.datastores import DatastoreCreate, DatastoreDelete
+from datastores.services.deleted_images import ImageRestore
 from datastores.services.directories import DirectoryForget, DirectoryMove, DirectoryReturn
 from datastores.services.disk_deletes import DiskDelete
 from datastores.services.disk_flatten import DiskFlatten
+from datastores.services.disk_places import DiskPlace
 from datastores.services.disks import DiskCreate, DiskMove, DiskSaveAs
 from datastores.services.drift_repair import DriftRepair
 from datastores.services.exports import ExportChange
@@ -33,9 +36,9 @@ from datastores.services.volumes import (
 _CASES: tuple[type[UseCase], ...] = (
     HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreLimit, DatastoreMeasure, DatastoreDelete,
     ImageRegister, ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete,
-    ImagePromote, SnapshotTake, SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize, DiskSaveAs,
-    DiskMove, DiskFlatten, DiskReserve, DiskGive, DiskDelete, DriftRepair, ExportChange, DirectoryMove,
-    DirectoryReturn, DirectoryForget, VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance,
-    VolumeHeal, VolumeSplitBrain, VolumeOption, VolumeQuota,
+    ImageRestore, ImagePromote, SnapshotTake, SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize,
+    DiskSaveAs, DiskMove, DiskPlace, DiskFlatten, DiskReserve, DiskGive, DiskDelete, DriftRepair, ExportChange,
+    DirectoryMove, DirectoryReturn, DirectoryForget, VolumeRead, BricksAdd, BricksRemove, BrickReplace,
+    VolumeRebalance, VolumeHeal, VolumeSplitBrain, VolumeOption, VolumeQuota, CacheWarm, CacheEvict,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

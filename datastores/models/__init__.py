@@ -2,11 +2,12 @@
 
 from datastores.models.alerts import Alert, Tally
 from datastores.models.audit import AuditEntry
+from datastores.models.caches import CachedCopy
 from datastores.models.directories import MovedDirectory
 from datastores.models.drift import Drift, DriftScan, ImageFootprint
 from datastores.models.duties import Duty
 from datastores.models.hosts import Cluster, Credential, Host, HostKey
-from datastores.models.images import Image, Snapshot
+from datastores.models.images import DeletedImage, Image, Snapshot
 from datastores.models.jobs import Job, JobEvent, JobStep
 from datastores.models.leases import Lease
 from datastores.models.measurements import Measurement
@@ -22,11 +23,13 @@ __all__ = [
     "Alert",
     "AuditEntry",
     "Brick",
+    "CachedCopy",
     "Cluster",
     "Credential",
     "Datastore",
     "DatastoreHost",
     "DatastoreSample",
+    "DeletedImage",
     "Delivery",
     "Disk",
     "Drift",

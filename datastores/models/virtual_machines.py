@@ -8,7 +8,8 @@ from django.db import connections, models
 from django.db.models import Q
 
 from datastores.domain.states import ObjectState
-from datastores.domain.volumes import Format
+from datastores.domain.volumes import Format, target_name
+from datastores.models.caches import CachedCopy
 from datastores.models.fields import choices
 from datastores.models.hosts import Host
 from datastores.models.images import Image
@@ -73,6 +74,8 @@ class Disk(models.Model):
     datastore = models.ForeignKey(Datastore, models.PROTECT, related_name="disks")
     host = models.ForeignKey(Host, models.PROTECT, null=True, blank=True, related_name="disks")
     """Where it is used: it lies there, or is attached there. None: on any host that sees its datastore."""
+    base = models.ForeignKey(CachedCopy, models.PROTECT, null=True, blank=True, related_name="disks")
+    """The copy of its image on its host that it lies over; None: it needs none."""
     kind = models.CharField(max_length=5, choices=Kind)
     format = models.CharField(max_length=5, choices=choices(Format))
     virtual_size = models.BigIntegerField(default=0)
@@ -108,3 +111,8 @@ class Disk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.vm} disk.{self.number}"
+
+    @property
+    def target(self) -> str:
+        """The device that it is in its VM."""
+        return target_name(self.number, cd=self.format == Format.ISO)

@@ -65,7 +65,7 @@ class DatastoreCreate(UseCase):
         require_own_directory(base, hosts)
         job.datastore = Datastore.objects.create(
             name=name, kind=params["kind"], type=params["type"], base=base, options=params.get("options") or {},
-            secret=secret,
+            secret=secret or DRIVERS[params["kind"]].new_secret(params.get("options") or {}),
             source_directories=[values.source_directory(path) for path in params.get("source_directories") or []],
             cluster=Cluster.objects.filter(pk=params.get("cluster")).first(), owner=job.user,
         )  # fmt: skip

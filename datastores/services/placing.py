@@ -33,6 +33,12 @@ def hosts_of(datastore: Datastore) -> list[Host]:
     return [member.host for member in datastore.in_order]
 
 
+def member_of(datastore: Datastore, host: Host) -> DatastoreHost:
+    """Return what is known of a host as one of a datastore's."""
+    hosts_of(datastore)
+    return next(member for member in datastore.in_order if member.host_id == host.pk)
+
+
 def look_up_hosts(datastores: Iterable[Datastore]) -> None:
     """Look up the hosts of all of them in one query."""
     prefetch_related_objects(list(datastores), IN_ORDER)

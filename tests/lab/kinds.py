@@ -10,9 +10,13 @@ from typing import Any
 
 from datastores.domain.gluster import Brick
 from datastores.domain.gluster_checks import PlacedBrick
+from datastores.domain.iscsi import Account, make_chap_secret
 from datastores.domain.volumes import Capability, Capacity, Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.iscsi import IscsiDriver
 from datastores.drivers.registry import make_driver
+from datastores.drivers.ssh import SshDriver
+from datastores.drivers.transfers import transfer
 from tests.lab import ceph
 from tests.lab.carrying import Hosts
 from tests.lab.disks import MIB
@@ -63,6 +67,7 @@ RIGS = (
     Rig("xfs", "/srv/xfs/kind"),
     Rig("nfs", "/srv/kind", ("h1", "h2"), lab="machines"),
     Rig("ssh", "/srv/xfs/ssh", ("h1", "h2")),
+    Rig("ssh", "/srv/xfs/ssh-cached", ("h1", "h2"), {"cache": True}, variant="cached"),
     Rig(
         "gluster", "/srv/kind", ("h1", "h2", "h3"), {"layout": "arbiter"}, lab="storage_hosts", bricks="/srv/xfs/brick"
     ),
@@ -83,6 +88,7 @@ RIGS = (
         {"initiator": "qemu", "backing": "xfs"},
         Format.RAW,
         lab="storage_hosts",
+        fitted=lambda hosts: ({}, make_chap_secret()),
         variant="xfs",
     ),
     Rig(
@@ -158,10 +164,36 @@ class Store:
         format = self.driver.clone_format(self.rig.format) if Capability.CLONE in self.can else self.rig.format
         return Volume(self.driver.disk_path(vm, number), format, size)
 
+    @property
+    def cache(self) -> SshDriver | None:
+        """What makes disks over copies of images that hosts keep; None: they are made in another way."""
+        return self.driver if isinstance(self.driver, SshDriver) and self.driver.options.cache else None
+
+    def prepared(self, image: Volume) -> Steps:
+        """Return the steps after which disks of the image can be made side by side."""
+        if self.cache is None:
+            return self.driver.prepare(image)
+        copy = self.copy_of(image)
+        filled = transfer(self.driver, image, self.cache.cache, copy, self.driver.host)
+        return *filled, *(step for some in self.cache.cached(copy) for step in some)
+
     def disk_of(self, image: Volume, disk: Volume) -> Steps:
         """Return the steps that make a disk of the image, in the way of the kind."""
+        if self.cache:
+            return *self.prepared(image), *self.cache.over(self.copy_of(image), disk, coming=True)
         make = self.driver.clone if Capability.CLONE in self.can else self.driver.copy
-        return self.driver.prepare(image) + make(image, disk)
+        return self.prepared(image) + make(image, disk)
+
+    def copy_of(self, image: Volume) -> Volume:
+        """Return where hosts keep a copy of the image."""
+        assert self.cache
+        name = image.path.rpartition("/")[2].partition(".")[0]
+        return self.cache.cached_copy(name, "0" * 16, image.format, image.virtual_size)
+
+    def delete_image(self, image: Volume) -> Steps:
+        """Return the steps that delete an image, and what is kept of it."""
+        evicted = self.cache.evicted(self.copy_of(image)) if self.cache else ()
+        return *evicted, *self.driver.delete_image(image)
 
     def told(self, *argv: str, host: str = "") -> str:
         return self.hosts.lab.host(host or self.driver.host).run(argv, check=True).stdout
@@ -194,9 +226,11 @@ class Store:
 
     def _io(self, volume: Volume, what: str, *options: str) -> str:
         """Let QEMU do something with a volume: where it is attached, else on the storage host."""
-        host, path = self.driver.host, self.driver.path(volume)
+        host, path = self.driver.host, self.driver.opened(volume).path
         if link := self.attached.get(volume.path):
             host, path = self.user, self.told("readlink", link, host=self.user).strip()
+            if path.startswith("iscsi://") and isinstance(self.driver, IscsiDriver) and self.driver.account:
+                return self.told("qemu-io", *options, *as_account(path, self.driver.account), "-c", what, host=host)
         return self.told("qemu-io", *options, "-f", volume.format.qemu, "-c", what, path, host=host)
 
     def names(self) -> set[str]:
@@ -205,6 +239,14 @@ class Store:
         found = (self.told("find", self.driver.base, "-mindepth", "1", "-printf", "%P\n", host=host) for host in hosts)
         others = self.told(*self.rig.lists).splitlines() if self.rig.lists else []
         return {name for listed in found for name in listed.splitlines()}.union(others) - self.empty
+
+
+def as_account(url: str, account: Account) -> tuple[str, ...]:
+    """Return how QEMU is told an address to which it has to log in; it reads the secret from a file."""
+    portal, target, number = url.removeprefix("iscsi://").rsplit("/", 2)
+    where = f"driver=iscsi,transport=tcp,portal={portal},target={target},lun={number}"
+    secret = "--object", f"secret,id=chap,file={account.file}"
+    return *secret, "--image-opts", f"{where},user={account.name},password-secret=chap"
 
 
 def driver_of(rig: Rig, hosts: Hosts) -> StorageDriver:

@@ -13,7 +13,7 @@ from datastores.domain.plan import Action, Command, WriteFile
 from datastores.drivers.registry import make_driver
 from datastores.hosts.ceph_client import ClusterUsable, PoolReady, QemuOpensRbd
 from datastores.hosts.ceph_files import CephConfPresent, CephKeyringPresent
-from datastores.hosts.ceph_libvirt import LibvirtSecretDefined
+from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, of_ceph
 from datastores.hosts.rbd_images import RbdImageAbsent, RbdImageExists
 from datastores.hosts.services import ServiceRunning
 from tests.lab import ceph
@@ -150,9 +150,9 @@ def test_a_missing_pool_is_made_when_that_is_wanted(hosts: Hosts) -> None:
 
 def test_libvirt_knows_the_key_where_it_runs(hosts: Hosts) -> None:
     key = key_of(hosts)
-    hosts.run([LibvirtSecretDefined("h2", ACCESS, SECRET, key)])  # it does not run there
+    hosts.run([LibvirtSecretDefined("h2", of_ceph(ACCESS), SECRET, key)])  # it does not run there
     hosts.run([ServiceRunning("h1", "libvirtd.service")])
-    step = LibvirtSecretDefined("h1", ACCESS, SECRET, key)
+    step = LibvirtSecretDefined("h1", of_ceph(ACCESS), SECRET, key)
     hosts.there_and_back(step)
     virsh = ("virsh", "-q", "-c", "qemu:///system")
     assert told(hosts, *virsh, "secret-get-value", SECRET).strip() == key

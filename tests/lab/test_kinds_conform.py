@@ -64,7 +64,7 @@ def gold(store: Store) -> Iterator[Volume]:
     store.write(image, GOLD, FAR)
     store.hosts.run(store.driver.prepare(image))
     yield image
-    store.hosts.run(store.driver.delete_image(image))
+    store.hosts.run(store.delete_image(image))
     assert store.names() == set()
 
 
@@ -97,7 +97,7 @@ def test_a_file_becomes_an_image_byte_for_byte(store: Store) -> None:
     source, image = "/var/tmp/import.raw", store.image(3, Format.RAW)
     store.told(*image_script(source, virtual=SIZE, data=8 * MIB))
     store.hosts.there_and_back(*store.driver.import_file(source, image))
-    store.told("qemu-img", "compare", "-f", "raw", "-F", "raw", source, store.driver.path(image))
+    store.told("qemu-img", "compare", "-f", "raw", "-F", "raw", source, store.driver.opened(image).path)
     store.hosts.run([*store.driver.delete_image(image)])
     store.told("rm", source)
 
@@ -228,7 +228,7 @@ def test_many_disks_of_one_image(store: Store, gold: Volume) -> None:
 @operation("disks at once")
 def test_disks_are_made_of_one_image_side_by_side(store: Store, gold: Volume) -> None:
     disks = [store.disk(7, number) for number in range(8)]
-    store.hosts.run(store.driver.prepare(gold))
+    store.hosts.run(store.prepared(gold))
 
     def make(disk: Volume) -> None:
         store.hosts.run([*store.disk_of(gold, disk), *store.use(disk, 7, disks.index(disk))])

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from django.db.models import BigIntegerField, ExpressionWrapper, QuerySet
+from django.db.models import BigIntegerField, Count, ExpressionWrapper, QuerySet, Sum
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.generic import DetailView
 
+from datastores.domain.errors import CloudstoreError
 from datastores.domain.states import ObjectState
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Datastore, DatastoreHost, Host, Image
 from datastores.models.audit import in_turn
 from datastores.services.datastores import silent_hosts
+from datastores.services.disk_hosts import LYING
 from datastores.services.growth import add_growth, growth_of
 from datastores.services.limits import limits_in_words, limits_of
-from datastores.services.placing import hosts_of
+from datastores.services.placing import driver_of, hosts_of
 from datastores.services.promises import DISK_MORE, IMAGE_MORE, TAKEN, add_space, growing_disks
 from datastores.services.viewers import listed
 from datastores.web.access import ADMINS, READERS, Request, one_of, roles, visible
@@ -157,8 +160,10 @@ class DatastorePage(DetailView):
             "stays": what_stays(datastore),
             "has_limits": bool(DRIVERS[datastore.kind].limits),
             "limits": limits_in_words(datastore),
+            "logs_in_as": account_of(datastore),
             "storage_host": members[0] if members else None,
             "other_hosts": members[1:],
+            "rooms": rooms_of(datastore),
             "unseen": [member for member in datastore.in_order[1:] if member.unseen],
             "images": datastore.images.select_related("owner").order_by("name")[:100],
             "disks": datastore.disks.select_related("vm", "image").order_by("-pk")[:100],
@@ -173,6 +178,28 @@ class DatastorePage(DetailView):
             **notes_on(self.request.user, datastore=datastore),
             **timeline_of(self.request.user, datastore),
         }
+
+
+def account_of(datastore: Datastore) -> str:
+    """Return the account that machines of the datastore log in as, if any; "" also while its options are wrong."""
+    with contextlib.suppress(CloudstoreError):
+        return driver_of(datastore).logs_in_as if datastore.secret else ""
+    return ""
+
+
+def rooms_of(datastore: Datastore) -> list[dict[str, Any]]:
+    """Return what the datastore has on each host, where every host has a file system of its own for its disks."""
+    if datastore.kind not in LYING:
+        return []
+    disks = growing_disks().filter(datastore=datastore).order_by().values("host")
+    figures = {row["host"]: row for row in disks.annotate(count=Count("*"), more=Sum(DISK_MORE))}
+    rooms = []
+    for member in datastore.in_order:
+        seen = member if member.position else datastore
+        share = round(100 * (seen.used or 0) / seen.total) if seen.total else 0
+        mine = figures.get(member.host_id, {"count": 0, "more": 0})
+        rooms.append(mine | {"host": member.host, "seen": seen, "percent": share})
+    return rooms
 
 
 def largest_images(datastore: Datastore) -> list[tuple[Image, int]]:
@@ -218,7 +245,7 @@ def datastore_edit(request: Request, pk: int) -> HttpResponse:
     form = DatastoreChangeForm(request.POST or None, instance=datastore)
 
     def act(_: object) -> HttpResponse:
-        if kept(datastore) == before and not form.new_key:
+        if kept(datastore) == before and not form.new_key and "cache_limit" not in form.changed_data:
             return done(request, f"{name} is as it was.", "datastore", pk)
         with in_turn():
             saved = form.save()
@@ -236,6 +263,7 @@ def kept(datastore: Datastore) -> dict[str, str]:
         "name": datastore.name,
         "cluster": str(datastore.cluster or ""),
         "source directories": ", ".join(datastore.source_directories),
+        **({"limit of the cache": datastore.options.get("cache_limit", "")} if datastore.options.get("cache") else {}),
     }
 
 

@@ -16,9 +16,9 @@ from datastores.drivers.transfers import transfer, way
 from datastores.hosts.ceph import ask_images
 from datastores.hosts.ceph_client import ClusterUsable, PoolReady, QemuOpensRbd
 from datastores.hosts.ceph_files import CephConfPresent, CephKeyringPresent
-from datastores.hosts.ceph_libvirt import LibvirtSecretDefined
 from datastores.hosts.copies import Ownership
 from datastores.hosts.files import DirectoryPresent
+from datastores.hosts.libvirt_secrets import LibvirtSecretDefined
 from datastores.hosts.lvm_contents import VolumeFilled
 from datastores.hosts.opened import Opened
 from datastores.hosts.packages import PackageInstalled
@@ -52,9 +52,9 @@ def rbd(volume: Volume) -> RbdImage:
 def test_names_are_those_of_opennebula() -> None:
     store = driver()
     assert (store.image_path(UUID, Format.ISO), store.disk_path(7, 0)) == (MASTER.path, DISK.path)
-    assert store.path(DISK) == "rbd:one/one-7-0:id=libvirt:conf=/etc/ceph/ceph.conf"
+    assert store.opened(DISK).path == "rbd:one/one-7-0:id=libvirt:conf=/etc/ceph/ceph.conf"
     with pytest.raises(Refused, match="does not lie in the datastore's pool one"):
-        store.path(Volume("two/one-7-0", Format.RAW))
+        store.opened(Volume("two/one-7-0", Format.RAW))
 
 
 def test_a_host_becomes_a_client_before_it_is_asked_what_it_sees() -> None:
@@ -152,7 +152,7 @@ def test_within_a_cluster_no_host_carries_the_bytes() -> None:
     assert transfer(store, MASTER, other, copy, "h1") == (RbdImageCopied("h1", rbd(MASTER), target),)
     elsewhere = driver(pool="two", cluster="east")
     (step,) = transfer(store, MASTER, elsewhere, copy, "h1")
-    assert isinstance(step, RbdImageImported) and step.source == Opened(store.path(MASTER), "raw", 25 << 30)
+    assert isinstance(step, RbdImageImported) and step.source == Opened(store.opened(MASTER).path, "raw", 25 << 30)
 
 
 def test_images_become_volumes_and_disks_on_devices_become_images_of_their_own_size() -> None:
@@ -163,7 +163,7 @@ def test_images_become_volumes_and_disks_on_devices_become_images_of_their_own_s
     assert taken == RbdImageImported("h1", Opened(device, "raw", 25 << 30, device=True), rbd(MASTER))
     assert all(device not in command.argv for command in taken.reads())  # a link: only QEMU follows it
     filled, _ = transfer(store, MASTER, lvm, volume, "h1")
-    assert isinstance(filled, VolumeFilled) and filled.source == Opened(store.path(MASTER), "raw", 25 << 30)
+    assert isinstance(filled, VolumeFilled) and filled.source == Opened(store.opened(MASTER).path, "raw", 25 << 30)
 
 
 def test_the_disk_of_a_data_set_is_read_where_it_lies_and_an_image_comes_into_one_that_is_made_first() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ from datastores.domain.iscsi import Lun, Portal
 from datastores.domain.volumes import Capability, Format, Volume
 from datastores.drivers.iscsi import IscsiDriver
 from datastores.drivers.registry import make_driver
+from datastores.hosts.chap import SecretFacts, SecretGone, SecretPresent
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
+from datastores.hosts.libvirt_secrets import LibvirtSecretDefined
 from datastores.hosts.lio import LioTargetGone, LioTargetServed
 from datastores.hosts.lvm_groups import GroupReady
 from datastores.hosts.lvm_volumes import VolumeCloned
@@ -20,6 +24,7 @@ from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.reflinks import ReflinkExists
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.tgt_targets import TargetGone, TargetRenewed, TargetServed, TargetUnused
+from datastores.jobs.codec import encode_change
 
 BASE = "/srv/ds"
 UUID = "0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0a7b11"
@@ -32,8 +37,13 @@ NAME = "iqn.2013-10.org.opennebula:h1.vg-one.lv-one-7-0"
 LUN = Lun(Portal("10.0.0.1"), NAME)
 
 
-def store(base: str = BASE, **options: Any) -> IscsiDriver:
-    made = make_driver("iscsi", host="h1", base=base, hosts=("h1", "h2"), options=options, locate=ADDRESSES.__getitem__)
+SECRET = "Abcdefgh12345678"
+
+
+def store(base: str = BASE, secret: str = "", **options: Any) -> IscsiDriver:
+    made = make_driver(
+        "iscsi", host="h1", base=base, hosts=("h1", "h2"), options=options, locate=ADDRESSES.__getitem__, secret=secret
+    )  # fmt: skip
     assert isinstance(made, IscsiDriver)
     return made
 
@@ -139,6 +149,7 @@ def test_lio_knows_a_host_by_the_name_under_which_it_logs_in() -> None:
         ({"authority": "iqn.x"}, "begin with"),
         ({"portal": "a b"}, "neither a host name"),
         ({"port": 0}, "port"),
+        ({"target": "lio", "portal": "storage.example.org"}, "at an address"),
         ({"group_name": "a b"}, "The volume group"),
     ],
 )
@@ -150,3 +161,65 @@ def test_options_that_would_not_work_are_refused(options: dict[str, Any], why: s
 def test_a_base_path_that_a_target_cannot_hold_is_refused() -> None:
     with pytest.raises(BadInput, match="cannot be served"):
         store(base="/srv/my images")
+
+
+def test_where_there_is_a_secret_hosts_log_in_as_an_account_of_the_datastore() -> None:
+    made = store(secret=SECRET)
+    account = made.account
+    assert account and account.name == "cloudstore-srv-ds-e3914a"
+    assert made.attach(DISK, "h2", LINK) == (
+        SecretPresent("h1", account, SECRET),
+        TargetServed("h1", NAME, DISK.path, SIZE, ("10.0.0.2",), account),
+        SecretPresent("h2", account, SECRET),
+        SessionOpen("h2", LUN, "", account),
+        DeviceLinked("h2", LINK, f"/dev/disk/by-path/ip-10.0.0.1:3260-iscsi-{NAME}-lun-1"),
+    )
+    assert SessionClosed("h2", LUN, "", account) in made.detach(DISK, "h2", LINK)
+    for host in ("h1", "h2"):
+        assert SecretPresent(host, account, SECRET) in {*made.activate(host)} & {*made.keeps(host)}
+        assert made.deactivate(host)[-1] == SecretGone(host, account)
+    assert store(secret=SECRET, chap=False).account is None is store().account
+
+
+def test_libvirt_knows_the_secret_where_qemu_logs_in_by_itself() -> None:
+    (secret,) = (
+        step for step in store(secret=SECRET, initiator="qemu").activate("h2") if isinstance(step, LibvirtSecretDefined)
+    )
+    assert secret.usage.xml == "<usage type='iscsi'><target>cloudstore-srv-ds-e3914a</target></usage>"
+    assert b64decode(secret.key).decode() == SECRET and SECRET not in repr(secret)
+
+
+def test_another_secret_is_another_account_in_the_same_file() -> None:
+    one, other = store(secret=SECRET).account, store(secret="x" + SECRET[1:]).account
+    assert one and other and one.name != other.name and one.file == other.file
+
+
+def test_a_secret_is_made_where_none_is_given_unless_that_is_not_wanted() -> None:
+    made = IscsiDriver.new_secret({})
+    IscsiDriver.check_secret(made)
+    assert len(made) == 16 and made != IscsiDriver.new_secret({})
+    assert IscsiDriver.new_secret({"chap": False}) == ""
+
+
+@pytest.mark.parametrize(
+    "wrong", ["short", "seventeen-letters", "blank in between", "quote'quote'", "$(reboot)xxxx", "ümlautümlaut"]
+)
+def test_a_secret_that_some_initiator_would_not_take_is_refused_and_not_told(wrong: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        store(secret=wrong)
+    assert wrong not in str(refused.value)
+
+
+def test_the_secret_is_in_no_plan_that_is_shown_or_stored() -> None:
+    made = store(secret=SECRET, initiator="qemu")
+    steps = [*made.attach(DISK, "h2", LINK), *made.activate("h1")]
+    assert SECRET not in repr(steps) and not any(SECRET in step.title for step in steps)
+    written = SecretPresent("h1", made.account, SECRET).plan(SecretFacts(None)) if made.account else None
+    assert written and SECRET not in json.dumps(encode_change(written))
+
+
+def test_lio_listens_where_it_is_told() -> None:
+    served = store(target="lio", portal="10.9.9.9", secret=SECRET).attach(DISK, "h2", LINK)[1]
+    assert isinstance(served, LioTargetServed)
+    assert (served.portal, served.account) == ("10.9.9.9", store(secret=SECRET).account)
+    assert store(target="lio").attach(DISK, "h2", LINK)[0].portal == "0.0.0.0"

@@ -142,7 +142,7 @@ def test_the_rest_is_the_same_for_every_kind(kind: str) -> None:
     assert store.link(RAW, "/srv/vms/7/disk.0") == (DiskLinked("h1", "/srv/vms/7/disk.0", RAW.path),)
     assert store.resize(RAW, 1 << 40) == (ImageResized("h1", RAW.path, Format.RAW, 1 << 40),)
     assert store.deactivate("h2") == ()
-    assert store.path(RAW) == RAW.path
+    assert store.opened(RAW).path == RAW.path
     (context,) = store.context(DISK, (Variable("A", "b"),))
     assert isinstance(context, ContextIsoExists) and context.with_directory and context.ownership == OWNED
 

@@ -1,15 +1,17 @@
-"""The key of a Ceph account as a secret of libvirt, which starts VMs with it (formatsecret of libvirt)."""
+"""Secrets of libvirt, with which it starts VMs: keys of Ceph accounts, CHAP secrets (formatsecret of libvirt)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from datastores.domain.ceph import Access, cephx_key
-from datastores.domain.errors import CommandFailed
+from datastores.domain.ceph import Access
+from datastores.domain.errors import BadInput, CommandFailed
+from datastores.domain.iscsi import Account
 from datastores.domain.plan import Action, Change, Command, Output, encode, read
-from datastores.hosts.ceph_files import digest
+from datastores.hosts.secret_files import secret_digest
 
 VIRSH = ("virsh", "-q", "-c", "qemu:///system")
 NOT_INSTALLED = 127
@@ -19,6 +21,35 @@ NO_SECRET = "no secret with matching uuid"  # noqa: S105
 NO_VALUE = "does not have a value"
 FROM_INPUT = 'cat | "$@"'
 """virsh opens a file by its name, and its input may be a socket, which has none that can be opened."""
+_ELEMENTS = {"ceph": "name", "iscsi": "target"}
+_WORD = re.compile(r"[A-Za-z0-9._:@+ -]{1,200}\Z")
+_KEY = re.compile(r"[A-Za-z0-9+/]{4,}={0,2}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a secret is for. ``kind``: ceph or iscsi. ``name``: by which domains ask for it. ``owner``: whose it is."""
+
+    kind: str
+    name: str
+    owner: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in _ELEMENTS or not _WORD.match(self.name):
+            raise BadInput(f"{self.name[:60]!r} cannot be what a secret of libvirt is for.")
+
+    @property
+    def xml(self) -> str:
+        element = _ELEMENTS[self.kind]
+        return f"<usage type='{self.kind}'><{element}>{self.name}</{element}></usage>"
+
+
+def of_ceph(access: Access) -> Usage:
+    return Usage("ceph", f"{access.entity} secret of {access.cluster}", access.entity)
+
+
+def of_chap(account: Account) -> Usage:
+    return Usage("iscsi", account.name, account.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +63,25 @@ class SecretFacts:
 
 @dataclass(frozen=True, slots=True)
 class LibvirtSecretDefined:
-    """Where libvirt runs, it knows the key of the account as the secret ``uuid``, which domains name.
+    """Where libvirt runs, it knows the key of an account as the secret ``uuid``, which domains name.
 
-    It is no private one, so that its value can be compared. Where libvirt does not run, nothing is to be done.
+    ``key``: in Base64, as virsh takes it. It is no private one, so that its value can be compared. Where libvirt does
+    not run, nothing is to be done.
     """
 
     host: str
-    access: Access
+    usage: Usage
     uuid: str
     key: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        cephx_key(self.key)
+        if not _KEY.match(self.key):
+            raise BadInput("The key is no text in Base64.")
         UUID(self.uuid)
 
     @property
     def title(self) -> str:
-        return f"libvirt, where it runs, knows the key of {self.access.entity} as {self.uuid}"
+        return f"libvirt, where it runs, knows the key of {self.usage.owner} as {self.uuid}"
 
     def reads(self) -> tuple[Command, ...]:
         return (read(*VIRSH, "secret-get-value", self.uuid, root=True),)
@@ -64,22 +97,20 @@ class LibvirtSecretDefined:
             return SecretFacts(libvirt=True, defined=True)
         if not output.ok:
             raise CommandFailed(command.argv, output.exit_status, output.stderr, self.host)
-        return SecretFacts(True, True, digest(output.stdout.strip()))
+        return SecretFacts(True, True, secret_digest(output.stdout.strip()))
 
     def plan(self, facts: SecretFacts) -> Change | None:
-        if not facts.libvirt or facts.digest == digest(self.key):
+        if not facts.libvirt or facts.digest == secret_digest(self.key):
             return None
         define = self._virsh("secret-define", "/dev/stdin", stdin=self._xml())
         undefine = Command((*VIRSH, "secret-undefine", self.uuid))
         value = self._virsh("secret-set-value", self.uuid, "--file", "/dev/stdin", stdin=self.key, secret=True)
         defined = () if facts.defined else (Action(define, undo=undefine),)
         note = "The key that it knew before is replaced." if facts.digest else ""
-        return Change(f"tell libvirt the key of {self.access.entity}", (*defined, Action(value, harmless=True)), note)
+        return Change(f"tell libvirt the key of {self.usage.owner}", (*defined, Action(value, harmless=True)), note)
 
     def _virsh(self, *words: str, stdin: str, secret: bool = False) -> Command:
         return Command(("sh", "-c", FROM_INPUT, "sh", *VIRSH, *words), stdin=encode(stdin), secret=secret)
 
     def _xml(self) -> str:
-        name = f"<name>{self.access.entity} secret of {self.access.cluster}</name>"
-        usage = f"<usage type='ceph'>{name}</usage>"
-        return f"<secret ephemeral='no' private='no'><uuid>{self.uuid}</uuid>{usage}</secret>\n"
+        return f"<secret ephemeral='no' private='no'><uuid>{self.uuid}</uuid>{self.usage.xml}</secret>\n"

@@ -1,0 +1,92 @@
+"""The secret of a CHAP account as a file of a host, from which targets and initiators there are told it.
+
+It is written by a command's input, and nothing else ever carries it: other commands name the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from datastores.domain.errors import Refused
+from datastores.domain.iscsi import SECRETS, Account, chap_secret
+from datastores.domain.plan import Action, Change, Command, Output
+from datastores.hosts.files import access_actions
+from datastores.hosts.parsing import Entry, entries, entries_read, text_file, text_reads
+from datastores.hosts.secret_files import secret_digest, secret_written
+
+MODE = "0600"
+_DIRECTORY = Action(Command(("install", "-d", "-m", "0700", "-o", "root", "-g", "root", "--", SECRETS)), harmless=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFacts:
+    """``digest``: SHA-256 of what is in the file; "" for none. The secret itself is kept nowhere."""
+
+    entry: Entry | None
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretPresent:
+    """The file of the account holds its secret, with no line end behind it; root alone may read it."""
+
+    host: str
+    account: Account
+    secret: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        chap_secret(self.secret)
+
+    @property
+    def title(self) -> str:
+        return f"{self.account.file} holds the secret of {self.account.name}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return text_reads(self.account.file)
+
+    def facts(self, outputs: Sequence[Output]) -> SecretFacts:
+        file = text_file(self.host, self.account.file, outputs)
+        return SecretFacts(file.entry, secret_digest(file.text or ""))
+
+    def plan(self, facts: SecretFacts) -> Change | None:
+        path, there = self.account.file, facts.entry
+        if there is not None and not there.is_file:
+            raise Refused(f"{path} on {self.host} is {there}, not a file. Move it away first.")
+        if there is None or facts.digest != secret_digest(self.secret):
+            write = secret_written(path, self.secret, there, mode=MODE)
+            return Change(write.summary, (_DIRECTORY, *write.actions), write.note)
+        actions = access_actions(there, "root", "root", MODE)
+        summary = f"{path}: {there.owner}:{there.group} {there.mode} becomes root:root {MODE}"
+        return Change(summary, actions) if actions else None
+
+
+@dataclass(frozen=True, slots=True)
+class SecretGone:
+    """No file holds the secret of the account any more, nor the one that it had before."""
+
+    host: str
+    account: Account
+
+    @property
+    def title(self) -> str:
+        return f"{self.account.file} is gone"
+
+    @property
+    def _paths(self) -> tuple[str, str]:
+        return self.account.file, f"{self.account.file}.cloudstore~"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (entries_read(*self._paths),)
+
+    def facts(self, outputs: Sequence[Output]) -> dict[str, Entry]:
+        return entries(self.host, self.reads()[0], outputs[0])
+
+    def plan(self, facts: dict[str, Entry]) -> Change | None:
+        if others := [f"{entry.path} is {entry}" for entry in facts.values() if not entry.is_file]:
+            raise Refused(f"{others[0]} on {self.host}, not a file of cloudstore. It was left as it is.")
+        if not facts:
+            return None
+        # who is given the datastore again is given the secret again
+        remove = Action(Command(("rm", "-f", "--", *self._paths)), harmless=True)
+        return Change(f"remove {self.account.file}", (remove,))
