@@ -82,13 +82,14 @@ def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     target.check_inside(copy)
     if streamed := source.streams(volume, target, copy):
         return streamed
+    whole = source.whole(volume)
     if filled := target.fill(host, source, volume, copy):
-        return *target.guard(host), *filled
+        return *whole, *target.guard(host), *filled
     place = target.receive(copy)
     copied = source.export(
         host, volume, place.file, ownership=target.ownership, with_directory=place.with_directory, coming=place.coming
     )
-    return *target.guard(host), *place.before, *copied, *place.after
+    return *whole, *target.guard(host), *place.before, *copied, *place.after
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ _CASES: tuple[type[UseCase], ...] = (
     ImageRegister, ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete,
     ImageRestore, ImagePromote, SnapshotTake, SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize,
     DiskSaveAs, DiskMove, DiskPlace, DiskFlatten, DiskReserve, DiskGive, DiskDelete, DriftRepair, ExportChange,
-    DirectoryMove, DirectoryReturn, DirectoryForget, VolumeRead, BricksAdd, BricksRemove, BrickReplace,
-    VolumeRebalance, VolumeHeal, VolumeSplitBrain, VolumeOption, VolumeQuota, CacheWarm, CacheEvict,
+    DirectoryMove, DirectoryReturn, DirectoryForget, VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance,
+    VolumeHeal, VolumeSplitBrain, VolumeOption, VolumeQuota, CacheWarm, CacheEvict,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

@@ -348,7 +348,8 @@ class DiskMove(DiskChange):
     def _note_place(self, job: Job) -> None:
         kind = Disk.Kind.BLOCK if job.disk.kind == Disk.Kind.BLOCK else Disk.Kind.COPY
         moved = {"datastore": job.datastore, "kind": kind, "format": job.params["format"],
-                 "host": job.params.get("on"), "base": None, "reserved": job.params.get("reserved", 0)}  # fmt: skip
+                 "host": job.params.get("on"), "base": None,
+                 "reserved": job.params.get("reserved", 0)}  # fmt: skip
         self.rows(job).update(**moved)
 
 

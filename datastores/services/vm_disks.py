@@ -5,6 +5,7 @@ In the words of the shared transfer driver: mkimage and mkswap, resize, and mv.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from datastores.domain import values
@@ -89,8 +90,9 @@ class DiskResize(DiskChange):
     def plan(self, job: Job) -> Plan:
         disk, driver = job.disk, driver_of(job.disk.datastore)
         volume = disk_volume(disk, driver)
-        grown = driver_for(disk, driver).resize(volume, int(job.params["size"]))
-        return *detaching(disk, driver, volume), Stage("resize", grown), *attaching(disk, driver, volume)
+        larger = replace(volume, virtual_size=int(job.params["size"]))
+        grown = driver_for(disk, driver).resize(volume, larger.virtual_size)
+        return *detaching(disk, driver, volume), Stage("resize", grown), *attaching(disk, driver, larger)
 
     def succeeded(self, job: Job, results: Results) -> None:
         super().succeeded(job, results)

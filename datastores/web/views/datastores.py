@@ -158,9 +158,9 @@ class DatastorePage(DetailView):
         return super().get_context_data(**kwargs) | {
             "kind": words(DRIVERS[datastore.kind]),
             "stays": what_stays(datastore),
+            "logs_in_as": account_of(datastore),
             "has_limits": bool(DRIVERS[datastore.kind].limits),
             "limits": limits_in_words(datastore),
-            "logs_in_as": account_of(datastore),
             "storage_host": members[0] if members else None,
             "other_hosts": members[1:],
             "rooms": rooms_of(datastore),

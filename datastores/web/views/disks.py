@@ -206,12 +206,6 @@ def disk_move(request: Request, pk: int) -> HttpResponse:
 
 
 @roles(write=OWNERS)
-def disk_reserve(request: Request, pk: int) -> HttpResponse:
-    params = {"on": request.POST.get("on") == "1"}
-    return started(request, start(request, "disk.reserve", params, disk=visible_disk(request, pk)))
-
-
-@roles(write=OWNERS)
 def disk_place(request: Request, pk: int) -> HttpResponse:
     """Use the disk on another host."""
     disk = visible_disk(request, pk)
@@ -223,6 +217,12 @@ def disk_place(request: Request, pk: int) -> HttpResponse:
         return started(request, start(request, "disk.place", form.params(), disk=disk))
 
     return attempt(request, form, act, lambda: disk_page(request, disk, {"host": form}))
+
+
+@roles(write=OWNERS)
+def disk_reserve(request: Request, pk: int) -> HttpResponse:
+    params = {"on": request.POST.get("on") == "1"}
+    return started(request, start(request, "disk.reserve", params, disk=visible_disk(request, pk)))
 
 
 @roles(write=OWNERS)
