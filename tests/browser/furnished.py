@@ -111,7 +111,7 @@ def furnish() -> dict[str, Any]:
         "strange": strange.pk, "cluster": cluster.pk, "datastore": store.pk, "image": image.pk,
         "vm": machine.pk, "disk": disk.pk, "entry": entry.seq, "user": people["tenant"].pk,
         **{name: str(job.uuid) for name, job in jobs.items()},
-        **watched(hosts[0], image),
+        **watched(hosts[0], image), **a_tank(admin, hosts),
     }  # fmt: skip
 
 
@@ -133,6 +133,16 @@ def a_volume(hosts: list[Host]) -> Datastore:
     answers = [recorded("gluster_seen.VolumeKnown/split-brain", number) for number in range(8)]
     remember_volume(store.pk, VolumeKnown("h1", "torn").facts(answers))
     return store
+
+
+def a_tank(admin: User, hosts: list[Host]) -> dict[str, Any]:
+    """A datastore with limits, an image that its clones need, and a disk for which room is kept."""
+    options = {"dataset": "tank/vms", "quota": "2T", "reserve": True}
+    store = a_datastore("tank", kind="zfs", base="/srv/tank", hosts=hosts, options=options)
+    master = an_image(admin, "master", datastore=store)
+    an_image(admin, "heir", datastore=store, parent=master)
+    disk = a_disk(master, a_vm(admin, "db-1"), reserved=GIB)
+    return {"limited": store.pk, "master": master.pk, "kept": disk.pk}
 
 
 def a_cache(hosts: list[Host], image: Image) -> Datastore:
