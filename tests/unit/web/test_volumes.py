@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -162,6 +163,13 @@ class TestTheFormOfANewOne:
         two = told(f"kvm1:{PATH}", f"kvm2:{PATH}", set_size="2")
         assert "split-brain" in two and "files get 50% of the room" in two
         assert told().strip() == ""
+        assert "is no brick" in told("kvm1") and "is no brick" in told(f"kvm1:{PATH}", "<script>", storage_host="")
+
+    def test_where_something_is_wrong_the_page_opens_there(self, anna: Client, hosts: list[Host]) -> None:
+        text = text_of(anna.post("/datastores/new/", self.sent(hosts, "nonsense", redundancy="many")))
+        focused = re.findall(r'name="([^"]+)"[^>]* autofocus', text)
+        assert focused == ["options-gluster-bricks"], "the first of two"
+        assert "autofocus" not in text_of(anna.get("/datastores/new/"))
 
     def test_the_options_ask_for_bricks_where_there_are_any(self, anna: Client) -> None:
         assert "Bricks" in text_of(anna.get("/datastores/options/?kind=gluster"))
