@@ -132,6 +132,28 @@ def test_auditors_see_it_and_change_nothing(vms: Datastore) -> None:
     assert "Bricks" in text and "Set an option" not in text and "Heal now" not in text
 
 
+def test_the_page_of_the_datastore_says_what_is_wrong_with_its_volume(anna: Client, vms: Datastore) -> None:
+    page = f"/datastores/{vms.pk}/"
+    read(vms, "present")
+    assert "See its" not in text_of(anna.get(page))
+    read(vms, "split-brain", "/srv/xfs/bricks/torn", "torn")
+    text = text_of(anna.get(page))
+    assert "contradict each other" in text and f'See its <a href="{page}volume/">' in text
+
+
+def test_addresses_break_between_each_other(anna: Client, vms: Datastore) -> None:
+    read(vms, "present")
+    reading = VolumeReading.objects.get()
+    reading.seen["options"]["auth.allow"] = "10.0.0.1,<b>"
+    reading.save()
+    assert "10.0.0.1,<wbr>&lt;b&gt;" in shown(anna, vms)
+
+
+def test_a_form_that_was_refused_has_the_help_of_its_page(anna: Client, vms: Datastore) -> None:
+    text = text_of(anna.post(f"/datastores/{vms.pk}/volume/add/", {"bricks_to_add": "nonsense"}))
+    assert "/help/operators/#glusterfs" in text
+
+
 def test_another_kind_has_no_volume(anna: Client) -> None:
     other = a_datastore("gold", kind="qcow2")
     assert anna.get(f"/datastores/{other.pk}/volume/").url == f"/datastores/{other.pk}/"
