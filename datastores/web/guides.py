@@ -123,8 +123,9 @@ def section_url(user: User, name: str) -> str:
     A tenant is led to the guide for tenants where that has the section.
     """
     section = SECTIONS.get(name)
-    if section is None:
-        return ""
+    if section is None:  # a form that was refused is shown at the address that it was sent to
+        above = name.rpartition("-")[0]
+        return section_url(user, above) if above else ""
     own = GUIDES["tenants"]
     is_own = user.role == User.Role.TENANT and section in {heading.id for heading in page_of(own).headings}
     return f"{(own if is_own else GUIDES['operators']).address}#{section}"

@@ -8,4 +8,5 @@ SETS = {
         ceph-mon ceph-mgr ceph-osd ceph-common qemu-block-extra libvirt-daemon-system libvirt-clients
     """,
     "tools": "fio rsync psmisc",
+    "guide": "glusterfs-server glusterfs-client fio rsync psmisc",
 }
