@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datastores.services.appliances import LunPin, LunsFind, OthersGuarded, OthersOpened, PortalsTry
 from datastores.services.datastore_hosts import DatastoreHosts
 from datastores.services.datastores import DatastoreCreate, DatastoreDelete
 from datastores.services.directories import DirectoryForget, DirectoryMove, DirectoryReturn
@@ -34,6 +35,6 @@ _CASES: tuple[type[UseCase], ...] = (
     SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize, DiskSaveAs, DiskMove, DiskFlatten, DiskGive,
     DiskDelete, DriftRepair, ExportChange, DirectoryMove, DirectoryReturn, DirectoryForget,
     VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance, VolumeHeal, VolumeSplitBrain, VolumeOption,
-    VolumeQuota,
+    VolumeQuota, LunsFind, LunPin, PortalsTry, OthersGuarded, OthersOpened,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

@@ -67,7 +67,7 @@ SECTIONS: dict[str, str] = {
     "cluster-list": "clusters", "credential-list": "keys-of-cloudstore", "drift-list": "drift", "drift": "drift",
     "datastore-list": "datastores", "datastore": "datastores", "datastore-new": "make-a-datastore",
     "datastore-measure": "how-fast", "advisor": "which-kind",
-    "datastore-volume": "glusterfs",
+    "datastore-volume": "glusterfs", "datastore-luns": "an-appliance",
     "image-list": "images", "image": "images", "image-register": "register-an-image", "vm-list": "virtual-machines",
     "vm": "virtual-machines", "disk-list": "disks", "disk": "disks", "job-list": "jobs", "job": "jobs",
     "plan": "read-a-plan", "alert-list": "alerts", "alert": "alerts", "audit-list": "the-audit-trail",

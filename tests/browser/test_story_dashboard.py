@@ -48,6 +48,7 @@ PAGES = (
     "/datastores/{datastore}/edit/",
     "/datastores/{datastore}/hosts/",
     "/datastores/{volume}/volume/",
+    "/datastores/{nas}/luns/",
     "/images/",
     "/images/?q=size>",
     "/images/?q=nowhere",
