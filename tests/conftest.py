@@ -33,7 +33,8 @@ NETWORKS = (
     "test_ceph_client.py", "test_kinds_conform.py",
 )  # fmt: skip
 """They make networks: Chromium drops what it is loading when an address of this machine comes or goes."""
-STORY = "tests/browser/test_story_main_job.py"
+KINDS = "tests/lab/test_kinds_conform.py"
+"""The longest of all: each kind is a company of its own."""
 NAMES = {
     "sqlite": "SELECT name FROM sqlite_master",
     "postgresql": "SELECT indexname FROM pg_indexes UNION SELECT tgname FROM pg_trigger",
@@ -48,12 +49,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Companies(LoadScopeScheduling):  # type: ignore[misc]
-    """Two processes share the tests out: what needs the same hosts or the same server stays together, in order."""
+    """Processes share the tests out by files: what needs the same server stays together, in order.
+
+    Each process has labs of its own. Of Ceph clusters, which take long to begin, there is one.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        path = nodeid.partition("::")[0]
-        if path == STORY or path.startswith("tests/lab/"):
-            return "lab"
+        path, _, name = nodeid.partition("::")
+        if path.startswith("tests/lab/test_ceph") or (path == KINDS and name.endswith("[ceph]")):
+            return "ceph"
+        if path == KINDS:
+            return f"{path} {name.partition('[')[2]}"
         # Playwright leaves its event loop in the thread, so what needs one of its own comes where no browser was
         return "faults" if path.startswith(("tests/faults/", "tests/unit/live/")) else path
 

@@ -70,6 +70,10 @@ STALE_MOUNT = Rule(
     "stale_mount", "stale mount", Severity.CRITICAL, "Host does not see a datastore",
     "See whether the server behind it answers, and mount it again on that host.", hold=6 * MINUTE, clear=MINUTE,
 )  # fmt: skip
+VOLUME_UNWELL = Rule(
+    "volume_unwell", "not well", Severity.WARNING, "Volume of a datastore is not well",
+    "See its page: start or replace what is missing, and heal.", hold=10 * MINUTE, clear=5 * MINUTE,
+)  # fmt: skip
 UNREACHABLE = Rule(
     "host_unreachable", "unreachable", Severity.CRITICAL, "Host does not answer",
     "See whether it runs, and read it again.", hold=MINUTE, clear=MINUTE,
@@ -117,8 +121,8 @@ INTERRUPTED = Rule(
 RULES: dict[str, Rule] = {
     rule.name: rule
     for rule in (
-        FULL, FILLING, FULL_VERY_SOON, FULL_SOON, OVERCOMMITTED, INODES, NOT_MEASURED, STALE_MOUNT, UNREACHABLE,
-        QUARANTINED, CLOCK, WORKER_LOST, NO_WORKER, QUEUE_STUCK, QUEUES_DOWN, DUTY_LATE, INTERRUPTED,
+        FULL, FILLING, FULL_VERY_SOON, FULL_SOON, OVERCOMMITTED, INODES, NOT_MEASURED, STALE_MOUNT, VOLUME_UNWELL,
+        UNREACHABLE, QUARANTINED, CLOCK, WORKER_LOST, NO_WORKER, QUEUE_STUCK, QUEUES_DOWN, DUTY_LATE, INTERRUPTED,
     )
 }  # fmt: skip
 WORSE = {FILLING.name: FULL.name, FULL_SOON.name: FULL_VERY_SOON.name}

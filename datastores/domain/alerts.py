@@ -29,6 +29,7 @@ from datastores.domain.alert_rules import (
     QUEUES_DOWN,
     STALE_MOUNT,
     UNREACHABLE,
+    VOLUME_UNWELL,
     WORKER_LOST,
     Rule,
 )
@@ -59,6 +60,8 @@ class DatastoreFacts:
     expected: bool = True
     error: str = ""
     state: str = ObjectState.READY.value
+    problems: tuple[str, ...] = ()
+    """What is wrong with what it is made of, in sentences, the worst first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +205,9 @@ def of_datastore(one: DatastoreFacts) -> Iterator[Finding]:
         yield Finding(NOT_MEASURED, subject, one.name, one.error, one.age)
     elif one.expected and one.age > NOT_MEASURED.limit:
         yield Finding(NOT_MEASURED, subject, one.name, f"It was measured {span(one.age)} ago.", one.age)
+    if one.problems:
+        more = f" And {len(one.problems) - 1} more." if one.problems[1:] else ""
+        yield Finding(VOLUME_UNWELL, subject, one.name, f"{one.problems[0]}{more}", float(len(one.problems)))
     if one.total > 0:
         yield from _of_space(one, subject)
     if one.days_to_full is not None:

@@ -54,3 +54,16 @@ class Capacity:
     free: int
     inodes: int | None = None
     used_inodes: int | None = None
+
+
+def target_name(number: int, *, cd: bool = False) -> str:
+    """Return the device that a disk of this number is in its VM: vda, vdb, ... vdz, vdaa; a CD is hda, hdb ...
+
+    As Linux names disks of virtio and of IDE (TARGET of domain.md, LISTS). By the number, so that it stays what it is
+    when another disk goes.
+    """
+    letters = ""
+    while number >= 0:
+        letters = chr(ord("a") + number % 26) + letters
+        number = number // 26 - 1
+    return f"{'hd' if cd else 'vd'}{letters}"

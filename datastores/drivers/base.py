@@ -141,6 +141,11 @@ class StorageDriver(ABC):
         return ""
 
     @property
+    def days_kept(self) -> int:
+        """For how many days a deleted image can be brought back; 0: it is gone at once."""
+        return 0
+
+    @property
     def seen_from(self) -> tuple[str, ...]:
         """The hosts on which its paths are valid, the storage host first."""
         return tuple(dict.fromkeys((self.host, *self.hosts))) if self.shared else (self.host,)
@@ -281,6 +286,10 @@ class StorageDriver(ABC):
     def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
         """Remove an image and all that is kept beside it: its checksum, and its ``snapshots`` (their names)."""
 
+    def bring_back(self, volume: Volume) -> Steps:
+        """Take back what ``delete_image`` did, where it keeps images for some days."""
+        raise Unsupported(f"{self.label} datastores keep nothing of deleted images.")
+
     def prepare(self, image: Volume) -> Steps:
         """Make ready what clones of the image, as it is now, are made with; nothing for most kinds."""
         return ()
@@ -333,8 +342,11 @@ class StorageDriver(ABC):
         """Let ``host`` use the volume, and lead ``link`` to it there (see ``link_path``)."""
         raise self.unsupported(Capability.ATTACH)
 
-    def detach(self, volume: Volume, host: str, link: str) -> Steps:
-        """Take back what ``attach`` made; when the volume is used there no more, nothing is left to do."""
+    def detach(self, volume: Volume, host: str, link: str, *, lost: bool = False) -> Steps:
+        """Take back what ``attach`` made; when the volume is used there no more, nothing is left to do.
+
+        ``lost``: the host is gone for good. Nothing is done there, and should it come back, it is not let in.
+        """
         raise self.unsupported(Capability.ATTACH)
 
     def clone_format(self, format: Format) -> Format:

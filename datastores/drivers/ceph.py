@@ -37,7 +37,7 @@ from datastores.hosts.rbd_snapshots import (
     RbdSnapshotsAbsent,
 )
 from datastores.hosts.rbd_stored import MASTER, OnlyKnownRbdImages, RbdImageStored
-from datastores.hosts.rbd_trash import RbdTrashPurged
+from datastores.hosts.rbd_trash import RbdImageRestored, RbdTrashPurged
 from datastores.hosts.stored import Footprint
 
 PACKAGES = ("ceph-common", "qemu-utils", "qemu-block-extra")
@@ -209,6 +209,13 @@ class CephDriver(StorageDriver):
         image = self._image(volume)
         freed = RbdSnapshotsAbsent(self.host, image, tuple(snapshots))
         return freed, RbdImageAbsent(self.host, image, self.options.trash_days)
+
+    @property
+    def days_kept(self) -> int:
+        return self.options.trash_days
+
+    def bring_back(self, volume: Volume) -> Steps:
+        return (RbdImageRestored(self.host, self._image(volume)),)
 
     def prepare(self, image: Volume) -> Steps:
         return (RbdClonesPrepared(self.host, self._image(image)),)

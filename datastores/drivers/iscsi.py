@@ -152,8 +152,13 @@ class IscsiDriver(InsideDriver):
         served = *self._secret(self.host), self._served(volume, host)
         return *served, *self._secret(host), *logged_in, DeviceLinked(host, link, self.reached(volume))
 
-    def detach(self, volume: Volume, host: str, link: str) -> Steps:
-        """The target goes only when it is seen that nobody is logged in: then its bytes may be deleted."""
+    def detach(self, volume: Volume, host: str, link: str, *, lost: bool = False) -> Steps:
+        """The target goes only when it is seen that nobody is logged in: then its bytes may be deleted.
+
+        A host that is lost stays logged in until its connection is taken from it with the target.
+        """
+        if lost:
+            return self._gone(volume, host, forced=True)
         kernel = self.options.initiator == Initiator.KERNEL
         session = (SessionClosed(host, self.lun(volume), self._interface, self.account),) if kernel else ()
         return DiskAbsent(host, link, self.base), *session, *self._gone(volume, *((host,) if kernel else ()))
@@ -181,12 +186,12 @@ class IscsiDriver(InsideDriver):
         portal, who = self.options.portal or lio.EVERYWHERE, named or (self.initiator(host),)
         return LioTargetServed(self.host, name, inside.device(volume), who, self.account, portal)
 
-    def _gone(self, volume: Volume, *leaving: str) -> Steps:
-        """``leaving``: hosts that steps before this one log out."""
+    def _gone(self, volume: Volume, *leaving: str, forced: bool = False) -> Steps:
+        """``leaving``: hosts that steps before this one log out; ``forced``: or that are not asked any more."""
         name = self.target(volume)
         if self._by_name:
             return (LioTargetGone(self.host, name, tuple(self.initiator(host) for host in leaving), self.account),)
-        return (TargetGone(self.host, name, tuple(self.locate(host) for host in leaving)),)
+        return (TargetGone(self.host, name, tuple(self.locate(host) for host in leaving), forced),)
 
     # Hosts
 

@@ -103,7 +103,7 @@ class Executor:
         if not begun:
             self.ledger.add(replace(entry, unit=""))
         elif action.scratch or action.final:
-            self.ledger.add(entry)
+            self.ledger.add(replace(entry, refused=not entry.unit))
 
     def _entry(self, index: int, number: int, action: Action) -> Undoable:
         marks = action.scratch, action.final, action.harmless

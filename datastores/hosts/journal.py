@@ -16,7 +16,8 @@ from datastores.domain.states import StepState
 class Undoable:
     """An action that succeeded (or, for a scratch one, may have begun) and how to take it back.
 
-    ``unit``: the transient systemd unit in which it may still run; "" when there is none.
+    ``unit``: the transient systemd unit in which it may still run; "" when there is none. ``refused``: it failed at
+    once, so that hardly anything came of it.
     """
 
     index: int
@@ -27,6 +28,7 @@ class Undoable:
     final: bool = False
     harmless: bool = False
     unit: str = ""
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,16 @@ class Journal:
     def can_be_undone(self) -> bool:
         """Tell whether everything that was done, as far as anybody misses it, has an undo."""
         return all(entry.harmless or (entry.undo and not entry.final) for entry in self.done)
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether the destruction of something was begun: from then on nothing that came before is taken back."""
+        return any(entry.final for entry in (*self.done, *self.unknown))
+
+    @property
+    def is_lossy(self) -> bool:
+        """Tell whether something was destroyed, or may have been."""
+        return any(entry.final and not entry.refused for entry in (*self.done, *self.unknown))
 
     @property
     def settled_before(self) -> int:

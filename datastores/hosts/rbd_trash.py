@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from datastores.domain.ceph import Access, pool_name
+from datastores.domain.ceph import Access, RbdImage, pool_name
+from datastores.domain.errors import Refused
 from datastores.domain.plan import Action, Change, Command, Output
-from datastores.hosts.ceph import NOT_THERE, answered, ask_rbd
+from datastores.hosts.ceph import NOT_THERE, answered, ask_info, ask_rbd, info, tell
 from datastores.hosts.ceph_client import client_reads, is_client
 
 DAILY = "1d"
+AGAIN = "7 days"
+"""How long what could not be brought back whole lies in the trash once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +52,44 @@ class RbdTrashPurged:
             for verb in ("add", "remove")
         )
         return Change(f"have the trash of {self.pool} emptied of what has expired, each day", (Action(add, remove),))
+
+
+@dataclass(frozen=True, slots=True)
+class TrashFacts:
+    """``there``: the pool has an image of the name. ``ids``: of those in the trash that had it."""
+
+    there: bool
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RbdImageRestored:
+    """``image`` is there; when it was put into the trash, it was taken out again."""
+
+    host: str
+    image: RbdImage
+
+    @property
+    def title(self) -> str:
+        return f"{self.image.spec} is out of the trash"
+
+    def reads(self) -> tuple[Command, ...]:
+        return ask_info(self.image), ask_rbd(self.image.access, "trash", "ls", "--format", "json", self.image.pool)
+
+    def facts(self, outputs: Sequence[Output]) -> TrashFacts:
+        look, ask = self.reads()
+        there = info(self.host, look, outputs[0]) is not None
+        return TrashFacts(there, answered(self.host, ask, outputs[1], self._ids))
+
+    def _ids(self, said: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+        return tuple(each["id"] for each in said if each["name"] == self.image.name)
+
+    def plan(self, facts: TrashFacts) -> Change | None:
+        if facts.there:
+            return None
+        if not facts.ids:
+            raise Refused(f"{self.image.spec} is not in the trash of {self.image.pool} any more.")
+        spec = f"{self.image.pool}/{facts.ids[-1]}"
+        restore = tell(self.image, "trash", "restore", "--image", self.image.name, spec)
+        again = tell(self.image, "trash", "mv", "--expires-at", AGAIN, self.image.spec)
+        return Change(f"take {self.image.spec} out of the trash", (Action(restore, again),))

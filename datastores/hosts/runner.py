@@ -27,7 +27,8 @@ class Run:
 
     ``approves``: tells whether a person agreed to this change of the step with this number.
     ``unit``: prefix of the names of transient systemd units, the same in every attempt of a job.
-    ``giving_up``: called with the reason before anything is taken back; from then on the job must not go forward again.
+    ``giving_up``: called with the reason, and with what was done, before anything is taken back; from then on the job
+    must not go forward again.
     After :meth:`carry_out`, ``facts`` holds what was read last of every step.
     """
 
@@ -38,7 +39,7 @@ class Run:
     approves: Callable[[int, Change], bool] = lambda index, change: True
     journal: Journal = field(default_factory=Journal)
     cancelled: Callable[[], bool] = lambda: False
-    giving_up: Callable[[Exception], None] = lambda reason: None
+    giving_up: Callable[[Exception, Journal], None] = lambda reason, done: None
     facts: dict[int, Any] = field(default_factory=dict)
     ledger: Ledger = field(init=False)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -81,10 +82,10 @@ class Run:
         return Lane(steps, executor, self.journal, self.approves, self._check, self.facts)
 
     def _check(self, title: str) -> None:
-        """Raise Cancelled when an operator asked for it or another lane has failed."""
+        """Raise Cancelled when another lane has failed, or an operator asked for it before anything was destroyed."""
         if self._stop.is_set():
             raise Cancelled(f"stopped before: {title}, because another host failed.")
-        if self.cancelled():
+        if self.cancelled() and not self.ledger.balance().is_lossy:
             raise Cancelled(f"cancelled before: {title}.")
 
     def _give_up(self, errors: list[Exception]) -> None:
@@ -98,7 +99,7 @@ class Run:
             error.add_note(str(other))
         if not self.ledger.balance().touched:
             raise error
-        self.giving_up(error)
+        self.giving_up(error, self.ledger.balance())
         if self._take_back():
             error.add_note(TAKEN_BACK)
             raise error

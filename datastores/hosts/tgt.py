@@ -164,9 +164,10 @@ def told(verb: str, number: int, who: str) -> Command:
     return Command(("tgtadm", "--lld", "iscsi", "--op", verb, "--mode", "target", "--tid", str(number), by, who))
 
 
-def remove(number: int) -> Command:
+def remove(number: int, *, forced: bool = False) -> Command:
     """Return the end of a target, which fails when somebody is logged in (tgt-admin then says nothing)."""
-    return Command((*LOCK, "tgtadm", "--lld", "iscsi", "--op", "delete", "--mode", "target", "--tid", str(number)))
+    end = "tgtadm", "--lld", "iscsi", "--op", "delete", "--mode", "target", "--tid", str(number)
+    return Command((*LOCK, *end, *(("--force",) if forced else ())))
 
 
 @dataclass(frozen=True, slots=True)

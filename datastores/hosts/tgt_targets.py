@@ -111,10 +111,11 @@ class TargetGone(OfTarget):
     """tgtd serves no ``name``, and will not after a restart. It is never taken from under somebody who is logged in.
 
     What it served stays. ``leaving``: the addresses of hosts that steps before this one log out; should one of them be
-    logged in all the same, tgtd itself refuses.
+    logged in all the same, tgtd itself refuses, unless it is ``forced``: then its connection is cut.
     """
 
     leaving: tuple[str, ...] = ()
+    forced: bool = False
 
     @property
     def title(self) -> str:
@@ -131,7 +132,8 @@ class TargetGone(OfTarget):
             raise tgt.in_use(self.host, served)
         kept = f"{name}.cloudstore~"  # tgt-admin reads names that end in .conf alone
         aside, back = (Command(("mv", "-fT", "--", *names)) for names in ((name, kept), (kept, name)))
-        end = (Action(tgt.remove(served.number), tgt.admin("--update", self.name)),) if served else ()
+        again = tgt.admin("--update", self.name)
+        end = (Action(tgt.remove(served.number, forced=self.forced), again),) if served else ()
         moved = (Action(aside, back),) if before is not None else ()
         # the way back needs the file, so it is taken away last, and comes back first
         return Change(f"serve {self.name} no more", (*end, *moved)) if served or moved else None

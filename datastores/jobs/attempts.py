@@ -32,7 +32,7 @@ from datastores.jobs.connections import connector
 from datastores.jobs.doubts import doubt
 from datastores.jobs.ends import Ending, end_all, tell_given_up, told
 from datastores.jobs.footprints import note_footprint
-from datastores.jobs.journal import failure_of, journal_of
+from datastores.jobs.journal import Failure, failure_of, journal_of
 from datastores.jobs.log import JobLog, TakenOver
 from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.steps import (
@@ -72,6 +72,7 @@ class Attempt:
         self.state = JobState.RUNNING
         self.is_begun = job.attempts > 1
         """There may be steps and a journal."""
+        self.failure = Failure()
 
     def claim(self, state: JobState) -> bool:
         """Take the job. False: another worker was faster, or it waits for something else than it did."""
@@ -185,13 +186,14 @@ class Attempt:
 
     def _take_back(self) -> None:
         """Undo, and end as an operator asked, or as the attempt that gave up and lost its host would have ended."""
-        failure = failure_of(self.job)
-        complete = self._undo(journal_of(self.job))
-        if complete and not failure:
+        journal = journal_of(self.job)
+        self.failure = failure_of(self.job).after(journal)
+        complete = self._undo(journal)
+        if complete and not self.failure.reason:
             self._end(JobState.CANCELLED, lambda: self.case.undone(self.job), "taken back")
         else:
-            error = f"{failure} {TAKEN_BACK if complete else LEFT}".lstrip()
-            self._end(JobState.FAILED, lambda: self.case.failed(self.job, error), error)
+            error = f"{self.failure.reason} {TAKEN_BACK if complete else LEFT}".lstrip()
+            self._end(JobState.FAILED, lambda: self._note_failure(error), error)
 
     # What they have in common
 
@@ -220,15 +222,16 @@ class Attempt:
         self.log.titles = [shown_title(step) for step in steps_of(plan)]
         return plan
 
-    def _give_up(self, reason: Exception) -> None:
+    def _give_up(self, reason: Exception, done: Journal) -> None:
         """Store that what was done is being taken back: from now on no attempt goes forward.
 
         :raises LostTouch: it could not be stored, so nothing may be taken back yet.
         """
-        data = {"failed": "" if isinstance(reason, Cancelled) else self.log.clean(told(reason))}
+        self.failure = Failure("" if isinstance(reason, Cancelled) else self.log.clean(told(reason))).after(done)
         try:
             Job.objects.filter(pk=self.job.pk, worker=self.job.worker).update(undo_requested=True)
-            self.log.add(EventKind.JOB, f"taking back what was done: {reason}", level=Level.WARNING, data=data)
+            self.log.add(EventKind.JOB, f"taking back what was done: {reason}", level=Level.WARNING,
+                         data=self.failure.data)  # fmt: skip
             self.log.flush()
         except DatabaseError as error:
             raise LostTouch(f"The database did not store that the job is being taken back: {error}") from error
@@ -242,7 +245,7 @@ class Attempt:
             self.log.add(EventKind.JOB, "It was to be cancelled when all was done, which cannot be undone.")
             return
         reason = Cancelled("cancelled when all was done.")
-        self._give_up(reason)
+        self._give_up(reason, journal)
         if self._undo(journal):
             raise reason
         raise NotTakenBack(f"{reason} {LEFT}")
@@ -251,7 +254,7 @@ class Attempt:
         """Take back what was done, if anything was, because it cannot be carried on; then raise the error."""
         if not journal.touched:
             raise error
-        self._give_up(error)
+        self._give_up(error, journal)
         error.add_note(TAKEN_BACK if self._undo(journal) else LEFT)
         raise error
 
@@ -288,15 +291,24 @@ class Attempt:
             logger.exception("job %s", self.job.uuid)
             message = self.log.clean(told(error))
             self.log.add(EventKind.JOB, traceback.format_exc(), level=Level.ERROR)
-            self._end(JobState.ERRORED, lambda: self.case.failed(self.job, message), message)
+            self._end(JobState.ERRORED, lambda: self._note_failure(message), message)
 
     def _failed(self, error: CloudstoreError) -> None:
         message = self.log.clean(told(error))
         if self.is_ours() and self.job.cancel_requested_at and not self._left_something(error):
             self._end(JobState.CANCELLED, lambda: self.case.cancelled(self.job), f"it was to stop, and {message}")
             return
-        note = self.case.unreachable if isinstance(error, Unreachable) else self.case.failed
-        self._end(JobState.FAILED, lambda: note(self.job, message), message)
+        note = self._note_unreachable if isinstance(error, Unreachable) else self._note_failure
+        self._end(JobState.FAILED, lambda: note(message), message)
+
+    def _note_unreachable(self, message: str) -> None:
+        self.case.unreachable(self.job, message)
+
+    def _note_failure(self, message: str) -> None:
+        if self.failure.final:
+            self.case.broken_off(self.job, message, lossy=self.failure.lossy)
+        else:
+            self.case.failed(self.job, message)
 
     def _left_something(self, error: CloudstoreError) -> bool:
         return isinstance(error, NotTakenBack) or LEFT in getattr(error, "__notes__", ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Sum
@@ -44,6 +44,8 @@ def journal_of(job: Job) -> Journal:
         elif event.kind == EventKind.UNDO or not may_have_begun(started.get(action)):
             done.pop(action, None)
             started.pop(action, None)
+        else:
+            started[action] = replace(started[action], refused=not started[action].unit)
     told = {started[action].index: lines_after(job, started[action].index, seq) for action, seq in since.items()}
     return Journal(tuple(done.values()), tuple(started.values()), told)
 
@@ -53,11 +55,30 @@ def may_have_begun(failed: Undoable | None) -> bool:
     return failed is not None and (failed.scratch or failed.final)
 
 
-def failure_of(job: Job) -> str:
-    """Return why the last attempt gave up, when it is not over with taking back what was done; "" otherwise."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt gave up ("": a person stopped it). ``final`` and ``lossy``: see ``Journal``."""
+
+    reason: str = ""
+    final: bool = False
+    lossy: bool = False
+
+    def after(self, journal: Journal) -> Failure:
+        return replace(self, final=self.final or journal.is_final, lossy=self.lossy or journal.is_lossy)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What is stored of it with the entry of the log."""
+        return {"failed": self.reason, "final": self.final, "lossy": self.lossy}
+
+
+def failure_of(job: Job) -> Failure:
+    """Return why the last attempt gave up, when it is not over with taking back what was done."""
     later = JobEvent.objects.filter(job=job).exclude(kind=EventKind.UNDO).exclude(kind=EventKind.JOB, data__isnull=True)
     last = later.order_by("-seq").first()
-    return str(last.data["failed"]) if last and last.data and last.kind == EventKind.JOB else ""
+    if last is None or not last.data or last.kind != EventKind.JOB:
+        return Failure()
+    return Failure(str(last.data["failed"]), last.data.get("final", False), last.data.get("lossy", False))
 
 
 def lines_after(job: Job, step: int, seq: int) -> int:

@@ -6,7 +6,7 @@ from datastores.models.directories import MovedDirectory
 from datastores.models.drift import Drift, DriftScan, ImageFootprint
 from datastores.models.duties import Duty
 from datastores.models.hosts import Cluster, Credential, Host, HostKey
-from datastores.models.images import Image, Snapshot
+from datastores.models.images import DeletedImage, Image, Snapshot
 from datastores.models.jobs import Job, JobEvent, JobStep
 from datastores.models.leases import Lease
 from datastores.models.measurements import Measurement
@@ -38,6 +38,7 @@ __all__ = [
     "Datastore",
     "DatastoreHost",
     "DatastoreSample",
+    "DeletedImage",
     "Delivery",
     "Disk",
     "Drift",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.db import models
+from django.utils import timezone
 
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format
@@ -68,6 +70,50 @@ class Image(models.Model):
         """
         measured = self.datastore.measured_at
         return self.real_size if self.real_size or (measured and measured > self.created_at) else None
+
+
+class DeletedImageQuerySet(OwnedQuerySet):
+    def kept(self) -> DeletedImageQuerySet:
+        """Those whose time is not over."""
+        return self.filter(until__gt=timezone.now())
+
+
+class DeletedImage(models.Model):
+    """An image whose bytes its datastore keeps for some days, so that it can be brought back."""
+
+    KEPT = (
+        "uuid", "name", "datastore_id", "type", "format", "filesystem", "virtual_size", "real_size", "sha256", "source",
+        "owner_id", "persistent",
+    )  # fmt: skip
+    """The columns of the image that it has again when it comes back."""
+
+    uuid = models.UUIDField(unique=True, editable=False)
+    name = models.CharField(max_length=128)
+    datastore = models.ForeignKey(Datastore, models.CASCADE, related_name="deleted_images")
+    type = models.CharField(max_length=9, choices=Image.Type)
+    format = models.CharField(max_length=5, choices=choices(Format))
+    filesystem = models.CharField(max_length=8, blank=True)
+    persistent = models.BooleanField(default=False)
+    virtual_size = models.BigIntegerField(default=0)
+    real_size = models.BigIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True)
+    source = models.CharField(max_length=1100, blank=True)
+    owner = models.ForeignKey(User, models.CASCADE, related_name="deleted_images")
+    deleted_at = models.DateTimeField(auto_now_add=True)
+    until = models.DateTimeField()
+    """After that its bytes are removed for good."""
+
+    objects = DeletedImageQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.KEPT}
 
 
 class SnapshotQuerySet(VisibleQuerySet):

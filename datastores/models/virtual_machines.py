@@ -8,7 +8,7 @@ from django.db import connections, models
 from django.db.models import Q
 
 from datastores.domain.states import ObjectState
-from datastores.domain.volumes import Format
+from datastores.domain.volumes import Format, target_name
 from datastores.models.fields import choices
 from datastores.models.hosts import Host
 from datastores.models.images import Image
@@ -104,3 +104,8 @@ class Disk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.vm} disk.{self.number}"
+
+    @property
+    def target(self) -> str:
+        """The device that it is in its VM."""
+        return target_name(self.number, cd=self.format == Format.ISO)

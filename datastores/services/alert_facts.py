@@ -12,7 +12,7 @@ from django.utils import timezone
 from datastores.domain.alert_rules import WORKER_LOST
 from datastores.domain.alerts import DatastoreFacts, Facts, HostFacts, JobFacts, QueueFacts, SightFacts, WorkerFacts
 from datastores.domain.states import HostState, JobState, ObjectState
-from datastores.models import Alert, Datastore, DatastoreHost, DatastoreSample, Duty, Host, Job
+from datastores.models import Alert, Datastore, DatastoreHost, DatastoreSample, Duty, Host, Job, VolumeReading
 from datastores.models.samples import FINE
 from datastores.services.datastores import NOT_MEASURED
 from datastores.services.growth import growth_of
@@ -69,6 +69,7 @@ def trends(now: datetime) -> Trends:
 def datastore_facts(now: datetime, slow: Trends) -> list[DatastoreFacts]:
     """Return every datastore: how full, how much is promised, how long ago that was seen."""
     unused = Q(host__state=HostState.QUARANTINED) | Q(host__maintenance=True)
+    unwell = problems_of_volumes(now)
     out_of_use = set(DatastoreHost.objects.filter(unused, position=0).values_list("datastore_id", flat=True))
     return [
         DatastoreFacts(
@@ -86,9 +87,16 @@ def datastore_facts(now: datetime, slow: Trends) -> list[DatastoreFacts]:
             expected=one.state == ObjectState.READY and one.pk not in out_of_use,
             error=one.error if one.state == ObjectState.READY and one.error.startswith(NOT_MEASURED) else "",
             state=one.state,
+            problems=unwell.get(one.pk, ()) if one.state == ObjectState.READY else (),
         )
         for one in Datastore.objects.order_by("pk")
     ]
+
+
+def problems_of_volumes(now: datetime) -> dict[int, tuple[str, ...]]:
+    """Return by datastore what was wrong with its volume when that was read of late."""
+    rows = VolumeReading.objects.filter(at__gte=now - LATELY, error="").values_list("datastore_id", "seen__problems")
+    return {datastore: tuple(problems) for datastore, problems in rows if problems}
 
 
 def inodes_of_late(now: datetime) -> dict[int, tuple[int, int]]:

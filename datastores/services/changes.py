@@ -69,5 +69,9 @@ class Change(UseCase):
     def failed(self, job: Job, error: str) -> None:
         self.rows(job).update(state=job.params["state"], error=error, **self.outdated(job))
 
+    def lose(self, job: Job, error: str) -> None:
+        """Mark the row of what is gone, or half gone: nothing but to delete it can be done any more."""
+        self.rows(job).update(state=ObjectState.ERROR, error=error, **self.outdated(job))
+
     def cancelled(self, job: Job) -> None:
         self.rows(job).update(state=job.params["state"], **self.outdated(job))

@@ -25,6 +25,15 @@ def in_use() -> Q:
     return LINKED | Q(kind=Disk.Kind.COPY, image__persistent=True, datastore__kind__in=COPYING)
 
 
+def is_saved(disk: Disk) -> bool:
+    """Tell whether what is written to the disk outlives it, as in SAVE of domain.md, LISTS: it is a persistent image's.
+
+    The same as ``in_use``, of a row that was read with image and datastore.
+    """
+    copies = disk.kind == Disk.Kind.COPY and disk.datastore.kind in COPYING
+    return disk.kind == Disk.Kind.LINK or bool(copies and disk.image and disk.image.persistent)
+
+
 def _stands_on_image() -> Q:
     """Disks that hold only their difference from the image: their kind says so; a full copy never does."""
     kinds = [kind for kind, driver in DRIVERS.items() if driver.clone_needs_source]

@@ -6,18 +6,23 @@ from dataclasses import replace
 
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
+from datastores.domain.volumes import Capability
 from datastores.drivers.base import StorageDriver
 from datastores.hosts.copies import PART
 from datastores.models import Disk, Drift, Image, ImageFootprint, Job
 from datastores.services.carrying import carried, hosts_on_the_way, keyed, way_between
 from datastores.services.disk_hosts import detaching, driver_for, on_its_host
+from datastores.services.disk_places import require_lost
 from datastores.services.disks import DiskChange, comes_back, require_shut_down_cleanly
 from datastores.services.placing import disk_volume, driver_of, image_volume, preparing
 from datastores.services.usecase import Results
 
 
 class DiskDelete(DiskChange):
-    """Delete the disk of a VM with everything that is on it."""
+    """Delete the disk of a VM with everything that is on it.
+
+    params: lost (the host that it is used on is gone for good, with what lies there).
+    """
 
     kind = "disk.delete"
     label = "Delete disk"
@@ -27,7 +32,10 @@ class DiskDelete(DiskChange):
     def check(self, job: Job) -> None:
         """A disk that comes back to its persistent image does so first."""
         disk = job.disk
-        back = disk.state == ObjectState.READY and comes_back(disk)
+        lost = bool(job.params.get("lost"))
+        if lost:
+            require_lost(disk, job)
+        back = not lost and disk.state == ObjectState.READY and comes_back(disk)
         job.params = job.params | {"back": back}
         if back:
             require_shut_down_cleanly(disk, "It comes back to its persistent image only after a clean shutdown")
@@ -49,11 +57,19 @@ class DiskDelete(DiskChange):
         driver = driver_of(disk.datastore)
         if job.params.get("back"):
             return self._coming_back(job, driver_for(disk, driver), driver_of(disk.image.datastore))
+        lost = bool(job.params.get("lost"))
+        if lost and Capability.ATTACH not in driver.can:
+            return ()
         if disk.kind == Disk.Kind.LINK and disk.image:
             image, place = image_volume(disk.image), driver.disk_path(disk.vm_id, disk.number)
-            return detaching(disk, driver, image) or (Stage("delete", driver.unlink(image, place)),)
+            return detaching(disk, driver, image, lost=lost) or (Stage("delete", driver.unlink(image, place)),)
         volume = disk_volume(disk, driver)
-        return *detaching(disk, driver, volume), Stage("delete", driver_for(disk, driver).delete(volume))
+        delete = Stage("delete", driver_for(disk, driver).delete(volume))
+        return *detaching(disk, driver, volume, lost=lost), delete
+
+    def check_still(self, job: Job) -> None:
+        if job.params.get("lost"):
+            require_lost(job.disk, job)
 
     def _coming_back(self, job: Job, source: StorageDriver, target: StorageDriver) -> Plan:
         """Return the stages after which the master holds what the machine left, and the disk is gone."""
@@ -66,9 +82,20 @@ class DiskDelete(DiskChange):
         )
         return carried(job, "copy back", source, left, target, returned, then)
 
+    def broken_off(self, job: Job, error: str, *, lossy: bool) -> None:
+        """What it came back with is in the image for good, so it does not come back once more."""
+        if not lossy:
+            self.failed(job, error)
+            return
+        self._note_return(job)
+        self.lose(job, error)
+
     def succeeded(self, job: Job, results: Results) -> None:
+        self._note_return(job)
+        Drift.objects.cease(disk=job.disk_id)
+        Disk.objects.filter(pk=job.disk_id).delete()
+
+    def _note_return(self, job: Job) -> None:
         if job.params.get("back"):
             Image.objects.filter(pk=job.disk.image_id).update(sha256="", virtual_size=job.disk.virtual_size)
             ImageFootprint.objects.filter(image=job.disk.image_id).delete()
-        Drift.objects.cease(disk=job.disk_id)
-        Disk.objects.filter(pk=job.disk_id).delete()

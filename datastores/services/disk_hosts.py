@@ -27,11 +27,13 @@ def host_for(
     *,
     moved: Disk | None = None,
     spread: Counter[int] | None = None,
+    apart: bool = False,
 ) -> Host | None:
     """Return the host on which a disk is to be used; None: on any that sees the datastore.
 
     The one that was wanted, else that of the machine's other disks, else the one with the fewest disks. ``moved``: the
     disk, when it is there already. ``spread``: disks that are on their way to each host, which is counted up.
+    ``apart``: also where the machine's other disks are not, as on the way there, one disk after the other.
 
     :raises BadInput: what was wanted is no host of the datastore.
     :raises Refused: the host cannot be used now, or other disks of the machine are used elsewhere.
@@ -47,7 +49,7 @@ def host_for(
     if wanted not in hosts:
         raise BadInput(f"That is no host of {datastore.name}. Disks in it are used on its hosts only.")
     host = hosts[wanted]
-    if beside not in {None, wanted}:
+    if not apart and beside not in {None, wanted}:
         raise Refused(f"Other disks of {vm.name} are not used on {host.name}, and a machine runs on one host.")
     require_usable(host)
     spread[host.pk] += 1
@@ -87,11 +89,12 @@ def attaching(disk: Disk, driver: StorageDriver, volume: Volume) -> Plan:
     return in_order("attach", driver.attach(volume, disk.host.name, driver.link_path(disk.vm_id, disk.number)))
 
 
-def detaching(disk: Disk, driver: StorageDriver, volume: Volume) -> Plan:
-    """Return the stages that take back what ``attaching`` made."""
+def detaching(disk: Disk, driver: StorageDriver, volume: Volume, *, lost: bool = False) -> Plan:
+    """Return the stages that take back what ``attaching`` made. ``lost``: the host is gone for good."""
     if disk.host is None or Capability.ATTACH not in driver.can:
         return ()
-    return in_order("detach", driver.detach(volume, disk.host.name, driver.link_path(disk.vm_id, disk.number)))
+    link = driver.link_path(disk.vm_id, disk.number)
+    return in_order("detach", driver.detach(volume, disk.host.name, link, lost=lost))
 
 
 def in_order(title: str, steps: Steps) -> Plan:

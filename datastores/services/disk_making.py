@@ -12,7 +12,7 @@ from datastores.services.placing import require_ready
 from datastores.services.usecase import OWNERS, UseCase
 from datastores.services.vms import forget_unused
 
-CARRIED_AWAY = ("disk.move", "disk.give")
+CARRIED_AWAY = ("disk.move", "disk.give", "disk.place")
 """Kinds of jobs after which a disk is somewhere else than where it was made."""
 
 

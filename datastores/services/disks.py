@@ -263,11 +263,19 @@ class DiskMove(DiskChange):
 
     def succeeded(self, job: Job, results: Results) -> None:
         super().succeeded(job, results)
+        self._note_place(job)
+        note_copied(Disk.objects.select_related("datastore").get(pk=job.disk_id), results)
+
+    def broken_off(self, job: Job, error: str, *, lossy: bool) -> None:
+        """Remember the new place: the old one was given up when all of the disk had been copied and checked."""
+        self.rows(job).update(state=ObjectState.READY, error=error)
+        self._note_place(job)
+
+    def _note_place(self, job: Job) -> None:
         kind = Disk.Kind.BLOCK if job.disk.kind == Disk.Kind.BLOCK else Disk.Kind.COPY
         moved = {"datastore": job.datastore, "kind": kind, "format": job.params["format"],
                  "host": job.params.get("on")}  # fmt: skip
-        Disk.objects.filter(pk=job.disk_id).update(**moved)
-        note_copied(Disk.objects.select_related("datastore").get(pk=job.disk_id), results)
+        self.rows(job).update(**moved)
 
 
 class DiskSaveAs(ImageMaker):

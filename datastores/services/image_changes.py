@@ -10,6 +10,7 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.models import Drift, Image, Job
 from datastores.services.changes import Change
+from datastores.services.deleted_images import remember_deleted
 from datastores.services.dependants import require_at_rest, require_unneeded
 from datastores.services.placing import driver_of, image_volume, preparing, require_ready, require_state
 from datastores.services.usecase import OWNERS, Results, UseCase
@@ -101,6 +102,10 @@ class ImageDelete(ImageChange):
         snapshots = tuple(job.image.snapshots.order_by("pk").values_list("name", flat=True))
         return (Stage("delete", driver.delete_image(image_volume(job.image, driver), snapshots)),)
 
+    def broken_off(self, job: Job, error: str, *, lossy: bool) -> None:
+        (self.lose if lossy else self.failed)(job, error)
+
     def succeeded(self, job: Job, results: Results) -> None:
         Drift.objects.cease(image=job.image_id)
+        remember_deleted(job.image)
         Image.objects.filter(pk=job.image_id).delete()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
+from datastores.domain.states import ObjectState
 from datastores.models import Datastore, Image, Job
 from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, require_way, way_between
 from datastores.services.dependants import require_unneeded
@@ -65,6 +66,14 @@ class ImageMove(ImageChange):
 
     def succeeded(self, job: Job, results: Results) -> None:
         super().succeeded(job, results)
+        self._note_place(job)
+
+    def broken_off(self, job: Job, error: str, *, lossy: bool) -> None:
+        """Remember the new place: the old one was given up when all of the image had been copied and checked."""
+        self.rows(job).update(state=ObjectState.READY, error=error)
+        self._note_place(job)
+
+    def _note_place(self, job: Job) -> None:
         changed = {"datastore": job.datastore, "format": job.params["format"], "parent": None}
         if job.params["format"] != job.params["from_format"]:
             changed["sha256"] = ""

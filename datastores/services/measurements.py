@@ -52,6 +52,8 @@ class DatastoreMeasure(UseCase):
 
     def again(self, job: Job) -> None:
         self.check_still(job)
+        job.params["names"] = names_of(job.params["hosts"])
+        job.save(update_fields=["params"])
 
     def check_still(self, job: Job) -> None:
         datastore = Datastore.objects.filter(pk=job.datastore_id).first()

@@ -22,8 +22,8 @@ class UseCase:
     The order of calls: ``ask`` (by way of ``ask_all``), ``plan`` (unless ``checks_plan`` is off) and ``resources`` when
     it is submitted, ``look_ahead`` in the worker of a pack, ``check_still`` and ``plan`` in the worker (again after a
     crash, so it must give the same steps; ``plan`` alone, to judge the hosts by, when it is taken back), then one of
-    ``succeeded``, ``failed`` and ``cancelled``, each in the transaction that ends the job; ``undone`` after an operator
-    took a finished job back.
+    ``succeeded``, ``failed``, ``unreachable``, ``broken_off`` and ``cancelled``, each in the transaction that ends the
+    job; ``undone`` after an operator took a finished job back.
     """
 
     kind: ClassVar[str]
@@ -128,6 +128,13 @@ class UseCase:
 
     def unreachable(self, job: Job, error: str) -> None:
         """Update the rows: it failed because a host did not answer, and nothing had been done there."""
+        self.failed(job, error)
+
+    def broken_off(self, job: Job, error: str, *, lossy: bool) -> None:
+        """Update the rows: it failed when the destruction of something had begun, so what came before is still there.
+
+        ``lossy``: something was destroyed, or may have been; else the host refused to.
+        """
         self.failed(job, error)
 
     def cancelled(self, job: Job) -> None:

@@ -122,7 +122,7 @@ class VolumeRead(VolumeCase):
 
 
 class VolumeHeal(VolumeCase):
-    """Start the bricks that do not run, and heal until all copies are alike."""
+    """Start the bricks that do not run, and heal until all copies are alike, where there are copies."""
 
     kind = "volume.heal"
     label = "Heal volume"
@@ -131,7 +131,8 @@ class VolumeHeal(VolumeCase):
 
     def stages(self, job: Job, driver: GlusterDriver) -> Plan:
         what = driver.host, driver.volume
-        return (Stage("bricks", (VolumeStarted(*what), BricksRunning(*what))), Stage("heal", (VolumeHealed(*what),)))
+        healed = () if driver.options.placed().form is gluster.Form.DISTRIBUTE else (VolumeHealed(*what),)
+        return (Stage("bricks", (VolumeStarted(*what), BricksRunning(*what))), Stage("heal", healed))
 
 
 class VolumeRebalance(VolumeCase):

@@ -16,6 +16,7 @@ from datastores.domain.values import format_size
 from datastores.drivers.registry import DRIVERS
 from datastores.jobs.view import JOB_LOOK, STEP_LOOK
 from datastores.models import AuditEntry, Datastore, Job
+from datastores.services.dependants import is_saved
 from datastores.web import look
 from datastores.web.ahead import Ahead, ahead_of
 from datastores.web.figures import promised_percent
@@ -166,6 +167,9 @@ def took(seconds: float | None) -> str:
 def type_word(datastore: Datastore) -> str:
     """Return "img", "sys" or "fil", as operators know it."""
     return look.TYPE_WORDS[datastore.type]
+
+
+register.filter("is_saved", is_saved)
 
 
 @register.filter

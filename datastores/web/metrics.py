@@ -141,6 +141,7 @@ def of_datastores(stores: list[DatastoreFacts]) -> Metrics:
         "measured_timestamp_seconds": ("When it was measured last or, before that, made; only those that should be.",
                                        [(each, each.measured_at) for each in stores if each.expected]),
         "measure_failed": ("Whether it could not be measured.", [(each, bool(each.error)) for each in stores]),
+        "problems": ("How much is wrong with what it is made of.", [(each, len(each.problems)) for each in stores]),
     }  # fmt: skip
     for name, (about, rows) in figures.items():
         yield gauge(

@@ -55,6 +55,7 @@ PAGES = (
     "/images/register/",
     "/images/block/",
     "/images/context/",
+    "/images/deleted/",
     "/images/{image}/",
     "/vms/",
     "/vms/new/",

@@ -19,20 +19,32 @@ HostFactory = Callable[..., Host]
 FIRST_MADE = 21  # hosts of host_factory, clear of the lab's own three
 
 
+SUITE = os.environ.get("CLOUDSTORE_LAB_SUITE")
+"""The release of Debian that the hosts have; None: the usual one."""
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw0").removeprefix("gw")
+"""The number of this of several processes that test side by side, each in labs of its own; "" for the first."""
+
+
 def _keep() -> bool:
     return os.environ.get("CLOUDSTORE_LAB_KEEP") == "1"
+
+
+def _lab(more: str = "") -> Lab:
+    """A lab of this process; ``more``: letters that tell it from its first one."""
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        pytest.skip("the lab needs root on Linux")
+    subnet = None if WORKER or more else os.environ.get("CLOUDSTORE_LAB_SUBNET")
+    return Lab(f"{os.environ.get('CLOUDSTORE_LAB_NAME', 'test')[:7]}{WORKER}{more}", subnet=subnet)
 
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """h1, h2 and h3 of lab `test` (or CLOUDSTORE_LAB_NAME); h1 with disks."""
-    if not sys.platform.startswith("linux") or os.geteuid() != 0:
-        pytest.skip("the lab needs root on Linux")
-    lab = Lab(os.environ.get("CLOUDSTORE_LAB_NAME", "test"), subnet=os.environ.get("CLOUDSTORE_LAB_SUBNET"))
+    lab = _lab()
     if not _keep():
         lab.down()
     try:
-        lab.up(3, with_disks=["h1"])
+        lab.up(3, suite=SUITE, with_disks=["h1"])
         yield lab
     finally:
         if not _keep():
@@ -59,13 +71,11 @@ def host_factory(lab: Lab) -> Iterator[HostFactory]:
 @pytest.fixture(scope="module")
 def storage_lab() -> Iterator[Lab]:
     """h1, h2 and h3 of a lab of its own, each with the package set "storage" and with disks."""
-    if not sys.platform.startswith("linux") or os.geteuid() != 0:
-        pytest.skip("the lab needs root on Linux")
-    lab = Lab(f"{os.environ.get('CLOUDSTORE_LAB_NAME', 'test')[:8]}st")
+    lab = _lab("st")
     if not _keep():
         lab.down()
     try:
-        lab.up(3, packages="storage", with_disks=["h1", "h2", "h3"])
+        lab.up(3, suite=SUITE, packages="storage", with_disks=["h1", "h2", "h3"])
         yield lab
     finally:
         if not _keep():
@@ -75,13 +85,11 @@ def storage_lab() -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def ceph_lab() -> Iterator[Lab]:
     """h1, in which a Ceph cluster runs, and h2 of a lab of its own, both with the package set "ceph"."""
-    if not sys.platform.startswith("linux") or os.geteuid() != 0:
-        pytest.skip("the lab needs root on Linux")
-    lab = Lab(f"{os.environ.get('CLOUDSTORE_LAB_NAME', 'test')[:8]}ce")
+    lab = _lab("ce")
     if not _keep():
         lab.down()
     try:
-        lab.up(2, packages="ceph")
+        lab.up(2, suite=SUITE, packages="ceph")
         ceph.run_cluster(lab.host("h1"))
         yield lab
     finally:

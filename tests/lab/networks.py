@@ -8,7 +8,12 @@ from pathlib import Path
 
 from tests.lab.machine import LabError, command, state_directory
 
-NAMESPACES = {"demo": "10.77.0.0/24", "test": "10.77.1.0/24", "bench": "10.77.2.0/24", "lab": "10.77.3.0/24"}
+NAMESPACES = {
+    "demo": "10.77.0.0/24", "test": "10.77.1.0/24", "bench": "10.77.2.0/24", "lab": "10.77.3.0/24",
+    "testst": "10.77.101.0/24", "testce": "10.77.102.0/24",
+    "test1": "10.77.103.0/24", "test1st": "10.77.104.0/24", "test1ce": "10.77.105.0/24",
+    "test2": "10.77.106.0/24", "test2st": "10.77.107.0/24", "test2ce": "10.77.108.0/24",
+}  # fmt: skip
 MACHINES = {"vm": "10.77.16.0/24"}
 """The networks of the labs that have a name of their own: of namespaces, and of virtual machines."""
 KEPT_FREE = ("10.77.5.0/24", "10.77.8.0/24", "10.77.9.0/24", "10.77.12.0/24")

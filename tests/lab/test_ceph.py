@@ -26,7 +26,7 @@ from datastores.hosts.rbd_copies import RbdImageExported, RbdImageImported
 from datastores.hosts.rbd_images import RbdImageAbsent, RbdImageExists
 from datastores.hosts.rbd_snapshots import RbdSnapshotExists, RbdSnapshotRestored, RbdSnapshotsAbsent
 from datastores.hosts.rbd_stored import OnlyKnownRbdImages, RbdImageStored
-from datastores.hosts.rbd_trash import RbdTrashPurged
+from datastores.hosts.rbd_trash import RbdImageRestored, RbdTrashPurged
 from tests.lab import ceph
 from tests.lab.carrying import Hosts
 from tests.lab.disks import MIB, image_script
@@ -134,7 +134,12 @@ def test_a_deleted_image_comes_back_from_the_trash(hosts: Hosts) -> None:
     assert entry["name"] == made.name and entry["status"].startswith("protected until")
     hosts.take_back(run)
     assert holds(hosts, made, 0x22)
+    hosts.run([RbdImageAbsent("h1", made, 7)])
+    hosts.there_and_back(RbdImageRestored("h1", made))
+    assert holds(hosts, made, 0x22)
     hosts.run([RbdImageAbsent("h1", made)])
+    with pytest.raises(Refused, match="not in the trash"):
+        hosts.run([RbdImageRestored("h1", made)])
     hosts.there_and_back(RbdTrashPurged("h1", ACCESS, ceph.POOL))
     told(hosts, "rbd", "trash", "purge", "schedule", "remove", "--pool", ceph.POOL)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -93,6 +94,22 @@ def test_what_is_in_use_is_neither_removed_nor_made_anew(hosts: Hosts) -> None:
         told(hosts, "tgt-admin", "--delete", NAME)  # also in the moment after the look, tgtd itself refuses
         assert NAME in found(hosts)
     hosts.there_and_back(TargetGone("h1", NAME))
+
+
+def test_a_host_that_is_given_up_is_cut_off_and_not_let_in_again(hosts: Hosts) -> None:
+    hosts.run([served(hosts, NAME, "h2")])
+    lost = str(hosts.lab.host("h2").address)
+    words = [*hosts.lab.host("h2").ssh(), "qemu-io", "-f", "raw", lun(hosts, NAME).url]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as user:
+        wait_until(lambda: bool(found(hosts)[NAME].sessions), seconds=20, otherwise="It does not log in.")
+        hosts.run([TargetGone("h1", NAME, (lost,), forced=True), served(hosts, NAME, "h3")])
+        hosts.run([LunReached("h3", lun(hosts, NAME), SIZE), LunHidden("h2", lun(hosts, NAME))])
+        assert user.stdin
+        user.stdin.write("write -P 9 0 1M\n")
+        user.stdin.flush()
+        time.sleep(3)  # it tries to come back, and is not let in
+        user.kill()
+    assert told(hosts, "head", "-c", "1", f"{PLACE}/one") != "\x09"
 
 
 def test_other_targets_come_and_go_beside_a_session(hosts: Hosts) -> None:

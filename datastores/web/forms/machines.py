@@ -7,11 +7,13 @@ from typing import Any
 from django import forms
 
 from datastores.domain.states import ObjectState
-from datastores.domain.volumes import Format
+from datastores.domain.volumes import Capability, Format
+from datastores.drivers.registry import driver_class
 from datastores.hosts.blocks import Filesystem
-from datastores.models import Datastore, Image, User, VirtualMachine
+from datastores.models import Datastore, Disk, Host, Image, User, VirtualMachine
+from datastores.services.disk_places import is_silent
 from datastores.web.forms.base import Form, NameField, RowField, SizeField
-from datastores.web.forms.images import OnField, RateField, offer_hosts, places
+from datastores.web.forms.images import OnField, RateField, offer_hosts, on_host, places, rate_limit
 
 
 class MachineForm(Form):
@@ -54,6 +56,33 @@ class BlockDiskForm(Form):
 
 class LargerDiskForm(Form):
     size = SizeField(label="New size", help_text="A disk can only grow.")
+
+
+class HostOfDiskForm(Form):
+    """Another host for a disk that is used on one."""
+
+    on = RowField(Host.objects.none(), label="On host", empty_label=None)
+    limit = RateField()
+    lost = forms.BooleanField()
+
+    def __init__(self, *args: Any, user: User, disk: Disk, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        hosts: Any = Host.objects
+        offered = hosts.visible_to(user).filter(datastores=disk.datastore_id).exclude(pk=disk.host_id)
+        self.fields["on"].queryset = offered  # type: ignore[attr-defined]
+        self.has_hosts = disk.host_id is not None and offered.exists()
+        if Capability.ATTACH in driver_class(disk.datastore.kind).can:
+            del self.fields["limit"]
+        if not is_silent(disk):
+            del self.fields["lost"]
+        else:
+            self.fields["lost"].label = f"{disk.host} is gone for good, and nothing runs there any more"
+            self.fields["lost"].help_text = "It does not answer. Should it come back, it is not let in to the disk."
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters of the job."""
+        lost = {"lost": True} if self.cleaned_data.get("lost") else {}
+        return on_host(self.cleaned_data) | rate_limit(self.cleaned_data) | lost
 
 
 class TakerForm(Form):

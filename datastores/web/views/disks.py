@@ -8,18 +8,22 @@ from django.forms import BaseForm
 from django.http import HttpResponse
 from django.shortcuts import render
 
+from datastores.domain.errors import Refused
 from datastores.domain.states import ObjectState
-from datastores.domain.volumes import Format
+from datastores.domain.volumes import Capability, Format
+from datastores.drivers.registry import DRIVERS, driver_class
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine, words
+from datastores.services.dependants import is_saved
 from datastores.services.disk_flatten import can_flatten
+from datastores.services.disk_places import is_silent
 from datastores.services.disks import comes_back
 from datastores.services.placing import disk_volume
-from datastores.web.access import EVERYBODY, OWNERS, Request, roles, visible
+from datastores.web.access import EVERYBODY, OWNERS, STAFF, Request, roles, visible
 from datastores.web.acting import ask_name, start, started
 from datastores.web.drift import notes_on
 from datastores.web.forms.base import attempt
 from datastores.web.forms.images import PlaceForm, rate_limit
-from datastores.web.forms.machines import LargerDiskForm, SaveForm, TakerForm
+from datastores.web.forms.machines import HostOfDiskForm, LargerDiskForm, SaveForm, TakerForm
 from datastores.web.lists.acts import Act
 from datastores.web.lists.columns import Column, Filter
 from datastores.web.lists.fields import Anywhere, Choice, Moment, Owning, Size, Text, Worded
@@ -34,6 +38,11 @@ NAMED = {
     "image": Owning(Image.objects.all(), "image", Worded(("name",), "image:debian", words.IMAGES)),
     "datastore": Owning(Datastore.objects.all(), "datastore", Text(("name",), "datastore:gold")),
 }
+
+
+def type_of(disk: Disk) -> str:
+    """Return what a disk is to its machine, in the word of the datastores' DS column: fs, iscsi ..."""
+    return DRIVERS[disk.datastore.kind].ds
 
 
 def delete_disk(request: Request, disk: Disk) -> Job:
@@ -85,6 +94,9 @@ class DiskList(Rows):
         Column("format", "Format", "format", "format"),
         Column("size", "Size", "virtual_size", "virtual_size", number=True),
         Column("takes", "Takes", "allocated", "allocated", number=True, absent=-1),
+        Column("target", "Target", value="target", shown=False),
+        Column("type", "Type", value=type_of, shown=False),
+        Column("save", "Save", value=lambda disk: "yes" if is_saved(disk) else "no", shown=False),
         Column("datastore", "Datastore", "datastore__name", "datastore.name"),
         Column("owner", "Owner", "vm__owner__username", "vm.owner.username"),
         Column("since", "Since", "created_at", "created_at"),
@@ -109,17 +121,24 @@ def resize_form(request: Request) -> LargerDiskForm:
     return LargerDiskForm(request.POST if request.method == "POST" else None)
 
 
+def host_form(request: Request, disk: Disk) -> HostOfDiskForm | None:
+    """Return the form for another host; None: all hosts see the disk, or there is no other."""
+    form = HostOfDiskForm(request.POST if request.method == "POST" else None, user=request.user, disk=disk)
+    return form if form.has_hosts else None
+
+
 def give_form(request: Request, disk: Disk) -> TakerForm:
     data = request.POST if request.method == "POST" else None
     return TakerForm(data, user=request.user, without=disk.vm_id)
 
 
-def disk_page(request: Request, disk: Disk, sent: dict[str, BaseForm] | None = None) -> HttpResponse:
+def disk_page(request: Request, disk: Disk, sent: dict[str, BaseForm | None] | None = None) -> HttpResponse:
     """Show a disk; ``sent``: the form that was sent and refused, by name."""
-    forms: dict[str, BaseForm] = sent or {
+    forms: dict[str, BaseForm | None] = sent or {
         "save": save_form(request, disk),
         "resize": resize_form(request),
         "move": move_form(request, disk),
+        "host": host_form(request, disk),
         "give": give_form(request, disk),
     }
     context = {
@@ -127,6 +146,7 @@ def disk_page(request: Request, disk: Disk, sent: dict[str, BaseForm] | None = N
         "path": disk_volume(disk).path,
         "forms": forms,
         "goes": what_goes(disk),
+        "given_up": is_given_up(request, disk),
         "jobs": disk.jobs.visible_to(request.user).order_by("-pk")[:8],
         **notes_on(request.user, disk=disk),
         **timeline_of(request.user, disk),
@@ -136,8 +156,17 @@ def disk_page(request: Request, disk: Disk, sent: dict[str, BaseForm] | None = N
     return render(request, "datastores/disk.html", context)
 
 
+def is_given_up(request: Request, disk: Disk) -> bool:
+    """Tell whether a deletion would not wait for the disk's host, which does not answer."""
+    return request.user.role in STAFF and is_silent(disk)
+
+
 def what_goes(disk: Disk) -> str:
     """Return in a sentence what is lost when the disk is deleted."""
+    if is_silent(disk):
+        lies = Capability.ATTACH not in driver_class(disk.datastore.kind).can
+        kept = "What lies there stays, and is forgotten here." if lies else "It is not let in to the disk any more."
+        return f"{disk.host} does not answer, and is given up. {kept}"
     if disk.kind == Disk.Kind.LINK:
         return "Only the link is removed: the persistent image keeps its bytes."
     if disk.image and comes_back(disk):
@@ -175,6 +204,20 @@ def disk_move(request: Request, pk: int) -> HttpResponse:
 
 
 @roles(write=OWNERS)
+def disk_place(request: Request, pk: int) -> HttpResponse:
+    """Use the disk on another host."""
+    disk = visible_disk(request, pk)
+    form = host_form(request, disk)
+    if form is None:
+        raise Refused(f"There is no other host on which {disk} could be used.")
+
+    def act(data: dict[str, Any]) -> HttpResponse:
+        return started(request, start(request, "disk.place", form.params(), disk=disk))
+
+    return attempt(request, form, act, lambda: disk_page(request, disk, {"host": form}))
+
+
+@roles(write=OWNERS)
 def disk_flatten(request: Request, pk: int) -> HttpResponse:
     return started(request, start(request, "disk.flatten", disk=visible_disk(request, pk)))
 
@@ -207,4 +250,5 @@ def disk_delete(request: Request, pk: int) -> HttpResponse:
     disk = visible_disk(request, pk)
     if asked := ask_name(request, str(disk), what_goes(disk)):
         return asked
-    return started(request, delete_disk(request, disk))
+    params = {"lost": True} if request.POST.get("lost") == "1" else {}
+    return started(request, start(request, "disk.delete", params, disk=disk))

@@ -135,9 +135,9 @@ def what_is_lost(image: Image) -> str:
     """Return what a person is told who deletes the image."""
     count = image.snapshots.count()
     with_it = f" with {count} snapshot{'s' if count > 1 else ''}" if count else ""
-    return (
-        f"The image and its bytes in {image.datastore}{with_it} are gone for ever. {independent_disks(image)}".rstrip()
-    )
+    days = driver_of(image.datastore).days_kept
+    gone = f"can be brought back for {days} day{'s' if days > 1 else ''}" if days else "are gone for ever"
+    return f"The image and its bytes in {image.datastore}{with_it} {gone}. {independent_disks(image)}".rstrip()
 
 
 def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None = None) -> HttpResponse:

@@ -84,7 +84,7 @@ def machine_page(request: Request, vm: VirtualMachine, form: BaseForm | None = N
     empty = form if isinstance(form, BlockDiskForm) else BlockDiskForm(user=request.user)
     context = {
         "object": vm,
-        "disks": with_paths(vm.disks.select_related("image", "datastore", "vm")),
+        "disks": with_paths(vm.disks.select_related("image", "datastore", "vm", "host")),
         "form": form if isinstance(form, DiskForm) else DiskForm(user=request.user),
         "empty": empty,
         "states": VirtualMachine.State.values,

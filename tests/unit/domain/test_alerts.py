@@ -191,3 +191,10 @@ class TestLostWorkers:
         assert (found.subject, found.label) == ("worker:m1:4711:b73427b6", "m1:4711:b73427b6")
         assert "worked on provision, transfer. Its jobs are handed to another worker." in found.text
         assert "log/workers.log" in found.rule.advice
+
+
+def test_a_volume_that_is_not_well_says_what_is_worst() -> None:
+    worst, other = "h2:/srv/brick is offline.", "3 entries wait to be healed."
+    [found] = findings(Facts(datastores=(replace(STORE, problems=(worst, other)),)))
+    assert (found.rule.name, found.label, found.text) == ("volume_unwell", STORE.name, f"{worst} And 1 more.")
+    assert not list(findings(Facts(datastores=(replace(STORE, problems=()),))))

@@ -648,7 +648,7 @@ def test_it_is_told_before_anything_is_taken_back() -> None:
     shell = flag_host(a="off", b="broken")
     told: list[str] = []
 
-    def giving_up(reason: Exception) -> None:
+    def giving_up(reason: Exception, done: Journal) -> None:
         assert ran(shell, "clear") == []
         told.append(str(reason))
 

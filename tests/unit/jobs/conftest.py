@@ -45,6 +45,9 @@ class FlagsUp(UseCase):
     def failed(self, job: Job, error: str) -> None:
         self.note(job, f"failed: {error}")
 
+    def broken_off(self, job: Job, error: str, *, lossy: bool) -> None:
+        self.note(job, "something was destroyed" if lossy else "nothing was destroyed")
+
     def cancelled(self, job: Job) -> None:
         self.note(job, "cancelled")
 

@@ -284,6 +284,40 @@ def test_a_retry_goes_on_behind_what_was_destroyed(ask: Ask, shell: FakeShell, o
     assert (job.state, job.error) == (JobState.SUCCEEDED, "")
 
 
+@pytest.mark.parametrize(
+    ("refused", "told"), [("sweep", "something was destroyed"), ("destroy", "nothing was destroyed")]
+)
+def test_the_rows_are_told_that_a_destruction_had_begun(
+    ask: Ask, shell: FakeShell, plan_is: PlanIs, refused: str, told: str
+) -> None:
+    plan_is(FlagSet("h1", "a"), FlagGone("h1", "b"))
+    shell.answers[refused, "b"] = said(exit_status=1, stderr="read-only file system")
+    assert work(ask()).state == JobState.FAILED
+    assert Cluster.objects.get().description == told
+
+
+def test_they_are_told_so_also_by_the_attempt_that_takes_back_what_a_dead_worker_did(
+    ask: Ask, shell: FakeShell, plan_is: PlanIs
+) -> None:
+    plan_is(FlagSet("h1", "a"), FlagGone("h1", "b"))
+    shell.answers["destroy", "b"] = LOST
+    job = work(ask())
+    assert job.state == JobState.INTERRUPTED
+    Job.objects.filter(pk=job.pk).update(state=JobState.QUEUED, attempts=2, undo_requested=True)
+    assert work(job).state == JobState.FAILED
+    assert Cluster.objects.get().description == "something was destroyed"
+
+
+def test_who_cancels_a_job_that_has_destroyed_something_gets_it_done(
+    ask: Ask, shell: FakeShell, plan_is: PlanIs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_is(FlagGone("h1", "a"), FlagSet("h1", "b"))
+    shell.effects["sweep", "a"] = {("get", "a"): said("gone")}
+    monkeypatch.setattr("datastores.jobs.attempts.cancel_check", lambda job: lambda: bool(ran(shell, "destroy")))
+    assert work(ask()).state == JobState.SUCCEEDED
+    assert ran(shell, "set") == [("set", "b")]
+
+
 def test_what_could_not_be_undone_is_known_to_the_next_attempt(ask: Ask, shell: FakeShell) -> None:
     shell.answers["get", "b"] = said("broken")
     shell.answers["clear", "a"] = said(exit_status=1, stderr="device is busy")

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import AnyStep
 from datastores.hosts.ceph_files import CephKeyringPresent
 from datastores.hosts.rbd_clones import RbdClonesPrepared, RbdFlattened
 from datastores.hosts.rbd_links import RbdImageLinked, RbdImageUnlinked
+from datastores.hosts.rbd_trash import RbdImageRestored
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
-from datastores.models import AuditEntry, Datastore, Disk, Job, User
+from datastores.models import AuditEntry, Datastore, DeletedImage, Disk, Image, Job, User
 from datastores.services.placing import disk_volume, image_volume
 from tests.unit.conftest import a_datastore, a_host, a_vm, an_image, signed_in
-from tests.unit.services.conftest import ended
+from tests.unit.services.conftest import done, ended
 
 pytestmark = pytest.mark.django_db
 
@@ -117,3 +120,78 @@ def test_a_new_key_is_taken_and_not_shown(admin: User, pool: Datastore) -> None:
     assert Datastore.objects.get().secret == OTHER
     for page in (f"/datastores/{pool.pk}/", "/datastores/"):
         assert OTHER not in browser.get(page).content.decode()
+
+
+# What can be brought back
+
+
+@pytest.fixture
+def keeping(db: None) -> Datastore:
+    """A datastore that keeps deleted images for a week."""
+    return a_datastore(kind="ceph", secret=KEY, options={"trash_days": 7})
+
+
+def deleted(alice: User, datastore: Datastore) -> Image:
+    image = an_image(alice, "gold", datastore=datastore, sha256="a" * 64, persistent=True)
+    done("image.delete", alice, image=image)
+    return image
+
+
+def test_a_deleted_image_comes_back_as_what_it_was(alice: User, keeping: Datastore) -> None:
+    before = deleted(alice, keeping)
+    kept = DeletedImage.objects.get()
+    assert timedelta(days=6) < kept.until - timezone.now() <= timedelta(days=7)
+    job = submit("image.restore", user=alice, params={"deleted": kept.pk})
+    assert [type(step) for step in planned(job)] == [RbdImageRestored, RbdClonesPrepared]
+    ended(job)
+    after = Image.objects.get()
+    assert {name: getattr(after, name) for name in DeletedImage.KEPT} == {
+        name: getattr(before, name) for name in DeletedImage.KEPT
+    }
+    assert after.state == "ready" and not DeletedImage.objects.exists()
+
+
+def test_what_could_not_be_brought_back_can_be_asked_for_again(alice: User, keeping: Datastore) -> None:
+    deleted(alice, keeping)
+    kept = DeletedImage.objects.get()
+    ended(submit("image.restore", user=alice, params={"deleted": kept.pk}), "failed")
+    assert not Image.objects.exists()
+    done("image.restore", alice, {"deleted": kept.pk})
+    assert Image.objects.get().state == "ready"
+
+
+def test_an_image_that_was_brought_back_and_is_deleted_by_the_undo_can_be_brought_back_again(
+    alice: User, keeping: Datastore
+) -> None:
+    deleted(alice, keeping)
+    job = done("image.restore", alice, {"deleted": DeletedImage.objects.get().pk})
+    KINDS[job.kind].undone(Job.objects.get(pk=job.pk))
+    assert DeletedImage.objects.get().name == "gold" and not Image.objects.exists()
+
+
+def test_nothing_comes_back_whose_time_is_over_or_that_is_not_ones_own(
+    alice: User, bob: User, keeping: Datastore
+) -> None:
+    deleted(alice, keeping)
+    kept = DeletedImage.objects.get()
+    with pytest.raises(Refused, match="Nothing is left"):
+        submit("image.restore", user=bob, params={"deleted": kept.pk})
+    with pytest.raises(BadInput, match="an image gold"):
+        an_image(alice, "gold", datastore=keeping)
+        submit("image.restore", user=alice, params={"deleted": kept.pk})
+    Image.objects.all().delete()
+    DeletedImage.objects.update(until=timezone.now())
+    with pytest.raises(Refused, match="Nothing is left"):
+        submit("image.restore", user=alice, params={"deleted": kept.pk})
+
+
+def test_where_an_image_goes_at_once_nothing_is_remembered(alice: User, pool: Datastore) -> None:
+    deleted(alice, a_datastore(kind="xfs"))
+    deleted(alice, a_datastore(kind="ceph", secret=KEY, options={"trash_days": 0}))
+    assert not DeletedImage.objects.exists()
+
+
+def test_the_page_offers_what_is_ones_own(alice: User, bob: User, keeping: Datastore) -> None:
+    deleted(alice, keeping)
+    assert "Bring back gold" in signed_in(alice).get("/images/deleted/").content.decode()
+    assert "Nothing to bring back" in signed_in(bob).get("/images/deleted/").content.decode()

@@ -14,7 +14,7 @@ from datastores.jobs import control
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
-from datastores.services.dependants import built_on, dependants, require_unneeded
+from datastores.services.dependants import built_on, dependants, in_use, is_saved, require_unneeded
 from datastores.services.images import set_persistent
 from datastores.services.vms import set_vm_state
 from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, a_vm, an_image
@@ -160,3 +160,26 @@ def test_what_was_done_since_with_an_image_that_is_taken_back(alice: User, opera
     assert f"worked on since, by job {later.pk} (asked by olga), so" in refused(alice, lambda: control.undo(job, alice))
     job.refresh_from_db()
     assert job.state == JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("kind", "disk", "persistent", "saved"),
+    [
+        ("xfs", "link", True, True),
+        ("xfs", "clone", False, False),
+        ("xfs", "copy", True, False),
+        ("ssh", "copy", True, True),
+        ("ssh", "copy", False, False),
+        ("ssh", "block", False, False),
+    ],
+)
+def test_what_is_written_to_a_disk_is_saved_where_it_is_a_persistent_image(
+    alice: User, kind: str, disk: str, persistent: bool, saved: bool
+) -> None:
+    image = an_image(alice, datastore=a_datastore(kind=kind), persistent=persistent)
+    row = a_disk(image, kind=disk)
+    if disk == "block":
+        row.image = None
+        row.save()
+    assert is_saved(row) == saved
+    assert Disk.objects.filter(in_use(), pk=row.pk).exists() == saved

@@ -11,8 +11,9 @@ import pytest
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.states import ObjectState
 from datastores.jobs import control
+from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
-from datastores.models import AuditEntry, Disk, Host, Image, User, VirtualMachine
+from datastores.models import AuditEntry, Disk, Host, Image, Job, User, VirtualMachine
 from datastores.services import vms
 from datastores.services.vms import create_vm, delete_vm
 from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, a_vm, an_image
@@ -175,3 +176,36 @@ def test_a_machine_with_another_disk_stays(alice: User) -> None:
     a_disk(an_image(alice), vm)
     ended(job, "cancelled")
     assert VirtualMachine.objects.exists()
+
+
+# What cannot come back
+
+
+def broken_off(job: Job, *, lossy: bool) -> None:
+    KINDS[job.kind].broken_off(Job.objects.get(pk=job.pk), "it broke", lossy=lossy)
+
+
+@pytest.mark.parametrize(("lossy", "state"), [(True, "error"), (False, "ready")])
+def test_an_image_or_disk_of_which_something_was_destroyed_can_only_be_deleted(
+    alice: User, lossy: bool, state: str
+) -> None:
+    image = an_image(alice)
+    broken_off(submit("image.delete", user=alice, image=image), lossy=lossy)
+    disk = a_disk(an_image(alice, "other"), a_vm(alice))
+    broken_off(submit("disk.delete", user=alice, disk=disk), lossy=lossy)
+    for row in (Image.objects.get(pk=image.pk), Disk.objects.get()):
+        assert (row.state, row.error) == (state, "it broke")
+
+
+@pytest.mark.parametrize("lossy", [True, False])
+def test_what_was_copied_whole_is_in_its_new_place_also_when_the_old_one_could_not_be_removed(
+    alice: User, lossy: bool
+) -> None:
+    host = a_host()
+    here, target = a_datastore("here", hosts=[host]), a_datastore("there", hosts=[host])
+    image = an_image(alice, datastore=here)
+    broken_off(submit("image.move", user=alice, image=image, datastore=target), lossy=lossy)
+    disk = a_disk(an_image(alice, "other", datastore=here), a_vm(alice))
+    broken_off(submit("disk.move", user=alice, disk=disk, datastore=target), lossy=lossy)
+    for row in (Image.objects.get(pk=image.pk), Disk.objects.get()):
+        assert (row.datastore, row.state, row.error) == (target, "ready", "it broke")

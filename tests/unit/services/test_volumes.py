@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from datastores.domain.alerts import findings
 from datastores.domain.errors import BadInput, Busy, CloudstoreError, Refused
 from datastores.domain.plan import Output
 from datastores.hosts.gluster_balance import FixLayoutDone, Rebalanced
 from datastores.hosts.gluster_bricks import BrickAbsent, BrickReady
+from datastores.hosts.gluster_healing import VolumeHealed
 from datastores.hosts.gluster_layout import BrickReplaced, BricksAdded, BricksRemoved
 from datastores.hosts.gluster_pool import PeerProbed, PeerUnneeded
 from datastores.hosts.gluster_seen import VolumeKnown
+from datastores.hosts.gluster_volumes import BricksRunning
 from datastores.hosts.mounts import FstabLinePresent
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
 from datastores.models import Brick, Datastore, Host, Job, User, VolumeReading
+from datastores.services.alert_facts import gather
 from tests.unit.conftest import a_datastore, a_host
 from tests.unit.hosts.test_gluster import recorded
 from tests.unit.services.conftest import ended
@@ -229,3 +235,24 @@ def test_what_was_read_is_kept_when_the_next_look_tells_nothing(admin: User, cop
     ended(submit("volume.read", user=admin, datastore=copies), "failed")
     reading.refresh_from_db()
     assert (reading.error, len(reading.seen["bricks"])) == ("it broke", 3)
+
+
+@pytest.mark.parametrize(("layout", "heals"), [("arbiter", 1), ("distribute", 0)])
+def test_where_there_is_one_copy_of_each_file_bricks_are_only_started(
+    admin: User, hosts: dict[str, Host], layout: str, heals: int
+) -> None:
+    job = submit("volume.heal", user=admin, datastore=volume(hosts, "h1", "h2", "h3", layout=layout))
+    assert len(of(job, BricksRunning)) == 1
+    assert len(of(job, VolumeHealed)) == heals
+
+
+@pytest.mark.parametrize(
+    ("age", "error", "told"), [(60, "", ["h2 is away."]), (2 * 3600, "", []), (60, "It does not answer.", [])]
+)
+def test_what_was_wrong_with_a_volume_of_late_is_told_of(
+    copies: Datastore, age: int, error: str, told: list[str]
+) -> None:
+    at = timezone.now() - timedelta(seconds=age)
+    VolumeReading.objects.create(datastore=copies, seen={"problems": ["h2 is away."]}, at=at, error=error)
+    found = findings(gather([], [], []))
+    assert [each.text for each in found if each.rule.name == "volume_unwell"] == told

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 
-from datastores.models import AuditEntry, Host, HostKey, Job, MovedDirectory, SavedView, Snapshot, User
+from datastores.models import AuditEntry, DeletedImage, Host, HostKey, Job, MovedDirectory, SavedView, Snapshot, User
 from datastores.models.audit import record
 from tests.unit.conftest import (
     a_datastore,
@@ -75,6 +78,8 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "datastore-measure": (STAFF, STAFF),
     "datastore-speeds": (READERS, NOBODY),
     "advisor": (READERS, NOBODY),
+    "image-deleted": (EVERYBODY, NOBODY),
+    "image-restore": (NOBODY, OWNERS),
     "datastore-edit": (ADMINS, ADMINS),
     "datastore-hosts": (ADMINS, ADMINS),
     "datastore-delete": (NOBODY, ADMINS),
@@ -123,6 +128,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "disk-resize": (NOBODY, OWNERS),
     "disk-give": (NOBODY, OWNERS),
     "disk-move": (NOBODY, OWNERS),
+    "disk-place": (NOBODY, OWNERS),
     "disk-flatten": (NOBODY, OWNERS),
     "disk-delete": (NOBODY, OWNERS),
     "job-list": (EVERYBODY, OWNERS),
@@ -202,7 +208,7 @@ def arguments(owner: User, name: str) -> dict[str, Any]:
                "cluster": cluster(), "view": a_view(owner).pk, "alert": an_alert().pk,
                "target": target(), "drift": a_drift().pk},
         "section": "branding", "guide": "operators",
-        "directory": a_directory(host).pk,
+        "directory": a_directory(host).pk, "deleted": a_deleted_image(owner).pk,
         "key": key.pk, "snapshot": snapshot.pk, "uuid": a_job(owner).uuid, "seq": entry.seq,
     }  # fmt: skip
     pattern = next(each for each in patterns() if each.name == name)
@@ -215,6 +221,13 @@ def a_directory(host: Host) -> MovedDirectory:
     return MovedDirectory.objects.create(
         host=host, datastore=store, path="/var/lib/one", target=f"{store.base}/one", kept="/var/lib/one.before"
     )
+
+
+def a_deleted_image(owner: User) -> DeletedImage:
+    pool = a_datastore(kind="ceph", options={"trash_days": 7})
+    until = timezone.now() + timedelta(days=7)
+    return DeletedImage.objects.create(uuid=uuid4(), name="gone", datastore=pool, owner=owner, type="OS", format="raw",
+                                       virtual_size=1 << 30, until=until)  # fmt: skip
 
 
 def a_view(owner: User) -> SavedView:

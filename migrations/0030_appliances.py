@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("datastores", "0028_datastore_secret"),
+        ("datastores", "0029_deleted_image"),
     ]
 
     operations = [
