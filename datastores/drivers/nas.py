@@ -213,9 +213,14 @@ class NasDriver(StorageDriver):
         logged_in = SessionOpen(host, pinned.lun, "", self.account)
         return *reached, logged_in, DeviceLinked(host, link, pinned.lun.device)
 
-    def detach(self, volume: Volume, host: str, link: str) -> Steps:
-        """A session stays as long as another link on the host leads to a LUN of the same target."""
+    def detach(self, volume: Volume, host: str, link: str, *, lost: bool = False) -> Steps:
+        """A session stays as long as another link on the host leads to a LUN of the same target.
+
+        Only the appliance can keep a host that is ``lost`` from its LUNs; whoever says that it is gone sees to that.
+        """
         pinned, absent = self.pinned(volume), DiskAbsent(host, link, self.base)
+        if lost:
+            return ()
         if self.options.initiator == Initiator.QEMU:
             return (absent,)
         return absent, SessionClosed(host, pinned.lun, "", self.account, self.base, link)

@@ -103,7 +103,8 @@ def test_a_host_that_is_given_up_is_cut_off_and_not_let_in_again(hosts: Hosts) -
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as user:
         wait_until(lambda: bool(found(hosts)[NAME].sessions), seconds=20, otherwise="It does not log in.")
         hosts.run([TargetGone("h1", NAME, (lost,), forced=True), served(hosts, NAME, "h3")])
-        hosts.run([LunReached("h3", lun(hosts, NAME), SIZE), LunHidden("h2", lun(hosts, NAME))])
+        hosts.run([LunReached("h3", lun(hosts, NAME), SIZE)])
+        is_shut_out(hosts, "h2", lun(hosts, NAME))
         assert user.stdin
         user.stdin.write("write -P 9 0 1M\n")
         user.stdin.flush()
