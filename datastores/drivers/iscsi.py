@@ -25,7 +25,7 @@ from datastores.hosts.chap import SecretGone, SecretPresent
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
-from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, of_chap
+from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, LibvirtSecretGone, Usage, of_chap
 from datastores.hosts.lio import LioTargetGone, LioTargetServed
 from datastores.hosts.open_iscsi import InterfaceNamed, SessionClosed, SessionOpen
 from datastores.hosts.packages import PackageInstalled
@@ -215,8 +215,19 @@ class IscsiDriver(InsideDriver):
         told = (SecretPresent(host, self.account, self.secret),)
         if self.options.initiator != Initiator.QEMU:
             return told
-        uuid, key = uuid5(NAMESPACE_URL, f"iscsi:{self.account.name}"), b64encode(self.secret.encode()).decode()
-        return *told, LibvirtSecretDefined(host, of_chap(self.account), str(uuid), key)
+        key = b64encode(self.secret.encode()).decode()
+        return *told, LibvirtSecretDefined(host, *self._known_as(self.account), key)
+
+    def _known_as(self, account: Account) -> tuple[Usage, str]:
+        return of_chap(account), str(uuid5(NAMESPACE_URL, f"iscsi:{account.name}"))
+
+    def _forgotten(self, host: str) -> Steps:
+        if self.account is None:
+            return ()
+        gone = (SecretGone(host, self.account),)
+        if self.options.initiator != Initiator.QEMU:
+            return gone
+        return *gone, LibvirtSecretGone(host, *self._known_as(self.account))
 
     def keeps(self, host: str) -> Steps:
         return self._ready(host, self.inside.keeps)
@@ -224,8 +235,7 @@ class IscsiDriver(InsideDriver):
     def deactivate(self, host: str) -> Steps:
         """Packages and daemons stay, for others may use them; and so does what lies in the directory."""
         inside = (DirectorySwept(host, self.inside.base),) if host == self.host else ()
-        secret = (SecretGone(host, self.account),) if self.account else ()
-        return *inside, DirectorySwept(host, self.base), *secret
+        return *inside, DirectorySwept(host, self.base), *self._forgotten(host)
 
     # Bytes: what is served is neither removed nor changed under anybody
 

@@ -24,7 +24,7 @@ from datastores.hosts.chap import SecretGone, SecretPresent
 from datastores.hosts.contexts import ContextFile, Variable
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
-from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, of_chap
+from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, LibvirtSecretGone, Usage, of_chap
 from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.portal_guards import PortalsGuarded, PortalsOpen
@@ -194,13 +194,23 @@ class NasDriver(StorageDriver):
         told = (SecretPresent(host, self.account, self.secret),)
         if self.options.initiator != Initiator.QEMU:
             return told
-        uuid, key = uuid5(NAMESPACE_URL, f"nas:{self.base}"), b64encode(self.secret.encode()).decode()
-        return *told, LibvirtSecretDefined(host, of_chap(self.account), str(uuid), key)
+        key = b64encode(self.secret.encode()).decode()
+        return *told, LibvirtSecretDefined(host, *self._known_as(self.account), key)
+
+    def _known_as(self, account: Account) -> tuple[Usage, str]:
+        return of_chap(account), str(uuid5(NAMESPACE_URL, f"nas:{self.base}:{account.name}"))
+
+    def _forgotten(self, host: str) -> Steps:
+        if self.account is None:
+            return ()
+        gone = (SecretGone(host, self.account),)
+        if self.options.initiator != Initiator.QEMU:
+            return gone
+        return *gone, LibvirtSecretGone(host, *self._known_as(self.account))
 
     def deactivate(self, host: str) -> Steps:
-        secret = (SecretGone(host, self.account),) if self.account else ()
         guard = (PortalsOpen(host, self.guard_label),) if self.options.guard else ()
-        return DirectorySwept(host, self.base), *secret, *guard
+        return DirectorySwept(host, self.base), *self._forgotten(host), *guard
 
     # LUNs as disks
 
