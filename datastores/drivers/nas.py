@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import posixpath
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NoReturn
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID
 
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused, Unsupported
@@ -16,15 +15,14 @@ from datastores.domain.plan import Plan, Shell
 from datastores.domain.values import account_name
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.chap_login import forgotten, told
 from datastores.drivers.files import words
 from datastores.drivers.iscsi_options import Initiator
 from datastores.hosts.appliances import LunReached
 from datastores.hosts.blocks import Filesystem
-from datastores.hosts.chap import SecretGone, SecretPresent
 from datastores.hosts.contexts import ContextFile, Variable
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
-from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, LibvirtSecretGone, Usage, of_chap
 from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.portal_guards import PortalsGuarded, PortalsOpen
@@ -189,24 +187,10 @@ class NasDriver(StorageDriver):
         return (PortalsOpen(host, self.guard_label),)
 
     def _secret(self, host: str) -> Steps:
-        if self.account is None:
-            return ()
-        told = (SecretPresent(host, self.account, self.secret),)
-        if self.options.initiator != Initiator.QEMU:
-            return told
-        key = b64encode(self.secret.encode()).decode()
-        return *told, LibvirtSecretDefined(host, *self._known_as(self.account), key)
-
-    def _known_as(self, account: Account) -> tuple[Usage, str]:
-        return of_chap(account), str(uuid5(NAMESPACE_URL, f"nas:{self.base}:{account.name}"))
+        return told(host, self.account, self.secret, qemu=self.options.initiator == Initiator.QEMU)
 
     def _forgotten(self, host: str) -> Steps:
-        if self.account is None:
-            return ()
-        gone = (SecretGone(host, self.account),)
-        if self.options.initiator != Initiator.QEMU:
-            return gone
-        return *gone, LibvirtSecretGone(host, *self._known_as(self.account))
+        return forgotten(host, self.account, qemu=self.options.initiator == Initiator.QEMU)
 
     def deactivate(self, host: str) -> Steps:
         guard = (PortalsOpen(host, self.guard_label),) if self.options.guard else ()
