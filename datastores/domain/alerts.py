@@ -65,6 +65,19 @@ class DatastoreFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomFacts:
+    """What a datastore has on a host that has a file system of its own for it; bytes."""
+
+    datastore: int
+    host: int
+    datastore_name: str
+    host_name: str
+    total: int
+    used: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
 class SightFacts:
     """A datastore that a host has to see, and does not. ``text``: why not."""
 
@@ -141,6 +154,7 @@ class Facts:
     late: tuple[tuple[str, float], ...] = ()
     jobs: tuple[JobFacts, ...] = ()
     unseen: tuple[SightFacts, ...] = ()
+    rooms: tuple[RoomFacts, ...] = ()
     told: frozenset[tuple[str, str]] = frozenset()
 
 
@@ -165,6 +179,7 @@ def findings(facts: Facts) -> list[Finding]:
         Finding(STALE_MOUNT, f"mount:{one.datastore}:{one.host}", f"{one.datastore_name} on {one.host_name}", one.text)
         for one in facts.unseen
     ]
+    found += [finding for one in facts.rooms for finding in of_room(one)]
     found += of_queues(facts.queues, facts.workers)
     found += [
         Finding(DUTY_LATE, f"duty:{name}", name, f"{name} was due {span(late)} ago.", late)
@@ -226,6 +241,14 @@ def _of_space(one: DatastoreFacts, subject: str) -> Iterator[Finding]:
         used, more, total = (format_size(each) for each in (one.used, one.promised, one.total))
         words = f"{used} used and {more} more promised of {total}."
         yield Finding(OVERCOMMITTED, subject, one.name, words, promised)
+
+
+def of_room(one: RoomFacts) -> Iterator[Finding]:
+    share = one.used / one.total if one.total else 0.0
+    if share >= FILLING.limit:
+        subject, label = f"mount:{one.datastore}:{one.host}", f"{one.datastore_name} on {one.host_name}"
+        text = f"{percent(share)} used, {format_size(max(0, one.free))} free."
+        yield Finding(FULL if share >= FULL.limit else FILLING, subject, label, text, share)
 
 
 def _of_growth(one: DatastoreFacts, subject: str, days: float) -> Iterator[Finding]:

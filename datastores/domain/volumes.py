@@ -12,6 +12,8 @@ class Capability(StrEnum):
     SNAPSHOT = "snapshot"
     FLATTEN = "flatten"  # a clone becomes independent of what it was made from
     ATTACH = "attach"  # a hypervisor has to log in or map something first
+    PROMOTE = "promote"  # a clone takes the place of what it was made from, which may go then
+    RESERVE = "reserve"  # room is kept for all that a disk may come to hold
     LIVE_MIGRATION = "live migration"  # the same bytes are visible on every host
 
 
@@ -43,6 +45,8 @@ class Volume:
     virtual_size: int = 0
     allocated: int = 0
     """Bytes really used, for progress; 0 when unknown."""
+    reserved: int = 0
+    """Bytes that are kept for it, whatever else is written to the datastore; 0: it takes room as it is written to."""
 
 
 @dataclass(frozen=True, slots=True)

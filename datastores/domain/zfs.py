@@ -31,6 +31,8 @@ OF_PEOPLE = "snap:"
 """What the names of snapshots begin with that people took. No name that a person chooses is ``gold`` then."""
 FORMAT, CONTENT = "cloudstore:format", "cloudstore:content"
 """User properties: the format of the disk in a data set, and by what a snapshot knows which content it has."""
+OF_ANOTHER = "from:"
+"""What the names of snapshots begin with that came from a master whose place the data set has taken."""
 DISK = "disk.0"
 """What the disk in a data set of its own is called."""
 DELEGATED = ("clone", "create", "destroy", "mount", "share", "sharenfs")
@@ -171,6 +173,14 @@ def record_size(value: str) -> Property:
     if size & (size - 1) or not 4 << 10 <= size <= 1 << 20:
         raise BadInput(f"The record size is a power of two from 4 KiB to 1 MiB, not {value}.")
     return Property("recordsize", str(size))
+
+
+def room_of_disk(size: int, record: int) -> int:
+    """Return the bytes that a disk of ``size`` may come to take in records of this size.
+
+    Beside the bytes themselves: pointers to the records (128 bytes each, kept twice), and tables of qcow2.
+    """
+    return size + 2 * 128 * -(-size // record) + size // 4096 + (1 << 20)
 
 
 def words_of(text: str) -> Sequence[str]:

@@ -89,6 +89,8 @@ class StorageDriver(ABC):
     """Whether going back to a snapshot destroys those that were taken after it."""
     leaves: ClassVar[str] = "The directory stays on its hosts, as it is."
     """What becomes of it on its hosts when the datastore is deleted, in a sentence."""
+    limits: ClassVar[tuple[str, ...]] = ()
+    """Names of the options that say how much it may take; they can be changed while it is in use (``limited``)."""
     key_label: ClassVar[str] = ""
     key_help: ClassVar[str] = ""
     """What its form says of the secret that it needs; "": it needs none."""
@@ -237,6 +239,10 @@ class StorageDriver(ABC):
         """Return the stages after which the others do not use it, when one of ``served_by`` is gone for good."""
         return self.tear_down()
 
+    def limited(self) -> Steps:
+        """Let it take no more than its options say (``limits``)."""
+        raise Unsupported(f"{self.label} datastores have no limits of their own.")
+
     # What is looked at again and again, to find what somebody else has changed
 
     def keeps(self, host: str) -> Steps:
@@ -324,6 +330,10 @@ class StorageDriver(ABC):
         """Copy what a clone shares with its source, so that it stands alone."""
         raise self.unsupported(Capability.FLATTEN)
 
+    def promote(self, clone: Volume, source: Volume) -> Steps:
+        """Remove ``source``: ``clone``, which was made of it, takes its place for whatever else was made of it."""
+        raise self.unsupported(Capability.PROMOTE)
+
     def resize(self, volume: Volume, size: int) -> Steps:
         """Make it larger, to ``size`` bytes."""
         raise self.unsupported(Capability.RESIZE)
@@ -337,6 +347,19 @@ class StorageDriver(ABC):
 
     def delete_snapshot(self, volume: Volume, name: str) -> Steps:
         raise self.unsupported(Capability.SNAPSHOT)
+
+    @property
+    def reserves(self) -> bool:
+        """Whether room is kept for all that a new disk may come to hold (``room_of``)."""
+        return False
+
+    def room_of(self, size: int) -> int:
+        """Return the bytes that are kept for a disk of this size, where any are."""
+        return size
+
+    def reserve(self, volume: Volume) -> Steps:
+        """Keep ``volume.reserved`` bytes for a disk that is there; with 0 it takes room as it is written to."""
+        raise self.unsupported(Capability.RESERVE)
 
     def attach(self, volume: Volume, host: str, link: str) -> Steps:
         """Let ``host`` use the volume, and lead ``link`` to it there (see ``link_path``)."""
@@ -354,6 +377,10 @@ class StorageDriver(ABC):
         return format
 
     # Transfers (see transfers.py)
+
+    def whole(self, volume: Volume) -> Steps:
+        """Say that the ``virtual_size`` bytes that are copied are all that there is; () where they always are."""
+        return ()
 
     def export(
         self,
@@ -381,6 +408,20 @@ class StorageDriver(ABC):
     def fetches(self, route: Route, copy: Volume, data: int) -> Steps:
         """Make ``copy`` on the target of ``route`` of the file that lies ready at its source; ``data``: its bytes."""
         raise Unsupported(f"{self.label} datastores take no images from hosts that do not see them.")
+
+    def streams_to(self, target: StorageDriver) -> str:
+        """Return why other hosts fetch volumes for ``target`` as files, and not as their kind does best.
+
+        "": they do not (``fetches_stream``).
+        """
+        return f"{self.label} datastores send files"
+
+    def fetches_stream(self, route: Route, volume: Volume, target: StorageDriver, copy: Volume) -> tuple[Steps, Steps]:
+        """Return the steps that let the target of ``route`` fetch ``volume``, and those that make ``copy`` of it there.
+
+        Only where ``streams_to`` names no reason against it.
+        """
+        raise Unsupported(f"Volumes of {self.label} datastores are sent as files.")
 
     def comes_back(self, volume: Volume, returned: Volume) -> Steps:
         """Put ``returned``, which a machine made of the image ``volume``, in the place of that."""

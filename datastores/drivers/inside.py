@@ -111,6 +111,9 @@ class InsideDriver(StorageDriver):
     def delete_snapshot(self, volume: Volume, name: str) -> Steps:
         return self._with_snapshots(volume).delete_snapshot(volume, name)
 
+    def whole(self, volume: Volume) -> Steps:
+        return self.inside.whole(volume)
+
     def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
         return self.inside.fill(host, source, volume, copy)
 

@@ -21,8 +21,10 @@ from datastores.hosts.checksums import BytesHashed
 from datastores.hosts.copies import Ownership
 from datastores.hosts.device_inspection import DeviceIsSafe
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
+from datastores.hosts.lvm_clones import CloneLinked
 from datastores.hosts.lvm_contents import DeviceTaken, VolumeFilled
 from datastores.hosts.lvm_groups import GroupReady, PoolReady
+from datastores.hosts.lvm_tails import TailEmpty
 from datastores.hosts.lvm_volumes import (
     ReturnPrepared,
     VolumeAbsent,
@@ -92,7 +94,7 @@ class LvmDriver(FileDriver):
     """Volumes of one host. ``<base>/<uuid>.raw`` and ``<base>/<vm>/disk.<n>`` are links to devices; CDs are files.
 
     The last extent of a volume is whole, so a volume may be larger than its disk: what leaves the datastore, or is
-    summed up, is the disk alone.
+    summed up, is the disk alone, and nothing leaves that would be cut off (``whole``).
     """
 
     kind: ClassVar[str] = "lvm"
@@ -230,7 +232,12 @@ class LvmDriver(FileDriver):
         self.check_inside(target)
         if Format.ISO in {source.format, target.format}:
             return FileDriver.copy(self, source, target)
-        return self._filled(self.opened(source), target)
+        return *self.whole(source), *self._filled(self.opened(source), target)
+
+    def whole(self, volume: Volume) -> Steps:
+        if volume.format is Format.ISO:
+            return ()
+        return (TailEmpty(self.host, self.device(volume), names.whole_sectors(volume.virtual_size)),)
 
     def opened(self, volume: Volume) -> Opened:
         if volume.format is Format.ISO:
@@ -286,8 +293,7 @@ class LvmDriver(FileDriver):
     def clone(self, source: Volume, target: Volume) -> Steps:
         self.check_inside(target)
         self.require(Capability.CLONE, source)
-        cloned = VolumeCloned(self.host, self._vg, self.volume_name(source), self.volume_name(target))
-        return cloned, self._linked(target)
+        return (CloneLinked(self.host, self._vg, self.volume_name(source), self.volume_name(target), target.path),)
 
     def resize(self, volume: Volume, size: int) -> Steps:
         self.check_inside(volume)

@@ -82,13 +82,14 @@ def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     target.check_inside(copy)
     if streamed := source.streams(volume, target, copy):
         return streamed
+    whole = source.whole(volume)
     if filled := target.fill(host, source, volume, copy):
-        return *target.guard(host), *filled
+        return *whole, *target.guard(host), *filled
     place = target.receive(copy)
     copied = source.export(
         host, volume, place.file, ownership=target.ownership, with_directory=place.with_directory, coming=place.coming
     )
-    return *target.guard(host), *place.before, *copied, *place.after
+    return *whole, *target.guard(host), *place.before, *copied, *place.after
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +110,44 @@ def over_ssh(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     if copy.format not in target.imports or volume.format not in source.exports:
         raise Unsupported(f"{target.label} datastores take no {copy.format} images from {source.label} datastores.")
     check_files(source, target)
+    why = source.streams_to(target) if copy.format is volume.format else "its format changes"
+    if not why:
+        return streamed(source, volume, target, copy, route)
+    as_file = f" as a file: {why}" if type(source).streams_to is not StorageDriver.streams_to else ""
     sent = source.sends(volume, copy.format, f"transfer-{route.token}")
     lay = (Stage("lay it ready", sent.steps),) if sent.steps else ()
-    # a qcow2 file may name others that whoever opens it reads, too; that of raw bytes is decided by nobody's header
-    looks = target.inspected(copy) if copy.format is Format.QCOW2 else ()
-    inspected = (Stage("inspect the copy", looks),) if looks else ()
     return Journey(
         (
             Stage("see the other host", (SourceReachable(route),)),
             *lay,
             Stage("let it be fetched", (SendingAllowed(route, sent.path, coming=sent.made),)),
-            Stage("fetch it", target.fetches(route, copy, 0 if sent.made else volume.allocated)),
+            Stage(f"fetch it{as_file}", target.fetches(route, copy, 0 if sent.made else volume.allocated)),
             Stage("let nobody fetch it any more", (SendingEnded(route, sent.path if sent.made else ""),)),
-            *inspected,
+            *inspecting(target, copy),
+        ),
+        (Stage("clear away", (ReceivingForgotten(route),)),),
+    )
+
+
+def inspecting(target: StorageDriver, copy: Volume) -> Plan:
+    """Return the stage that judges what came.
+
+    A qcow2 file may name others that whoever opens it reads, too; that of raw bytes is decided by nobody's header.
+    """
+    looks = target.inspected(copy) if copy.format is Format.QCOW2 else ()
+    return (Stage("inspect the copy", looks),) if looks else ()
+
+
+def streamed(source: StorageDriver, volume: Volume, target: StorageDriver, copy: Volume, route: Route) -> Journey:
+    """Return the stages of a transfer over SSH that sends more than a file, as the kind of both does best."""
+    let, fetched = source.fetches_stream(route, volume, target, copy)
+    return Journey(
+        (
+            Stage("see the other host", (SourceReachable(route),)),
+            Stage("let it be fetched", let),
+            Stage("fetch it", fetched),
+            Stage("let nobody fetch it any more", (SendingEnded(route),)),
+            *inspecting(target, copy),
         ),
         (Stage("clear away", (ReceivingForgotten(route),)),),
     )

@@ -3,60 +3,38 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from uuid import UUID
 
 from datastores.domain.characters import Character
-from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Shell
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
-from datastores.domain.zfs import BASE_MAX, DISK, GOLD, dataset_name, pool_of
+from datastores.domain.zfs import pool_of
 from datastores.drivers.base import Steps, StorageDriver
-from datastores.drivers.files import FileDriver
-from datastores.drivers.received import Received
+from datastores.drivers.zfs_homes import DISKS, IMAGES, Home, ZfsHomes
 from datastores.drivers.zfs_options import ZfsOptions
 from datastores.hosts.blocks import DataBlockExists, Filesystem
 from datastores.hosts.checksums import ChecksumKnown
 from datastores.hosts.contexts import ContextFile, ContextIsoExists, Variable
-from datastores.hosts.copies import FileCopied, Ownership
-from datastores.hosts.disks import DiskLinked
+from datastores.hosts.copies import FileCopied
 from datastores.hosts.filesystems import BaseReady
-from datastores.hosts.opened import Opened
 from datastores.hosts.sizes import ImageResized
 from datastores.hosts.stored import FileStored, Footprint
 from datastores.hosts.zfs import PoolReady, ZfsReady
 from datastores.hosts.zfs_clones import CloneExists, GoldTaken
 from datastores.hosts.zfs_datasets import DatasetExists, OnlyKnownDatasets
 from datastores.hosts.zfs_delegation import PermissionsDelegated
+from datastores.hosts.zfs_limits import DatasetLimited, RoomReserved
 from datastores.hosts.zfs_listings import ask_room, ask_volumes, room, volumes
 from datastores.hosts.zfs_pools import PoolExists
+from datastores.hosts.zfs_promotion import ClonePromoted, MasterGone
 from datastores.hosts.zfs_snapshots import DatasetRolledBack, DatasetSnapshotAbsent, DatasetSnapshotTaken
-from datastores.hosts.zfs_streams import StreamReceived
-from datastores.hosts.zfs_volumes import VolumeDatasetAbsent, VolumeDatasetExists
-
-IMAGES, DISKS = "images", "var"
-"""Below the base: a data set for each image, and one for each disk of a VM."""
-_DISK_NAME = re.compile(r"disk\.(\d+)\Z")
+from datastores.hosts.zfs_volumes import VolumeDatasetAbsent
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
-    """Where a volume is: its data set, where that is mounted, and the link by which a VM finds its disk, or ""."""
-
-    dataset: str
-    mountpoint: str
-    link: str = ""
-
-    @property
-    def file(self) -> str:
-        return f"{self.mountpoint}/{DISK}"
-
-
-@dataclass(frozen=True, slots=True)
-class ZfsDriver(FileDriver):
+class ZfsDriver(ZfsHomes):
     """An image is ``<base>/images/<uuid>/disk.0``, in the data set ``<data set>/images/<uuid>`` with its ``@gold``.
 
     The disk of a VM is the data set ``<data set>/var/<vm>.<n>``: one for each disk and none for the VM, so a clone is
@@ -70,12 +48,15 @@ class ZfsDriver(FileDriver):
     )
     ds: ClassVar[str] = "zfs"
     tm: ClassVar[str] = "zfs"
-    can: ClassVar[frozenset[Capability]] = frozenset({Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT})
+    can: ClassVar[frozenset[Capability]] = frozenset(
+        {Capability.CLONE, Capability.PROMOTE, Capability.RESIZE, Capability.SNAPSHOT, Capability.RESERVE}
+    )
     persistent: ClassVar[Placement] = Placement.NONE
     disposable: ClassVar[Placement] = Placement.SELF
     clone_needs_source: ClassVar[bool] = True
     shares_blocks: ClassVar[bool] = True
     revert_takes_younger: ClassVar[bool] = True
+    limits: ClassVar[tuple[str, ...]] = ("quota", "reservation", "reserve")
     leaves: ClassVar[str] = "Its pool and its data sets stay on the storage host, as they are."
     character: ClassVar[Character] = Character(
         parts=2,
@@ -86,53 +67,7 @@ class ZfsDriver(FileDriver):
     )
     Options: ClassVar[type[Any]] = ZfsOptions
 
-    # its files lie in data sets, which have to be there before anything comes from elsewhere
-    sends = StorageDriver.sends
-    fetches = StorageDriver.fetches
     rename = StorageDriver.rename
-
-    options: ZfsOptions
-
-    def __post_init__(self) -> None:
-        StorageDriver.__post_init__(self)
-        if self.base == "/" or len(dataset_name(self.dataset)) > BASE_MAX:
-            raise BadInput(f"Name the data set for {self.base}: at most {BASE_MAX} characters.")
-
-    # Names
-
-    @property
-    def dataset(self) -> str:
-        return self.options.dataset or self.base[1:]
-
-    @property
-    def shared(self) -> bool:
-        return False
-
-    def image_path(self, uuid: UUID | str, format: Format) -> str:
-        return f"{self.base}/{IMAGES}/{uuid if isinstance(uuid, UUID) else UUID(uuid)}/{DISK}"
-
-    def home(self, volume: Volume) -> Home:
-        """Return where the bytes of a volume are.
-
-        :raises Refused: it lies elsewhere, or has no name of ours.
-        """
-        self.check_inside(volume)
-        match posixpath.relpath(volume.path, self.base).split("/"):
-            case ["images", name, "disk.0"]:
-                return Home(f"{self.dataset}/{IMAGES}/{name}", f"{self.base}/{IMAGES}/{name}")
-            case [vm, name] if vm.isdecimal() and (disk := _DISK_NAME.match(name)):
-                own = f"{DISKS}/{vm}.{disk[1]}"
-                return Home(f"{self.dataset}/{own}", f"{self.base}/{own}", volume.path)
-        raise Refused(f"{volume.path} is neither the place of an image nor of a VM's disk in {self.base}.")
-
-    def opened(self, volume: Volume) -> Opened:
-        """The path of a VM's disk is a link."""
-        return Opened(self.home(volume).file, volume.format.qemu, volume.virtual_size)
-
-    def makes_directory(self, volume: Volume) -> bool:
-        """No: a data set is made for it."""
-        return False
-
     # Reading
 
     def capacity(self, shell: Shell) -> Capacity:
@@ -186,12 +121,6 @@ class ZfsDriver(FileDriver):
 
     # Steps
 
-    def receive(self, volume: Volume) -> Received:
-        home = self.home(volume)
-        room = VolumeDatasetExists(self.host, home.dataset, home.mountpoint, volume.format)
-        link = (DiskLinked(self.host, home.link, home.file, coming=True),) if home.link else ()
-        return Received(Volume(home.file, volume.format, volume.virtual_size), (room,), link, coming=True)
-
     def create(self, volume: Volume, filesystem: Filesystem = Filesystem.NONE) -> Steps:
         place = self.receive(volume)
         what = (place.file.path, volume.format, volume.virtual_size, filesystem)
@@ -211,33 +140,6 @@ class ZfsDriver(FileDriver):
         place = self.receive(target)
         copied = self.export(self.host, source, place.file, ownership=self.ownership, coming=True)
         return *place.before, *copied, *place.after
-
-    def export(
-        self,
-        host: str,
-        volume: Volume,
-        target: Volume,
-        *,
-        ownership: Ownership,
-        with_directory: bool = False,
-        coming: bool = False,
-    ) -> Steps:
-        file = Volume(self.home(volume).file, volume.format, volume.virtual_size)
-        return FileDriver.export(
-            self, host, file, target, ownership=ownership, with_directory=with_directory, coming=coming
-        )
-
-    def streams(self, volume: Volume, target: StorageDriver, copy: Volume) -> Steps:
-        """To another ZFS datastore of the same host, whose files have the same owner, the data set itself is sent."""
-        if not isinstance(target, ZfsDriver) or (target.host, target.ownership) != (self.host, self.ownership):
-            return ()
-        if copy.format is not volume.format:
-            return ()
-        here, there = self.home(volume), target.home(copy)
-        gold = GoldTaken(self.host, here.dataset, here.mountpoint)
-        received = StreamReceived(self.host, here.dataset, GOLD, there.dataset, there.mountpoint, copy.format)
-        link = (DiskLinked(self.host, there.link, there.file, coming=True),) if there.link else ()
-        return gold, received, *link
 
     def checksum(self, volume: Volume) -> Steps:
         """The digest is kept in the data set of the image, and goes with it."""
@@ -259,12 +161,31 @@ class ZfsDriver(FileDriver):
 
     def clone(self, source: Volume, target: Volume) -> Steps:
         here, there = self.home(source), self.home(target)
-        place = (there.dataset, there.mountpoint, target.format, there.link)
+        place = (there.dataset, there.mountpoint, target.format, there.link, target.reserved)
         return (CloneExists(self.host, here.dataset, here.mountpoint, *place),)
+
+    def promote(self, clone: Volume, source: Volume) -> Steps:
+        pair = self.home(source).dataset, self.home(clone).dataset
+        return ClonePromoted(self.host, *pair), MasterGone(self.host, *pair)
 
     def resize(self, volume: Volume, size: int) -> Steps:
         self.require(Capability.RESIZE, volume)
-        return (ImageResized(self.host, self.home(volume).file, volume.format, size),)
+        home = self.home(volume)
+        room = (RoomReserved(self.host, home.dataset, self.room_of(size)),) if volume.reserved else ()
+        return *room, ImageResized(self.host, home.file, volume.format, size)
+
+    @property
+    def reserves(self) -> bool:
+        return self.options.reserve
+
+    def room_of(self, size: int) -> int:
+        return self.options.room_of(size)
+
+    def reserve(self, volume: Volume) -> Steps:
+        return (RoomReserved(self.host, self.home(volume).dataset, volume.reserved),)
+
+    def limited(self) -> Steps:
+        return (DatasetLimited(self.host, self.dataset, *self.options.limits()),)
 
     def snapshot(self, volume: Volume, name: str) -> Steps:
         home = self._home(volume)

@@ -13,6 +13,7 @@ from datastores.domain.zfs import (
     Property,
     dataset_name,
     record_size,
+    room_of_disk,
     size_property,
     words_of,
 )
@@ -63,6 +64,14 @@ class ZfsOptions(FileOptions):
     reservation: str = field(
         default="", metadata=words("Reservation", "What is kept free for it whatever else is in the pool; or empty.")
     )
+    reserve: bool = field(
+        default=False,
+        metadata=words(
+            "Reserve disks",
+            "All that a new disk of a machine may come to take is kept free for it (refreservation); otherwise it "
+            "takes room as it is written to.",
+        ),
+    )
     account: str = field(
         default="",
         metadata=words(
@@ -85,6 +94,9 @@ class ZfsOptions(FileOptions):
             account_name(self.account)
         self.pool_disks()
         self.properties()
+        quota, reservation = self.limits()
+        if quota and reservation > quota:
+            raise BadInput("What is kept free for the datastore is more than it may take.")
 
     def pool_disks(self) -> Disks | None:
         """Return the disks of the pool that is to be made; None: it is there."""
@@ -98,6 +110,17 @@ class ZfsOptions(FileOptions):
             Property("compression", self.compression),
             Property("atime", "on" if self.access_times else "off"),
             record_size(self.record_size),
-            size_property("quota", self.quota),
-            size_property("reservation", self.reservation),
+            *self._sizes(),
         )
+
+    def limits(self) -> tuple[int, int]:
+        """Return quota and reservation in bytes; 0 for none."""
+        quota, reservation = (int(each.value) for each in self._sizes())
+        return quota, reservation
+
+    def _sizes(self) -> tuple[Property, Property]:
+        return size_property("quota", self.quota), size_property("reservation", self.reservation)
+
+    def room_of(self, size: int) -> int:
+        """Return the bytes that a disk of this size may come to take."""
+        return room_of_disk(size, int(record_size(self.record_size).value))

@@ -11,6 +11,11 @@ from datastores.domain.errors import BadInput, CommandFailed
 from datastores.domain.plan import Action, Change, Command, Detached, Output, read
 from datastores.hosts.parsing import canonical_path
 
+HASH = """set -o pipefail
+digest=$(head -c "$2" -- "$1" | sha256sum) || exit
+printf '%s\\n' "$digest" >"$3"
+"""
+"""$1: what is read, $2: bytes, $3: where the digest is kept; nothing is, when not all of them could be read."""
 _LINE = re.compile(r"\\?([0-9a-f]{64}) [ *]")
 
 
@@ -95,8 +100,7 @@ class BytesHashed:
     def plan(self, facts: str) -> Change | None:
         if facts:
             return None
-        script = 'head -c "$2" -- "$1" | sha256sum > "$3"'
-        compute = Command(("sh", "-c", script, "sh", self.path, str(self.size), self.kept), timeout=86400)
+        compute = Command(("bash", "-c", HASH, "bash", self.path, str(self.size), self.kept), timeout=86400)
         undo = Command(("rm", "-f", "--", self.kept))
         action = Action(Detached(compute), undo=undo, scratch=True)
         return Change(self.title, (action,), follows=True)  # a digest that is shown may be removed by the step before

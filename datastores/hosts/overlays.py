@@ -14,7 +14,7 @@ from datastores.domain.errors import CommandFailed, Refused
 from datastores.domain.plan import Action, Change, Command, Output, read
 from datastores.domain.volumes import Format
 from datastores.hosts import qemu_img
-from datastores.hosts.copies import PART, check_part, owned_as, renamed, scratch
+from datastores.hosts.copies import AS_SOURCE, PART, Ownership, check_part, owned_as, renamed, scratch
 from datastores.hosts.image_headers import Qcow2Head, qcow2_head
 from datastores.hosts.inodes import Files, Inode, around, gone, look, room_for, seen, the_file
 from datastores.hosts.parsing import canonical_path
@@ -53,11 +53,11 @@ class _Base:
         size = facts.heads[self.path].virtual_size if self.has_head else of_raw
         return Qcow2Head(size, (self.path, self.format.qemu))
 
-    def create(self, facts: OverlayFacts, part: str) -> tuple[Action, ...]:
-        """Return the making of ``part``, with the owner and mode of the base."""
+    def create(self, facts: OverlayFacts, part: str, ownership: Ownership = AS_SOURCE) -> tuple[Action, ...]:
+        """Return the making of ``part``, with the owner and mode of the base where no other is wanted."""
         size = self.overlay(facts).virtual_size
         create = qemu_img.create(part, size, base=self.path, base_format=self.format.qemu)
-        return scratch(part, owned_as(facts.files[self.path]).empty(part), create)
+        return scratch(part, ownership.or_like(facts.files[self.path]).empty(part), create)
 
 
 def _read(wanted: tuple[str, ...], *heads: str) -> tuple[Command, ...]:
@@ -143,9 +143,10 @@ class OverlayTemplateKept:
 
 @dataclass(frozen=True, slots=True)
 class OverlayExists:
-    """``target`` is a qcow2 overlay on ``base``. Owner and mode are the base's.
+    """``target`` is a qcow2 overlay on ``base``. Owner and mode are the base's, unless others are wanted.
 
-    The base must not be written to any more: whoever made the image sees to that.
+    The base must not be written to any more: whoever made the image sees to that. ``coming``: a step before this one
+    makes it. ``if_missing``: what to do when it is not there.
     """
 
     host: str
@@ -153,6 +154,9 @@ class OverlayExists:
     base_format: Format
     target: str
     with_directory: bool = False
+    ownership: Ownership = AS_SOURCE
+    coming: bool = False
+    if_missing: str = ""
 
     def __post_init__(self) -> None:
         canonical_path(self.base)
@@ -179,6 +183,10 @@ class OverlayExists:
         return _facts(self.reads(), outputs)
 
     def plan(self, facts: OverlayFacts) -> Change | None:
+        if self.coming and self.base not in facts.files:
+            return Change(f"make {self.target} when {self.base} is there", (), follows=True)
+        if self.if_missing and self.base not in facts.files:
+            raise Refused(f"There is no file {self.base} on {self.host}. {self.if_missing}")
         the_file(self.host, facts.files, self.base)
         if self.target in facts.files:
             the_file(self.host, facts.files, self.target)
@@ -186,13 +194,16 @@ class OverlayExists:
             return None
         check_part(self.host, facts.files, self.part)
         directory = room_for(self.host, facts.files, self.target, with_directory=self.with_directory)
-        return Change(self.title, (*directory, *self._made(facts), renamed(self.part, self.target)))
+        actions = (*directory, *self._made(facts), renamed(self.part, self.target))
+        return Change(self.title, actions, follows=self.coming)
 
     def _made(self, facts: OverlayFacts) -> tuple[Action, ...]:
         template = facts.files.get(self._base.template)
         if template is None or not _is_template(facts, self._base, template):
-            return self._base.create(facts, self.part)
-        return scratch(self.part, Command(("cp", "--preserve=mode,ownership", "-PT", "--", template.path, self.part)))
+            return self._base.create(facts, self.part, self.ownership)
+        copied = Command(("cp", "--preserve=mode,ownership", "-PT", "--", template.path, self.part))
+        owned = self.ownership.or_like(template).commands(self.part) if self.ownership else ()
+        return scratch(self.part, copied, *owned)
 
     def _check(self, backing: tuple[str, str]) -> None:
         if backing != (self.base, self.base_format.qemu):

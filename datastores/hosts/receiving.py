@@ -88,6 +88,40 @@ class SourceReachable:
         return None
 
 
+def fetching(route: Route, program: str) -> tuple[Action, ...]:
+    """Return what is needed besides ssh: a key, the host keys to expect, and the program."""
+    directory, key = route.directory, f"{route.directory}/key"
+    fill = Command(("sh", "-c", FILL, "sh", key), stdin=encode(route.private_key), secret=True)
+    return (
+        own_directory(directory),
+        written(f"{directory}/known_hosts", known_hosts(route), None),
+        written(f"{directory}/receive.py", program, None),
+        Action(fill, undo=gone(key), scratch=True),
+    )
+
+
+def unkeyed(route: Route) -> Action:
+    """Return the end of what ``fetching`` made, once all has come."""
+    names = ("key", "known_hosts", "receive.py")
+    return Action(Command(("rm", "-f", "--", *(f"{route.directory}/{name}" for name in names))), harmless=True)
+
+
+def pace(route: Route) -> str:
+    return f", at most {format_size(route.limit)} in a second" if route.limit else ""
+
+
+def ask_received(route: Route) -> Command:
+    """Return the read of what the receiving program has noted when all had come."""
+    return read("cat", "--", f"{route.directory}/received", root=True)
+
+
+def received(host: str, command: Command, output: Output) -> str:
+    """Return that; "" before. :raises CommandFailed: it could not be read."""
+    if not output.ok and not output.stderr.strip().endswith(NO_SUCH_FILE):
+        raise CommandFailed(command.argv, output.exit_status, output.stderr, host)
+    return output.stdout.strip()
+
+
 @dataclass(frozen=True, slots=True)
 class ReceivedFacts:
     """``whole``: device and inode of the file that has arrived; "" for none."""
@@ -103,6 +137,7 @@ class FileReceived:
 
     ``data``: bytes that are going to come, as far as they are known; 0: unknown. The receiving program is sure of the
     room that is needed. It writes down which file it completed, so that the target is known for this transfer's own.
+    ``coming``: a step before this one makes the directory.
     """
 
     route: Route
@@ -110,6 +145,7 @@ class FileReceived:
     ownership: Ownership
     with_directory: bool = False
     data: int = 0
+    coming: bool = False
 
     def __post_init__(self) -> None:
         canonical_path(self.target)
@@ -128,20 +164,15 @@ class FileReceived:
     def part(self) -> str:
         return self.target + PART
 
-    @property
-    def _whole(self) -> Command:
-        return read("cat", "--", f"{self.route.directory}/received", root=True)
-
     def reads(self) -> tuple[Command, ...]:
         target, parent, above = around(self.target)
-        return look(target, self.part, parent, above), ask_room(parent, above), self._whole, PYTHON
+        return look(target, self.part, parent, above), ask_room(parent, above), ask_received(self.route), PYTHON
 
     def facts(self, outputs: Sequence[Output]) -> ReceivedFacts:
         stat, room, whole, _ = self.reads()
         require_python(self.host, outputs[3])
-        if not outputs[2].ok and not outputs[2].stderr.strip().endswith(NO_SUCH_FILE):
-            raise CommandFailed(whole.argv, outputs[2].exit_status, outputs[2].stderr, self.host)
-        return ReceivedFacts(seen(stat, outputs[0]), dict(rooms(room, outputs[1])), outputs[2].stdout.strip())
+        noted = received(self.host, whole, outputs[2])
+        return ReceivedFacts(seen(stat, outputs[0]), dict(rooms(room, outputs[1])), noted)
 
     def plan(self, facts: ReceivedFacts) -> Change | None:
         target = facts.files.get(self.target)
@@ -153,36 +184,19 @@ class FileReceived:
                 "Nothing was overwritten."
             )
         check_part(self.host, facts.files, self.part)
-        directory = room_for(self.host, facts.files, self.target, with_directory=self.with_directory)
+        how = {"with_directory": self.with_directory, "coming": self.coming}
+        directory = room_for(self.host, facts.files, self.target, **how)
         check_room(self.host, around(self.target)[1], facts.room, self.data)
         owned = scratch(self.part, *self.ownership.commands(self.part))
-        actions = (*directory, *self._tools(), self._fetch(), *owned, renamed(self.part, self.target), self._unkey())
-        return Change(f"fetch {self.target} from {self.route.source}{self._pace}", actions)
-
-    @property
-    def _pace(self) -> str:
-        return f", at most {format_size(self.route.limit)} in a second" if self.route.limit else ""
-
-    def _tools(self) -> tuple[Action, ...]:
-        """Return what is needed besides ssh: a key, the host keys to expect, and the program."""
-        directory, key = self.route.directory, f"{self.route.directory}/key"
-        fill = Command(("sh", "-c", FILL, "sh", key), stdin=encode(self.route.private_key), secret=True)
-        return (
-            own_directory(directory),
-            written(f"{directory}/known_hosts", known_hosts(self.route), None),
-            written(f"{directory}/receive.py", inspect.getsource(ssh_receive), None),
-            Action(fill, undo=gone(key), scratch=True),
-        )
+        tools, fetch = fetching(self.route, inspect.getsource(ssh_receive)), self._fetch()
+        actions = (*directory, *tools, fetch, *owned, renamed(self.part, self.target), unkeyed(self.route))
+        return Change(f"fetch {self.target} from {self.route.source}{pace(self.route)}", actions)
 
     def _fetch(self) -> Action:
         route = self.route
         where = (route.account, route.address, str(route.port), str(route.limit))
         program = Command(("python3", "-I", f"{route.directory}/receive.py", self.part, *where))
         return Action(Detached(program, growing=self.part, total=self.data), undo=gone(self.part), scratch=True)
-
-    def _unkey(self) -> Action:
-        names = ("key", "known_hosts", "receive.py")
-        return Action(Command(("rm", "-f", "--", *(f"{self.route.directory}/{name}" for name in names))), harmless=True)
 
 
 @dataclass(frozen=True, slots=True)

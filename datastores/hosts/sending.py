@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datastores.domain.errors import Refused
 from datastores.domain.plan import Action, Change, Command, Output, WriteFile, read
 from datastores.domain.routes import Route
-from datastores.hosts import ssh_send
+from datastores.domain.zfs import snapshot_name
+from datastores.hosts import ssh_send, zfs_send
 from datastores.hosts.authorized_keys import AuthorizedKeysPresent, KeyFacts
 from datastores.hosts.inodes import Files, gone, look, seen, the_file
 from datastores.hosts.parsing import TextFile, canonical_path, text_file, text_reads
@@ -22,36 +23,50 @@ NOT_INSTALLED = 127
 
 OPEN_KEYS = """
 umask 077
-home=$(getent passwd "$1" | cut -d: -f6) && [ -n "$home" ] && cd -- "$home" || exit
+home=$(getent passwd "$(id -un)" | cut -d: -f6) && [ -n "$home" ] && cd -- "$home" || exit
 exec 9<.; flock -w 30 9 || exit
 [ ! -L .ssh ] && [ ! -L .ssh/authorized_keys ] || { echo "$home/.ssh leads elsewhere" >&2; exit 1; }
-keys=.ssh/authorized_keys new=.ssh/authorized_keys.cloudstore-new
+keys=.ssh/authorized_keys
+replace() { sync "$new" && mv -fT "$new" $keys; }
+begin() { new=$(mktemp .ssh/.authorized_keys.XXXXXXXX) && trap 'rm -f -- "$new"' EXIT; }
 """
-"""$1: the account. Two jobs may change its keys at once, so they take turns."""
+"""Two jobs may change the keys of an account at once, so they take turns. It runs as that account: whatever is done to
+the directory meanwhile leads nowhere where the account could not write itself."""
 
 ALLOW = f"""{OPEN_KEYS}
-group=$(id -gn -- "$1") || exit
-[ -d .ssh ] || install -d -o "$1" -g "$group" -m 0700 .ssh || exit
-if [ -e $keys ]; then cp -pT $keys $new; else install -o "$1" -g "$group" -m 0600 /dev/null $new; fi || exit
-[ -z "$(tail -c 1 $new)" ] || echo >>$new
-printf '%s\\n' "$2" >>$new && sync $new && mv -fT $new $keys
+[ -d .ssh ] || mkdir -m 0700 .ssh || exit
+case $(ssh -V 2>&1) in
+OpenSSH_[1-6].* | OpenSSH_7.[0-6]*) line=$1 ;;
+OpenSSH_*) line="expiry-time=\\"$(date -d "$2 days" +%Y%m%d%H%M)\\",$1" ;;
+*) line=$1 ;;
+esac
+begin || exit
+[ ! -e $keys ] || cp -pT $keys "$new" || exit
+[ -z "$(tail -c 1 "$new")" ] || echo >>"$new"
+printf '%s\\n' "$line" >>"$new" && replace
 """
-"""$2: the line."""
+"""$1: the line; $2: days after which it is void. sshd(8) knows of that since OpenSSH 7.7, in the host's own time."""
 
 FORBID = f"""{OPEN_KEYS}
 [ -e $keys ] || exit 0
-cp -pT $keys $new && MARK=$2 awk '$NF != ENVIRON["MARK"]' $keys >$new && sync $new || exit
-if [ -s $new ]; then mv -fT $new $keys; else rm -f $new $keys; fi
+begin && cp -pT $keys "$new" && MARK=$1 awk '$NF != ENVIRON["MARK"]' $keys >"$new" || exit
+if [ -s "$new" ]; then replace; else rm -f $keys; fi
 """
-"""$2: the comment of the line. A file in which nothing is left is as good as none."""
+"""$1: the comment of the line. A file in which nothing is left is as good as none."""
+DAYS = 7
+"""After so many days nobody is let in with a key, whatever has become of its job."""
+
+
+def as_account(account: str, *argv: str) -> Command:
+    return Command(("runuser", "-u", account, "--", *argv))
 
 
 def allow(account: str, line: str) -> Command:
-    return Command(("sh", "-c", ALLOW, "sh", account, line))
+    return as_account(account, "sh", "-c", ALLOW, "sh", line, str(DAYS))
 
 
 def forbid(account: str, mark: str) -> Command:
-    return Command(("sh", "-c", FORBID, "sh", account, mark))
+    return as_account(account, "sh", "-c", FORBID, "sh", mark)
 
 
 def swept(directory: str) -> Command:
@@ -89,26 +104,14 @@ class SendingFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class SendingAllowed:
-    """The target of ``route`` may fetch the file ``path``, and can do nothing else here.
-
-    ``coming``: the file is made by a step before this one, so nobody looks for it in advance.
-    """
+class Letting:
+    """A key of ``route`` may run one program here, which reads one thing: what the two steps below have in common."""
 
     route: Route
-    path: str
-    coming: bool = False
-
-    def __post_init__(self) -> None:
-        canonical_path(self.path)
 
     @property
     def host(self) -> str:
         return self.route.source
-
-    @property
-    def title(self) -> str:
-        return f"{self.route.target} may fetch {self.path}"
 
     @property
     def line(self) -> str:
@@ -119,50 +122,104 @@ class SendingAllowed:
         options = f'restrict,from="{",".join(route.seen_as)}",command="{command}"'
         return f"{options} {route.public_key} {route.mark}"
 
+    def _is_ours(self, line: str) -> bool:
+        return line == self.line or (line.startswith("expiry-time=") and line.endswith(f",{self.line}"))
+
     @property
     def _keys(self) -> AuthorizedKeysPresent:
         return AuthorizedKeysPresent(self.host, self.route.account, (self.route.public_key,))
 
     @property
-    def _files(self) -> tuple[tuple[str, str], ...]:
-        directory = self.route.directory
-        return (f"{directory}/send.py", inspect.getsource(ssh_send)), (f"{directory}/source", self.path)
+    def _places(self) -> tuple[str, str]:
+        return f"{self.route.directory}/send.py", f"{self.route.directory}/source"
 
-    def reads(self) -> tuple[Command, ...]:
-        texts = (command for path, _ in self._files for command in text_reads(path))
-        return PYTHON, *texts, look(self.path), *self._keys.reads()
+    def _reads(self, *more: Command) -> tuple[Command, ...]:
+        texts = (command for path in self._places for command in text_reads(path))
+        return PYTHON, *texts, *more, *self._keys.reads()
 
-    def facts(self, outputs: Sequence[Output]) -> SendingFacts:
-        python, *texts = outputs[:5]
-        require_python(self.host, python)
-        (script, _), (source, _) = self._files
-        return SendingFacts(
-            self._keys.facts(outputs[6:]),
-            text_file(self.host, script, texts[:2]),
-            text_file(self.host, source, texts[2:]),
-            seen(look(self.path), outputs[5]),
+    def _seen(self, outputs: Sequence[Output], look: Command | None = None) -> SendingFacts:
+        """Return what was read. ``look``: the read that was asked for besides."""
+        require_python(self.host, outputs[0])
+        script, source = (
+            text_file(self.host, path, texts)
+            for path, texts in zip(self._places, (outputs[1:3], outputs[3:5]), strict=True)
         )
+        files = seen(look, outputs[5]) if look else {}
+        return SendingFacts(self._keys.facts(outputs[6 if look else 5 :]), script, source, files)
 
-    def plan(self, facts: SendingFacts) -> Change | None:
-        if not self.coming:
-            the_file(self.host, facts.files, self.path)
+    def _let(self, facts: SendingFacts, program: str, what: str) -> Change | None:
+        """Return what lets the program, of which the text is given, read ``what``."""
         self._keys.plan(facts.keys)  # refuses an account without a home, and links on the way to its keys
-        (script, text), (source, path) = self._files
-        listed = self.line in (facts.keys.file.text or "").splitlines()
-        if listed and (facts.script.text, facts.source.text) == (text, path):
+        script, source = self._places
+        listed = any(map(self._is_ours, (facts.keys.file.text or "").splitlines()))
+        if listed and (facts.script.text, facts.source.text) == (program, what):
             return None
         route = self.route
         key = Action(allow(route.account, self.line), undo=forbid(route.account, route.mark), scratch=True)
         return Change(
-            f"let a key of this transfer fetch {self.path}, from {' or '.join(route.seen_as)} only",
+            f"let a key of this transfer fetch {what}, from {' or '.join(route.seen_as)} only",
             (
                 own_directory(route.directory),
-                written(script, text, facts.script.text),
-                written(source, path, facts.source.text),
+                written(script, program, facts.script.text),
+                written(source, what, facts.source.text),
                 *(() if listed else (key,)),
             ),
-            note="The key may run one program, which reads this file. It is removed when the file has arrived.",
+            note="The key may run one program, which reads this alone. It is removed when all has arrived, and is void "
+            f"after {DAYS} days.",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SendingAllowed(Letting):
+    """The target of ``route`` may fetch the file ``path``, and can do nothing else here.
+
+    ``coming``: the file is made by a step before this one, so nobody looks for it in advance.
+    """
+
+    path: str
+    coming: bool = False
+
+    def __post_init__(self) -> None:
+        canonical_path(self.path)
+
+    @property
+    def title(self) -> str:
+        return f"{self.route.target} may fetch {self.path}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return self._reads(look(self.path))
+
+    def facts(self, outputs: Sequence[Output]) -> SendingFacts:
+        return self._seen(outputs, look(self.path))
+
+    def plan(self, facts: SendingFacts) -> Change | None:
+        if not self.coming:
+            the_file(self.host, facts.files, self.path)
+        return self._let(facts, inspect.getsource(ssh_send), self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAllowed(Letting):
+    """The target of ``route`` may fetch the snapshot ``name`` of ``dataset``, and can do nothing else here."""
+
+    dataset: str
+    name: str
+
+    def __post_init__(self) -> None:
+        snapshot_name(self.dataset, self.name)
+
+    @property
+    def title(self) -> str:
+        return f"{self.route.target} may fetch {self.dataset}@{self.name}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return self._reads()
+
+    def facts(self, outputs: Sequence[Output]) -> SendingFacts:
+        return self._seen(outputs)
+
+    def plan(self, facts: SendingFacts) -> Change | None:
+        return self._let(facts, inspect.getsource(zfs_send), snapshot_name(self.dataset, self.name))
 
 
 @dataclass(frozen=True, slots=True)

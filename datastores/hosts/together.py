@@ -33,7 +33,8 @@ def look(shell: Shell, steps: Sequence[AnyStep]) -> dict[int, Found]:
     :raises CloudstoreError: the host could not be read.
     """
     places = range(len(steps))
-    found = dict(_found(steps, places, shell.run_many(_reads(steps, places))))
+    reads = _reads(steps, places)
+    found = dict(_found(steps, places, dict(zip(reads, shell.run_many(reads), strict=True))))
     return {place: it for place, it in found.items() if it.change is None or is_plain(it.change)}
 
 
@@ -51,7 +52,7 @@ def apply(shell: Shell, steps: Sequence[AnyStep], changes: Mapping[int, Change])
         return {}
     each = iter(outputs)
     told = {place: tuple(last for *_, last in outcomes(it.actions, each)) for place, it in changes.items()}
-    found = _found(steps, changes, said)
+    found = _found(steps, changes, dict(zip(reads, said, strict=True)))
     return {place: Found(it.facts, None, told[place]) for place, it in found if it.change is None}
 
 
@@ -71,17 +72,18 @@ def _commands(changes: Iterable[Change]) -> list[Command]:
 
 
 def _reads(steps: Sequence[AnyStep], places: Iterable[int]) -> list[Command]:
-    return [command for place in places for command in steps[place].reads()]
+    """Return the reads of the steps. What several of them read, such as a volume group, is read once."""
+    return list(dict.fromkeys(command for place in places for command in steps[place].reads()))
 
 
-def _found(steps: Sequence[AnyStep], places: Iterable[int], outputs: Sequence[Output]) -> Iterator[tuple[int, Found]]:
+def _found(
+    steps: Sequence[AnyStep], places: Iterable[int], said: Mapping[Command, Output]
+) -> Iterator[tuple[int, Found]]:
     """Yield what was found of each step, unless it cannot be read, or is refused: its own Run finds that, and tells."""
-    said = iter(outputs)
     for place in places:
         step = steps[place]
-        mine = [next(said) for _ in step.reads()]
         try:
-            facts = step.facts(mine)
+            facts = step.facts([said[command] for command in step.reads()])
             found = Found(facts, step.plan(facts))
         except CloudstoreError:
             continue

@@ -53,10 +53,6 @@ class Dataset:
             name, kind, mountpoint, mounted == "yes", origin, each, int(created or 0), deferred == "on", format, content
         )
 
-    @property
-    def is_snapshot(self) -> bool:
-        return self.type == "snapshot"
-
 
 Datasets: TypeAlias = Mapping[str, Dataset]
 """What is there, by name."""

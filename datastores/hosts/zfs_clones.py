@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datastores.domain.errors import CommandFailed, Refused
 from datastores.domain.plan import Action, Change, Command, Output, read
 from datastores.domain.volumes import Format
-from datastores.domain.zfs import CONTENT, FORMAT, GOLD, dataset_name, snapshot_name
+from datastores.domain.zfs import CONTENT, GOLD, dataset_name, snapshot_name
 from datastores.hosts.inodes import Files, around, look, room_for, seen, the_file
 from datastores.hosts.parsing import canonical_path
 from datastores.hosts.zfs import Datasets, ask, check_unneeded, destroy, found, gone
-from datastores.hosts.zfs_volumes import ask_content, check_place, content, disk_in, mount
+from datastores.hosts.zfs_volumes import ask_content, check_place, content, disk_in, made_with, mount
 
 
 def take(snapshot: str, content: str) -> Action:
@@ -93,6 +93,7 @@ class CloneExists:
 
     The instant clone: all of it is read in one round trip, made in one, and verified in that. Owner, mode and time of
     the disk are the source's. ``source_mountpoint``: where the source lies. ``link``: where a VM finds it; "" for none.
+    ``reserved``: bytes that are kept for it when it is made; 0 for none.
     """
 
     host: str
@@ -102,6 +103,7 @@ class CloneExists:
     mountpoint: str
     format: Format
     link: str = ""
+    reserved: int = 0
 
     def __post_init__(self) -> None:
         for name in (self.source, self.dataset):
@@ -172,7 +174,7 @@ class CloneExists:
         return *mounted, *((self._given_up(),) if own and not own.deferred else ())
 
     def _clone(self, snapshot: str) -> Action:
-        clone = Command(("zfs", "clone", "-o", f"{FORMAT}={self.format}", "--", snapshot, self.dataset))
+        clone = Command(("zfs", "clone", *made_with(self.format, self.reserved), "--", snapshot, self.dataset))
         return Action(clone, gone(self.dataset), scratch=True)
 
     def _given_up(self) -> Action:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datastores.domain.errors import Refused
 from datastores.domain.plan import Action, Change, Command, Output, read
 from datastores.domain.volumes import Format
-from datastores.domain.zfs import dataset_name, in_words, of_people, snapshot_name
+from datastores.domain.zfs import dataset_name, of_people, snapshot_name
 from datastores.hosts.image_headers import qcow2_head
 from datastores.hosts.inodes import Inode, look, seen
 from datastores.hosts.overlays import HEAD
@@ -181,38 +181,3 @@ class DatasetRolledBack:
             return Change(self.title, (back,), note)
         note += f" Younger snapshots are destroyed: {listed(younger)}."
         return Change(self.title, (Action(destroy_all(younger), final=True), back), note)
-
-
-@dataclass(frozen=True, slots=True)
-class CloneStandsAlone:
-    """The data set is no clone of ``origin``'s data set any more: it was promoted, and has become what that stands on.
-
-    The snapshots up to that of the clone are its own then, and the other one is its clone.
-    """
-
-    host: str
-    dataset: str
-
-    def __post_init__(self) -> None:
-        dataset_name(self.dataset)
-
-    @property
-    def title(self) -> str:
-        return f"{self.dataset} stands by itself"
-
-    def reads(self) -> tuple[Command, ...]:
-        return (ask(self.dataset),)
-
-    def facts(self, outputs: Sequence[Output]) -> Datasets:
-        return found(self.host, self.reads()[0], outputs[0])
-
-    def plan(self, facts: Datasets) -> Change | None:
-        there = facts.get(self.dataset)
-        if there is None:
-            raise Refused(f"There is no data set {self.dataset} on {self.host}.")
-        if not there.origin:
-            return None
-        before = there.origin.partition("@")[0]
-        promote, back = (Command(("zfs", "promote", name)) for name in (self.dataset, before))
-        note = f"{before} becomes a clone of it, with {in_words(there.origin)} and what is older."
-        return Change(f"promote {self.dataset}", (Action(promote, back),), note)

@@ -10,7 +10,7 @@ from datastores.domain.plan import Action, Change, Command, Detached, Output, re
 from datastores.domain.volumes import Format
 from datastores.domain.zfs import FORMAT, dataset_name, snapshot_name
 from datastores.hosts.parsing import canonical_path
-from datastores.hosts.zfs import Datasets, ask, found
+from datastores.hosts.zfs import Dataset, Datasets, ask, found
 from datastores.hosts.zfs_volumes import check_place, mount
 
 RECEIVE_SECONDS = 7 * 86400.0
@@ -50,7 +50,8 @@ class StreamReceived:
     """``dataset`` holds what the ``snapshot`` of another data set of this host holds, and shares nothing with it.
 
     The snapshot comes along; that it has the same guid proves that all came. A check while it is not there yet: its
-    change is empty, so that a plan can be shown that takes it first. The disk keeps its owner and mode.
+    change is empty, so that a plan can be shown that takes it first. The disk keeps its owner and mode. ``reserved``:
+    bytes that are kept for it; 0 for none.
     """
 
     host: str
@@ -59,6 +60,7 @@ class StreamReceived:
     dataset: str
     mountpoint: str
     format: Format
+    reserved: int = 0
 
     def __post_init__(self) -> None:
         dataset_name(self.dataset)
@@ -98,7 +100,7 @@ class StreamReceived:
             return Change(f"receive {self.snapshot} when it is taken", ())
         source, came = facts.told[self.snapshot], facts.told.get(self.received)
         if came and came["guid"] == source["guid"]:
-            actions = self._put_right(facts)
+            actions = put_right(self.host, facts.there[self.dataset], self.mountpoint, self.format, self.reserved)
             return Change(f"mount {self.dataset}", actions) if actions else None
         token = facts.told.get(self.dataset, {}).get("receive_resume_token", "-")
         if self.dataset in facts.there and token == "-":  # noqa: S105  # no secret: how far it came
@@ -106,22 +108,34 @@ class StreamReceived:
                 f"{self.dataset} on {self.host} is there already, and it is not {self.snapshot}. Nothing was changed."
             )
         note = "" if token == "-" else "It goes on where an earlier attempt ended."  # noqa: S105
-        made = (*self._receive(int(source["referenced"])), self._noted(), mount(self.dataset))
+        kept = noted(self.dataset, self.format, self.reserved)
+        made = (*self._receive(int(source["referenced"])), kept, mount(self.dataset))
         return Change(self.title, made, note, follows=True)
 
     def _receive(self, total: int) -> tuple[Action, ...]:
         receive = Command(("bash", "-c", RECEIVE, "bash", self.snapshot, self.dataset), timeout=RECEIVE_SECONDS)
-        meter = read("zfs", "get", "-H", "-p", "-o", "value", "used", self.dataset, root=True, timeout=5)
-        drop = Command(("sh", "-c", DROP, "sh", self.dataset, self.received))
-        return (Action(Detached(receive, total=total, meter=meter), undo=drop, scratch=True),)
+        detached = Detached(receive, total=total, meter=meter(self.dataset))
+        return (Action(detached, undo=dropped(self.dataset, self.received), scratch=True),)
 
-    def _noted(self) -> Action:
-        set_ = Command(("zfs", "set", f"{FORMAT}={self.format}", self.dataset))
-        return Action(set_, Command(("zfs", "inherit", FORMAT, self.dataset)))
 
-    def _put_right(self, facts: StreamFacts) -> tuple[Action, ...]:
-        """Return what is left to do of one that came whole, after an attempt that was cut off."""
-        there = facts.there[self.dataset]
-        check_place(self.host, there, self.mountpoint)
-        noted = () if there.format == self.format else (self._noted(),)
-        return noted if there.mounted else (*noted, mount(self.dataset))
+def meter(dataset: str) -> Command:
+    """Return what tells how much of a data set has come."""
+    return read("zfs", "get", "-H", "-p", "-o", "value", "used", dataset, root=True, timeout=5)
+
+
+def dropped(dataset: str, received: str) -> Command:
+    """Return the undo of a receipt, whole or not."""
+    return Command(("sh", "-c", DROP, "sh", dataset, received))
+
+
+def noted(dataset: str, format: Format, reserved: int) -> Action:
+    room = (f"refreservation={reserved}",) if reserved else ()
+    set_ = Command(("zfs", "set", f"{FORMAT}={format}", *room, dataset))
+    return Action(set_, Command(("zfs", "inherit", FORMAT, dataset)))
+
+
+def put_right(host: str, there: Dataset, mountpoint: str, format: Format, reserved: int) -> tuple[Action, ...]:
+    """Return what is left to do of a data set that came whole, after an attempt that was cut off."""
+    check_place(host, there, mountpoint)
+    first = () if there.format == format else (noted(there.name, format, reserved),)
+    return first if there.mounted else (*first, mount(there.name))

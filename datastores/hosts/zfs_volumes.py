@@ -59,21 +59,34 @@ def check_place(host: str, there: Dataset, mountpoint: str) -> None:
         raise Refused(f"{there.name} on {host} is a {there.type} that is mounted at {where}, not at {mountpoint}.")
 
 
+def made_with(format: Format, reserved: int) -> tuple[str, ...]:
+    """Return the options with which the data set of a disk is made."""
+    room = ("-o", f"refreservation={reserved}") if reserved else ()
+    return "-o", f"{FORMAT}={format}", *room
+
+
 def mount(dataset: str) -> Action:
     return Action(Command(("zfs", "mount", dataset)), Command(("zfs", "unmount", dataset)))
+
+
+def unmount(dataset: str) -> Action:
+    """Return what comes before a data set is destroyed: it fails when a guest has its disk open: nothing is lost."""
+    return Action(Command(("zfs", "unmount", dataset)), Command(("zfs", "mount", dataset)))
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeDatasetExists:
     """There is a data set for the disk of a volume alone, mounted at ``mountpoint``. Its name is ours: it holds a UUID.
 
-    The format is noted on it, for the name ``disk.0`` does not tell it.
+    The format is noted on it, for the name ``disk.0`` does not tell it. ``reserved``: bytes that are kept for it when
+    it is made; 0 for none.
     """
 
     host: str
     dataset: str
     mountpoint: str
     format: Format
+    reserved: int = 0
 
     def __post_init__(self) -> None:
         dataset_name(self.dataset)
@@ -91,7 +104,7 @@ class VolumeDatasetExists:
 
     def plan(self, facts: Dataset | None) -> Change | None:
         if facts is None:
-            create = Command(("zfs", "create", "-o", f"{FORMAT}={self.format}", "--", self.dataset))
+            create = Command(("zfs", "create", *made_with(self.format, self.reserved), "--", self.dataset))
             return Change(f"make the data set {self.dataset}", (Action(create, gone(self.dataset), scratch=True),))
         check_place(self.host, facts, self.mountpoint)
         actions = () if facts.mounted else (mount(self.dataset),)
@@ -162,18 +175,12 @@ class VolumeDatasetAbsent:
         )
 
     def _destroy(self, there: Datasets, mine: Dataset, snapshots: Sequence[Dataset]) -> tuple[Action, ...]:
-        """Unmounting comes first: when a guest has the disk open it fails, and nothing is lost."""
         if below := sorted(name for name in there if name.startswith(f"{self.dataset}/")):
             raise Refused(
                 f"{', '.join(below)} on {self.host} lies in {self.dataset}, and is none of ours. Remove it first."
             )
         check_unneeded(self.host, snapshots, "destroyed")
-        unmount = (Command(("zfs", "unmount", self.dataset)), Command(("zfs", "mount", self.dataset)))
-        return (
-            *((Action(*unmount),) if mine.mounted else ()),
-            *((Action(destroy_all(snapshots), final=True),) if snapshots else ()),
-            Action(destroy(self.dataset), final=True),
-        )
+        return destroyed(mine, snapshots)
 
     def _unlink(self, link: Entry) -> tuple[Action, ...]:
         remove = Action(
@@ -182,6 +189,15 @@ class VolumeDatasetAbsent:
         directory = posixpath.dirname(self.link)
         sweep = Action(Command(("sh", "-c", SWEEP, "sh", directory)), harmless=True)
         return (remove,) if directory == self.within else (remove, sweep)
+
+
+def destroyed(dataset: Dataset, snapshots: Sequence[Dataset]) -> tuple[Action, ...]:
+    """Return the end of a data set with its snapshots, on none of which anything stands."""
+    return (
+        *((unmount(dataset.name),) if dataset.mounted else ()),
+        *((Action(destroy_all(snapshots), final=True),) if snapshots else ()),
+        Action(destroy(dataset.name), final=True),
+    )
 
 
 def disk_in(mountpoint: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datastores.services.appliances import LunPin, LunsFind, OthersGuarded, OthersOpened, PortalsTry
+from datastores.services.cache_jobs import CacheEvict, CacheWarm
 from datastores.services.datastore_hosts import DatastoreHosts
 from datastores.services.datastores import DatastoreCreate, DatastoreDelete
 from datastores.services.deleted_images import ImageRestore
@@ -17,7 +18,9 @@ from datastores.services.hosts import HostOnboard, HostRead
 from datastores.services.image_changes import ImageChecksum, ImageDelete, ImageResize
 from datastores.services.image_moves import ImageMove
 from datastores.services.images import ContextImage, ImageBlock, ImageClone, ImageRegister
+from datastores.services.limits import DatastoreLimit, DiskReserve
 from datastores.services.measurements import DatastoreMeasure
+from datastores.services.promotions import ImagePromote
 from datastores.services.snapshots import SnapshotDelete, SnapshotRevert, SnapshotTake
 from datastores.services.usecase import UseCase
 from datastores.services.vm_disks import DiskBlock, DiskGive, DiskResize
@@ -32,11 +35,12 @@ from datastores.services.volumes import (
 )
 
 _CASES: tuple[type[UseCase], ...] = (
-    HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreMeasure, DatastoreDelete, ImageRegister,
-    ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete, ImageRestore,
-    SnapshotTake, SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize, DiskSaveAs, DiskMove, DiskPlace,
-    DiskFlatten, DiskGive, DiskDelete, DriftRepair, ExportChange, DirectoryMove, DirectoryReturn, DirectoryForget,
-    VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance, VolumeHeal, VolumeSplitBrain, VolumeOption,
-    VolumeQuota, LunsFind, LunPin, PortalsTry, OthersGuarded, OthersOpened,
+    HostOnboard, HostRead, DatastoreCreate, DatastoreHosts, DatastoreLimit, DatastoreMeasure, DatastoreDelete,
+    ImageRegister, ImageBlock, ContextImage, ImageClone, ImageResize, ImageChecksum, ImageMove, ImageDelete,
+    ImageRestore, ImagePromote, SnapshotTake, SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize,
+    DiskSaveAs, DiskMove, DiskPlace, DiskFlatten, DiskReserve, DiskGive, DiskDelete, DriftRepair, ExportChange,
+    DirectoryMove, DirectoryReturn, DirectoryForget, VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance,
+    VolumeHeal, VolumeSplitBrain, VolumeOption, VolumeQuota, CacheWarm, CacheEvict,
+    LunsFind, LunPin, PortalsTry, OthersGuarded, OthersOpened,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

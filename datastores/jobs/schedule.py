@@ -16,6 +16,7 @@ from functools import partial
 from django.db import close_old_connections
 
 from datastores.jobs.beating import beating
+from datastores.jobs.caches import tidy_caches
 from datastores.jobs.deliveries import LOOK_SECONDS as DELIVER_SECONDS
 from datastores.jobs.deliveries import deliver, forget_deliveries
 from datastores.jobs.drift import LOOK_SECONDS as DRIFT_SECONDS
@@ -23,6 +24,7 @@ from datastores.jobs.drift import look_for_drift
 from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.periodic import find_again, forget_reads, measure_datastores, read_hosts, sample_hosts
 from datastores.jobs.reconcile import reconcile
+from datastores.jobs.rooms import measure_rooms
 from datastores.jobs.volumes import read_volumes
 from datastores.jobs.watching import count_ends, evaluate, forget_alerts
 from datastores.models import Duty
@@ -57,6 +59,7 @@ DUTIES: tuple[tuple[Callable[[], int], Every], ...] = (
     (reconcile, 1.5 * BEAT_SECONDS),
     (measure_datastores, monitoring),
     (read_volumes, monitoring),
+    (measure_rooms, monitoring),
     (find_again, monitoring),
     (read_hosts, partial(monitoring, 15)),
     (forget_reads, 3600.0),
@@ -68,6 +71,7 @@ DUTIES: tuple[tuple[Callable[[], int], Every], ...] = (
     (deliver, DELIVER_SECONDS),
     (forget_deliveries, 3600.0),
     (look_for_drift, DRIFT_SECONDS),
+    (tidy_caches, 300.0),
 )
 
 

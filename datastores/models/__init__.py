@@ -2,6 +2,7 @@
 
 from datastores.models.alerts import Alert, Tally
 from datastores.models.audit import AuditEntry
+from datastores.models.caches import CachedCopy
 from datastores.models.directories import MovedDirectory
 from datastores.models.drift import Drift, DriftScan, ImageFootprint
 from datastores.models.duties import Duty
@@ -33,6 +34,7 @@ __all__ = [
     "ApplianceReach",
     "AuditEntry",
     "Brick",
+    "CachedCopy",
     "Cluster",
     "Credential",
     "Datastore",

@@ -82,6 +82,16 @@ class DatastoreHost(models.Model):
     unseen = models.TextField(blank=True, default="")
     """Why the host does not see the directory that it must see; "": it does, or nobody has looked."""
     looked_at = models.DateTimeField(null=True)
+    total = models.BigIntegerField(null=True)
+    used = models.BigIntegerField(null=True)
+    free = models.BigIntegerField(null=True)
+    """Bytes of the file system that the datastore has on this host, where each host has one of its own; those of the
+    storage host are the datastore's."""
+    measured_at = models.DateTimeField(null=True)
+    cache_uses = models.PositiveBigIntegerField(default=0)
+    """Disks that were made on it of images that may be cached."""
+    cache_hits = models.PositiveBigIntegerField(default=0)
+    """Those of them whose image was there already."""
 
     class Meta:
         ordering = ["position"]

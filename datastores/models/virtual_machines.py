@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, target_name
+from datastores.models.caches import CachedCopy
 from datastores.models.fields import choices
 from datastores.models.hosts import Host
 from datastores.models.images import Image
@@ -73,6 +74,8 @@ class Disk(models.Model):
     datastore = models.ForeignKey(Datastore, models.PROTECT, related_name="disks")
     host = models.ForeignKey(Host, models.PROTECT, null=True, blank=True, related_name="disks")
     """Where it is used: it lies there, or is attached there. None: on any host that sees its datastore."""
+    base = models.ForeignKey(CachedCopy, models.PROTECT, null=True, blank=True, related_name="disks")
+    """The copy of its image on its host that it lies over; None: it needs none."""
     kind = models.CharField(max_length=5, choices=Kind)
     format = models.CharField(max_length=5, choices=choices(Format))
     virtual_size = models.BigIntegerField(default=0)
@@ -80,6 +83,8 @@ class Disk(models.Model):
     """Bytes that its file takes on the storage host, as it says itself (st_blocks); None: not looked at yet."""
     shared = models.BigIntegerField(default=0)
     """How many of them may be its image's just as well (reflinks), and are not taken twice."""
+    reserved = models.BigIntegerField(default=0)
+    """Bytes that its datastore keeps for it, whatever else is written there; 0: it takes room as it is written to."""
     allocated_at = models.DateTimeField(null=True, blank=True)
     """When that was seen."""
     state = models.CharField(max_length=10, choices=choices(ObjectState), default=ObjectState.PENDING)
@@ -92,7 +97,9 @@ class Disk(models.Model):
         ordering = ["vm", "number"]
         # what the disks of a datastore or a machine come to is read from the index alone
         indexes = [
-            models.Index(fields=["datastore", "kind", "virtual_size", "allocated", "shared"], name="disk_space"),
+            models.Index(
+                fields=["datastore", "kind", "virtual_size", "allocated", "shared", "reserved"], name="disk_space"
+            ),
             models.Index(fields=["vm", "virtual_size"], name="disk_space_of_vm"),
         ]
         constraints = [

@@ -10,7 +10,16 @@ from django.db.models import Q
 from django.utils import timezone
 
 from datastores.domain.alert_rules import WORKER_LOST
-from datastores.domain.alerts import DatastoreFacts, Facts, HostFacts, JobFacts, QueueFacts, SightFacts, WorkerFacts
+from datastores.domain.alerts import (
+    DatastoreFacts,
+    Facts,
+    HostFacts,
+    JobFacts,
+    QueueFacts,
+    RoomFacts,
+    SightFacts,
+    WorkerFacts,
+)
 from datastores.domain.states import HostState, JobState, ObjectState
 from datastores.models import Alert, Datastore, DatastoreHost, DatastoreSample, Duty, Host, Job, VolumeReading
 from datastores.models.samples import FINE
@@ -42,6 +51,7 @@ def gather(
         late=tuple(Duty.late(duties).items()),
         jobs=tuple(interrupted_jobs(now)),
         unseen=tuple(unseen_datastores(now)),
+        rooms=tuple(rooms_of_late(now)),
         told=told,
     )
 
@@ -141,3 +151,10 @@ def interrupted_jobs(now: datetime) -> list[JobFacts]:
     rows = Job.objects.filter(state=JobState.INTERRUPTED).order_by("pk")
     heard = rows.values_list("uuid", "title", "heartbeat_at", "queued_at")
     return [JobFacts(str(uuid), title, (now - (beat or queued)).total_seconds()) for uuid, title, beat, queued in heard]
+
+
+def rooms_of_late(now: datetime) -> list[RoomFacts]:
+    """Return what datastores have on hosts beside their storage host, as measured of late."""
+    columns = ("datastore_id", "host_id", "datastore__name", "host__name", "total", "used", "free")
+    rows = DatastoreHost.objects.filter(measured_at__gte=now - LATELY, host__in=Host.objects.usable())
+    return [RoomFacts(*row) for row in rows.order_by("pk").values_list(*columns)]

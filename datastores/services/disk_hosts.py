@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from itertools import groupby
 from operator import attrgetter
 
@@ -18,6 +19,8 @@ from datastores.services.placing import hosts_of
 
 ON_ONE_HOST = frozenset(kind for kind, driver in DRIVERS.items() if driver.one_host)
 """Kinds of datastores of which each disk is used on one host."""
+LYING = frozenset(kind for kind in ON_ONE_HOST if Capability.ATTACH not in DRIVERS[kind].can)
+"""Those of which each disk lies on the host where it is used: every host has a file system of its own for them."""
 
 
 def host_for(
@@ -27,13 +30,15 @@ def host_for(
     *,
     moved: Disk | None = None,
     spread: Counter[int] | None = None,
+    size: int = 0,
     apart: bool = False,
 ) -> Host | None:
     """Return the host on which a disk is to be used; None: on any that sees the datastore.
 
     The one that was wanted, else that of the machine's other disks, else the one with the fewest disks. ``moved``: the
     disk, when it is there already. ``spread``: disks that are on their way to each host, which is counted up.
-    ``apart``: also where the machine's other disks are not, as on the way there, one disk after the other.
+    ``apart``: also where the machine's other disks are not, as on the way there, one disk after the other. ``size``:
+    bytes that it may come to; where they do not fit, as measured last, no disk is put unless that host was wanted.
 
     :raises BadInput: what was wanted is no host of the datastore.
     :raises Refused: the host cannot be used now, or other disks of the machine are used elsewhere.
@@ -45,7 +50,7 @@ def host_for(
     beside = others.values_list("host", flat=True).first()
     spread = Counter() if spread is None else spread
     if wanted is None:
-        wanted = beside or _emptiest(hosts, spread)
+        wanted = beside or _emptiest(hosts, spread, _full(datastore, size))
     if wanted not in hosts:
         raise BadInput(f"That is no host of {datastore.name}. Disks in it are used on its hosts only.")
     host = hosts[wanted]
@@ -56,12 +61,22 @@ def host_for(
     return host
 
 
-def _emptiest(hosts: dict[int, Host], spread: Counter[int]) -> int:
-    """Return the host with the fewest disks among those that can be used now, the first if there is none."""
+def _full(datastore: Datastore, size: int) -> set[int]:
+    """Return the hosts on which there is no room for so many bytes, as far as that is known."""
+    if datastore.kind not in LYING or not size:
+        return set()
+    full = set(datastore.members.filter(position__gt=0, free__lt=size).values_list("host", flat=True))
+    if datastore.free is not None and datastore.free < size:
+        full.add(hosts_of(datastore)[0].pk)
+    return full
+
+
+def _emptiest(hosts: dict[int, Host], spread: Counter[int], full: Collection[int] = ()) -> int:
+    """Return the host with the fewest disks among those that can be used now and have room, the first if none can."""
     rows = Host.objects.filter(pk__in=hosts).annotate(count=Count("disks"))
     counts = {key: count + spread[key] for key, count in rows.values_list("pk", "count")}
     usable = [key for key, host in hosts.items() if host.usable and not host.maintenance] or list(hosts)
-    return min(usable, key=lambda key: counts[key])
+    return min([key for key in usable if key not in full] or usable, key=lambda key: counts[key])
 
 
 def require_usable(host: Host) -> None:

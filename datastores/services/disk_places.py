@@ -105,4 +105,4 @@ class DiskPlace(DiskChange):
     def _note_place(self, job: Job) -> None:
         self.rows(job).update(host=job.params["on"])
         if job.params.get("host") and job.disk.kind != Disk.Kind.BLOCK:
-            self.rows(job).update(kind=Disk.Kind.COPY)
+            self.rows(job).update(kind=Disk.Kind.COPY, base=None)

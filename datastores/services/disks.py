@@ -16,6 +16,19 @@ from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Capability, Format, Placement
 from datastores.drivers.base import StorageDriver
 from datastores.models import Datastore, Disk, Host, Image, Job, User, VirtualMachine
+from datastores.services.caching import (
+    caches,
+    count_use,
+    filled,
+    forget_unused,
+    held_by,
+    not_filled,
+    over_copy,
+    require_alone,
+    require_there,
+    shared_by_next,
+    way_over_copy,
+)
 from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, require_way, way_between
 from datastores.services.changes import Change
 from datastores.services.dependants import built_on, in_use, require_unneeded, users_of
@@ -27,13 +40,19 @@ from datastores.services.placing import (
     driver_of,
     image_volume,
     look_up_hosts,
+    member_of,
     preparing,
     require_ready,
     require_state,
+    room_kept,
 )
 from datastores.services.space import note_copied
 from datastores.services.usecase import Results
 from datastores.services.viewers import listed
+
+OF_WAY = frozenset({"kind", "format", "copy", "makes", "travels", "evicts", "checks", "host", "sender",
+                    "private_key", "public_key"})  # fmt: skip
+"""Parameters of a job that say how a disk is made, as things stood."""
 
 
 def require_shut_down_cleanly(disk: Disk, rule: str) -> None:
@@ -62,10 +81,17 @@ class DiskCreate(DiskMaker):
     targets = ("image", "disk")
 
     def queue_of(self, job: Job) -> str:
-        return "transfer" if job.params.get("kind") == Disk.Kind.COPY else self.queue
+        return "transfer" if self._carries(job) else self.queue
+
+    def _carries(self, job: Job) -> bool:
+        """Tell whether bytes are copied: to the disk, or to the cache of its host."""
+        return job.params.get("kind") == Disk.Kind.COPY or bool(job.params.get("makes"))
 
     def pack(self, job: Job) -> str:
-        return f"clones in datastore {job.datastore_id}" if job.params.get("kind") == Disk.Kind.CLONE else ""
+        if job.params.get("kind") != Disk.Kind.CLONE or self._carries(job):
+            return ""
+        where = f" on host {job.disk.host_id}" if job.params.get("copy") else ""
+        return f"clones in datastore {job.datastore_id}{where}"
 
     def look_ahead(self, jobs: Sequence[Job]) -> None:
         look_up_hosts(datastore for job in jobs for datastore in (job.disk.datastore, job.image.datastore))
@@ -81,16 +107,19 @@ class DiskCreate(DiskMaker):
         for job in jobs:
             image, target = job.image, job.datastore or job.image.datastore
             vm = vms[job.vm.pk]
-            host = host_for(target, vm, job.params.get("on"), spread=spread)
+            size = image.real_size or image.virtual_size
+            host = host_for(target, vm, job.params.get("on"), spread=spread, size=size)
             place = image.pk, target.pk, host.pk if host else None
             if place not in ways:
-                ways[place] = self._way(image, target, host, job.user)
+                ways[place] = self._way(job, image, target, host)
             elif image.persistent:
                 raise Refused(f"{image} is persistent: one VM at a time. Ask for one disk, or clone it first.")
             found = ways[place]
+            ways[place] = shared_by_next(found)
             job.disk = Disk(
                 vm=vm, number=first_free(numbers[vm.pk]), image=image, datastore=target, kind=found["kind"],
-                format=found["format"], virtual_size=image.virtual_size, host=host,
+                format=found["format"], virtual_size=image.virtual_size, host=host, base_id=found.get("copy"),
+                reserved=found.get("reserved", 0),
             )  # fmt: skip
             numbers[vm.pk].add(job.disk.number)
             job.datastore = target
@@ -99,7 +128,7 @@ class DiskCreate(DiskMaker):
             job.target_label = str(job.disk)
         Disk.objects.bulk_create(job.disk for job in jobs)
 
-    def _way(self, image: Image, target: Datastore, host: Host | None, viewer: User | None) -> dict[str, Any]:
+    def _way(self, job: Job, image: Image, target: Datastore, host: Host | None) -> dict[str, Any]:
         """Return kind and format of a disk of the image, as things stand, and the host that carries a copy.
 
         :raises CloudstoreError: there can be none.
@@ -108,10 +137,14 @@ class DiskCreate(DiskMaker):
         require_ready(target)
         driver = driver_of(target)
         source = driver if target.pk == image.datastore_id else driver_of(image.datastore)
-        found = self._how(image, source, target, driver.at(host.name) if host else driver)
+        there = driver.at(host.name) if host else driver
         if image.persistent:
-            self._require_free(image, viewer)
-        return found
+            self._require_free(image, job.user)
+        elif host and (over := way_over_copy(job, image, source, there, member_of(target, host))):
+            return over
+        found = self._how(image, source, target, there)
+        linked = found["kind"] == Disk.Kind.LINK
+        return found | {"reserved": 0 if linked else room_kept(driver, image.virtual_size)}
 
     def _how(self, image: Image, source: StorageDriver, target: Datastore, driver: StorageDriver) -> dict[str, Any]:
         if image.persistent and driver.persistent is not Placement.SYSTEM:
@@ -152,7 +185,22 @@ class DiskCreate(DiskMaker):
             there = driver_for(job.disk, driver_of(job.disk.datastore))
             job.params = job.params | keyed(way_between(driver_of(job.image.datastore), job.image.format, there))
             job.save(update_fields=["params"])
+        if job.disk.base_id:
+            self._find_copy(job)
         Disk.objects.filter(pk=job.disk_id).update(state=ObjectState.PENDING, error="")
+
+    def _find_copy(self, job: Job) -> None:
+        """Find anew what the disk lies over: it may have been made, or have left the cache, since."""
+        disk: Any = job.disk
+        found = self._way(job, job.image, disk.datastore, disk.host)
+        disk.kind, disk.format, disk.base_id = found["kind"], found["format"], found.get("copy")
+        disk.save(update_fields=["kind", "format", "base"])
+        kept = {name: value for name, value in job.params.items() if name not in OF_WAY}
+        job.params = kept | keyed(found)
+        job.save(update_fields=["params"])
+
+    def check_still(self, job: Job) -> None:
+        require_there(job.params)
 
     def resources(self, job: Job) -> dict[str, bool]:
         return {
@@ -160,7 +208,8 @@ class DiskCreate(DiskMaker):
             f"image:{job.image_id}": job.disk.kind == Disk.Kind.LINK,
             f"datastore:{job.datastore_id}": False,
             **on_its_host(job.disk),
-        } | (hosts_on_the_way(job) if job.disk.kind == Disk.Kind.COPY else {})
+            **held_by(job.params),
+        } | (hosts_on_the_way(job) if self._carries(job) else {})
 
     def plan(self, job: Job) -> Plan:
         image, disk = job.image, job.disk
@@ -171,19 +220,41 @@ class DiskCreate(DiskMaker):
             return attaching(disk, driver, volume) or (
                 Stage("disk", driver.link(volume, driver.disk_path(disk.vm_id, disk.number))),
             )
+        if disk.base_id:
+            return over_copy(job, driver_for(disk, driver), made)
         if disk.kind == Disk.Kind.CLONE:
             return Stage("disk", driver.clone(volume, made)), *attaching(disk, driver, made)
         return carried(job, "disk", source, volume, driver_for(disk, driver), made, attaching(disk, driver, made))
 
     def succeeded(self, job: Job, results: Results) -> None:
         self.made(job)
+        self._cached(job, results)
         if job.disk.kind == Disk.Kind.COPY:
             note_copied(job.disk, results)
         if job.disk.kind == Disk.Kind.LINK:  # from now on a VM may write to it
             Image.objects.filter(pk=job.image_id).update(sha256="")
 
+    def _cached(self, job: Job, results: Results) -> None:
+        """Note what the disk lies over, and how well the cache of its host serves."""
+        disk: Any = job.disk
+        driver = caches(driver_for(disk, driver_of(disk.datastore)))
+        if driver is None or job.image.persistent:
+            return
+        if job.params.get("makes"):
+            filled(job, disk.base, job.image, driver, results)
+        count_use(job, job.params)
+
+    def failed(self, job: Job, error: str) -> None:
+        super().failed(job, error)
+        not_filled(job.params, error)
+
+    def cancelled(self, job: Job) -> None:
+        super().cancelled(job)
+        forget_unused(job.params, "The disk for which it was to be made was cancelled.")
+
     def check_undo(self, job: Job) -> None:
         super().check_undo(job)
+        require_alone(job)
         if comes_back(job.disk):
             raise Refused(
                 f"What was written to {job.disk} would be lost: it is a copy of a persistent image. "
@@ -226,11 +297,13 @@ class DiskMove(DiskChange):
             raise BadInput(f"The disk is in {target.name} already.")
         require_ready(target)
         limit_of(job.params)
-        host = host_for(target, disk.vm, job.params.get("on"), moved=disk)
+        size = disk.allocated or disk.virtual_size
+        host = host_for(target, disk.vm, job.params.get("on"), moved=disk, size=size)
         there = driver_of(target).at(host.name) if host else driver_of(target)
         found = keyed(way_between(driver_for(disk, driver_of(disk.datastore)), disk.format, there))
         before = {"from": disk.datastore_id, "from_format": disk.format, "from_host": disk.host_id}
-        job.params = job.params | before | found | {"on": host and host.pk}
+        place = {"on": host and host.pk, "reserved": room_kept(there, disk.virtual_size)}
+        job.params = job.params | before | found | place
 
     def ask(self, job: Job) -> None:
         super().ask(job)
@@ -251,7 +324,8 @@ class DiskMove(DiskChange):
         what = {"vm_id": disk.vm_id, "number": disk.number, "virtual_size": disk.virtual_size}
         old = Disk(datastore_id=job.params["from"], format=job.params["from_format"],
                    host_id=job.params.get("from_host"), **what)  # fmt: skip
-        new = Disk(datastore=target, format=job.params["format"], host_id=job.params.get("on"), **what)
+        new = Disk(datastore=target, format=job.params["format"], host_id=job.params.get("on"),
+                   reserved=job.params.get("reserved", 0), **what)  # fmt: skip
         before, after = driver_of(old.datastore), driver_of(target)
         source, driver = driver_for(old, before), driver_for(new, after)
         left, made = disk_volume(old, before), disk_volume(new, after)
@@ -274,7 +348,8 @@ class DiskMove(DiskChange):
     def _note_place(self, job: Job) -> None:
         kind = Disk.Kind.BLOCK if job.disk.kind == Disk.Kind.BLOCK else Disk.Kind.COPY
         moved = {"datastore": job.datastore, "kind": kind, "format": job.params["format"],
-                 "host": job.params.get("on")}  # fmt: skip
+                 "host": job.params.get("on"), "base": None,
+                 "reserved": job.params.get("reserved", 0)}  # fmt: skip
         self.rows(job).update(**moved)
 
 

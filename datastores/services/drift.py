@@ -15,7 +15,7 @@ from django.utils import timezone
 from datastores.domain.errors import Refused
 from datastores.domain.states import StepState
 from datastores.hosts.stored import Altered, Footprint, Foreign, Missing
-from datastores.models import Datastore, Disk, Drift, Host, Image, ImageFootprint, Job, Lease, User
+from datastores.models import CachedCopy, Datastore, Disk, Drift, Host, Image, ImageFootprint, Job, Lease, User
 from datastores.models.audit import in_turn, record
 from datastores.services.datastores import MOVES
 from datastores.services.drift_found import Busy, Difference, Found
@@ -55,8 +55,9 @@ def busy(since: datetime | None = None) -> Busy:
 def filled(since: datetime) -> set[int | None]:
     """Return the datastores into which an image has come since then, or is to come since then."""
     made = Image.objects.filter(created_at__gte=since).order_by().values_list("datastore", flat=True)
+    copied = CachedCopy.objects.filter(created_at__gte=since).order_by().values_list("member__datastore", flat=True)
     moved = Job.objects.filter(Q(created_at__gte=since) | Q(ended_at__gte=since), kind__in=MOVES)
-    return {*made, *moved.order_by().values_list("datastore", flat=True)}
+    return {*made, *copied, *moved.order_by().values_list("datastore", flat=True)}
 
 
 def touched(noun: str, host: int | None, datastore: int | None, image: int | None, disk: int | None) -> Iterator[str]:

@@ -12,12 +12,14 @@ from datastores.domain.errors import Busy
 from datastores.models import Job, Lease, User
 from datastores.services.viewers import MOST_NAMES, Viewer, job_in_words
 
-BEHIND = {"vm": "VirtualMachine"}
+BEHIND = {"vm": "VirtualMachine", "cached copy": "CachedCopy"}
 """The model whose row stands behind a resource that has another name."""
+AWAITED = "cached copy:"
+"""How resources begin that are waited for while they are made, by those who are to use them."""
 
 
 def acquire(job: Job, resources: dict[str, bool]) -> bool:
-    """Take the leases in the caller's transaction. Return False when the job has to wait for shared holders.
+    """Take the leases in the caller's transaction. Return False when the job has to wait for other holders.
 
     :raises Busy: somebody changes one of the things, or waits to do so; the message says who.
     """
@@ -25,7 +27,7 @@ def acquire(job: Job, resources: dict[str, bool]) -> bool:
 
 
 def acquire_all(wanted: Sequence[tuple[Job, dict[str, bool]]]) -> list[Job]:
-    """Take the leases of jobs that come one after the other. Return those that need not wait for shared holders.
+    """Take the leases of jobs that come one after the other. Return those that need not wait for other holders.
 
     :raises Busy: as ``acquire``; then none has any.
     """
@@ -34,14 +36,16 @@ def acquire_all(wanted: Sequence[tuple[Job, dict[str, bool]]]) -> list[Job]:
     free: list[Job] = []
     changed, used = _held_by_others(wanted)
     for job, resources in wanted:
-        if taken := next((changed[resource] for resource in resources if resource in changed), None):
-            raise Busy(_holder(taken, job.user))
         exclusive = {resource for resource in resources if resources[resource]}
+        coming = {each for each in resources if each.startswith(AWAITED)} - exclusive
+        if taken := next((changed[each] for each in resources if each in changed and each not in coming), None):
+            raise Busy(_holder(taken, job.user))
+        waits = exclusive & used | coming & changed.keys()
         mine = [
-            Lease(job=job, resource=resource, exclusive=resource in exclusive, granted=resource not in exclusive & used)
+            Lease(job=job, resource=resource, exclusive=resource in exclusive, granted=resource not in waits)
             for resource in sorted(resources)
         ]
-        if not exclusive & used:
+        if not waits:
             free.append(job)
         changed |= {lease.resource: lease for lease in mine if lease.exclusive}
         used |= resources.keys()
@@ -72,7 +76,8 @@ def release(jobs: Iterable[Job]) -> list[Job]:
     ready = []
     for lease in Lease.objects.filter(resource__in=resources, granted=False).select_related("job"):
         _lock_rows([lease.resource])
-        if not Lease.objects.filter(resource=lease.resource).exclude(pk=lease.pk).exists():
+        others = Lease.objects.filter(resource=lease.resource).exclude(pk=lease.pk)
+        if not (others if lease.exclusive else others.filter(exclusive=True)).exists():
             Lease.objects.filter(pk=lease.pk).update(granted=True)
             if not lease.job.leases.filter(granted=False).exists():
                 ready.append(lease.job)

@@ -20,12 +20,13 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from datastores.domain.errors import BadInput, CloudstoreError
 from datastores.domain.plan import AnyStep
 from datastores.domain.states import ObjectState
-from datastores.domain.volumes import Capability, Format, Volume
+from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
-from datastores.drivers.registry import DRIVERS
 from datastores.hosts.stored import Footprint
 from datastores.models import Datastore, DatastoreHost, Disk, Host, Image, Job
+from datastores.services.cached_files import said_of_caches
 from datastores.services.datastores import MOVES
+from datastores.services.disk_hosts import LYING
 from datastores.services.hosts import login_steps
 from datastores.services.placing import IN_ORDER, driver_on
 
@@ -218,10 +219,6 @@ def format_named(name: str) -> Format:
         raise BadInput(f"{name!r} is no format of a file.") from None
 
 
-LYING = frozenset(kind for kind, driver in DRIVERS.items() if driver.one_host and Capability.ATTACH not in driver.can)
-"""Kinds of datastores of which each disk lies on the host where it is used."""
-
-
 def disks(scope: Scope) -> Iterator[Managed]:
     """The files of VM disks, and the links of persistent ones."""
     columns = ("pk", "vm_id", "vm__name", "number", "datastore_id", "kind", "format", "virtual_size", "state")
@@ -274,12 +271,22 @@ def whole_directories(scope: Scope) -> Iterator[Managed]:
             yield Managed("datastore.create", host, datastore.name, steps, datastore=key, inside=True, settled=settled)
 
 
+def cached_copies(scope: Scope) -> Iterator[Managed]:
+    """The copies of images in the caches of hosts, and that no other files lie among them."""
+    for said in said_of_caches(((row, driver) for row, driver, _ in scope.datastores), scope.names):
+        yield Managed(
+            "cache.warm", said.host, said.label, said.steps, datastore=said.datastore.pk, inside=True,
+            settled=said.settled and said.datastore.state == ObjectState.READY, store_label=said.datastore.name,
+        )  # fmt: skip
+
+
 KEEPERS: tuple[tuple[str, Keeper], ...] = (
     ("host.onboard", logins),
     ("datastore.create", directories),
     ("image.register", masters),
     ("disk.create", disks),
     ("datastore.create", whole_directories),
+    ("cache.warm", cached_copies),
 )
 """Each with the ``owner`` of all that it yields."""
 

@@ -34,6 +34,12 @@ def hosts_of(datastore: Datastore) -> list[Host]:
     return [member.host for member in datastore.in_order]
 
 
+def member_of(datastore: Datastore, host: Host) -> DatastoreHost:
+    """Return what is known of a host as one of a datastore's."""
+    hosts_of(datastore)
+    return next(member for member in datastore.in_order if member.host_id == host.pk)
+
+
 def look_up_hosts(datastores: Iterable[Datastore]) -> None:
     """Look up the hosts of all of them in one query."""
     prefetch_related_objects(list(datastores), IN_ORDER)
@@ -149,7 +155,13 @@ def disk_volume(disk: Disk, driver: StorageDriver | None = None) -> Volume:
     driver = driver or driver_of(disk.datastore)
     if disk.kind == Disk.Kind.LINK and not driver.links and disk.image:
         return image_volume(disk.image, driver)
-    return Volume(driver.disk_path(disk.vm_id, disk.number), Format(disk.format), disk.virtual_size)
+    path = driver.disk_path(disk.vm_id, disk.number)
+    return Volume(path, Format(disk.format), disk.virtual_size, reserved=disk.reserved)
+
+
+def room_kept(driver: StorageDriver, size: int) -> int:
+    """Return the bytes that are kept for a new disk of this size; 0: its room is taken as it is written to."""
+    return driver.room_of(size) if driver.reserves else 0
 
 
 def with_paths(disks: Iterable[Disk]) -> list[tuple[Disk, str]]:

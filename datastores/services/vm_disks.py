@@ -5,6 +5,7 @@ In the words of the shared transfer driver: mkimage and mkswap, resize, and mv.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from datastores.domain import values
@@ -17,7 +18,7 @@ from datastores.models import Disk, Job, VirtualMachine
 from datastores.services.disk_hosts import attaching, detaching, driver_for, host_for, on_its_host
 from datastores.services.disk_making import DiskMaker, first_free, locked_vm, taken_numbers
 from datastores.services.disks import DiskChange
-from datastores.services.placing import disk_volume, driver_of, require_ready
+from datastores.services.placing import disk_volume, driver_of, require_ready, room_kept
 from datastores.services.usecase import Results
 
 
@@ -43,10 +44,10 @@ class DiskBlock(DiskMaker):
         require_ready(job.datastore)
         if format_ not in driver_of(job.datastore).formats:
             raise Unsupported(f"{job.datastore.name} holds no {format_} disks.")
-        vm = locked_vm(job.vm)
+        vm, size = locked_vm(job.vm), values.whole_disk(int(job.params["size"]))
         job.disk = Disk.objects.create(
             vm=vm, number=first_free(taken_numbers([vm.pk])[vm.pk]), datastore=job.datastore, kind=Disk.Kind.BLOCK,
-            format=format_, virtual_size=values.whole_disk(int(job.params["size"])),
+            format=format_, virtual_size=size, reserved=room_kept(driver_of(job.datastore), size),
             host=host_for(job.datastore, vm, job.params.get("on")),
         )  # fmt: skip
         what = {"": "an empty disk", Filesystem.SWAP: "swap"}.get(filesystem, f"an empty {filesystem} disk")
@@ -89,12 +90,15 @@ class DiskResize(DiskChange):
     def plan(self, job: Job) -> Plan:
         disk, driver = job.disk, driver_of(job.disk.datastore)
         volume = disk_volume(disk, driver)
-        grown = driver_for(disk, driver).resize(volume, int(job.params["size"]))
-        return *detaching(disk, driver, volume), Stage("resize", grown), *attaching(disk, driver, volume)
+        larger = replace(volume, virtual_size=int(job.params["size"]))
+        grown = driver_for(disk, driver).resize(volume, larger.virtual_size)
+        return *detaching(disk, driver, volume), Stage("resize", grown), *attaching(disk, driver, larger)
 
     def succeeded(self, job: Job, results: Results) -> None:
         super().succeeded(job, results)
-        Disk.objects.filter(pk=job.disk_id).update(virtual_size=int(job.params["size"]))
+        size, disk = int(job.params["size"]), job.disk
+        room = driver_of(disk.datastore).room_of(size) if disk.reserved else 0
+        Disk.objects.filter(pk=disk.pk).update(virtual_size=size, reserved=room)
 
 
 class DiskGive(DiskChange):

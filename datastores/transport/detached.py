@@ -35,7 +35,7 @@ T = TypeVar("T")
 LOGS = "/var/lib/cloudstore/jobs"
 BLOCK = 1 << 20
 """Bytes of a log that are read at a time."""
-FIRST_POLL, POLL = 0.05, 0.3
+FIRST_POLL, POLL, SLOW_POLL = 0.05, 0.3, 2.0
 FIRST_PAUSE, PAUSE = 0.5, 10.0
 KEPT_LINES = 20
 GONE = 255
@@ -140,6 +140,7 @@ class Unit:
             if cancelled():
                 self._through(self.remove)
                 raise Cancelled(f"Cancelled: what ran on {self._shell.host} was stopped and is gone.")
+            asked = time.monotonic()
             state, more = self._through(lambda: self._poll(lines, on_progress))
             if more:
                 continue
@@ -147,7 +148,8 @@ class Unit:
                 lines.end()
                 return self._end(state, on_progress)
             lines.idle()
-            time.sleep(pause)
+            # a host that takes long to answer is asked less often: it has the work to do, too
+            time.sleep(max(pause, min(SLOW_POLL, time.monotonic() - asked)))
             pause = min(POLL, pause * 2)
 
     def remove(self) -> None:

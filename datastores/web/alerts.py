@@ -48,7 +48,7 @@ def kind_of(alert: Alert) -> str:
 def next_step(alert: Alert) -> tuple[str, str]:
     """Return (address, words) of where the next thing is done; the alert's own page where that is no page."""
     kind, _, key = alert.subject.partition(":")
-    if alert.rule in OF_SPACE:
+    if alert.rule in OF_SPACE and kind != "mount":
         search = urlencode({"sort": "-real", "q": f"datastore={quoted(alert.label)}"})
         return f"{reverse('image-list')}?{search}", "Largest images"
     if kind in {"datastore", "host"}:

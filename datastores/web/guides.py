@@ -68,6 +68,7 @@ SECTIONS: dict[str, str] = {
     "datastore-list": "datastores", "datastore": "datastores", "datastore-new": "make-a-datastore",
     "datastore-measure": "how-fast", "advisor": "which-kind",
     "datastore-volume": "glusterfs", "datastore-luns": "an-appliance",
+    "datastore-cache": "images-cached-on-hosts",
     "image-list": "images", "image-deleted": "deleted-images",
     "image": "images", "image-register": "register-an-image", "vm-list": "virtual-machines",
     "vm": "virtual-machines", "disk-list": "disks", "disk": "disks", "job-list": "jobs", "job": "jobs",

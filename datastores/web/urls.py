@@ -10,6 +10,7 @@ from datastores.web.views import (
     alerts,
     appliances,
     audit,
+    caches,
     clusters,
     credentials,
     datastores,
@@ -98,6 +99,7 @@ urlpatterns = [
     path("datastores/<int:pk>/speeds/", measurements.datastore_speeds, name="datastore-speeds"),
     path("datastores/<int:pk>/edit/", datastores.datastore_edit, name="datastore-edit"),
     path("datastores/<int:pk>/hosts/", datastores.datastore_hosts, name="datastore-hosts"),
+    path("datastores/<int:pk>/limits/", datastores.datastore_limits, name="datastore-limits"),
     path("datastores/<int:pk>/volume/", volumes.volume, name="datastore-volume"),
     path("datastores/<int:pk>/luns/", appliances.luns, name="datastore-luns"),
     path("datastores/<int:pk>/luns/find/", appliances.luns_find, name="datastore-luns-find"),
@@ -111,6 +113,10 @@ urlpatterns = [
         path(f"datastores/<int:pk>/volume/{name}/", volumes.doing(name), name=f"datastore-volume-{name}")
         for name in volumes.DEEDS
     ),
+    path("datastores/<int:pk>/cache/", caches.cache, name="datastore-cache"),
+    path("datastores/<int:pk>/cache/warm/", caches.cache_warm, name="datastore-cache-warm"),
+    path("datastores/<int:pk>/cache/<int:copy>/again/", caches.cache_again, name="datastore-cache-again"),
+    path("datastores/<int:pk>/cache/<int:copy>/evict/", caches.cache_evict, name="datastore-cache-evict"),
     path("datastores/<int:pk>/delete/", datastores.datastore_delete, name="datastore-delete"),
     path("advisor/", measurements.advisor, name="advisor"),
     path("images/", images.ImageList.as_view(), name="image-list"),
@@ -128,6 +134,7 @@ urlpatterns = [
     path("images/<int:pk>/move/", image_actions.image_move, name="image-move"),
     path("images/<int:pk>/checksum/", image_actions.image_checksum, name="image-checksum"),
     path("images/<int:pk>/delete/", image_actions.image_delete, name="image-delete"),
+    path("images/<int:pk>/promote/", image_actions.image_promote, name="image-promote"),
     path("images/<int:pk>/snapshots/", image_actions.snapshot_take, name="snapshot-take"),
     path("images/<int:pk>/snapshots/<int:snapshot>/revert/", image_actions.snapshot_revert, name="snapshot-revert"),
     path("images/<int:pk>/snapshots/<int:snapshot>/delete/", image_actions.snapshot_delete, name="snapshot-delete"),
@@ -146,6 +153,7 @@ urlpatterns = [
     path("disks/<int:pk>/move/", disks.disk_move, name="disk-move"),
     path("disks/<int:pk>/host/", disks.disk_place, name="disk-place"),
     path("disks/<int:pk>/flatten/", disks.disk_flatten, name="disk-flatten"),
+    path("disks/<int:pk>/reserve/", disks.disk_reserve, name="disk-reserve"),
     path("disks/<int:pk>/delete/", disks.disk_delete, name="disk-delete"),
     # Work
     path("jobs/", jobs.JobList.as_view(), name="job-list"),

@@ -21,8 +21,10 @@ from datastores.models import (
     ApplianceLun,
     ApplianceReach,
     Brick,
+    CachedCopy,
     Cluster,
     Datastore,
+    DatastoreHost,
     DatastoreSample,
     Drift,
     Host,
@@ -110,6 +112,7 @@ def furnish() -> dict[str, Any]:
                    before={"name": "slow", "base": "/srv/a"}, after={"name": "fast", "base": "/srv/a"})  # fmt: skip
     return {
         "host": hosts[0].pk, "volume": a_volume(hosts).pk, "nas": an_appliance(hosts, admin).pk,
+        "cached": a_cache(hosts, image).pk,
         "strange": strange.pk, "cluster": cluster.pk, "datastore": store.pk, "image": image.pk,
         "vm": machine.pk, "disk": disk.pk, "entry": entry.seq, "user": people["tenant"].pk,
         **{name: str(job.uuid) for name, job in jobs.items()},
@@ -149,6 +152,21 @@ def an_appliance(hosts: list[Host], admin: User) -> Datastore:
     ApplianceLun.objects.filter(number=1, datastore=store).update(image=image)
     for host, answer in ((hosts[0], Answer.OFFERS), (hosts[1], Answer.ANSWERS)):
         ApplianceReach.objects.create(datastore=store, host=host, portal="10.0.0.5:3260", answer=answer)
+    return store
+
+
+def a_cache(hosts: list[Host], image: Image) -> Datastore:
+    """A datastore whose hosts keep copies of images; one of them has none yet."""
+    options = {"cache": True, "cache_limit": "20 GiB"}
+    store = a_datastore("local", kind="ssh", base="/srv/local", hosts=hosts[:2], options=options)
+    first = store.members.order_by("position").first()
+    DatastoreHost.objects.filter(pk=first.pk).update(cache_uses=40, cache_hits=37)
+    known = {"member": first, "image": image, "uuid": image.uuid, "name": image.name, "format": image.format}
+    for held, state in (("ready", "ready"), ("error", "error")):
+        CachedCopy.objects.create(
+            **known, held=held, state=state, taken=3 * GIB, made_by=image.uuid, made_at=timezone.now(), uses=37,
+            sha256=image.sha256, error="The host did not answer." if state == "error" else "",
+        )  # fmt: skip
     return store
 
 

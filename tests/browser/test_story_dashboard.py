@@ -49,6 +49,7 @@ PAGES = (
     "/datastores/{datastore}/hosts/",
     "/datastores/{volume}/volume/",
     "/datastores/{nas}/luns/",
+    "/datastores/{cached}/cache/",
     "/images/",
     "/images/?q=size>",
     "/images/?q=nowhere",

@@ -15,6 +15,8 @@ from datastores.domain.volumes import Capability, Capacity, Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.iscsi import IscsiDriver
 from datastores.drivers.registry import make_driver
+from datastores.drivers.ssh import SshDriver
+from datastores.drivers.transfers import transfer
 from tests.lab import ceph
 from tests.lab.carrying import Hosts
 from tests.lab.disks import MIB
@@ -65,6 +67,7 @@ RIGS = (
     Rig("xfs", "/srv/xfs/kind"),
     Rig("nfs", "/srv/kind", ("h1", "h2"), lab="machines"),
     Rig("ssh", "/srv/xfs/ssh", ("h1", "h2")),
+    Rig("ssh", "/srv/xfs/ssh-cached", ("h1", "h2"), {"cache": True}, variant="cached"),
     Rig(
         "gluster", "/srv/kind", ("h1", "h2", "h3"), {"layout": "arbiter"}, lab="storage_hosts", bricks="/srv/xfs/brick"
     ),
@@ -161,10 +164,36 @@ class Store:
         format = self.driver.clone_format(self.rig.format) if Capability.CLONE in self.can else self.rig.format
         return Volume(self.driver.disk_path(vm, number), format, size)
 
+    @property
+    def cache(self) -> SshDriver | None:
+        """What makes disks over copies of images that hosts keep; None: they are made in another way."""
+        return self.driver if isinstance(self.driver, SshDriver) and self.driver.options.cache else None
+
+    def prepared(self, image: Volume) -> Steps:
+        """Return the steps after which disks of the image can be made side by side."""
+        if self.cache is None:
+            return self.driver.prepare(image)
+        copy = self.copy_of(image)
+        filled = transfer(self.driver, image, self.cache.cache, copy, self.driver.host)
+        return *filled, *(step for some in self.cache.cached(copy) for step in some)
+
     def disk_of(self, image: Volume, disk: Volume) -> Steps:
         """Return the steps that make a disk of the image, in the way of the kind."""
+        if self.cache:
+            return *self.prepared(image), *self.cache.over(self.copy_of(image), disk, coming=True)
         make = self.driver.clone if Capability.CLONE in self.can else self.driver.copy
-        return self.driver.prepare(image) + make(image, disk)
+        return self.prepared(image) + make(image, disk)
+
+    def copy_of(self, image: Volume) -> Volume:
+        """Return where hosts keep a copy of the image."""
+        assert self.cache
+        name = image.path.rpartition("/")[2].partition(".")[0]
+        return self.cache.cached_copy(name, "0" * 16, image.format, image.virtual_size)
+
+    def delete_image(self, image: Volume) -> Steps:
+        """Return the steps that delete an image, and what is kept of it."""
+        evicted = self.cache.evicted(self.copy_of(image)) if self.cache else ()
+        return *evicted, *self.driver.delete_image(image)
 
     def told(self, *argv: str, host: str = "") -> str:
         return self.hosts.lab.host(host or self.driver.host).run(argv, check=True).stdout

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -20,7 +22,7 @@ from datastores.drivers.transfers import transfer, way
 from datastores.hosts import actions
 from datastores.hosts.blocks import Filesystem
 from tests.lab import places
-from tests.lab.carrying import Diary
+from tests.lab.carrying import Diary, Hosts, connected
 from tests.lab.disks import MIB, image_script
 from tests.lab.kinds import RIGS, SIZE, Rig, Store, set_up
 
@@ -43,8 +45,20 @@ class PowerCut(BaseException):
 )
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     rig: Rig = request.param
-    with set_up(rig, request.getfixturevalue(rig.lab)) as made:
+    with hosts_of(rig, request) as found, set_up(rig, found) as made:
         yield made
+
+
+@contextmanager
+def hosts_of(rig: Rig, request: pytest.FixtureRequest) -> Iterator[Hosts]:
+    """Machines begin anew with each rig: the disks of one are those of the next."""
+    if rig.lab != "machines":
+        yield request.getfixturevalue(rig.lab)
+        return
+    lab = request.getfixturevalue("machine_lab")
+    lab.restore()
+    with connected(lab) as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +78,7 @@ def gold(store: Store) -> Iterator[Volume]:
     store.write(image, GOLD, FAR)
     store.hosts.run(store.driver.prepare(image))
     yield image
-    store.hosts.run(store.driver.delete_image(image))
+    store.hosts.run(store.delete_image(image))
     assert store.names() == set()
 
 
@@ -197,8 +211,10 @@ def test_a_disk_grows_and_never_shrinks(store: Store, gold: Volume) -> None:
     needs(store, Capability.RESIZE)
     disk = store.disk(7)
     store.hosts.run([*store.disk_of(gold, disk), *store.use(disk, 7)])
-    store.hosts.run(store.driver.resize(disk, 2 * SIZE))
+    larger = replace(disk, virtual_size=2 * SIZE)
+    store.hosts.run([*store.leave(disk), *store.driver.resize(disk, 2 * SIZE), *store.use(larger, 7)])
     assert store.size(disk) == 2 * SIZE and whole(store, disk)
+    store.hosts.run(store.leave(disk))
     with pytest.raises(Refused, match="cut off"):
         store.hosts.run(store.driver.resize(disk, SIZE))
     assert store.size(gold) == SIZE
@@ -228,7 +244,7 @@ def test_many_disks_of_one_image(store: Store, gold: Volume) -> None:
 @operation("disks at once")
 def test_disks_are_made_of_one_image_side_by_side(store: Store, gold: Volume) -> None:
     disks = [store.disk(7, number) for number in range(8)]
-    store.hosts.run(store.driver.prepare(gold))
+    store.hosts.run(store.prepared(gold))
 
     def make(disk: Volume) -> None:
         store.hosts.run([*store.disk_of(gold, disk), *store.use(disk, 7, disks.index(disk))])

@@ -19,6 +19,7 @@ from datastores.drivers.registry import make_driver
 from datastores.drivers.transfers import over_ssh
 from datastores.hosts.receiving import SourceReachable
 from datastores.hosts.runner import Run
+from datastores.hosts.sending import DAYS
 from tests.lab import places
 from tests.lab.carrying import Diary, Hosts
 from tests.lab.disks import MIB
@@ -248,6 +249,39 @@ def test_the_key_can_do_nothing_but_fetch_that_file(hosts: Hosts, stores: Pair) 
         for name in ("h2", "h3"):
             told(hosts, "rm", "-f", "/root/stolen", "/root/.ssh/known_hosts", name=name)
         hosts.take_back(run)
+
+
+def test_a_key_is_void_after_some_days(hosts: Hosts, stores: Pair) -> None:
+    source, target = volumes(stores)
+    gold(hosts, source.path)
+    journey = over_ssh(stores[0], source, stores[1], target, route_between(hosts, "h1", "h2"))
+    reach, allow, *fetch = journey.stages
+    run = hosts.run([reach, allow])
+    keys = "/root/.ssh/authorized_keys"
+    week = told(hosts, "date", "-d", f"{DAYS} days", "+%Y%m%d").strip()
+    assert f'expiry-time="{week}' in told(hosts, "cat", keys)
+    told(hosts, "sed", "-i", 's/^expiry-time=.2[0-9]*/expiry-time="20200101/', keys)
+    with pytest.raises(CommandFailed, match="Permission denied"):
+        hosts.run(fetch)
+    hosts.take_back(run)
+    assert "cloudstore-transfer" not in told(hosts, "cat", keys)
+
+
+def test_the_keys_of_an_account_are_changed_with_its_own_rights(hosts: Hosts, stores: Pair) -> None:
+    source, target = volumes(stores)
+    gold(hosts, source.path)
+    route = route_between(hosts, "h1", "h2", account="admin1")
+    allow = over_ssh(stores[0], source, stores[1], target, route).stages[1]
+    told(hosts, "sh", "-c", "echo precious >/root/victim; chmod 600 /root/victim")
+    ssh = "/home/admin1/.ssh"
+    plant = f"mkdir -p {ssh} && ln -sf /root/victim {ssh}/authorized_keys.cloudstore-new && chown -Rh admin1 {ssh}"
+    told(hosts, "sh", "-c", plant)
+    run = hosts.run([allow])
+    assert told(hosts, "stat", "-c", "%U %a", f"{ssh}/authorized_keys").split() == ["admin1", "600"]
+    hosts.take_back(run)
+    assert told(hosts, "cat", "/root/victim") == "precious\n"
+    assert told(hosts, "ls", "-A", ssh).split() == ["authorized_keys.cloudstore-new"]
+    told(hosts, "rm", "-r", "/root/victim", f"{ssh}/authorized_keys.cloudstore-new")
 
 
 def test_a_host_that_is_not_reached_is_said_before_anything_is_done(hosts: Hosts, stores: Pair) -> None:

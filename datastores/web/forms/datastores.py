@@ -16,6 +16,7 @@ from datastores.domain.gluster import brick_path
 from datastores.domain.gluster_checks import Finding
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
+from datastores.drivers.ssh import SshOptions
 from datastores.models import Cluster, Datastore, Host
 from datastores.services.bricks import findings, named
 from datastores.web.forms.base import ChangeForm, CheckedField, Form, LinesField, NameField, checked, dress
@@ -175,6 +176,12 @@ class DatastoreForm(Form):
         }
 
 
+def cache_limit(value: str) -> str:
+    """Return a number of bytes as it was written. Raises BadInput for none."""
+    values.parse_size(value)
+    return value
+
+
 NEW_KEY = "Empty: as it is. Hosts keep the old one until you repair what the scan for drift finds of their files."
 
 
@@ -192,6 +199,13 @@ class DatastoreChangeForm(ChangeForm):
         super().__init__(*args, **kwargs)
         self.initial["source_directories"] = "\n".join(self.instance.source_directories)
         self.driver = DRIVERS[self.instance.kind]
+        if self.instance.options.get("cache"):
+            now = self.instance.options.get("cache_limit", SshOptions().cache_limit)
+            self.fields["cache_limit"] = CheckedField(
+                cache_limit, label="Limit of the cache", initial=now, help_text="Bytes on each host, such as 100 GiB. "
+                "When it is lowered, images leave with the next one that needs room.",
+            )  # fmt: skip
+            dress(self.fields["cache_limit"])
         if self.driver.key_label:
             key = self.fields["secret"] = key_field(self.driver)
             key.help_text = f"{NEW_KEY} {self.driver.key_help.split(' Empty:')[0]}"
@@ -209,9 +223,27 @@ class DatastoreChangeForm(ChangeForm):
 
     def save(self, commit: bool = True) -> Datastore:
         row: Datastore = super().save(commit)
+        if limit := self.cleaned_data.get("cache_limit"):
+            row.options = row.options | {"cache_limit": limit}
+            Datastore.objects.filter(pk=row.pk).update(options=row.options)
         if self.new_key:  # whoever changes the row meanwhile is refused by its version
             Datastore.objects.filter(pk=row.pk).update(secret=self.new_key)
         return row
+
+
+class LimitsForm(Form):
+    """The options that say how much a datastore may take, as fields. ``now``: their values as they are."""
+
+    def __init__(self, driver: type[StorageDriver], now: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, initial=now, **kwargs)
+        known = {field.name: field for field in dataclasses.fields(driver.Options)}
+        for name in driver.limits:
+            self.fields[name] = option_field(known[name])
+            dress(self.fields[name])
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters of the job."""
+        return {"options": dict(self.cleaned_data)}
 
 
 class DatastoreHostsForm(Form):

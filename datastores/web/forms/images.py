@@ -144,6 +144,16 @@ class ResizeForm(Form):
     size = SizeField(label="New size", help_text="An image can only grow.")
 
 
+class HeirForm(Form):
+    """Which clone takes the place of an image. ``heirs``: what is sent, and what is read."""
+
+    heir = forms.ChoiceField(label="Takes its place", choices=())
+
+    def __init__(self, *args: Any, heirs: dict[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["heir"].choices = list(heirs.items())  # type: ignore[attr-defined]
+
+
 class SnapshotForm(Form):
     name = NameField(label="Name of the snapshot")
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from django.db.models import BigIntegerField, ExpressionWrapper, QuerySet
+from django.db.models import BigIntegerField, Count, ExpressionWrapper, QuerySet, Sum
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.generic import DetailView
@@ -18,7 +18,9 @@ from datastores.drivers.registry import DRIVERS
 from datastores.models import Datastore, DatastoreHost, Host, Image
 from datastores.models.audit import in_turn
 from datastores.services.datastores import silent_hosts
+from datastores.services.disk_hosts import LYING
 from datastores.services.growth import add_growth, growth_of
+from datastores.services.limits import limits_in_words, limits_of
 from datastores.services.placing import driver_of, hosts_of
 from datastores.services.promises import DISK_MORE, IMAGE_MORE, TAKEN, add_space, growing_disks
 from datastores.services.viewers import listed
@@ -28,7 +30,13 @@ from datastores.web.ahead import ahead_of
 from datastores.web.charts import SPANS, span_asked
 from datastores.web.drift import notes_on
 from datastores.web.forms.base import attempt
-from datastores.web.forms.datastores import DatastoreChangeForm, DatastoreForm, DatastoreHostsForm, OptionsForm
+from datastores.web.forms.datastores import (
+    DatastoreChangeForm,
+    DatastoreForm,
+    DatastoreHostsForm,
+    LimitsForm,
+    OptionsForm,
+)
 from datastores.web.lists.columns import Column, Filter
 from datastores.web.lists.fields import Choice, Linked, Moment, Number, Size, Text
 from datastores.web.lists.rows import Rows
@@ -151,8 +159,11 @@ class DatastorePage(DetailView):
             "kind": words(DRIVERS[datastore.kind]),
             "stays": what_stays(datastore),
             "logs_in_as": account_of(datastore),
+            "has_limits": bool(DRIVERS[datastore.kind].limits),
+            "limits": limits_in_words(datastore),
             "storage_host": members[0] if members else None,
             "other_hosts": members[1:],
+            "rooms": rooms_of(datastore),
             "unseen": [member for member in datastore.in_order[1:] if member.unseen],
             "images": datastore.images.select_related("owner").order_by("name")[:100],
             "disks": datastore.disks.select_related("vm", "image").order_by("-pk")[:100],
@@ -174,6 +185,21 @@ def account_of(datastore: Datastore) -> str:
     with contextlib.suppress(CloudstoreError):
         return driver_of(datastore).logs_in_as if datastore.secret else ""
     return ""
+
+
+def rooms_of(datastore: Datastore) -> list[dict[str, Any]]:
+    """Return what the datastore has on each host, where every host has a file system of its own for its disks."""
+    if datastore.kind not in LYING:
+        return []
+    disks = growing_disks().filter(datastore=datastore).order_by().values("host")
+    figures = {row["host"]: row for row in disks.annotate(count=Count("*"), more=Sum(DISK_MORE))}
+    rooms = []
+    for member in datastore.in_order:
+        seen = member if member.position else datastore
+        share = round(100 * (seen.used or 0) / seen.total) if seen.total else 0
+        mine = figures.get(member.host_id, {"count": 0, "more": 0})
+        rooms.append(mine | {"host": member.host, "seen": seen, "percent": share})
+    return rooms
 
 
 def largest_images(datastore: Datastore) -> list[tuple[Image, int]]:
@@ -219,7 +245,7 @@ def datastore_edit(request: Request, pk: int) -> HttpResponse:
     form = DatastoreChangeForm(request.POST or None, instance=datastore)
 
     def act(_: object) -> HttpResponse:
-        if kept(datastore) == before and not form.new_key:
+        if kept(datastore) == before and not form.new_key and "cache_limit" not in form.changed_data:
             return done(request, f"{name} is as it was.", "datastore", pk)
         with in_turn():
             saved = form.save()
@@ -237,6 +263,7 @@ def kept(datastore: Datastore) -> dict[str, str]:
         "name": datastore.name,
         "cluster": str(datastore.cluster or ""),
         "source directories": ", ".join(datastore.source_directories),
+        **({"limit of the cache": datastore.options.get("cache_limit", "")} if datastore.options.get("cache") else {}),
     }
 
 
@@ -258,6 +285,24 @@ def datastore_hosts(request: Request, pk: int) -> HttpResponse:
         "button": "Show the plan" if ahead.waits else "Change the hosts",
         "about": f"{storage} stays its storage host. Each added host is checked and prepared. {ahead}",
     }
+    return attempt(request, form, act, lambda: render(request, "datastores/datastore_change.html", page))
+
+
+@roles(read=ADMINS, write=ADMINS)
+def datastore_limits(request: Request, pk: int) -> HttpResponse:
+    """Change how much a datastore may take."""
+    datastore = visible(request, Datastore, pk=pk)
+    driver, ahead = DRIVERS[datastore.kind], ahead_of("datastore.limit")
+    if not driver.limits:
+        return done(request, f"{driver.label} datastores have no limits of their own.", "datastore", pk)
+    form = LimitsForm(driver, limits_of(datastore), request.POST or None)
+
+    def act(_: object) -> HttpResponse:
+        return started(request, start(request, "datastore.limit", form.params(), datastore=datastore))
+
+    page = {"form": form, "object": datastore, "name": datastore.name, "title": f"Limits of {datastore}",
+            "button": "Show the plan" if ahead.waits else "Change the limits",
+            "about": f"What lies in it stays as it is. {ahead}"}  # fmt: skip
     return attempt(request, form, act, lambda: render(request, "datastores/datastore_change.html", page))
 
 

@@ -17,6 +17,7 @@ from datastores.services.dependants import is_saved
 from datastores.services.disk_flatten import can_flatten
 from datastores.services.disk_places import is_silent
 from datastores.services.disks import comes_back
+from datastores.services.limits import can_reserve
 from datastores.services.placing import disk_volume
 from datastores.web.access import EVERYBODY, OWNERS, STAFF, Request, roles, visible
 from datastores.web.acting import ask_name, start, started
@@ -152,6 +153,7 @@ def disk_page(request: Request, disk: Disk, sent: dict[str, BaseForm | None] | N
         **timeline_of(request.user, disk),
         "mine": request.user.role in OWNERS,
         "can_flatten": can_flatten(disk),
+        "can_reserve": request.user.role in STAFF and can_reserve(disk),
     }
     return render(request, "datastores/disk.html", context)
 
@@ -215,6 +217,12 @@ def disk_place(request: Request, pk: int) -> HttpResponse:
         return started(request, start(request, "disk.place", form.params(), disk=disk))
 
     return attempt(request, form, act, lambda: disk_page(request, disk, {"host": form}))
+
+
+@roles(write=OWNERS)
+def disk_reserve(request: Request, pk: int) -> HttpResponse:
+    params = {"on": request.POST.get("on") == "1"}
+    return started(request, start(request, "disk.reserve", params, disk=visible_disk(request, pk)))
 
 
 @roles(write=OWNERS)

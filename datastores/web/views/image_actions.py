@@ -29,7 +29,14 @@ from datastores.web.forms.images import (
     SnapshotForm,
     on_host,
 )
-from datastores.web.views.images import delete_image, image_page, visible_image, what_is_lost
+from datastores.web.views.images import (
+    delete_image,
+    heir_form,
+    image_page,
+    lost_by_promotion,
+    visible_image,
+    what_is_lost,
+)
 
 BATCH = 20
 """Disks asked for in one transaction: the first run while the others are still being asked for."""
@@ -158,6 +165,20 @@ def image_delete(request: Request, pk: int) -> HttpResponse:
     if asked := ask_name(request, image.name, what_is_lost(image)):
         return asked
     return started(request, delete_image(request, image))
+
+
+@roles(write=OWNERS)
+def image_promote(request: Request, pk: int) -> HttpResponse:
+    """Delete an image that clones need: one of them takes its place."""
+    image = visible_image(request, pk)
+    form = heir_form(request, image)
+    if form.is_valid() and (asked := ask_name(request, image.name, lost_by_promotion(image))):
+        return asked
+
+    def act(data: dict[str, Any]) -> HttpResponse:
+        return started(request, start(request, "image.promote", {"heir": data["heir"]}, image=image))
+
+    return shown(request, image, "promote", form, act)
 
 
 @roles(write=OWNERS)

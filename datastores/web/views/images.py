@@ -14,6 +14,7 @@ from datastores.domain.volumes import Capability, Format
 from datastores.models import Datastore, Disk, Image, Job, User, words
 from datastores.services.dependants import dependants, require_unneeded
 from datastores.services.placing import driver_of
+from datastores.services.promotions import can_promote, heirs_of
 from datastores.services.snapshots import lost_by_revert
 from datastores.services.viewers import listed
 from datastores.web.access import EVERYBODY, OWNERS, Request, roles, visible
@@ -25,6 +26,7 @@ from datastores.web.forms.images import (
     BlockForm,
     ContextForm,
     DisksForm,
+    HeirForm,
     ImageNameForm,
     PlacedForm,
     PlaceForm,
@@ -128,7 +130,23 @@ def image_forms(request: Request, image: Image) -> dict[str, BaseForm]:
         "resize": ResizeForm(),
         "snapshot": SnapshotForm(),
         "move": PlaceForm(user=request.user, types=types, without=image.datastore_id),
+        "promote": heir_form(request, image),
     }
+
+
+def heir_form(request: Request, image: Image) -> HeirForm:
+    heirs = heirs_of(image, request.user) if can_promote(image) else {}
+    return HeirForm(request.POST if "heir" in request.POST else None, heirs=heirs)
+
+
+def lost_by_promotion(image: Image) -> str:
+    """Return what a person is told who deletes an image whose place a clone takes."""
+    count = image.snapshots.count()
+    with_it = f" with {count} snapshot{'s' if count > 1 else ''}" if count else ""
+    return (
+        f"The image itself{with_it} is gone for ever. Its clones stay as they are: one takes its place, and the others "
+        "need that one from then on."
+    )
 
 
 def what_is_lost(image: Image) -> str:
@@ -156,6 +174,7 @@ def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None 
         "broken": image.state == ObjectState.ERROR,
         "broken_by": jobs.filter(state__in=(JobState.FAILED, JobState.ERRORED)).first(),
         "lost": what_is_lost(image),
+        "lost_by_promotion": lost_by_promotion(image),
         "needing": listed(needing) if needing else "",
         "snapshots": snapshots,
         "ways_back": [(row, lost_by_revert(row, snapshots)) for row in snapshots],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -16,8 +17,10 @@ from datastores.hosts.zfs import PoolReady, ZfsReady
 from datastores.hosts.zfs_clones import CloneExists, GoldTaken
 from datastores.hosts.zfs_datasets import DatasetExists, OnlyKnownDatasets
 from datastores.hosts.zfs_delegation import PermissionsDelegated
+from datastores.hosts.zfs_limits import DatasetLimited, RoomReserved
 from datastores.hosts.zfs_pools import PoolExists
-from datastores.hosts.zfs_snapshots import CloneStandsAlone, DatasetRolledBack, DatasetSnapshotTaken
+from datastores.hosts.zfs_promotion import ClonePromoted, MasterGone
+from datastores.hosts.zfs_snapshots import DatasetRolledBack, DatasetSnapshotTaken
 from datastores.hosts.zfs_streams import StreamReceived
 from datastores.hosts.zfs_volumes import VolumeDatasetAbsent, VolumeDatasetExists
 from tests.lab.carrying import Diary, Hosts
@@ -162,13 +165,61 @@ def test_going_back_takes_what_is_younger_unless_a_clone_stands_on_it(cloud: Hos
     refused(cloud, back[1], "has no snapshot two")
 
 
-def test_a_clone_is_promoted_and_put_back(cloud: Hosts, image: None) -> None:
-    cloud.run([clone(40)])
-    alone = CloneStandsAlone("h1", f"{SET}/var/40.0")
-    cloud.there_and_back(alone)
-    assert snapshots(cloud) == [f"{SET}/var/40.0@gold"]
-    told(cloud, "zfs", "promote", IMAGE)
+def test_an_image_that_clones_need_is_deleted_when_one_of_them_takes_its_place(cloud: Hosts) -> None:
+    cloud.run([VolumeDatasetExists("h1", IMAGE, PLACE, Format.RAW)])
+    told(cloud, "dd", "if=/dev/urandom", f"of={PLACE}/disk.0", "bs=64K", "count=16", "status=none")
+    cloud.run([GoldTaken("h1", IMAGE, PLACE), DatasetSnapshotTaken("h1", IMAGE, PLACE, "old")])
+    heir, there = f"{SET}/images/heir", f"{BASE}/images/heir"
+    cloud.run([CloneExists("h1", IMAGE, PLACE, heir, there, Format.RAW), GoldTaken("h1", heir, there), clone(40)])
+    taken = ClonePromoted("h1", IMAGE, heir)
+    cloud.there_and_back(taken)
+    assert told(cloud, "zfs", "get", "-H", "-o", "value", "origin", IMAGE, f"{SET}/var/40.0").split() == [
+        f"{heir}@from:a:0", f"{heir}@from:a:0"
+    ]  # fmt: skip
+    known = told(cloud, "sha256sum", f"{there}/disk.0").split()[0]
+    cloud.run([taken, MasterGone("h1", IMAGE, heir)])
+    assert snapshots(cloud) == [f"{heir}@from:a:0", f"{heir}@gold"]
+    assert told(cloud, "sha256sum", f"{BASE}/40/disk.0").split()[0] == known
+    refused(cloud, VolumeDatasetAbsent("h1", heir), f"{SET}/var/40.0 stands on it")
     cloud.run([no_clone(40)])
+    assert snapshots(cloud) == [f"{heir}@gold"]  # what the master left went with the last that stood on it
+    cloud.run([VolumeDatasetAbsent("h1", heir)])
+
+
+def test_a_clone_of_an_earlier_state_does_not_take_the_place(cloud: Hosts, image: None) -> None:
+    cloud.run([clone(41)])
+    told(cloud, "sh", "-c", f"echo written >> {PLACE}/disk.0")
+    cloud.run([clone(42)])
+    refused(cloud, ClonePromoted("h1", IMAGE, f"{SET}/var/41.0"), f"Let {SET}/var/42.0 take its place instead")
+    assert cloud.needs(MasterGone("h1", IMAGE, f"{SET}/var/42.0")) == [True]  # a check as long as clones need it
+    cloud.run([no_clone(41), no_clone(42)])
+
+
+def test_limits_are_set_and_set_back_and_never_below_what_is_taken(cloud: Hosts, image: None) -> None:
+    more = DatasetLimited("h1", SET, 512 << 20, 256 << 20)
+    less = DatasetLimited("h1", SET, 128 << 20, 64 << 20)
+    for run in [cloud.run([more]), cloud.run([less])][::-1]:
+        cloud.take_back(run)
+    read = told(cloud, "zfs", "get", "-H", "-p", "-o", "value", "quota,reservation", SET)
+    assert read.split() == [str(1 << 30), "0"]
+    refused(cloud, DatasetLimited("h1", SET, 1 << 20, 0), "cannot be limited to 1 MiB")
+
+
+def test_room_is_kept_for_a_disk_and_counts_as_used(cloud: Hosts, image: None) -> None:
+    def used() -> int:
+        return int(told(cloud, "zfs", "get", "-H", "-p", "-o", "value", "used", SET))
+
+    cloud.run([clone(43)])
+    before = used()
+    cloud.there_and_back(RoomReserved("h1", f"{SET}/var/43.0", 64 << 20))
+    assert used() - before > 62 << 20
+    cloud.run([RoomReserved("h1", f"{SET}/var/43.0", 0)])
+    made = replace(clone(44), reserved=32 << 20)
+    cloud.there_and_back(made)
+    assert 30 << 20 < used() - before < 40 << 20
+    with pytest.raises(CommandFailed, match="out of space"):
+        cloud.run([replace(clone(45), reserved=1 << 40)])
+    cloud.run([no_clone(43), no_clone(44)])
 
 
 @pytest.fixture(scope="module")

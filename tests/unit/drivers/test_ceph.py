@@ -159,7 +159,7 @@ def test_images_become_volumes_and_disks_on_devices_become_images_of_their_own_s
     store, lvm = driver(), make_driver("lvm", host="h1", base="/srv/lvm")
     device = f"/dev/vg-one/lv-one-{UUID}"
     volume = Volume(f"/srv/lvm/{UUID}.raw", Format.RAW, 25 << 30)
-    (taken,) = transfer(lvm, volume, store, MASTER, "h1")
+    (_, taken) = transfer(lvm, volume, store, MASTER, "h1")
     assert taken == RbdImageImported("h1", Opened(device, "raw", 25 << 30, device=True), rbd(MASTER))
     assert all(device not in command.argv for command in taken.reads())  # a link: only QEMU follows it
     filled, _ = transfer(store, MASTER, lvm, volume, "h1")

@@ -20,6 +20,8 @@ NEEDS = {
     "clone": Capability.CLONE,
     "flatten": Capability.FLATTEN,
     "resize": Capability.RESIZE,
+    "reserve": Capability.RESERVE,
+    "promote": Capability.PROMOTE,
     "snapshot": Capability.SNAPSHOT,
     "revert": Capability.SNAPSHOT,
     "delete_snapshot": Capability.SNAPSHOT,
@@ -28,7 +30,7 @@ NEEDS = {
 }
 METHODS = (
     "activate", "deactivate", "create", "import_file", "checksum", "delete", "delete_image", "copy", "link", "unlink",
-    "clone", "flatten", "resize", "snapshot", "revert", "delete_snapshot", "attach", "detach",
+    "clone", "flatten", "resize", "reserve", "promote", "snapshot", "revert", "delete_snapshot", "attach", "detach",
 )  # fmt: skip
 
 BY_HAND = ("create", "import_file", "checksum", "delete", "delete_image", "copy")
@@ -83,6 +85,7 @@ def arguments(store: StorageDriver, method: str) -> tuple[Any, ...]:
         "link": (master, disk.path),
         "unlink": (master, disk.path),
         "clone": (master, disk),
+        "promote": (disk, master),
         "resize": (master, 2 << 30),
         "attach": (master, "h1", disk.path),
         "detach": (master, "h1", disk.path),

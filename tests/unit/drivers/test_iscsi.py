@@ -17,8 +17,8 @@ from datastores.hosts.chap import SecretFacts, SecretGone, SecretPresent
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.libvirt_secrets import LibvirtSecretDefined
 from datastores.hosts.lio import LioTargetGone, LioTargetServed
+from datastores.hosts.lvm_clones import CloneLinked
 from datastores.hosts.lvm_groups import GroupReady
-from datastores.hosts.lvm_volumes import VolumeCloned
 from datastores.hosts.open_iscsi import InterfaceNamed, SessionClosed, SessionOpen
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.reflinks import ReflinkExists
@@ -108,7 +108,7 @@ def test_what_it_can_do_is_what_the_bytes_can(backing: str, can: set[Capability]
 
 
 def test_clones_are_made_where_the_bytes_are() -> None:
-    assert isinstance(store().clone(IMAGE, DISK)[0], VolumeCloned)
+    assert isinstance(store().clone(IMAGE, DISK)[0], CloneLinked)
     assert isinstance(store(backing="btrfs").clone(IMAGE, DISK)[0], ReflinkExists)
 
 

@@ -17,8 +17,10 @@ from datastores.hosts.copies import FileCopied, Ownership
 from datastores.hosts.device_inspection import DeviceIsSafe
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.inspection import ImageIsSafe
+from datastores.hosts.lvm_clones import CloneLinked
 from datastores.hosts.lvm_contents import DeviceTaken, VolumeFilled
 from datastores.hosts.lvm_groups import GroupReady, PoolReady
+from datastores.hosts.lvm_tails import TailEmpty
 from datastores.hosts.lvm_volumes import (
     ReturnPrepared,
     VolumeAbsent,
@@ -40,7 +42,7 @@ IMAGE = Volume(f"{BASE}/{UUID}.raw", Format.RAW, SIZE)
 DISK = Volume(f"{BASE}/7/disk.0", Format.RAW, SIZE)
 CD = Volume(f"{BASE}/{UUID}.iso", Format.ISO, 4096)
 LINK = DeviceLinked("h1", IMAGE.path, f"/dev/vg-one/{NAME}")
-DISK_LINK = DeviceLinked("h1", DISK.path, "/dev/vg-one/lv-one-7-0")
+TAIL = TailEmpty("h1", f"/dev/vg-one/{NAME}", SIZE)
 
 
 def store(**options: Any) -> LvmDriver:
@@ -58,8 +60,8 @@ def test_volumes_are_named_by_image_or_by_disk() -> None:
             store().volume_name(Volume(path, Format.RAW))
 
 
-def test_a_clone_is_a_thin_snapshot_and_a_link_to_it() -> None:
-    assert store().clone(IMAGE, DISK) == (VolumeCloned("h1", "vg-one", NAME, "lv-one-7-0"), DISK_LINK)
+def test_a_clone_is_a_thin_snapshot_and_a_link_to_it_in_one_step() -> None:
+    assert store().clone(IMAGE, DISK) == (CloneLinked("h1", "vg-one", NAME, "lv-one-7-0", DISK.path),)
 
 
 def test_a_persistent_disk_is_a_link_to_the_volume_of_the_image() -> None:
@@ -94,7 +96,9 @@ def test_snapshots_are_volumes_that_go_with_their_image() -> None:
 def test_a_copy_is_of_the_disk_and_not_of_what_rounding_added() -> None:
     other = Volume(f"{BASE}/{UUID[:-1]}2.raw", Format.RAW, SIZE)
     source = Opened(f"/dev/vg-one/{NAME}", "raw", SIZE, device=True)
-    assert store().copy(IMAGE, other)[0] == VolumeFilled("h1", "vg-one", f"lv-one-{UUID[:-1]}2", SIZE, "pool", source)
+    tail, filled, _ = store().copy(IMAGE, other)
+    assert tail == TAIL
+    assert filled == VolumeFilled("h1", "vg-one", f"lv-one-{UUID[:-1]}2", SIZE, "pool", source)
     assert source.options[-1] == f"driver=raw,size={SIZE},file.driver=host_device,file.filename=/dev/vg-one/{NAME}"
 
 
@@ -108,11 +112,13 @@ def test_images_leave_as_files_and_come_as_volumes() -> None:
     there = Volume(f"/srv/else/{UUID}.raw", Format.RAW, SIZE)
     owned = Ownership("root", "root", "0660")
     assert transfer(store(), IMAGE, other, there, "h1") == (
+        TAIL,
         DeviceTaken("h1", f"/dev/vg-one/{NAME}", SIZE, there.path, owned),
     )
     filled = VolumeFilled("h1", "vg-one", NAME, SIZE, "pool", Opened(there.path, "raw", SIZE))
     assert transfer(other, there, store(), IMAGE, "h1") == (filled, LINK)
-    between = transfer(store(prefix="a-"), IMAGE, store(), IMAGE, "h1")[0]
+    tail, between, _ = transfer(store(prefix="a-"), IMAGE, store(), IMAGE, "h1")
+    assert tail == TailEmpty("h1", f"/dev/vg-one/a-{UUID}", SIZE)
     assert isinstance(between, VolumeFilled) and between.source and between.source.device
 
 

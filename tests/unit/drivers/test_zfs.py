@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from datastores.domain.errors import BadInput, CommandFailed, Refused
 from datastores.domain.plan import Output, Stage
+from datastores.domain.routes import Route
 from datastores.domain.states import StepState
 from datastores.domain.volumes import Capability, Capacity, Format, Volume
 from datastores.domain.zfs import Disks, Layout, Property
 from datastores.drivers.registry import make_driver
-from datastores.drivers.transfers import transfer
+from datastores.drivers.transfers import Way, over_ssh, transfer, way
 from datastores.drivers.zfs import ZfsDriver
 from datastores.hosts.blocks import DataBlockExists
 from datastores.hosts.copies import FileConverted, FileCopied, Ownership
 from datastores.hosts.disks import DiskLinked
 from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.receiving import FileReceived, ReceivingForgotten, SourceReachable
 from datastores.hosts.runner import Run
+from datastores.hosts.sending import SendingAllowed, SendingEnded, StreamAllowed
 from datastores.hosts.stored import FileStored
 from datastores.hosts.zfs import PoolReady, ZfsReady
 from datastores.hosts.zfs_clones import CloneExists, GoldTaken
 from datastores.hosts.zfs_datasets import DatasetExists, OnlyKnownDatasets
 from datastores.hosts.zfs_delegation import PermissionsDelegated
+from datastores.hosts.zfs_fetching import StreamFetched
+from datastores.hosts.zfs_limits import DatasetLimited, RoomReserved
 from datastores.hosts.zfs_listings import ask_room, ask_volumes
 from datastores.hosts.zfs_pools import PoolExists
+from datastores.hosts.zfs_promotion import ClonePromoted, MasterGone
 from datastores.hosts.zfs_snapshots import DatasetRolledBack, DatasetSnapshotAbsent, DatasetSnapshotTaken
 from datastores.hosts.zfs_streams import StreamReceived
 from datastores.hosts.zfs_volumes import VolumeDatasetAbsent, VolumeDatasetExists
@@ -38,6 +45,12 @@ IMAGE = Volume(f"{BASE}/images/{UUID}/disk.0", Format.RAW, 64 << 20)
 DISK = Volume(f"{BASE}/7/disk.1", Format.RAW, 64 << 20)
 HOME = (f"{SET}/images/{UUID}", f"{BASE}/images/{UUID}")
 PLACE = (f"{SET}/var/7.1", f"{BASE}/var/7.1")
+ROUTE: dict[str, Any] = {
+    "token": "9a1f03", "source": "h1", "target": "h2", "address": "10.0.0.1", "port": 22, "account": "root",
+    "host_keys": ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOmFh5OFy+kJkYcU0Fh5Bt7DhSWyHmNMlvT4o9Uu0Y2a",),
+    "seen_as": ("10.0.0.2",), "private_key": "private",
+    "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB3rcWf6S0j9wnYmBkUpxv1vDTy0nRzkrYfXYx8c8Vw1",
+}  # fmt: skip
 OWNED = Ownership("root", "root", "0660")
 
 
@@ -143,6 +156,86 @@ def test_another_pool_of_the_same_host_is_sent_the_data_set_itself() -> None:
     assert any(isinstance(step, FileCopied) for step in transfer(source, IMAGE, others, copy, "h1"))
     as_qcow2 = transfer(source, IMAGE, target, Volume(copy.path, Format.QCOW2), "h1")
     assert any(isinstance(step, FileConverted) for step in as_qcow2)
+
+
+def test_a_file_from_another_host_gets_its_data_set_first_and_its_link_last() -> None:
+    store, other = zfs(), make_driver("xfs", host="h3", base="/srv/xfs")
+    source = Volume("/srv/xfs/a.raw", Format.RAW, 64 << 20, 5)
+    assert way(other, Format.RAW, store) == Way("h1", Format.RAW, "h3")
+    came = Route(**{**ROUTE, "source": "h3", "target": "h1"})
+    fetch = next(stage for stage in over_ssh(other, source, store, DISK, came).stages if stage.title == "fetch it")
+    file = f"{PLACE[1]}/disk.0"
+    assert fetch.steps == (
+        VolumeDatasetExists("h1", *PLACE, Format.RAW),
+        FileReceived(came, file, OWNED, False, 5, coming=True),
+        DiskLinked("h1", DISK.path, file, coming=True),
+    )
+
+
+def test_what_another_host_fetches_is_the_disk_in_the_data_set() -> None:
+    store, other = zfs(), make_driver("xfs", host="h2", base="/srv/xfs")
+    went = Route(**ROUTE)
+    stages = over_ssh(store, DISK, other, Volume("/srv/xfs/a.raw", Format.RAW), went).stages
+    assert stages[1].steps == (SendingAllowed(went, f"{PLACE[1]}/disk.0"),)
+    assert stages[2].title == "fetch it as a file: XFS datastores take files"
+    stages = over_ssh(store, DISK, other, Volume("/srv/xfs/a.qcow2", Format.QCOW2), went).stages
+    made = f"{BASE}/transfer-9a1f03.part"
+    private = Ownership("root", "root", "0600")
+    assert stages[1].steps == (FileConverted("h1", f"{PLACE[1]}/disk.0", "raw", made, Format.QCOW2, private),)
+    assert stages[2].steps == (SendingAllowed(went, made, coming=True),)
+    assert stages[3].title == "fetch it as a file: its format changes"
+
+
+def test_a_zfs_datastore_on_another_host_fetches_the_data_set_itself() -> None:
+    options = {"dataset": "other/cloud"}
+    target = make_driver("zfs", host="h2", base="/srv/other", hosts=("h2",), options=options)
+    image = Volume(IMAGE.path, Format.RAW, 64 << 20, 7)
+    copy = Volume(target.disk_path(7, 0), Format.RAW, reserved=99)
+    went = Route(**ROUTE)
+    there = ("other/cloud/var/7.0", "/srv/other/var/7.0")
+    journey = over_ssh(zfs(), image, target, copy, went)
+    assert [step for stage in (*journey.stages, *journey.after) for step in stage.steps] == [
+        SourceReachable(went),
+        GoldTaken("h1", *HOME),
+        StreamAllowed(went, HOME[0], "gold"),
+        StreamFetched(went, "gold", *there, Format.RAW, OWNED, 99, 7),
+        DiskLinked("h2", copy.path, f"{there[1]}/disk.0", coming=True),
+        SendingEnded(went),
+        ReceivingForgotten(went),
+    ]
+    others = make_driver("zfs", host="h2", base="/srv/other", hosts=("h2",), options=options | {"mode": "0600"})
+    titles = [stage.title for stage in over_ssh(zfs(), image, others, copy, went).stages]
+    assert "fetch it as a file: the files of the two have other owners or modes" in titles
+    as_qcow2 = over_ssh(zfs(), image, target, Volume(copy.path, Format.QCOW2), went)
+    assert any(isinstance(step, FileReceived) for stage in as_qcow2.stages for step in stage.steps)
+
+
+def test_room_is_kept_for_a_disk_when_it_is_made_and_when_it_grows() -> None:
+    store, disk = zfs(reserve=True), replace(DISK, reserved=99)
+    assert store.reserves and not zfs().reserves
+    assert store.clone(IMAGE, disk)[0].reserved == 99  # type: ignore[attr-defined]
+    assert store.create(disk)[0].reserved == 99  # type: ignore[attr-defined]
+    room, _ = store.resize(disk, 128 << 20)
+    assert room == RoomReserved("h1", PLACE[0], store.room_of(128 << 20))
+    assert len(zfs().resize(DISK, 128 << 20)) == 1
+    assert store.reserve(disk) == (RoomReserved("h1", PLACE[0], 99),)
+
+
+def test_small_records_have_more_pointers() -> None:
+    assert zfs(record_size="4K").room_of(1 << 30) - zfs(record_size="1M").room_of(1 << 30) == 256 * (
+        (1 << 18) - (1 << 10)
+    )
+
+
+def test_limits_are_those_of_the_base_data_set() -> None:
+    assert zfs(quota="2T", reservation="1T").limited() == (DatasetLimited("h1", SET, 2 << 40, 1 << 40),)
+    with pytest.raises(BadInput, match="more than it may take"):
+        zfs(quota="1T", reservation="2T")
+
+
+def test_a_clone_takes_the_place_of_its_image() -> None:
+    pair = HOME[0], PLACE[0]
+    assert zfs().promote(DISK, IMAGE) == (ClonePromoted("h1", *pair), MasterGone("h1", *pair))
 
 
 def test_snapshots_are_those_of_the_data_set() -> None:

@@ -12,6 +12,7 @@ from datastores.domain.approvals import Approval
 from datastores.domain.errors import NotConnected, Refused, Unreachable
 from datastores.domain.plan import Command, Output, Plan, Stage
 from datastores.domain.states import EventKind, JobState, StepState
+from datastores.hosts import together
 from datastores.jobs import attempts, control, ends, heartbeat, kinds, packs, reconcile
 from datastores.jobs import submit as submit_module
 from datastores.jobs.journal import journal_of
@@ -168,6 +169,14 @@ class TestWhenAllGoesWell:
         monkeypatch.setattr(FakeShell, "run_in_order", looked)
         work(jobs)
         assert stored == [3]
+
+
+def test_what_several_steps_read_is_read_once() -> None:
+    shell = flag_host(a="off")
+    steps = [FlagSet("h1", "a"), FlagSet("h1", "a")]
+    found = together.look(shell, steps)
+    assert shell.ran == [("get", "a")]
+    assert [found[place].facts for place in (0, 1)] == ["off", "off"]
 
 
 def test_to_move_no_job_moves_none(jobs: list[Job]) -> None:

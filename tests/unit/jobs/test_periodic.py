@@ -137,7 +137,13 @@ class TestADuty:
     def test_has_the_interval_of_the_settings(self) -> None:
         settings.change("monitoring", 0, {"monitor_seconds": 7}, "anna")
         every = {duty.__name__: seconds() for duty, seconds in schedule.DUTIES if callable(seconds)}
-        assert every == {"measure_datastores": 7, "read_volumes": 7, "find_again": 7, "read_hosts": 105}
+        assert every == {
+            "measure_datastores": 7,
+            "read_volumes": 7,
+            "measure_rooms": 7,
+            "find_again": 7,
+            "read_hosts": 105,
+        }
 
 
 class TestWatching:

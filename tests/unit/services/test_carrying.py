@@ -6,7 +6,7 @@ import pytest
 
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import AnyStep
-from datastores.hosts.receiving import FileReceived, ReceivingForgotten
+from datastores.hosts.receiving import FileReceived, ReceivingForgotten, pace
 from datastores.hosts.returned import FileReplaced
 from datastores.hosts.sending import SendingAllowed
 from datastores.jobs.kinds import KINDS
@@ -64,7 +64,7 @@ def test_the_targets_host_fetches_an_image_with_a_key_of_its_own(
     planned = steps(job)
     (fetched,) = [step for step in planned if isinstance(step, FileReceived)]
     assert (fetched.host, fetched.data) == ("node", 800 * MIB)
-    assert "at most 50 MiB in a second" in fetched._pace
+    assert "at most 50 MiB in a second" in pace(fetched.route)
     assert isinstance(planned[-1], ReceivingForgotten)  # the last, after the old one is removed
     held = KINDS[job.kind].resources(job)
     assert held.keys() >= {f"host:{host.pk}" for host in Host.objects.all()}

@@ -11,12 +11,14 @@ from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format
 from datastores.hosts.blocks import DataBlockExists, Filesystem
 from datastores.hosts.disks import DiskRenamed
+from datastores.hosts.lvm_volumes import VolumeGrown
 from datastores.hosts.sizes import ImageResized
+from datastores.hosts.tgt_targets import TargetServed
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
 from datastores.models import Datastore, Disk, Image, Job, User, VirtualMachine
 from datastores.services import vms
-from tests.unit.conftest import GIB, a_disk, a_vm, an_image, signed_in, text_of
+from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, a_vm, an_image, signed_in, text_of
 from tests.unit.services.conftest import done, ended
 
 pytestmark = pytest.mark.django_db
@@ -88,6 +90,15 @@ def test_a_disk_is_made_larger_while_its_machine_is_off(alice: User, xfs: Datast
     VirtualMachine.objects.update(state=VirtualMachine.State.RUNNING)
     with pytest.raises(Refused, match="is running"):
         submit("disk.resize", user=alice, disk=disk, params={"size": 40 * GIB})
+
+
+def test_a_disk_that_is_served_to_its_host_is_served_as_large_as_it_has_become(alice: User) -> None:
+    hosts = [a_host(address="192.0.2.1"), a_host(address="192.0.2.2")]
+    store = a_datastore(kind="iscsi", hosts=hosts)
+    disk = a_disk(an_image(alice, datastore=store), host=hosts[1])
+    job = submit("disk.resize", user=alice, disk=disk, params={"size": 30 * GIB})
+    grown, served = (step for step in steps_of(job) if isinstance(step, VolumeGrown | TargetServed))
+    assert (grown.size, served.size) == (30 * GIB, 30 * GIB)
 
 
 def test_a_disk_never_shrinks_and_a_link_is_its_image(alice: User, xfs: Datastore) -> None:

@@ -119,6 +119,21 @@ def test_a_log_longer_than_a_block_is_read_to_its_end_without_pausing(no_waiting
     assert not no_waiting
 
 
+def test_a_host_that_takes_long_to_answer_is_asked_less_often(
+    monkeypatch: pytest.MonkeyPatch, no_waiting: list[float]
+) -> None:
+    now, right, lasts = [0.0], FakeHost.run_many, iter([1.5, 90.0, 0.0])
+
+    def slow(host: FakeHost, commands: Sequence[Command]) -> list[Output]:
+        now[0] += next(lasts)
+        return right(host, commands)
+
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr(FakeHost, "run_many", slow)
+    assert follow(FakeHost([b"one\n", b"two\n", b"three\n"]))[0].ok
+    assert no_waiting == [1.5, 2.0], "however long it took: it is not left alone for minutes"
+
+
 def test_one_that_is_there_already_is_attached_to() -> None:
     host = FakeHost([b"more\n"], known=True, running=True, log=b"before\n")
     assert follow(host)[1] == "before\nmore\n"

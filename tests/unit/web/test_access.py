@@ -10,7 +10,19 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from datastores.models import AuditEntry, DeletedImage, Host, HostKey, Job, MovedDirectory, SavedView, Snapshot, User
+from datastores.models import (
+    AuditEntry,
+    CachedCopy,
+    DeletedImage,
+    Host,
+    HostKey,
+    Image,
+    Job,
+    MovedDirectory,
+    SavedView,
+    Snapshot,
+    User,
+)
 from datastores.models.audit import record
 from tests.unit.conftest import (
     a_datastore,
@@ -82,6 +94,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "image-restore": (NOBODY, OWNERS),
     "datastore-edit": (ADMINS, ADMINS),
     "datastore-hosts": (ADMINS, ADMINS),
+    "datastore-limits": (ADMINS, ADMINS),
     "datastore-delete": (NOBODY, ADMINS),
     "datastore-luns": (READERS, NOBODY),
     "datastore-luns-find": (NOBODY, STAFF),
@@ -89,6 +102,10 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "datastore-luns-guard": (NOBODY, ADMINS),
     "datastore-luns-pin": (NOBODY, ADMINS),
     "image-unpin": (NOBODY, OWNERS),
+    "datastore-cache": (READERS, NOBODY),
+    "datastore-cache-warm": (NOBODY, STAFF),
+    "datastore-cache-again": (NOBODY, STAFF),
+    "datastore-cache-evict": (NOBODY, STAFF),
     "datastore-volume": (READERS, NOBODY),
     "datastore-volume-read": (NOBODY, STAFF),
     "datastore-volume-heal": (NOBODY, ADMINS),
@@ -112,6 +129,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "image-move": (NOBODY, OWNERS),
     "image-checksum": (NOBODY, OWNERS),
     "image-delete": (NOBODY, OWNERS),
+    "image-promote": (NOBODY, OWNERS),
     "snapshot-take": (NOBODY, OWNERS),
     "snapshot-revert": (NOBODY, OWNERS),
     "snapshot-delete": (NOBODY, OWNERS),
@@ -130,6 +148,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "disk-move": (NOBODY, OWNERS),
     "disk-place": (NOBODY, OWNERS),
     "disk-flatten": (NOBODY, OWNERS),
+    "disk-reserve": (NOBODY, OWNERS),
     "disk-delete": (NOBODY, OWNERS),
     "job-list": (EVERYBODY, OWNERS),
     "job-tray": (EVERYBODY, NOBODY),
@@ -209,6 +228,7 @@ def arguments(owner: User, name: str) -> dict[str, Any]:
                "target": target(), "drift": a_drift().pk},
         "section": "branding", "guide": "operators",
         "directory": a_directory(host).pk, "deleted": a_deleted_image(owner).pk,
+        "copy": a_copy(image).pk,
         "key": key.pk, "snapshot": snapshot.pk, "uuid": a_job(owner).uuid, "seq": entry.seq,
     }  # fmt: skip
     pattern = next(each for each in patterns() if each.name == name)
@@ -228,6 +248,11 @@ def a_deleted_image(owner: User) -> DeletedImage:
     until = timezone.now() + timedelta(days=7)
     return DeletedImage.objects.create(uuid=uuid4(), name="gone", datastore=pool, owner=owner, type="OS", format="raw",
                                        virtual_size=1 << 30, until=until)  # fmt: skip
+
+
+def a_copy(image: Image) -> CachedCopy:
+    member = image.datastore.members.first()
+    return CachedCopy.objects.create(member=member, image=image, uuid=image.uuid, held="0" * 16, made_by=image.uuid)
 
 
 def a_view(owner: User) -> SavedView:

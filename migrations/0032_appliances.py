@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("datastores", "0029_deleted_image"),
+        ("datastores", "0031_reserved_disks"),
     ]
 
     operations = [

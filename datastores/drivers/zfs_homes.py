@@ -1,0 +1,158 @@
+"""Where volumes of a ZFS datastore are, and how they come in and go out: as files, or as data sets."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+from uuid import UUID
+
+from datastores.domain.errors import BadInput, Refused, Unsupported
+from datastores.domain.routes import Route
+from datastores.domain.volumes import Format, Volume
+from datastores.domain.zfs import BASE_MAX, DISK, GOLD, dataset_name
+from datastores.drivers.base import Sent, Steps, StorageDriver
+from datastores.drivers.files import TO_BE_SENT, FileDriver
+from datastores.drivers.received import Received
+from datastores.drivers.zfs_options import ZfsOptions
+from datastores.hosts.copies import PART, Ownership
+from datastores.hosts.disks import DiskLinked
+from datastores.hosts.inspection import ImageIsSafe
+from datastores.hosts.opened import Opened
+from datastores.hosts.receiving import FileReceived
+from datastores.hosts.sending import StreamAllowed
+from datastores.hosts.zfs_clones import GoldTaken
+from datastores.hosts.zfs_fetching import StreamFetched
+from datastores.hosts.zfs_streams import StreamReceived
+from datastores.hosts.zfs_volumes import VolumeDatasetExists
+
+IMAGES, DISKS = "images", "var"
+"""Below the base: a data set for each image, and one for each disk of a VM."""
+_DISK_NAME = re.compile(r"disk\.(\d+)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a volume is: its data set, where that is mounted, and the link by which a VM finds its disk, or ""."""
+
+    dataset: str
+    mountpoint: str
+    link: str = ""
+
+    @property
+    def file(self) -> str:
+        return f"{self.mountpoint}/{DISK}"
+
+
+@dataclass(frozen=True, slots=True)
+class ZfsHomes(FileDriver):
+    """What a ZFS datastore knows of its places; ``ZfsDriver`` says what is done there."""
+
+    options: ZfsOptions
+
+    def __post_init__(self) -> None:
+        StorageDriver.__post_init__(self)
+        if self.base == "/" or len(dataset_name(self.dataset)) > BASE_MAX:
+            raise BadInput(f"Name the data set for {self.base}: at most {BASE_MAX} characters.")
+
+    # Names
+
+    @property
+    def dataset(self) -> str:
+        return self.options.dataset or self.base[1:]
+
+    @property
+    def shared(self) -> bool:
+        return False
+
+    def image_path(self, uuid: UUID | str, format: Format) -> str:
+        return f"{self.base}/{IMAGES}/{uuid if isinstance(uuid, UUID) else UUID(uuid)}/{DISK}"
+
+    def home(self, volume: Volume) -> Home:
+        """Return where the bytes of a volume are.
+
+        :raises Refused: it lies elsewhere, or has no name of ours.
+        """
+        self.check_inside(volume)
+        match posixpath.relpath(volume.path, self.base).split("/"):
+            case ["images", name, "disk.0"]:
+                return Home(f"{self.dataset}/{IMAGES}/{name}", f"{self.base}/{IMAGES}/{name}")
+            case [vm, name] if vm.isdecimal() and (disk := _DISK_NAME.match(name)):
+                own = f"{DISKS}/{vm}.{disk[1]}"
+                return Home(f"{self.dataset}/{own}", f"{self.base}/{own}", volume.path)
+        raise Refused(f"{volume.path} is neither the place of an image nor of a VM's disk in {self.base}.")
+
+    def opened(self, volume: Volume) -> Opened:
+        """The path of a VM's disk is a link."""
+        return Opened(self.home(volume).file, volume.format.qemu, volume.virtual_size)
+
+    def makes_directory(self, volume: Volume) -> bool:
+        """No: a data set is made for it."""
+        return False
+
+    # How volumes come in and go out
+
+    def receive(self, volume: Volume) -> Received:
+        home = self.home(volume)
+        room = VolumeDatasetExists(self.host, home.dataset, home.mountpoint, volume.format, volume.reserved)
+        link = (DiskLinked(self.host, home.link, home.file, coming=True),) if home.link else ()
+        return Received(Volume(home.file, volume.format, volume.virtual_size), (room,), link, coming=True)
+
+    def export(
+        self,
+        host: str,
+        volume: Volume,
+        target: Volume,
+        *,
+        ownership: Ownership,
+        with_directory: bool = False,
+        coming: bool = False,
+    ) -> Steps:
+        file = Volume(self.home(volume).file, volume.format, volume.virtual_size)
+        return FileDriver.export(
+            self, host, file, target, ownership=ownership, with_directory=with_directory, coming=coming
+        )
+
+    def streams(self, volume: Volume, target: StorageDriver, copy: Volume) -> Steps:
+        """To another ZFS datastore of the same host, whose files have the same owner, the data set itself is sent."""
+        if not isinstance(target, ZfsHomes) or (target.host, target.ownership) != (self.host, self.ownership):
+            return ()
+        if copy.format is not volume.format:
+            return ()
+        here, there = self.home(volume), target.home(copy)
+        gold = GoldTaken(self.host, here.dataset, here.mountpoint)
+        place = (there.dataset, there.mountpoint, copy.format, copy.reserved)
+        received = StreamReceived(self.host, here.dataset, GOLD, *place)
+        link = (DiskLinked(self.host, there.link, there.file, coming=True),) if there.link else ()
+        return gold, received, *link
+
+    def sends(self, volume: Volume, format: Format, name: str) -> Sent:
+        file = self.home(volume).file
+        if volume.format is format:
+            return Sent(file)
+        path = f"{self.base}/{name}{PART}"
+        target = Volume(path, format, volume.virtual_size)
+        return Sent(path, self.export(self.host, volume, target, ownership=TO_BE_SENT), made=True)
+
+    def fetches(self, route: Route, copy: Volume, data: int) -> Steps:
+        place = self.receive(copy)
+        fetched = FileReceived(route, place.file.path, self.ownership, False, data, coming=True)
+        return *place.before, fetched, *place.after
+
+    def streams_to(self, target: StorageDriver) -> str:
+        """What comes in a stream keeps its mode; its owner is put right where he has another number."""
+        if not isinstance(target, ZfsHomes):
+            return f"{target.label} datastores take files"
+        return "" if target.ownership == self.ownership else "the files of the two have other owners or modes"
+
+    def fetches_stream(self, route: Route, volume: Volume, target: StorageDriver, copy: Volume) -> tuple[Steps, Steps]:
+        if not isinstance(target, ZfsHomes):
+            raise Unsupported(f"{target.label} datastores take files.")
+        here, there = self.home(volume), target.home(copy)
+        gold = GoldTaken(self.host, here.dataset, here.mountpoint)
+        place = (there.dataset, there.mountpoint, copy.format, target.ownership, copy.reserved, volume.allocated)
+        link = (DiskLinked(target.host, there.link, there.file, coming=True),) if there.link else ()
+        return (gold, StreamAllowed(route, here.dataset, GOLD)), (StreamFetched(route, GOLD, *place), *link)
+
+    def inspected(self, volume: Volume) -> Steps:
+        return (ImageIsSafe(self.host, self.home(volume).file, volume.format),)

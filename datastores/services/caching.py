@@ -1,0 +1,249 @@
+"""Copies of images on the hosts of disks: found, made on the way to a disk, and given up when room is needed.
+
+A copy belongs to what its image held: as long as the image has that checksum, disks of it are made over the copy. Over
+which copy a disk lies is in its row from the moment that it is asked for, so what is chosen to make room here has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.db.models import F, Q, QuerySet, Sum
+from django.utils import timezone
+
+from datastores.domain.errors import Refused
+from datastores.domain.plan import Plan, Stage
+from datastores.domain.states import ObjectState
+from datastores.domain.volumes import Format, Volume
+from datastores.drivers.base import StorageDriver
+from datastores.drivers.files import FileDriver
+from datastores.drivers.ssh import SshDriver
+from datastores.hosts.checksums import ChecksumKnown
+from datastores.hosts.copies import FileConverted, FileCopied
+from datastores.hosts.inodes import Inode
+from datastores.hosts.receiving import FileReceived
+from datastores.models import CachedCopy, Datastore, DatastoreHost, Disk, Host, Image, Job
+from datastores.services.carrying import carried, way_between
+from datastores.services.placing import driver_of, image_volume
+from datastores.services.usecase import Results
+
+MADE_ROOM = "It was to make room for another copy, which could not be made."
+LEAVABLE = (ObjectState.READY, ObjectState.ERROR)
+
+
+def caches(driver: StorageDriver) -> SshDriver | None:
+    """Return the driver of a datastore that keeps copies of images on its hosts; None: it keeps none."""
+    return driver if isinstance(driver, SshDriver) and driver.options.cache else None
+
+
+def copy_of(image: Image, member: DatastoreHost) -> CachedCopy | None:
+    """Return the copy of what the image holds now, made or being made. One that is being made holds its image."""
+    rows = CachedCopy.objects.filter(member=member, image=image)
+    ready = rows.filter(state=ObjectState.READY, sha256=image.sha256).exclude(sha256="")
+    return ready.first() or rows.filter(state=ObjectState.PENDING).first()
+
+
+def way_over_copy(
+    job: Job, image: Image, source: StorageDriver, driver: StorageDriver, member: DatastoreHost
+) -> dict[str, Any] | None:
+    """Return how a disk of the image is made over a copy on its host, as parameters of its job.
+
+    None: no copies are kept, or there is no room for this one: the disk is a whole copy. ``driver``: on that host.
+
+    :raises CloudstoreError: there is no way to that host.
+    """
+    if (cache := caches(driver)) is None:
+        return None
+    disk = {"kind": Disk.Kind.CLONE, "format": Format.QCOW2}
+    if found := copy_of(image, member):
+        return disk | {"copy": found.pk}
+    begun = begin(job, image, source, cache, member)
+    return begun and begun | disk
+
+
+def begin(
+    job: Job, image: Image, source: StorageDriver, driver: SshDriver, member: DatastoreHost, held: str = ""
+) -> dict[str, Any] | None:
+    """Make the row of a copy that the job is going to make; return its parameters. None: there is no room for it.
+
+    ``held``: of the copy that is made anew. ``travels``: its format. ``evicts``: the copies that make room, as [key,
+    path]. ``checks``: what the image holds has no checksum yet, so that is computed, too.
+    """
+    way = way_between(source, image.format, driver.cache)
+    held = held or image.sha256[:16] or job.uuid.hex[:16]
+    same = {"member": member, "uuid": image.uuid, "held": held, "format": way["format"]}
+    before = CachedCopy.objects.filter(**same).first()
+    if before and before.state not in LEAVABLE:
+        return None
+    needed = image.real_size or image.virtual_size
+    leaving = leaving_for(needed, driver.options.cache_bytes, member, before)
+    if leaving is None:
+        return None
+    now = {"image": image, "name": image.name, "sha256": image.sha256, "taken": needed, "state": ObjectState.PENDING,
+           "made_by": job.uuid, "error": ""}  # fmt: skip
+    copy, _ = CachedCopy.objects.update_or_create(**same, defaults=now)
+    CachedCopy.objects.filter(pk__in=[each.pk for each in leaving]).update(state=ObjectState.DELETING)
+    evicts = [[each.pk, place_of(each, driver).path] for each in leaving]
+    travels = way.pop("format")
+    return way | {"copy": copy.pk, "makes": True, "travels": travels, "evicts": evicts, "checks": not image.sha256}
+
+
+def cacheable() -> QuerySet[Image]:
+    """Return the images of which copies may be kept."""
+    return Image.objects.filter(state=ObjectState.READY, persistent=False).order_by("name")
+
+
+def uncached(datastore: Datastore, images: Iterable[Image], hosts: Iterable[Host]) -> list[tuple[Image, Host]]:
+    """Return each image with each host that neither has a copy of what it holds, nor is getting one."""
+    rows = CachedCopy.objects.filter(member__datastore=datastore, image__in=images)
+    ready = Q(state=ObjectState.READY, sha256=F("image__sha256")) & ~Q(sha256="")
+    there = set(rows.filter(ready | Q(state=ObjectState.PENDING)).values_list("image", "member__host"))
+    return [(image, host) for image in images for host in hosts if (image.pk, host.pk) not in there]
+
+
+def leaving_for(
+    needed: int, limit: int, member: DatastoreHost, but: CachedCopy | None = None
+) -> list[CachedCopy] | None:
+    """Return which copies leave a host so that ``needed`` bytes fit below the limit; None: they cannot.
+
+    Those that no new disk can use go first, then those that were used longest ago; none over which a disk lies.
+    """
+    rows = member.cached.exclude(state=ObjectState.DELETING).exclude(pk=but and but.pk)
+    taken: int = rows.aggregate(taken=Sum("taken", default=0))["taken"]
+    free = rows.filter(disks=None, state__in=LEAVABLE).select_related("image")
+    leaving: list[CachedCopy] = []
+    for each in sorted(free, key=lambda row: (is_current(row), row.used_at)):
+        if taken + needed <= limit:
+            break
+        leaving.append(each)
+        taken -= each.taken
+    return leaving if taken + needed <= limit else None
+
+
+def is_current(copy: CachedCopy) -> bool:
+    """Tell whether the next disk of the image would be made over this copy."""
+    return copy.state == ObjectState.READY and copy.image is not None and copy.image.sha256 == copy.sha256
+
+
+def shared_by_next(way: dict[str, Any]) -> dict[str, Any]:
+    """Return how the next disk of the same image on the same host is made, when one is made in this way."""
+    return {name: way[name] for name in ("kind", "format", "copy")} if way.get("makes") else way
+
+
+def held_by(params: dict[str, Any]) -> dict[str, bool]:
+    """Return what a job with these parameters holds of the cache: who makes a copy is waited for."""
+    if "copy" not in params:
+        return {}
+    leaving = {f"cached copy:{key}": True for key, _ in params.get("evicts", ())}
+    return leaving | {f"cached copy:{params['copy']}": bool(params.get("makes"))}
+
+
+def require_there(params: dict[str, Any]) -> None:
+    """Raise Refused when the copy that a disk is to lie over could not be made by the job that was waited for."""
+    if "copy" not in params or params.get("makes"):
+        return
+    copy = CachedCopy.objects.filter(pk=params["copy"]).only("state", "error").first()
+    if copy is None or copy.state != ObjectState.READY:
+        why = f" {copy.error}" if copy else ""
+        raise Refused(f"The image did not come to the cache of the host.{why} Try again: then this job brings it.")
+
+
+def place_of(copy: CachedCopy, driver: SshDriver) -> Volume:
+    """Return where a copy is on its host."""
+    return driver.cached_copy(copy.uuid, copy.held, Format(copy.format))
+
+
+def over_copy(job: Job, driver: StorageDriver, made: Volume) -> Plan:
+    """Return the stages that make a disk over the copy of its image on its host, and the copy before, if need be."""
+    cache, disk = caches(driver), job.disk
+    if cache is None or disk is None or disk.base is None or job.image is None:
+        raise Refused("The datastore keeps no copies of images on its hosts any more.")
+    makes = bool(job.params.get("makes"))
+    stage = Stage("disk", cache.over(place_of(disk.base, cache), made, coming=makes))
+    return filling(job, disk.base, job.image, cache, (stage,)) if makes else (stage,)
+
+
+def filling(job: Job, copy: CachedCopy, image: Image, driver: SshDriver, then: Plan = ()) -> Plan:
+    """Return the stages after which the copy is in the cache of the driver's host. ``then``: what is done with it."""
+    source = driver_of(image.datastore)
+    volume, there = image_volume(image, source), place_of(copy, driver)
+    known, ready = driver.cached(there)
+    leaving = tuple(
+        step for _, path in job.params["evicts"] for step in driver.evicted(Volume(path, Format(copy.format)))
+    )
+    checks = source.checksum(volume) if job.params["checks"] else ()
+    after = Stage("checksum of the copy", known), Stage("prepare clones", ready)
+    before = Stage("make room", leaving), Stage("checksum of the image", checks)
+    ways = carried(job, "copy to the cache", source, volume, driver.cache, there, (*after, *then))
+    return *(stage for stage in before if stage.steps), *ways
+
+
+def filled(job: Job, copy: CachedCopy, image: Image, driver: SshDriver, results: Results) -> None:
+    """Update the rows: the copy is there.
+
+    :raises Refused: it is not what the image is.
+    """
+    source = driver_of(image.datastore)
+    volume, there = image_volume(image, source), place_of(copy, driver)
+    sha256 = copy.sha256
+    if job.params["checks"]:
+        asked = source.checksum(volume)[-1]
+        sha256 = next(facts for step, facts in results if step == asked)
+    digest = next(facts for step, facts in results if isinstance(step, ChecksumKnown) and step.path == there.path)
+    whole = not isinstance(source, FileDriver) or source.stands_alone(volume)
+    if whole and volume.format == copy.format and digest != sha256:
+        raise Refused(
+            f"What has arrived on {driver.host} has the checksum {digest}, and {image.name} has {sha256}: somebody "
+            "else has changed it. Compute the checksum of the image anew, then try again."
+        )
+    file = next(file_at(there.path, results))
+    now = timezone.now()
+    CachedCopy.objects.filter(pk=copy.pk).update(
+        state=ObjectState.READY, error="", sha256=sha256, digest=digest, size=file.size, taken=file.allocated,
+        made_at=now, used_at=now,
+    )  # fmt: skip
+    Image.objects.filter(pk=image.pk, sha256="").update(sha256=sha256)
+    CachedCopy.objects.filter(pk__in=[key for key, _ in job.params["evicts"]]).delete()
+
+
+def file_at(path: str, results: Results) -> Iterator[Inode]:
+    """Yield the file that was copied to the path, as it was seen when that was verified."""
+    for step, facts in results:
+        if isinstance(step, FileCopied | FileConverted | FileReceived) and step.target == path:
+            yield facts.files[path]
+
+
+def not_filled(params: dict[str, Any], error: str) -> None:
+    """Update the rows: the copy could not be made; what was to make room may be gone."""
+    if params.get("makes"):
+        CachedCopy.objects.filter(pk=params["copy"]).update(state=ObjectState.ERROR, error=error)
+        leaving = CachedCopy.objects.filter(pk__in=[key for key, _ in params["evicts"]])
+        leaving.update(state=ObjectState.ERROR, error=MADE_ROOM)
+
+
+def forget_unused(params: dict[str, Any], why: str) -> None:
+    """Update the rows: nothing is left of the making of a copy. Other disks may be waiting for it."""
+    not_filled(params, why)
+    if params.get("makes"):
+        CachedCopy.objects.filter(pk=params["copy"], disks=None).delete()
+
+
+def count_use(job: Job, params: dict[str, Any]) -> None:
+    """Count a disk that was made of an image that may be cached."""
+    disk: Any = job.disk
+    member = DatastoreHost.objects.filter(datastore=disk.datastore_id, host=disk.host_id)
+    hit = "copy" in params and not params.get("makes")
+    member.update(cache_uses=F("cache_uses") + 1, cache_hits=F("cache_hits") + int(hit))
+    if "copy" in params:
+        CachedCopy.objects.filter(pk=params["copy"]).update(uses=F("uses") + 1, used_at=timezone.now())
+
+
+def require_alone(job: Job) -> None:
+    """Raise Refused when what a job has cached cannot be taken back with its disk: others use it, or it is gone."""
+    if not job.params.get("makes"):
+        return
+    copy = CachedCopy.objects.filter(pk=job.params["copy"], made_by=job.uuid).first()
+    if copy is None or copy.disks.exclude(pk=job.disk_id).exists():
+        why = "other disks lie over it" if copy else "it was evicted since"
+        raise Refused(f"This job has also cached {job.image}, and {why}. Delete the disk instead.")
