@@ -50,6 +50,7 @@ PAGES = (
     "/datastores/{limited}/",
     "/datastores/{limited}/limits/",
     "/datastores/{volume}/volume/",
+    "/datastores/{nas}/luns/",
     "/datastores/{cached}/cache/",
     "/images/",
     "/images/?q=size>",

@@ -3,6 +3,7 @@
 SETS = {
     "storage": """
         glusterfs-server glusterfs-client nfs-ganesha nfs-ganesha-vfs libnfs-utils tgt libiscsi-bin qemu-block-extra
+        nftables
     """,
     "ceph": """
         ceph-mon ceph-mgr ceph-osd ceph-common qemu-block-extra libvirt-daemon-system libvirt-clients
