@@ -19,6 +19,7 @@ from tests.stack import Stack, running
 FOLDER = Path(__file__).parent / "screenshots"
 SOURCE = "/var/tmp/golden-25g.raw"  # noqa: S108 on a lab host
 BASE = "/srv/xfs/images"
+VOLUME, DIRECTORY = "vms", "/var/lib/one"
 PAGES = {
     "overview": "/",
     "host": "/hosts/1/",
@@ -36,9 +37,17 @@ PAGES = {
     "charts-datastore": "/datastores/1/?span=month",
     "tray": "/datastores/",
     "palette": "/images/1/",
+    "advisor": "/advisor/?need=live-migration&need=no-single-point",
+    "volume": "/datastores/3/volume/",
+    "change-volume": "/datastores/3/volume/",
+    "measure": "/datastores/3/measure/",
+    "speeds": "/datastores/3/",
+    "directory": "/hosts/2/directories/",
+    "directories": "/hosts/2/",
+    "machine": "/vms/1/",
 }
-ON_A_PHONE = ("overview", "job", "image", "alerts", "list")
-JOB = "from datastores.models import Job; print(Job.objects.filter(kind='{}').order_by('pk').{}().uuid)"
+ON_A_PHONE = ("overview", "job", "image", "alerts", "list", "volume")
+JOB = "from datastores.models import Job; print(Job.objects.get(title__endswith='{}', kind='{}').uuid)"
 WAITS = """
 import time
 from datastores.models import Job
@@ -61,6 +70,19 @@ def choose_rows(page: Page) -> None:
 def show_charts(page: Page) -> None:
     page.locator("#charts canvas").first.wait_for()
     page.locator("#charts").evaluate("charts => scrollTo(0, charts.getBoundingClientRect().top + scrollY - 76)")
+
+
+def show_change(page: Page) -> None:
+    page.get_by_text("Replace a brick").click()
+    page.get_by_label("becomes").fill("h3:/srv/disk2/brick")
+
+
+def show_speeds(page: Page) -> None:
+    page.locator("#speeds").evaluate("card => scrollTo(0, card.getBoundingClientRect().top + scrollY - 76)")
+
+
+def show_directories(page: Page) -> None:
+    page.locator("#directories").evaluate("card => scrollTo(0, card.getBoundingClientRect().top + scrollY - 76)")
 
 
 def show_views(page: Page) -> None:
@@ -86,6 +108,9 @@ BEFORE: dict[str, Callable[[Page], None]] = {
     "charts-datastore": show_charts,
     "tray": show_tray,
     "palette": show_palette,
+    "change-volume": show_change,
+    "speeds": show_speeds,
+    "directories": show_directories,
 }
 """What is done on a page before its picture is taken."""
 
@@ -93,7 +118,7 @@ BEFORE: dict[str, Callable[[Page], None]] = {
 def main() -> None:
     lab = Lab("docs", subnet="10.77.5.0/24")
     try:
-        hosts = lab.up(3, with_disks=["h1"])
+        hosts = lab.up(3, packages="guide", with_disks=["h1", "h2", "h3"])
         lab.make_image("h1", SOURCE)
         with tempfile.TemporaryDirectory() as data, running(Path(data)) as stack:
             do_the_main_job(stack, lab, hosts)
@@ -102,6 +127,9 @@ def main() -> None:
             stack.shell(MEASURED)
             stack.shell("from docs.seeded import main; main()")
             stack.shell(WAITS)
+            hosts[1].run(["mkdir", "-p", f"{DIRECTORY}/datastores/0"], check=True)
+            hosts[1].run(["fallocate", "-l", "64M", f"{DIRECTORY}/datastores/0/deployment.0"], check=True)
+            stack.shell(f"from docs.provisioned import main; main({VOLUME!r}, {DIRECTORY!r})")
             photograph(stack)
     finally:
         lab.down()
@@ -118,9 +146,10 @@ def do_the_main_job(stack: Stack, lab: Lab, hosts: list) -> None:  # type: ignor
 
 
 def photograph(stack: Stack) -> None:
-    asked = (("image.register", "first"), ("datastore.create", "last"))
-    register, waiting = (stack.shell(JOB.format(*which)).strip() for which in asked)
-    pages = PAGES | {"job": f"/jobs/{register}/", "plan": f"/jobs/{waiting}/plan/"}
+    asked = (("golden-25g", "image.register"), ("archive", "datastore.create"), (VOLUME, "datastore.create"))
+    register, waiting, volume = (stack.shell(JOB.format(*which)).strip() for which in asked)
+    plans = {"plan": f"/jobs/{waiting}/plan/", "plan-volume": f"/jobs/{volume}/plan/"}
+    pages = PAGES | plans | {"job": f"/jobs/{register}/"}
     FOLDER.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         system = Path("/usr/bin/chromium")

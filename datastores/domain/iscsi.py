@@ -28,6 +28,7 @@ _EUI = re.compile(r"(eui\.[0-9A-Fa-f]{16}|naa\.[0-9A-Fa-f]{16}([0-9A-Fa-f]{16})?
 _SECRET = re.compile(rf"[A-Za-z0-9._:@+-]{{{SECRET_MIN},{SECRET_MAX}}}\Z")
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}\Z")
 _LABEL = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}\Z")
+_PORTAL = re.compile(r"(\[(?P<v6>[0-9A-Fa-f:]+)\]|(?P<v4>[0-9.]+))(:(?P<port>[0-9]{1,5}))?\Z")
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9.-]+")
 
 
@@ -128,6 +129,25 @@ class Portal:
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
+def portals(value: str) -> tuple[Portal, ...]:
+    """Return the portals that are named: IP addresses with blanks between them, each with a port if need be."""
+    found = tuple(_portal(word) for word in value.split())
+    if len(set(found)) != len(found):
+        raise BadInput(f"One of the portals {value} is named twice.")
+    return found
+
+
+def _portal(word: str) -> Portal:
+    parts = _PORTAL.match(word)
+    if not parts:
+        raise BadInput(f"{word[:60]!r} is no portal, such as 10.0.0.5, 10.0.0.5:3261 or [fd00::5]:3260.")
+    try:
+        address = str(ipaddress.ip_address(parts["v6"] or parts["v4"]))
+    except ValueError as error:
+        raise BadInput(f"The portal {word[:60]!r} is no IP address ({error}).") from error
+    return Portal(address, int(parts["port"] or PORT))
+
+
 @dataclass(frozen=True, slots=True)
 class Lun:
     """One disk of a target, as an initiator names it."""
@@ -150,3 +170,12 @@ class Lun:
     def device(self) -> str:
         """The device that the kernel of a host makes of it when it is logged in (udev's path_id)."""
         return f"/dev/disk/by-path/ip-{self.portal}-iscsi-{self.iqn}-lun-{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedLun:
+    """A LUN of an appliance that is an image here. ``uuid``: of the image. ``size``: bytes that it had then."""
+
+    uuid: str
+    lun: Lun
+    size: int

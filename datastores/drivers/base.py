@@ -81,6 +81,8 @@ class StorageDriver(ABC):
     """Whether snapshots are kept in the image's own file, whose bytes change with them."""
     has_bricks: ClassVar[bool] = False
     """Whether it is made of directories of several hosts, which are named when it is made."""
+    has_luns: ClassVar[bool] = False
+    """Whether its volumes are LUNs that others made: they are found and pinned, never made, copied or removed."""
     character: ClassVar[Character] = Character()
     """What it is like, for whoever has to choose between kinds."""
     revert_takes_younger: ClassVar[bool] = False

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from uuid import NAMESPACE_URL, uuid5
 
 from datastores.domain.characters import Character
 from datastores.domain.errors import Unsupported
@@ -15,17 +13,16 @@ from datastores.domain.plan import AnyStep
 from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.btrfs import BtrfsDriver
+from datastores.drivers.chap_login import forgotten, told
 from datastores.drivers.files import FileOptions
 from datastores.drivers.inside import InsideDriver
 from datastores.drivers.iscsi_options import Backing, FilesInside, Initiator, IscsiOptions, Server
 from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.xfs import XfsDriver
 from datastores.hosts import lio, tgt
-from datastores.hosts.chap import SecretGone, SecretPresent
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
-from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, of_chap
 from datastores.hosts.lio import LioTargetGone, LioTargetServed
 from datastores.hosts.open_iscsi import InterfaceNamed, SessionClosed, SessionOpen
 from datastores.hosts.packages import PackageInstalled
@@ -209,14 +206,10 @@ class IscsiDriver(InsideDriver):
         return *initiating, *directory, *inside(host), *served
 
     def _secret(self, host: str) -> Steps:
-        """Tell the host the secret; and libvirt, which starts machines whose QEMU logs in by itself."""
-        if self.account is None:
-            return ()
-        told = (SecretPresent(host, self.account, self.secret),)
-        if self.options.initiator != Initiator.QEMU:
-            return told
-        uuid, key = uuid5(NAMESPACE_URL, f"iscsi:{self.account.name}"), b64encode(self.secret.encode()).decode()
-        return *told, LibvirtSecretDefined(host, of_chap(self.account), str(uuid), key)
+        return told(host, self.account, self.secret, qemu=self.options.initiator == Initiator.QEMU)
+
+    def _forgotten(self, host: str) -> Steps:
+        return forgotten(host, self.account, qemu=self.options.initiator == Initiator.QEMU)
 
     def keeps(self, host: str) -> Steps:
         return self._ready(host, self.inside.keeps)
@@ -224,8 +217,7 @@ class IscsiDriver(InsideDriver):
     def deactivate(self, host: str) -> Steps:
         """Packages and daemons stay, for others may use them; and so does what lies in the directory."""
         inside = (DirectorySwept(host, self.inside.base),) if host == self.host else ()
-        secret = (SecretGone(host, self.account),) if self.account else ()
-        return *inside, DirectorySwept(host, self.base), *secret
+        return *inside, DirectorySwept(host, self.base), *self._forgotten(host)
 
     # Bytes: what is served is neither removed nor changed under anybody
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from datastores.domain.errors import BadInput
 from datastores.domain.gluster_checks import PlacedBrick
+from datastores.domain.iscsi import PinnedLun
 from datastores.drivers.base import StorageDriver, nowhere
 from datastores.drivers.btrfs import BtrfsDriver
 from datastores.drivers.ceph import CephDriver
 from datastores.drivers.gluster import GlusterDriver
 from datastores.drivers.iscsi import IscsiDriver
 from datastores.drivers.lvm import LvmDriver
+from datastores.drivers.nas import NasDriver
 from datastores.drivers.nfs import NfsDriver
 from datastores.drivers.qcow2 import Qcow2Driver
 from datastores.drivers.shared import SharedDriver
@@ -33,6 +35,7 @@ DRIVERS: dict[str, type[StorageDriver]] = {
         SshDriver,
         LvmDriver,
         IscsiDriver,
+        NasDriver,
         ZfsDriver,
         CephDriver,
     )
@@ -55,8 +58,9 @@ def make_driver(  # noqa: PLR0913 - a datastore is what it is made of
     locate: Callable[[str], str] = nowhere,
     bricks: Sequence[PlacedBrick] = (),
     secret: str = "",
+    luns: Sequence[PinnedLun] = (),
 ) -> StorageDriver:
-    """Return the driver of one datastore. ``bricks``: of a kind that has them; the others are of ``StorageDriver``.
+    """Return the driver of one datastore. ``bricks``, ``luns``: of a kind that has them; the others are those of all.
 
     :raises BadInput: an unknown kind or option, or a value that is not acceptable.
     """
@@ -70,7 +74,8 @@ def make_driver(  # noqa: PLR0913 - a datastore is what it is made of
             raise BadInput(f"The option {name} cannot be {value!r}.")
     if secret:
         driver.check_secret(secret)
-    parts = (tuple(bricks),) if driver.has_bricks else ()
+    parts: tuple[Any, ...] = (tuple(bricks),) if driver.has_bricks else ()
+    parts = (tuple(luns),) if driver.has_luns else parts
     return driver(host, base, tuple(hosts) or (host,), driver.Options(**given), locate, secret, *parts)
 
 

@@ -19,6 +19,8 @@ from datastores.hosts.parsing import expect
 
 SECONDS = 10
 """That an appliance gets to answer: libiscsi by itself tries for ever."""
+DEADLINE = 50.0
+"""Seconds for a list of many LUNs."""
 TIMED_OUT = 124
 FAILED = 10  # of libiscsi's tools, whatever went wrong
 LOGIN = """
@@ -45,18 +47,20 @@ class Offer:
     is_disk: bool
 
 
-def _asked(account: Account | None, *argv: str) -> Command:
-    """Return a read by one of libiscsi's tools, within a time, as an account where there is one."""
-    bounded = ("timeout", str(SECONDS), *argv)
-    return read("sh", "-c", LOGIN, "sh", account.name, account.file, *bounded, root=True) if account else read(*bounded)
+def asked(account: Account | None, *argv: str, bounded: bool = True) -> Command:
+    """Return a read by one of libiscsi's tools, as an account where there is one. ``bounded``: within a time."""
+    words = ("timeout", str(SECONDS), *argv) if bounded else argv
+    if account is None:
+        return read(*words, timeout=DEADLINE)
+    return read("sh", "-c", LOGIN, "sh", account.name, account.file, *words, root=True, timeout=DEADLINE)
 
 
 def ask_offers(portal: Portal, account: Account | None = None) -> Command:
-    return _asked(account, "iscsi-ls", "-s", f"iscsi://{portal}")
+    return asked(account, "iscsi-ls", "-s", f"iscsi://{portal}")
 
 
 def offers(host: str, command: Command, output: Output) -> tuple[Offer, ...]:
-    """Return the LUNs that ``ask_offers`` found; none where the appliance lets the host see nothing.
+    """Return the LUNs that ``ask_offers`` found, in its order; none where the appliance lets the host see nothing.
 
     :raises CommandFailed: the appliance did not answer, or what was said cannot be read.
     """
@@ -72,7 +76,7 @@ def offers(host: str, command: Command, output: Output) -> tuple[Offer, ...]:
                 raise BadInput(f"unreadable output {line!r}")
     except BadInput as error:
         raise CommandFailed(command.argv, output.exit_status, str(error), host) from error
-    return tuple(sorted(found, key=lambda offer: (offer.lun.iqn, offer.lun.number)))
+    return tuple(found)
 
 
 class Reach(StrEnum):
@@ -93,7 +97,7 @@ class Tried:
 
 
 def ask_reach(lun: Lun, account: Account | None = None) -> Command:
-    return _asked(account, "iscsi-readcapacity16", "-s", lun.url)
+    return asked(account, "iscsi-readcapacity16", "-s", lun.url)
 
 
 def tried(host: str, command: Command, output: Output) -> Tried:
@@ -146,37 +150,5 @@ class LunReached:
             raise Refused(
                 f"LUN {self.lun.number} of {self.lun.iqn} has {format_size(facts.size)}, but {format_size(self.size)} "
                 "are needed: somebody made another one at its place."
-            )
-        return None
-
-
-class Exposed(Refused):
-    """A host that may not use a LUN can."""
-
-
-@dataclass(frozen=True, slots=True)
-class LunHidden:
-    """The host cannot use the LUN: no VM of it may. A check: what is open has to be closed at the appliance."""
-
-    host: str
-    lun: Lun
-    account: Account | None = None
-
-    @property
-    def title(self) -> str:
-        return f"{self.host} cannot use LUN {self.lun.number} of {self.lun.iqn}"
-
-    def reads(self) -> tuple[Command, ...]:
-        return (ask_reach(self.lun, self.account),)
-
-    def facts(self, outputs: Sequence[Output]) -> Tried:
-        return tried(self.host, self.reads()[0], outputs[0])
-
-    def plan(self, facts: Tried) -> Change | None:
-        if facts.reach is Reach.OPEN:
-            raise Exposed(
-                f"{self.host} can use LUN {self.lun.number} of {self.lun.iqn} at {self.lun.portal}, with all that is "
-                "on it. Name the hosts that may at the appliance; or, where it cannot tell them apart, put it into a "
-                "network that only hypervisors are in."
             )
         return None

@@ -62,26 +62,15 @@ class SecretFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class LibvirtSecretDefined:
-    """Where libvirt runs, it knows the key of an account as the secret ``uuid``, which domains name.
-
-    ``key``: in Base64, as virsh takes it. It is no private one, so that its value can be compared. Where libvirt does
-    not run, nothing is to be done.
-    """
+class OfSecret:
+    """What is said of one secret of a host's libvirt, and how that is read."""
 
     host: str
     usage: Usage
     uuid: str
-    key: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        if not _KEY.match(self.key):
-            raise BadInput("The key is no text in Base64.")
         UUID(self.uuid)
-
-    @property
-    def title(self) -> str:
-        return f"libvirt, where it runs, knows the key of {self.usage.owner} as {self.uuid}"
 
     def reads(self) -> tuple[Command, ...]:
         return (read(*VIRSH, "secret-get-value", self.uuid, root=True),)
@@ -99,13 +88,36 @@ class LibvirtSecretDefined:
             raise CommandFailed(command.argv, output.exit_status, output.stderr, self.host)
         return SecretFacts(True, True, secret_digest(output.stdout.strip()))
 
+    @property
+    def undefine(self) -> Command:
+        return Command((*VIRSH, "secret-undefine", self.uuid))
+
+
+@dataclass(frozen=True, slots=True)
+class LibvirtSecretDefined(OfSecret):
+    """Where libvirt runs, it knows the key of an account as the secret ``uuid``, which domains name.
+
+    ``key``: in Base64, as virsh takes it. It is no private one, so that its value can be compared. Where libvirt does
+    not run, nothing is to be done.
+    """
+
+    key: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        OfSecret.__post_init__(self)
+        if not _KEY.match(self.key):
+            raise BadInput("The key is no text in Base64.")
+
+    @property
+    def title(self) -> str:
+        return f"libvirt, where it runs, knows the key of {self.usage.owner} as {self.uuid}"
+
     def plan(self, facts: SecretFacts) -> Change | None:
         if not facts.libvirt or facts.digest == secret_digest(self.key):
             return None
         define = self._virsh("secret-define", "/dev/stdin", stdin=self._xml())
-        undefine = Command((*VIRSH, "secret-undefine", self.uuid))
         value = self._virsh("secret-set-value", self.uuid, "--file", "/dev/stdin", stdin=self.key, secret=True)
-        defined = () if facts.defined else (Action(define, undo=undefine),)
+        defined = () if facts.defined else (Action(define, undo=self.undefine),)
         note = "The key that it knew before is replaced." if facts.digest else ""
         return Change(f"tell libvirt the key of {self.usage.owner}", (*defined, Action(value, harmless=True)), note)
 
@@ -114,3 +126,18 @@ class LibvirtSecretDefined:
 
     def _xml(self) -> str:
         return f"<secret ephemeral='no' private='no'><uuid>{self.uuid}</uuid>{self.usage.xml}</secret>\n"
+
+
+@dataclass(frozen=True, slots=True)
+class LibvirtSecretGone(OfSecret):
+    """libvirt does not know the secret ``uuid`` any more. Machines that run go on; none that names it starts again."""
+
+    @property
+    def title(self) -> str:
+        return f"libvirt does not know the key of {self.usage.owner} as {self.uuid}"
+
+    def plan(self, facts: SecretFacts) -> Change | None:
+        if not facts.defined:
+            return None
+        # who is given the datastore again has it told again
+        return Change(f"have libvirt forget the key of {self.usage.owner}", (Action(self.undefine, harmless=True),))

@@ -195,13 +195,18 @@ class LioTargetServed(OfLioTarget):
             iqn(who, "The name of the initiator")
 
     @property
+    def _listening(self) -> str:
+        """The portal as rtslib names it."""
+        return f"[{self.portal}]" if ":" in self.portal else self.portal
+
+    @property
     def title(self) -> str:
         proven = f", who know the secret of {self.account.name}" if self.account else ""
         return f"{self.device} is served as {self.name} to {', '.join(self.initiators)}{proven}"
 
     def plan(self, facts: LioTarget | None) -> Change | None:
         if facts is None:
-            words = self.name, self.device, self.portal, *_words(self.account), *self.initiators
+            words = self.name, self.device, self._listening, *_words(self.account), *self.initiators
             make = Action(_do(SERVE, *words), _do(END, self.name), scratch=True)
             return Change(f"serve {self.device} as {self.name}", (make,))
         if facts.device != self.device:
@@ -213,10 +218,10 @@ class LioTargetServed(OfLioTarget):
         return Change(f"let others use {self.name}", actions) if actions else None
 
     def _listens(self, there: LioTarget) -> tuple[Action, ...]:
-        if there.users or there.portals == (self.portal,):
+        if there.users or there.portals == (self._listening,):
             return ()
         back = _do(LISTEN, self.name, there.portals[0]) if len(there.portals) == 1 else None
-        return (Action(_do(LISTEN, self.name, self.portal), back),)
+        return (Action(_do(LISTEN, self.name, self._listening), back),)
 
     def _wants(self, there: LioTarget) -> tuple[Action, ...]:
         """What others were let in with is not known, so that has no way back; without an account, nothing was."""

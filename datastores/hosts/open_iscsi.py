@@ -178,31 +178,50 @@ class SessionOpen(OfSession):
 
 
 @dataclass(frozen=True, slots=True)
+class ClosedFacts:
+    """The session, who uses the device, and links below ``SessionClosed.among`` to other LUNs of the target."""
+
+    session: SessionFacts
+    users: tuple[str, ...]
+    links: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SessionClosed(OfSession):
     """The host is not logged in to the target of ``lun``, and will not log in by itself. Its device is gone.
 
     Who still uses the device would lose its disk; so it is refused as long as it is open, mounted, or part of another.
+    ``among``: a directory of VMs, in which other links than ``leaving`` may lead to LUNs of the target: then it stays.
     """
+
+    among: str = ""
+    leaving: str = ""
 
     @property
     def title(self) -> str:
-        return f"{self.host} is not logged in to {self.lun.iqn}"
+        others = ", unless another LUN of it is attached" if self.among else ""
+        return f"{self.host} is not logged in to {self.lun.iqn}{others}"
 
     def reads(self) -> tuple[Command, ...]:
-        return *self._reads(), *ask_use(self.lun.device)
+        return *self._reads(), *ask_use(self.lun.device), *((self._ask_links(),) if self.among else ())
 
-    def facts(self, outputs: Sequence[Output]) -> tuple[SessionFacts, tuple[str, ...]]:
-        """Return the session, and who uses the device."""
-        return self._facts(outputs[:3]), uses(self.host, self.lun.device, outputs[3:])
+    def _ask_links(self) -> Command:
+        depth = ("-mindepth", "2", "-maxdepth", "2")
+        return read("find", self.among, *depth, "-lname", f"*-iscsi-{self.lun.iqn}-lun-*", "-print0", root=True)
 
-    def plan(self, facts: tuple[SessionFacts, tuple[str, ...]]) -> Change | None:
-        session, users = facts
-        if not session.open and not session.recorded:
+    def facts(self, outputs: Sequence[Output]) -> ClosedFacts:
+        links = expect(self.host, self._ask_links(), outputs[5]).split("\0") if self.among else []
+        others = tuple(sorted(set(links) - {"", self.leaving}))
+        return ClosedFacts(self._facts(outputs[:3]), uses(self.host, self.lun.device, outputs[3:5]), others)
+
+    def plan(self, facts: ClosedFacts) -> Change | None:
+        session = facts.session
+        if facts.links or (not session.open and not session.recorded):
             return None
-        if users:
+        if facts.users:
             raise Refused(
-                f"{self.lun.device} on {self.host} is in use: {'; '.join(users)}. Shut the machine down, or end that, "
-                "first."
+                f"{self.lun.device} on {self.host} is in use: {'; '.join(facts.users)}. Shut the machine down, or end "
+                "that, first."
             )
         logout = (Action(self._node("--logout"), self._login()),) if session.open else ()
         actions = *logout, *(self._forgets(session) if session.recorded else ())

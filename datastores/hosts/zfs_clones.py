@@ -28,10 +28,21 @@ def take(snapshot: str, content: str) -> Action:
 
 
 @dataclass(frozen=True, slots=True)
-class GoldFacts:
+class DiskFacts:
+    """A data set and a snapshot of it, as far as they are there. ``content``: of its disk; "" when there is none."""
+
     there: Datasets
     content: str
-    """Of the disk; "" when there is none."""
+
+
+def ask_disk(dataset: str, mountpoint: str, snapshot: str) -> tuple[Command, Command]:
+    return ask(dataset, snapshot), ask_content(disk_in(mountpoint))
+
+
+def disk_seen(host: str, reads: tuple[Command, Command], outputs: Sequence[Output]) -> DiskFacts:
+    """Return what these reads saw. :raises CommandFailed: it could not be read."""
+    command, stat = reads
+    return DiskFacts(found(host, command, outputs[0]), content(stat, outputs[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +68,13 @@ class GoldTaken:
     def gold(self) -> str:
         return snapshot_name(self.dataset, GOLD)
 
-    def reads(self) -> tuple[Command, ...]:
-        return ask(self.dataset, self.gold), ask_content(disk_in(self.mountpoint))
+    def reads(self) -> tuple[Command, Command]:
+        return ask_disk(self.dataset, self.mountpoint, self.gold)
 
-    def facts(self, outputs: Sequence[Output]) -> GoldFacts:
-        command, stat = self.reads()
-        return GoldFacts(found(self.host, command, outputs[0]), content(stat, outputs[1]))
+    def facts(self, outputs: Sequence[Output]) -> DiskFacts:
+        return disk_seen(self.host, self.reads(), outputs)
 
-    def plan(self, facts: GoldFacts) -> Change | None:
+    def plan(self, facts: DiskFacts) -> Change | None:
         gold = facts.there.get(self.gold)
         if not facts.content:
             return Change(f"take {self.gold} when the disk is there", ())

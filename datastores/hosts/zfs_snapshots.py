@@ -28,14 +28,13 @@ from datastores.hosts.zfs import (
     listed,
     snapshots_of,
 )
-from datastores.hosts.zfs_clones import take
+from datastores.hosts.zfs_clones import DiskFacts, ask_disk, disk_seen, take
 from datastores.hosts.zfs_volumes import ask_content, content, disk_in
 
 
-@dataclass(frozen=True, slots=True)
-class TakenFacts:
-    there: Datasets
-    content: str
+def full_name(dataset: str, name: str) -> str:
+    """Return the name of a snapshot that people call ``name``."""
+    return snapshot_name(dataset, of_people(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class DatasetSnapshotTaken:
     def __post_init__(self) -> None:
         dataset_name(self.dataset)
         canonical_path(self.mountpoint, "The mount point")
-        snapshot_name(self.dataset, of_people(self.name))
+        full_name(self.dataset, self.name)
 
     @property
     def title(self) -> str:
@@ -58,16 +57,15 @@ class DatasetSnapshotTaken:
 
     @property
     def full(self) -> str:
-        return snapshot_name(self.dataset, of_people(self.name))
+        return full_name(self.dataset, self.name)
 
-    def reads(self) -> tuple[Command, ...]:
-        return ask(self.dataset, self.full), ask_content(disk_in(self.mountpoint))
+    def reads(self) -> tuple[Command, Command]:
+        return ask_disk(self.dataset, self.mountpoint, self.full)
 
-    def facts(self, outputs: Sequence[Output]) -> TakenFacts:
-        command, stat = self.reads()
-        return TakenFacts(found(self.host, command, outputs[0]), content(stat, outputs[1]))
+    def facts(self, outputs: Sequence[Output]) -> DiskFacts:
+        return disk_seen(self.host, self.reads(), outputs)
 
-    def plan(self, facts: TakenFacts) -> Change | None:
+    def plan(self, facts: DiskFacts) -> Change | None:
         if self.full in facts.there:
             return None
         if self.dataset not in facts.there or not facts.content:
@@ -85,7 +83,7 @@ class DatasetSnapshotAbsent:
 
     def __post_init__(self) -> None:
         dataset_name(self.dataset)
-        snapshot_name(self.dataset, of_people(self.name))
+        full_name(self.dataset, self.name)
 
     @property
     def title(self) -> str:
@@ -93,7 +91,7 @@ class DatasetSnapshotAbsent:
 
     @property
     def full(self) -> str:
-        return snapshot_name(self.dataset, of_people(self.name))
+        return full_name(self.dataset, self.name)
 
     def reads(self) -> tuple[Command, ...]:
         return (ask(self.full),)
@@ -141,7 +139,7 @@ class DatasetRolledBack:
     def __post_init__(self) -> None:
         dataset_name(self.dataset)
         canonical_path(self.mountpoint, "The mount point")
-        snapshot_name(self.dataset, of_people(self.name))
+        full_name(self.dataset, self.name)
 
     @property
     def title(self) -> str:
@@ -149,7 +147,7 @@ class DatasetRolledBack:
 
     @property
     def full(self) -> str:
-        return snapshot_name(self.dataset, of_people(self.name))
+        return full_name(self.dataset, self.name)
 
     def reads(self) -> tuple[Command, ...]:
         disk = disk_in(self.mountpoint)

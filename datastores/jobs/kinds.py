@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datastores.services.appliances import LunPin, LunsFind, OthersGuarded, OthersOpened, PortalsTry
 from datastores.services.cache_jobs import CacheEvict, CacheWarm
 from datastores.services.datastore_hosts import DatastoreHosts
 from datastores.services.datastores import DatastoreCreate, DatastoreDelete
@@ -42,5 +43,6 @@ _CASES: tuple[type[UseCase], ...] = (
     DiskSaveAs, DiskMove, DiskPlace, DiskFlatten, DiskReserve, DiskGive, DiskDelete, DriftRepair, ExportChange,
     DirectoryMove, DirectoryReturn, DirectoryForget, VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance,
     VolumeHeal, VolumeSplitBrain, VolumeOption, VolumeQuota, CacheWarm, CacheEvict,
+    LunsFind, LunPin, PortalsTry, OthersGuarded, OthersOpened,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

@@ -15,12 +15,23 @@ from datastores.models.notifications import Delivery, Notice, NotificationTarget
 from datastores.models.samples import DatastoreSample, HostSample
 from datastores.models.saved_views import SavedView
 from datastores.models.settings import SettingsSection
-from datastores.models.storage import Brick, Datastore, DatastoreHost, VolumeReading
+from datastores.models.storage import (
+    Appliance,
+    ApplianceLun,
+    ApplianceReach,
+    Brick,
+    Datastore,
+    DatastoreHost,
+    VolumeReading,
+)
 from datastores.models.users import User
 from datastores.models.virtual_machines import Disk, VirtualMachine
 
 __all__ = [
     "Alert",
+    "Appliance",
+    "ApplianceLun",
+    "ApplianceReach",
     "AuditEntry",
     "Brick",
     "CachedCopy",

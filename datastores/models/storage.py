@@ -139,3 +139,59 @@ class VolumeReading(models.Model):
 
     def __str__(self) -> str:
         return f"the volume of {self.datastore}"
+
+
+class Appliance(models.Model):
+    """What was read last of the appliance of a datastore whose LUNs others make, and what was asked of it."""
+
+    datastore = models.OneToOneField(Datastore, models.CASCADE, related_name="appliance")
+    read_at = models.DateTimeField(null=True)
+    tried_at = models.DateTimeField(null=True)
+    guarded_at = models.DateTimeField(null=True)
+    """When the hosts that are none of the datastore were kept from it; None: they are not."""
+
+    def __str__(self) -> str:
+        return f"the appliance of {self.datastore}"
+
+
+class ApplianceLun(models.Model):
+    """A LUN that the appliance offered when it was read, or that was pinned and is not offered any more.
+
+    ``size``: bytes, 0: it does not tell. ``size_before``: before that changed, None: it has not.
+    """
+
+    datastore = models.ForeignKey(Datastore, models.CASCADE, related_name="luns")
+    portal = models.CharField(max_length=64)
+    port = models.PositiveIntegerField()
+    iqn = models.CharField(max_length=223)
+    number = models.PositiveIntegerField()
+    size = models.BigIntegerField()
+    size_before = models.BigIntegerField(null=True)
+    found_at = models.DateTimeField()
+    gone_at = models.DateTimeField(null=True)
+    """When it was not offered for the first time; None: it is."""
+    image = models.OneToOneField("datastores.Image", models.SET_NULL, null=True, related_name="lun")
+
+    class Meta:
+        ordering = ["iqn", "number"]
+        constraints = [models.UniqueConstraint(fields=["datastore", "iqn", "number"], name="appliancelun_once")]
+
+    def __str__(self) -> str:
+        return f"LUN {self.number} of {self.iqn}"
+
+
+class ApplianceReach(models.Model):
+    """How far a host got with a portal when that was tried last. ``answer``: see ``hosts.appliance_luns.Answer``."""
+
+    datastore = models.ForeignKey(Datastore, models.CASCADE, related_name="reaches")
+    host = models.ForeignKey(Host, models.CASCADE, related_name="+")
+    portal = models.CharField(max_length=64)
+    answer = models.CharField(max_length=20)
+    luns = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["host__name", "portal"]
+        constraints = [models.UniqueConstraint(fields=["datastore", "host", "portal"], name="appliancereach_once")]
+
+    def __str__(self) -> str:
+        return f"{self.host} and {self.portal}"

@@ -34,8 +34,8 @@ from datastores.services.viewers import Viewer, listed, may_see
 EXTENSIONS = {".qcow2": Format.QCOW2, ".qcow": Format.QCOW2, ".iso": Format.ISO}
 
 
-def new_image(job: Job, datastore: Datastore, **fields: Any) -> Image:
-    """Create the row of an image that a job is going to make.
+def new_image(job: Job, datastore: Datastore, *, found: bool = False, **fields: Any) -> Image:
+    """Create the row of an image that a job is going to make; ``found``: of one that somebody else has made.
 
     :raises BadInput: the name is not acceptable, or taken in this datastore.
     """
@@ -45,6 +45,8 @@ def new_image(job: Job, datastore: Datastore, **fields: Any) -> Image:
     name = values.object_name(job.params["name"])
     require_free_name(datastore, name, job.user)
     driver = driver_class(datastore.kind)
+    if driver.has_luns != found:
+        raise Refused(f"{datastore.name} holds LUNs that are made at an appliance. Pin one of them on its page.")
     if fields["format"] not in driver.formats:
         raise BadInput(
             f"{driver.label} datastores hold {' and '.join(driver.formats)} images, no {fields['format']}. Put it into "

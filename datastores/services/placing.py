@@ -9,13 +9,14 @@ from django.db.models import Prefetch, prefetch_related_objects
 from datastores.domain.errors import Refused
 from datastores.domain.gluster import Brick
 from datastores.domain.gluster_checks import PlacedBrick
+from datastores.domain.iscsi import Lun, PinnedLun, Portal
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import driver_class, make_driver
+from datastores.models import ApplianceLun, Datastore, DatastoreHost, Disk, Host, Image
 from datastores.models import Brick as BrickRow
-from datastores.models import Datastore, DatastoreHost, Disk, Host, Image
 
 IN_ORDER = Prefetch(
     "members", DatastoreHost.objects.select_related("host").defer("host__facts").order_by("position"), "in_order"
@@ -67,7 +68,7 @@ def driver_on(datastore: Datastore, hosts: Sequence[str], bricks: Sequence[Place
     return make_driver(
         datastore.kind, host=hosts[0], base=datastore.base, hosts=hosts, options=datastore.options,
         locate=Addresses(datastore).of, secret=datastore.secret,
-        bricks=bricks_of(datastore) if bricks is None else bricks,
+        bricks=bricks_of(datastore) if bricks is None else bricks, luns=luns_of(datastore),
     )  # fmt: skip
 
 
@@ -77,6 +78,18 @@ def bricks_of(datastore: Datastore) -> list[PlacedBrick]:
         return []
     prefetch_related_objects([datastore], BRICKS)
     return [PlacedBrick(row.host.name, Brick(row.peer, row.path)) for row in datastore.bricks_in_order]
+
+
+def luns_of(datastore: Datastore) -> list[PinnedLun]:
+    """Return the LUNs that are images of a datastore. Looked up only where it may have any."""
+    if not driver_class(datastore.kind).has_luns or datastore.pk is None:
+        return []
+    rows = ApplianceLun.objects.filter(datastore=datastore).exclude(image=None)
+    columns = ("image__uuid", "portal", "port", "iqn", "number", "image__virtual_size")
+    return [
+        PinnedLun(str(uuid), Lun(Portal(address, port), name, number), size)
+        for uuid, address, port, name, number, size in rows.values_list(*columns)
+    ]
 
 
 class Addresses:

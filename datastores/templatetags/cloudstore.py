@@ -9,7 +9,7 @@ from django import template
 from django.shortcuts import resolve_url
 from django.template.defaultfilters import date
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from datastores.domain.values import format_size
@@ -141,6 +141,12 @@ def size(value: int | None) -> str:
 def rate(value: float | None) -> str:
     """Return bytes per second in words."""
     return "-" if value is None else f"{format_size(round(value))}/s"
+
+
+@register.filter
+def at_commas(value: str) -> SafeString:
+    """Return a list without blanks, such as addresses, that a narrow page breaks between its parts."""
+    return format_html_join(SafeString(",<wbr>"), "{}", ((part,) for part in value.split(",")))
 
 
 @register.filter

@@ -67,7 +67,8 @@ SECTIONS: dict[str, str] = {
     "cluster-list": "clusters", "credential-list": "keys-of-cloudstore", "drift-list": "drift", "drift": "drift",
     "datastore-list": "datastores", "datastore": "datastores", "datastore-new": "make-a-datastore",
     "datastore-measure": "how-fast", "advisor": "which-kind",
-    "datastore-volume": "glusterfs", "datastore-cache": "images-cached-on-hosts",
+    "datastore-volume": "glusterfs", "datastore-luns": "an-appliance",
+    "datastore-cache": "images-cached-on-hosts",
     "image-list": "images", "image-deleted": "deleted-images",
     "image": "images", "image-register": "register-an-image", "vm-list": "virtual-machines",
     "vm": "virtual-machines", "disk-list": "disks", "disk": "disks", "job-list": "jobs", "job": "jobs",
@@ -123,8 +124,9 @@ def section_url(user: User, name: str) -> str:
     A tenant is led to the guide for tenants where that has the section.
     """
     section = SECTIONS.get(name)
-    if section is None:
-        return ""
+    if section is None:  # a form that was refused is shown at the address that it was sent to
+        above = name.rpartition("-")[0]
+        return section_url(user, above) if above else ""
     own = GUIDES["tenants"]
     is_own = user.role == User.Role.TENANT and section in {heading.id for heading in page_of(own).headings}
     return f"{(own if is_own else GUIDES['operators']).address}#{section}"

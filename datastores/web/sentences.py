@@ -21,6 +21,7 @@ DONE = {
     "alert.acknowledge": "acknowledged the alert {target}",
     "alert.gone": "said that the worker is gone for good: {target}",
     "image.rename": "renamed the image {before} to {after}",
+    "nas.unpin": "unpinned {lun}, which was the image {target}",
     "settings.change": "changed the settings of {target}",
     "target.create": "has {target} told of events",
     "target.change": "changed what {target} is told of",
@@ -52,7 +53,7 @@ STEERED = {
 
 def sentence(entry: AuditEntry) -> str:
     """Return what the actor did, without the actor."""
-    words = {"target": entry.target, "before": "", "after": "", "statement": ""} | {
+    words = {"target": entry.target, "before": "", "after": "", "statement": "", "lun": ""} | {
         name: value for name, value in entry.detail.items() if isinstance(value, str)
     }
     if (entry.action, entry.result) == ("user.sign_in", "refused"):

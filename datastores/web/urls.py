@@ -8,6 +8,7 @@ from django.urls import path
 from datastores.web.views import (
     account,
     alerts,
+    appliances,
     audit,
     caches,
     clusters,
@@ -100,6 +101,12 @@ urlpatterns = [
     path("datastores/<int:pk>/hosts/", datastores.datastore_hosts, name="datastore-hosts"),
     path("datastores/<int:pk>/limits/", datastores.datastore_limits, name="datastore-limits"),
     path("datastores/<int:pk>/volume/", volumes.volume, name="datastore-volume"),
+    path("datastores/<int:pk>/luns/", appliances.luns, name="datastore-luns"),
+    path("datastores/<int:pk>/luns/find/", appliances.luns_find, name="datastore-luns-find"),
+    path("datastores/<int:pk>/luns/try/", appliances.luns_try, name="datastore-luns-try"),
+    path("datastores/<int:pk>/luns/guard/", appliances.luns_guard, name="datastore-luns-guard"),
+    path("datastores/<int:pk>/luns/pin/", appliances.luns_pin, name="datastore-luns-pin"),
+    path("images/<int:pk>/unpin/", appliances.image_unpin, name="image-unpin"),
     path("datastores/<int:pk>/volume/read/", volumes.volume_read, name="datastore-volume-read"),
     path("datastores/<int:pk>/volume/heal/", volumes.volume_heal, name="datastore-volume-heal"),
     *(

@@ -10,12 +10,16 @@ from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.utils import timezone
 
+from datastores.domain.iscsi import Lun, Portal
 from datastores.domain.plan import Action, Change, Command, WriteFile
 from datastores.domain.states import EventKind, HostState, JobState, Level, ObjectState, StepState
+from datastores.hosts.appliance_luns import Answer, SizedLun
 from datastores.hosts.gluster_seen import VolumeKnown
 from datastores.jobs.codec import encode_change
 from datastores.jobs.doorbell import FEED
 from datastores.models import (
+    ApplianceLun,
+    ApplianceReach,
     Brick,
     CachedCopy,
     Cluster,
@@ -36,6 +40,7 @@ from datastores.models import (
 )
 from datastores.models.audit import record
 from datastores.models.samples import FINE
+from datastores.services.appliances import remember_luns
 from datastores.services.volumes import remember_volume
 from tests.unit.conftest import (
     GIB,
@@ -106,12 +111,12 @@ def furnish() -> dict[str, Any]:
     entry = record("datastore.change", user=admin, target=store, address="10.0.0.9", result="done",
                    before={"name": "slow", "base": "/srv/a"}, after={"name": "fast", "base": "/srv/a"})  # fmt: skip
     return {
-        "host": hosts[0].pk, "volume": a_volume(hosts).pk,
+        "host": hosts[0].pk, "volume": a_volume(hosts).pk, "nas": an_appliance(hosts, admin).pk,
         "cached": a_cache(hosts, image).pk,
         "strange": strange.pk, "cluster": cluster.pk, "datastore": store.pk, "image": image.pk,
         "vm": machine.pk, "disk": disk.pk, "entry": entry.seq, "user": people["tenant"].pk,
         **{name: str(job.uuid) for name, job in jobs.items()},
-        **watched(hosts[0], image),
+        **watched(hosts[0], image), **a_tank(admin, hosts),
     }  # fmt: skip
 
 
@@ -132,6 +137,31 @@ def a_volume(hosts: list[Host]) -> Datastore:
         Brick.objects.create(datastore=store, host=host, peer=f"h{place + 1}", path=path, position=place)
     answers = [recorded("gluster_seen.VolumeKnown/split-brain", number) for number in range(8)]
     remember_volume(store.pk, VolumeKnown("h1", "torn").facts(answers))
+    return store
+
+
+def a_tank(admin: User, hosts: list[Host]) -> dict[str, Any]:
+    """A datastore with limits, an image that its clones need, and a disk for which room is kept."""
+    options = {"dataset": "tank/vms", "quota": "2T", "reserve": True}
+    store = a_datastore("tank", kind="zfs", base="/srv/tank", hosts=hosts, options=options)
+    master = an_image(admin, "master", datastore=store)
+    an_image(admin, "heir", datastore=store, parent=master)
+    disk = a_disk(master, a_vm(admin, "db-1"), reserved=GIB)
+    return {"limited": store.pk, "master": master.pk, "kept": disk.pk}
+
+
+def an_appliance(hosts: list[Host], admin: User) -> Datastore:
+    """A datastore on an appliance, of which one LUN is pinned, one is free and one is gone."""
+    store = a_datastore("nas", kind="nas", base="/srv/nas", hosts=hosts[:1], options={"portals": "10.0.0.5"})
+    luns = [
+        SizedLun(Lun(Portal("10.0.0.5"), "iqn.2004-04.com.appliance:one", number), 10 << 30) for number in (1, 2, 3)
+    ]
+    remember_luns(store, luns)
+    remember_luns(store, luns[:2])
+    image = an_image(admin, "data", datastore=store, format="raw", virtual_size=10 << 30, persistent=True)
+    ApplianceLun.objects.filter(number=1, datastore=store).update(image=image)
+    for host, answer in ((hosts[0], Answer.OFFERS), (hosts[1], Answer.ANSWERS)):
+        ApplianceReach.objects.create(datastore=store, host=host, portal="10.0.0.5:3260", answer=answer)
     return store
 
 

@@ -41,6 +41,9 @@ class Form(forms.Form):
             if name in self.fields:
                 attributes = self.fields[name].widget.attrs
                 attributes["class"] = f"{attributes.get('class', '')} is-invalid"
+        wrong = (field.widget for name, field in self.fields.items() if name in self.errors)
+        if first := next((widget for widget in wrong if not isinstance(widget, CHECKS)), None):
+            first.attrs["autofocus"] = True  # what is wrong may be far below what a long form begins with
         for hidden in self.hidden_fields():  # nobody would see it there
             for error in hidden.errors:
                 self.add_error(None, error)

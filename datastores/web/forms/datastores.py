@@ -57,7 +57,7 @@ def brick_line(value: str) -> str:
 
 def bricks_field() -> LinesField:
     return LinesField(
-        brick_line, required=False, label="Bricks",
+        brick_line, label="Bricks",
         help_text="One a line, such as h1:/srv/disk1/brick: a directory to be made on a disk of its own. Sets are "
         "neighbours, and each brick of a set is on another host.",
     )  # fmt: skip
@@ -152,7 +152,11 @@ class DatastoreForm(Form):
             return []
         self.is_valid()
         storage, others = self.cleaned_data.get("storage_host"), self.cleaned_data.get("other_hosts") or ()
-        if storage is None or not self.options.cleaned_data.get("bricks"):
+        if not self.options["bricks"].value():
+            return []
+        if wrong := self.options.errors.get("bricks"):
+            return [Finding("input", Severity.BAD, text) for text in wrong]
+        if storage is None:
             return []
         try:
             options = self.driver.Options(**self.options.options())

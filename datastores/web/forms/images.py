@@ -17,6 +17,7 @@ from datastores.domain.errors import BadInput
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format
 from datastores.domain.windows import window
+from datastores.drivers.registry import DRIVERS
 from datastores.hosts.blocks import Filesystem
 from datastores.models import Datastore, Host, Image, User, VirtualMachine
 from datastores.services import settings
@@ -35,7 +36,7 @@ def places(user: User, *types: str) -> QuerySet[Datastore]:
     """Return the datastores that can take something new."""
     rows: Any = Datastore.objects
     ready: QuerySet[Datastore] = rows.visible_to(user).filter(state=ObjectState.READY, type__in=types)
-    return ready.order_by("name")
+    return ready.exclude(kind__in=[kind for kind, driver in DRIVERS.items() if driver.has_luns]).order_by("name")
 
 
 class PlacedForm(Form):

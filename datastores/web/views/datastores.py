@@ -90,7 +90,7 @@ FIGURES = {
 
 def words(driver: type[StorageDriver]) -> dict[str, Any]:
     """Return a kind of datastore for a template, which would call a class instead of looking at it."""
-    names = ("kind", "label", "about", "ds", "tm", "persistent", "disposable", "leaves", "has_bricks")
+    names = ("kind", "label", "about", "ds", "tm", "persistent", "disposable", "leaves", "has_bricks", "has_luns")
     return {name: getattr(driver, name) for name in names} | {"can": sorted(driver.can)}
 
 

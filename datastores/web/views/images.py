@@ -170,6 +170,7 @@ def image_page(request: Request, image: Image, sent: dict[str, BaseForm] | None 
         "driver": driver,
         "keeps_copies": keeps_copies(image.datastore) and not image.persistent,
         "can": {capability.name: capability in driver.capabilities(Format(image.format)) for capability in Capability},
+        "pinned": driver.has_luns,
         "tree": tree(image, request.user),
         "independent": independent_disks(image),
         "broken": image.state == ObjectState.ERROR,

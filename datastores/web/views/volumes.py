@@ -52,7 +52,7 @@ DEEDS = {
         Deed("replace", "arrow-left-right", "Replace a brick", ReplaceForm, ("bricks",)),
         Deed("rebalance", "shuffle", "Rebalance", RebalanceForm),
         Deed("option", "sliders", "Set an option", OptionForm),
-        Deed("quota", "speedometer", "Limit what it holds", QuotaForm),
+        Deed("quota", "speedometer2", "Limit what it holds", QuotaForm),
         Deed("choose", "signpost-split", "Choose which copy is right", ChooseForm, ("bricks", "torn")),
     )
 }

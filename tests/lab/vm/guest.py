@@ -22,8 +22,12 @@ STARTED: dict[Path, "subprocess.Popen[bytes]"] = {}
 
 JOIN = 'echo 0 > "$0/cgroup.procs" && exec "$@"'
 # The kernel measures how fast the processor's own clock (TSC) runs while it boots: on a busy machine it would measure
-# wrongly, and all deadlines in there would be over too soon. The HPET needs no measuring.
-BOOT = "console=ttyS0 quiet net.ifnames=0 mitigations=off nowatchdog clocksource=hpet"
+# wrongly, and all deadlines in there would be over too soon. The HPET needs no measuring. What systemd gives up after
+# one or three minutes may only be slow there.
+BOOT = (
+    "console=ttyS0 quiet net.ifnames=0 mitigations=off nowatchdog clocksource=hpet"
+    " systemd.default_timeout_start_sec=600 systemd.service_watchdogs=0"
+)
 
 
 @dataclass(frozen=True)

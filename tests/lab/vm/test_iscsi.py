@@ -8,15 +8,17 @@ from dataclasses import replace
 import pytest
 
 from datastores.domain.errors import Refused
-from datastores.domain.iscsi import Lun, Portal
+from datastores.domain.iscsi import Account, Lun, Portal, make_chap_secret
 from datastores.domain.plan import AnyStep, Stage
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.registry import make_driver
 from datastores.hosts import lio, tgt
+from datastores.hosts.chap import SecretPresent
 from datastores.hosts.lio import LioTargetGone, LioTargetServed
 from datastores.hosts.lvm_contents import VolumeFilled
 from datastores.hosts.lvm_groups import GroupReady, PoolReady
 from datastores.hosts.open_iscsi import InterfaceNamed, SessionClosed, SessionOpen
+from datastores.hosts.secret_files import secret_digest
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.tgt_targets import TargetGone, TargetServed
 from datastores.services.disk_hosts import in_order
@@ -32,6 +34,9 @@ pytestmark = pytest.mark.vm
 SIZE = 16 * MIB
 UUID = "0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0a7b11"
 INITIATOR = "iqn.2013-10.org.opennebula:h2"
+SECRET = make_chap_secret()
+ACCOUNT = Account(f"cloudstore-vm-{secret_digest(SECRET)[:6]}", "vm", secret_digest(SECRET))
+AUTHORIZATION_FAILURE = 24  # iscsiadm(8), EXIT STATUS: ISCSI_ERR_LOGIN_AUTH_FAILED
 
 
 def told(machines: Hosts, name: str, *argv: str) -> str:
@@ -53,17 +58,22 @@ def lun(machines: Hosts, name: str) -> Lun:
     return Lun(Portal(address), f"iqn.2013-10.org.opennebula:h1.vg-one.{name}")
 
 
+def known() -> Sequence[AnyStep]:
+    return tuple(SecretPresent(name, ACCOUNT, SECRET) for name in ("h1", "h2"))
+
+
 def by_tgt(machines: Hosts) -> Sequence[AnyStep]:
     found, address = lun(machines, "tgt"), str(machines.lab.host("h2").address)
-    served = TargetServed("h1", found.iqn, "/dev/vg-one/tgt", SIZE, (address,))
-    return ServiceRunning("h1", tgt.SERVICE), served, SessionOpen("h2", found)
+    served = TargetServed("h1", found.iqn, "/dev/vg-one/tgt", SIZE, (address,), ACCOUNT)
+    return ServiceRunning("h1", tgt.SERVICE), *known(), served, SessionOpen("h2", found, "", ACCOUNT)
 
 
 def by_lio(machines: Hosts) -> Sequence[AnyStep]:
     found = lun(machines, "lio")
-    served = LioTargetServed("h1", found.iqn, "/dev/vg-one/lio", (INITIATOR,))
+    served = LioTargetServed("h1", found.iqn, "/dev/vg-one/lio", (INITIATOR,), ACCOUNT, found.portal.address)
     named = InterfaceNamed("h2", "cloudstore", INITIATOR)
-    return ServiceRunning("h1", lio.SERVICE), served, named, SessionOpen("h2", found, "cloudstore")
+    session = SessionOpen("h2", found, "cloudstore", ACCOUNT)
+    return ServiceRunning("h1", lio.SERVICE), *known(), served, named, session
 
 
 def is_used(machines: Hosts, found: Lun) -> bool:
@@ -80,11 +90,27 @@ def test_a_host_logs_in_to_tgt_there_and_back(server: Hosts) -> None:
     assert is_used(server, lun(server, "tgt"))
     with pytest.raises(Refused, match="is in use by"):
         server.run([TargetGone("h1", lun(server, "tgt").iqn)])
+    told(server, "h2", "dmsetup", "create", "held", "--table", f"0 2048 linear {lun(server, 'tgt').device} 0")
+    with pytest.raises(Refused, match=r"held \(dm\) stands on"):
+        server.run([SessionClosed("h2", lun(server, "tgt"), "", ACCOUNT)])
+    told(server, "h2", "dmsetup", "remove", "held")
+
+
+def test_a_host_that_does_not_know_the_secret_is_not_let_in(server: Hosts) -> None:
+    found, node = lun(server, "tgt"), ("iscsiadm", "-m", "node", "-T", lun(server, "tgt").iqn)
+    server.run([*by_tgt(server), SessionClosed("h2", found, "", ACCOUNT)])
+    told(server, "h2", *node, "-p", str(found.portal), "-o", "new")
+    refused = server.lab.host("h2").run([*node, "-p", str(found.portal), "--login"])
+    assert refused.returncode == AUTHORIZATION_FAILURE, refused.stderr
+    told(server, "h2", *node, "-p", str(found.portal), "-o", "delete")
+    server.run(by_tgt(server))
 
 
 def test_what_is_approved_of_disks_and_images_is_what_is_done(server: Hosts) -> None:
     addresses = {name: str(server.lab.host(name).address) for name in ("h1", "h2")}
-    store = make_driver("iscsi", host="h1", base="/srv/ds", hosts=("h1", "h2"), locate=addresses.__getitem__)
+    store = make_driver(
+        "iscsi", host="h1", base="/srv/ds", hosts=("h1", "h2"), locate=addresses.__getitem__, secret=SECRET
+    )
     server.run(store.set_up())
     gold, disk = (
         Volume(path, Format.RAW, SIZE) for path in (store.image_path(UUID, Format.RAW), store.disk_path(7, 0))
@@ -119,6 +145,8 @@ def test_a_host_logs_in_to_lio_there_and_back(server: Hosts) -> None:
     assert is_used(server, lun(server, "lio"))
     with pytest.raises(Refused, match="is in use by"):
         server.run([LioTargetGone("h1", lun(server, "lio").iqn)])
+    listening = told(server, "h1", "ss", "-Htln", "sport = :3260")
+    assert f"{lun(server, 'lio').portal}" in listening and "0.0.0.0:3260" not in listening
 
 
 def test_after_a_reboot_of_both_the_host_is_logged_in_again(server: Hosts, machine_lab: MachineLab) -> None:
@@ -128,8 +156,11 @@ def test_after_a_reboot_of_both_the_host_is_logged_in_again(server: Hosts, machi
         machine_lab.host(name).reboot()
     with connected(machine_lab) as machines:
         steps = by_lio(machines)
-        wait_until(lambda: machines.needs(*steps) == [False] * 4, seconds=120, otherwise="It is not logged in again.")
+        wait_until(
+            lambda: machines.needs(*steps) == [False] * len(steps), seconds=120, otherwise="It is not logged in again."
+        )
         assert is_used(machines, lun(machines, "lio"))
         machines.there_and_back(
-            SessionClosed("h2", lun(machines, "lio"), "cloudstore"), LioTargetGone("h1", lun(machines, "lio").iqn)
+            SessionClosed("h2", lun(machines, "lio"), "cloudstore", ACCOUNT),
+            LioTargetGone("h1", lun(machines, "lio").iqn, (), ACCOUNT),
         )

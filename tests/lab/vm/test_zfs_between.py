@@ -104,10 +104,10 @@ def test_a_data_set_arrives_with_its_snapshot_and_is_taken_back(
     machines.take_back(run)
 
 
-def test_a_sender_that_is_killed_is_asked_for_the_rest(
+def test_after_a_cut_the_sender_is_asked_for_the_rest(
     machines: Hosts, stores: tuple[StorageDriver, StorageDriver], clean: None
 ) -> None:
-    cut = Listener(2 * MIB, lambda: machines.lab.host("h1").run(["pkill", "-f", "^zfs send"]))
+    cut = Listener(2 * MIB, lambda: machines.lab.host("h2").run(["pkill", "-x", "ssh"]))
     machines.run(journey(machines, stores, limit=MIB // 4), diary=cut)
     assert digest(machines, "h2", stores[1]) == digest(machines, "h1", stores[0])
     assert "the connection was cut" in cut.said and "it goes on at 0 MiB" not in cut.said

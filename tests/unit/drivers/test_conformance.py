@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from datastores.domain.errors import Refused, Unsupported
+from datastores.domain.iscsi import Lun, PinnedLun, Portal
 from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS, make_driver
@@ -32,10 +33,18 @@ METHODS = (
     "clone", "flatten", "resize", "reserve", "promote", "snapshot", "revert", "delete_snapshot", "attach", "detach",
 )  # fmt: skip
 
+BY_HAND = ("create", "import_file", "checksum", "delete", "delete_image", "copy")
+"""What a kind whose volumes others make leaves to them."""
+
 kinds = pytest.mark.parametrize("kind", DRIVERS)
 able = pytest.mark.parametrize(
     ("kind", "method"),
-    [(kind, method) for kind in DRIVERS for method in METHODS if NEEDS.get(method) in {None, *DRIVERS[kind].can}],
+    [
+        (kind, method)
+        for kind in DRIVERS
+        for method in METHODS
+        if NEEDS.get(method) in {None, *DRIVERS[kind].can} and not (DRIVERS[kind].has_luns and method in BY_HAND)
+    ],
 )
 
 
@@ -44,7 +53,8 @@ def address(host: str) -> str:
 
 
 def driver(kind: str, **options: Any) -> StorageDriver:
-    return make_driver(kind, host="h1", base=BASE, hosts=("h1", "h2"), options=options, locate=address)
+    luns = [PinnedLun(UUID, Lun(Portal("10.0.0.5"), "iqn.2004-04.com.example:one", 3), 1 << 30)]
+    return make_driver(kind, host="h1", base=BASE, hosts=("h1", "h2"), options=options, locate=address, luns=luns)
 
 
 @kinds
@@ -130,6 +140,13 @@ def test_writing_methods_return_steps_for_the_hosts_of_the_datastore(kind: str, 
     steps = getattr(store, method)(*arguments(store, method))
     assert isinstance(steps, tuple)
     assert all(step.host == "h1" and step.title and step.reads() for step in steps)
+
+
+@pytest.mark.parametrize("method", BY_HAND)
+def test_what_others_make_is_left_to_them(method: str) -> None:
+    store = driver("nas")
+    with pytest.raises(Unsupported, match=r"at the appliance, by hand|not read here"):
+        getattr(store, method)(*arguments(store, method))
 
 
 @kinds

@@ -157,6 +157,7 @@ def test_placement_is_in_the_words_of_the_trade() -> None:
         "nfs": (Placement.NONE, Placement.SYSTEM, "fs", "nfs"),
         "lvm": (Placement.NONE, Placement.SELF, "lvm", "lvm"),
         "iscsi": (Placement.NONE, Placement.SELF, "iscsi", "iscsi"),
+        "nas": (Placement.NONE, Placement.NONE, "iscsi", "nas"),
         "gluster": (Placement.NONE, Placement.SYSTEM, "fs", "gluster"),
         "ssh": (Placement.SYSTEM, Placement.SYSTEM, "fs", "ssh"),
         "zfs": (Placement.NONE, Placement.SELF, "zfs", "zfs"),

@@ -27,7 +27,11 @@ OUTCOMES = {"unchanged", "refused", "unreadable", "bad_input", "actions"}
 EXEMPT = {
     "sources.SourceAllowed/absent": "a check: what it finds wrong is refused, and never put right",
     "appliances.LunReached/absent": "a check: an appliance is not ours to change",
-    "appliances.LunHidden/absent": "a check: an appliance is not ours to change",
+    "appliance_luns.LunsKnown/absent": "it only reads, so nothing is ever missing",
+    "appliance_luns.LunsKnown/in-the-way": "it only reads, so nothing is ever in the way",
+    "appliance_luns.PortalTried/absent": "it only reads, so nothing is ever missing",
+    "appliance_luns.PortalTried/in-the-way": "it only reads, so nothing is ever in the way",
+    "libvirt_secrets.LibvirtSecretGone/in-the-way": "a secret with its UUID is its own",
     "tgt_targets.TargetUnused/absent": "a check: whoever is logged in logs out by himself",
     "stored.FileStored/absent": "a check: a file that is gone is refused, no step brings its bytes back",
     "stored.OnlyKnownFiles/absent": "a check: files of others are refused, and never removed",

@@ -38,6 +38,8 @@ def test_every_kind_has_a_form_whose_defaults_are_the_drivers(kind: str) -> None
     driver = DRIVERS[kind]
     unsent = OptionsForm(driver)
     sent = {f"options-{kind}-{name}": field.initial for name, field in unsent.fields.items() if field.initial}
+    if driver.has_bricks:
+        sent[f"options-{kind}-bricks"] = "h1:/srv/disk1/brick"
     form = OptionsForm(driver, data=sent)
     assert form.is_valid(), form.errors
     assert form.options() == {}

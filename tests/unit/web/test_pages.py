@@ -16,6 +16,7 @@ from datastores.web import look
 from datastores.web.alerts import ICONS
 from datastores.web.context import Link
 from datastores.web.forms.hosts import ClusterForm
+from datastores.web.views.volumes import DEEDS
 from tests.unit.conftest import (
     a_disk,
     an_image,
@@ -110,6 +111,7 @@ def test_every_icon_is_in_the_font() -> None:
     for source in [*TEMPLATES, *(ROOT / "datastores/web").rglob("*.py")]:
         text = re.sub(r"{%.*?%}", " ", source.read_text())
         used |= set(re.findall(r"bi bi-([a-z0-9-]+[a-z0-9])(?=[\s\"])", text))
+    used |= {deed.icon for deed in DEEDS.values()}
     used |= set(re.findall(r'link\("[^"]+", "([a-z0-9-]+)"', (ROOT / "datastores/web/context.py").read_text()))
     assert used - known == set()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -131,6 +132,28 @@ def test_auditors_see_it_and_change_nothing(vms: Datastore) -> None:
     assert "Bricks" in text and "Set an option" not in text and "Heal now" not in text
 
 
+def test_the_page_of_the_datastore_says_what_is_wrong_with_its_volume(anna: Client, vms: Datastore) -> None:
+    page = f"/datastores/{vms.pk}/"
+    read(vms, "present")
+    assert "See its" not in text_of(anna.get(page))
+    read(vms, "split-brain", "/srv/xfs/bricks/torn", "torn")
+    text = text_of(anna.get(page))
+    assert "contradict each other" in text and f'See its <a href="{page}volume/">' in text
+
+
+def test_addresses_break_between_each_other(anna: Client, vms: Datastore) -> None:
+    read(vms, "present")
+    reading = VolumeReading.objects.get()
+    reading.seen["options"]["auth.allow"] = "10.0.0.1,<b>"
+    reading.save()
+    assert "10.0.0.1,<wbr>&lt;b&gt;" in shown(anna, vms)
+
+
+def test_a_form_that_was_refused_has_the_help_of_its_page(anna: Client, vms: Datastore) -> None:
+    text = text_of(anna.post(f"/datastores/{vms.pk}/volume/add/", {"bricks_to_add": "nonsense"}))
+    assert "/help/operators/#glusterfs" in text
+
+
 def test_another_kind_has_no_volume(anna: Client) -> None:
     other = a_datastore("gold", kind="qcow2")
     assert anna.get(f"/datastores/{other.pk}/volume/").url == f"/datastores/{other.pk}/"
@@ -162,6 +185,13 @@ class TestTheFormOfANewOne:
         two = told(f"kvm1:{PATH}", f"kvm2:{PATH}", set_size="2")
         assert "split-brain" in two and "files get 50% of the room" in two
         assert told().strip() == ""
+        assert "is no brick" in told("kvm1") and "is no brick" in told(f"kvm1:{PATH}", "<script>", storage_host="")
+
+    def test_where_something_is_wrong_the_page_opens_there(self, anna: Client, hosts: list[Host]) -> None:
+        text = text_of(anna.post("/datastores/new/", self.sent(hosts, "nonsense", redundancy="many")))
+        focused = re.findall(r'name="([^"]+)"[^>]* autofocus', text)
+        assert focused == ["options-gluster-bricks"], "the first of two"
+        assert "autofocus" not in text_of(anna.get("/datastores/new/"))
 
     def test_the_options_ask_for_bricks_where_there_are_any(self, anna: Client) -> None:
         assert "Bricks" in text_of(anna.get("/datastores/options/?kind=gluster"))
