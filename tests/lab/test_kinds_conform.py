@@ -138,6 +138,29 @@ def test_a_clone_holds_what_the_master_holds_and_never_writes_to_it(store: Store
     assert whole(store, gold)
 
 
+@operation("promote")
+def test_a_clone_takes_the_place_of_its_image(store: Store) -> None:
+    needs(store, Capability.PROMOTE)
+    image, disk = store.image(8), store.disk(7)
+    store.hosts.run(store.driver.create(image))
+    store.write(image, GOLD)
+    store.hosts.run([*store.disk_of(image, disk), *store.driver.promote(disk, image)])
+    assert store.holds(disk, GOLD) and store.holds(disk, 0, FAR)
+    store.hosts.run(store.driver.delete(disk))
+
+
+@operation("reserve")
+def test_room_is_kept_for_a_disk_and_is_free_no_more(store: Store, gold: Volume) -> None:
+    needs(store, Capability.RESERVE)
+    disk = store.disk(7)
+    store.hosts.run(store.driver.clone(gold, disk))
+    before = store.settled().free
+    store.hosts.there_and_back(*store.driver.reserve(replace(disk, reserved=store.driver.room_of(SIZE))))
+    assert before - store.settled().free > SIZE // 2
+    store.hosts.run(store.driver.delete(disk))
+    assert store.settled().free > before - SIZE // 2
+
+
 @operation("flatten")
 def test_a_flattened_disk_needs_its_image_no_more(store: Store) -> None:
     needs(store, Capability.FLATTEN)
