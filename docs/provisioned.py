@@ -1,4 +1,4 @@
-"""Shared storage for the screenshots: a volume over three hosts, measured, in use by a host."""
+"""Shared storage for the screenshots: a volume over three hosts that was measured, and that a host uses."""
 
 from __future__ import annotations
 

@@ -39,7 +39,6 @@ PAGES = {
     "palette": "/images/1/",
     "advisor": "/advisor/?need=live-migration&need=no-single-point",
     "volume": "/datastores/3/volume/",
-    "change-volume": "/datastores/3/volume/",
     "measure": "/datastores/3/measure/",
     "speeds": "/datastores/3/",
     "directory": "/hosts/2/directories/",
@@ -70,11 +69,6 @@ def choose_rows(page: Page) -> None:
 def show_charts(page: Page) -> None:
     page.locator("#charts canvas").first.wait_for()
     page.locator("#charts").evaluate("charts => scrollTo(0, charts.getBoundingClientRect().top + scrollY - 76)")
-
-
-def show_change(page: Page) -> None:
-    page.get_by_text("Replace a brick").click()
-    page.get_by_label("becomes").fill("h3:/srv/disk2/brick")
 
 
 def show_speeds(page: Page) -> None:
@@ -108,7 +102,6 @@ BEFORE: dict[str, Callable[[Page], None]] = {
     "charts-datastore": show_charts,
     "tray": show_tray,
     "palette": show_palette,
-    "change-volume": show_change,
     "speeds": show_speeds,
     "directories": show_directories,
 }

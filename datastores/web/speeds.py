@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -47,7 +48,10 @@ def speed_columns(datastore: Datastore) -> dict[str, Any]:
 
 def chart_names(datastore: Datastore) -> str:
     """Return the names of the lines of the chart, as its place in the page wants them; "": there is none to draw."""
-    hosts = list(dict.fromkeys(known(datastore)[:POINTS].values_list("host_name", flat=True)))[:HOSTS]
+    measured = Counter(known(datastore)[:POINTS].values_list("host_name", flat=True))
+    hosts = list(measured)[:HOSTS]
+    if max((measured[host] for host in hosts), default=0) < 2:
+        return ""  # points, and no line
     return " ".join(f"{way}-{number}" for number in range(len(hosts)) for way in ("write", "read"))
 
 

@@ -219,6 +219,24 @@ def test_the_table_of_the_overview_fits_into_its_card(page: Page, rows: dict[str
     assert table.evaluate("scroll => scroll.scrollWidth - scroll.clientWidth") == 0
 
 
+@pytest.mark.parametrize(
+    ("address", "table"),
+    [
+        ("/advisor/?need=live-migration&need=fewest-parts", "[aria-label='Kinds of storage']"),
+        ("/datastores/{volume}/volume/", "#bricks .scroll"),
+        ("/datastores/{datastore}/", "#speeds .scroll"),
+        ("/vms/{vm}/", "#disks .scroll"),
+    ],
+)
+def test_a_table_is_in_sight_as_a_whole_on_a_small_desk(
+    page: Page, rows: dict[str, Any], address: str, table: str
+) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(address.format(**rows))
+    assert page.locator(table).evaluate("scroll => scroll.scrollWidth - scroll.clientWidth") == 0
+    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+
+
 def test_an_open_page_says_that_its_thing_was_deleted(page: Page, product: Stack, rows: dict[str, Any]) -> None:
     made = "from tests.browser.furnished import make_an_image; print(make_an_image())"
     image = product.shell(made).split()[-1]

@@ -159,7 +159,7 @@ def test_ten_vms_get_a_disk_each_in_an_instant(page: Page, lab: Lab, datastore: 
     disk = page.locator("#disks tbody tr")
     expect(disk).to_contain_text("ready", timeout=STEP_SECONDS)
     expect(disk).to_contain_text(kind)
-    path = disk.locator("td.mono").inner_text()
+    path = disk.locator("td.mono").last.inner_text()
     assert re.search(r"/\d+/disk\.0$", path)
     assert on_host(lab, "stat", "-c", "%F", path) == "regular file"
 

@@ -120,7 +120,7 @@ def test_an_image_is_registered_and_cloned_and_seen_from_every_host(page: Page, 
         page.get_by_role("link", name=f"web-{number}", exact=True).first.click()
         disk = page.locator("#disks tbody tr")
         expect(disk).to_contain_text("ready", timeout=STEP_SECONDS)
-        path = disk.locator("td.mono").inner_text()
+        path = disk.locator("td.mono").last.inner_text()
         assert '"backing-filename"' in told(storage_lab, f"h{number}", "qemu-img", "info", "--output=json", path)
 
 

@@ -141,15 +141,19 @@ def test_the_page_of_a_datastore_shows_what_was_measured(auditor: User, operator
     a_measurement(shared, at=timezone.now() - timedelta(days=2))
     a_measurement(shared, SLOW, host_name="kvm2", network=True)
     page = text_of(signed_in(operator).get(f"/datastores/{shared.pk}/"))
-    for words in ("900 MiB/s", "8,000", "155 µs, 5.0 ms", "fio-3.33", "through the page cache", "an SSD"):
+    for words in ("900 MiB/s", "8,000", "155 µs", "5.0 ms", "fio-3.33", "through the page cache", "an SSD"):
         assert words in page
     assert page.index("110 MiB/s") < page.index("900 MiB/s"), "the newest first"
+    assert "data-figures" not in page.partition('id="speeds"')[2], "a point for each host is no line"
+    a_measurement(shared, at=timezone.now() - timedelta(days=1))
+    page = text_of(signed_in(operator).get(f"/datastores/{shared.pk}/"))
     assert 'data-figures="write-0 read-0 write-1 read-1"' in page
     answer = signed_in(operator).get(f"/datastores/{shared.pk}/speeds/").json()
     assert [figure["label"] for figure in answer["figures"]] == [
         "Written, kvm2", "Read, kvm2", "Written, kvm1", "Read, kvm1",
     ]  # fmt: skip
-    assert answer["figures"][0]["values"] == [None, 110.0] and answer["figures"][2]["values"] == [900.0, None]
+    assert answer["figures"][0]["values"] == [None, None, 110.0]
+    assert answer["figures"][2]["values"] == [900.0, 900.0, None]
 
 
 def test_the_advisor_without_figures_says_what_to_do(operator: User, auditor: User, shared: Datastore) -> None:
