@@ -226,7 +226,9 @@ class Store:
 
     def _io(self, volume: Volume, what: str, *options: str) -> str:
         """Let QEMU do something with a volume: where it is attached, else on the storage host."""
-        host, path = self.driver.host, self.driver.opened(volume).path
+        # where a persistent disk is a link, nothing but the link leads to the image
+        path = volume.path if volume.path.startswith("/") else self.driver.opened(volume).path
+        host = self.driver.host
         if link := self.attached.get(volume.path):
             host, path = self.user, self.told("readlink", link, host=self.user).strip()
             if path.startswith("iscsi://") and isinstance(self.driver, IscsiDriver) and self.driver.account:

@@ -80,7 +80,7 @@ class MachineLab(LabOf[Guest]):
             for guest in guests:
                 guest.start(saved=True)
             for guest in guests:
-                guest.wait_ready()
+                guest.wait_ready(seconds=BOOT_SECONDS)
                 guest.set_clock()
 
 
