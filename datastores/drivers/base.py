@@ -382,20 +382,8 @@ class StorageDriver(ABC):
         """Say that the ``virtual_size`` bytes that are copied are all that there is; () where they always are."""
         return ()
 
-    def export(
-        self,
-        host: str,
-        volume: Volume,
-        target: Volume,
-        *,
-        ownership: Ownership,
-        with_directory: bool = False,
-        coming: bool = False,
-    ) -> Steps:
-        """Copy ``volume`` on ``host``, which sees it, to the file ``target`` elsewhere, in the target's format.
-
-        ``with_directory`` and ``coming`` are those of ``Received``.
-        """
+    def export(self, host: str, volume: Volume, place: Received) -> Steps:
+        """Copy ``volume`` on ``host``, which sees it, to a file elsewhere, in the format of that."""
         raise Unsupported(f"Images cannot be moved out of {self.label} datastores.")
 
     def sends(self, volume: Volume, format: Format, name: str) -> Sent:
@@ -429,7 +417,7 @@ class StorageDriver(ABC):
 
     def receive(self, volume: Volume) -> Received:
         """Return how a volume from elsewhere is put where it belongs."""
-        return Received(volume, with_directory=self.makes_directory(volume))
+        return Received(volume, ownership=self.ownership, with_directory=self.makes_directory(volume))
 
     @property
     def ownership(self) -> Ownership:

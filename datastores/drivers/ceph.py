@@ -14,12 +14,12 @@ from datastores.domain.plan import Shell
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.ceph_options import CephOptions
+from datastores.drivers.received import Received
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.ceph import ask_images, images
 from datastores.hosts.ceph_client import ClusterUsable, PoolReady, QemuOpensRbd
 from datastores.hosts.ceph_files import CephConfPresent, CephKeyringPresent
 from datastores.hosts.contexts import ContextFile, Variable
-from datastores.hosts.copies import Ownership
 from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, of_ceph
 from datastores.hosts.opened import Opened
@@ -261,20 +261,11 @@ class CephDriver(StorageDriver):
 
     # Transfers
 
-    def export(
-        self,
-        host: str,
-        volume: Volume,
-        target: Volume,
-        *,
-        ownership: Ownership,
-        with_directory: bool = False,
-        coming: bool = False,
-    ) -> Steps:
-        if (volume.format is Format.ISO) != (target.format is Format.ISO):
+    def export(self, host: str, volume: Volume, place: Received) -> Steps:
+        file = place.file
+        if (volume.format is Format.ISO) != (file.format is Format.ISO):
             raise Unsupported("A CD cannot become a disk of another format, nor the other way round.")
-        what = (self._image(volume), target.path, target.format, ownership, with_directory, coming)
-        return (RbdImageExported(host, *what),)
+        return (RbdImageExported(host, self._image(volume), file.path, file.format, *place.how),)
 
     def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
         """Take whatever QEMU opens on ``host``; within a cluster no host carries the bytes."""

@@ -14,6 +14,7 @@ from datastores.domain.routes import Route
 from datastores.domain.values import account_name, file_mode
 from datastores.domain.volumes import Capability, Capacity, Format, Volume
 from datastores.drivers.base import Sent, Steps, StorageDriver
+from datastores.drivers.received import Received
 from datastores.hosts import capacity
 from datastores.hosts.blocks import DataBlockExists, Filesystem
 from datastores.hosts.checksums import ChecksumKnown
@@ -168,9 +169,7 @@ class FileDriver(StorageDriver):
 
     def copy(self, source: Volume, target: Volume) -> Steps:
         self.check_inside(target)
-        made = self.makes_directory(target)
-        copied = self.export(self.host, source, target, ownership=self.ownership, with_directory=made)
-        return *self.guard(self.host), *copied
+        return *self.guard(self.host), *self.export(self.host, source, self.receive(target))
 
     def link(self, volume: Volume, disk_path: str) -> Steps:
         return (DiskLinked(self.host, disk_path, volume.path),)
@@ -185,22 +184,13 @@ class FileDriver(StorageDriver):
         self.check_inside(volume)
         return (ImageResized(self.host, volume.path, volume.format, size),)
 
-    def export(
-        self,
-        host: str,
-        volume: Volume,
-        target: Volume,
-        *,
-        ownership: Ownership,
-        with_directory: bool = False,
-        coming: bool = False,
-    ) -> Steps:
-        how = (ownership, with_directory, coming)
-        if self.stands_alone(volume) and volume.format is target.format:
-            return (FileCopied(host, volume.path, target.path, *how),)
-        if (volume.format is Format.ISO) != (target.format is Format.ISO):
+    def export(self, host: str, volume: Volume, place: Received) -> Steps:
+        file = place.file
+        if self.stands_alone(volume) and volume.format is file.format:
+            return (FileCopied(host, volume.path, file.path, *place.how),)
+        if (volume.format is Format.ISO) != (file.format is Format.ISO):
             raise Unsupported("A CD cannot become a disk of another format, nor the other way round.")
-        return (FileConverted(host, volume.path, volume.format.qemu, target.path, target.format, *how),)
+        return (FileConverted(host, volume.path, volume.format.qemu, file.path, file.format, *place.how),)
 
     def sends(self, volume: Volume, format: Format, name: str) -> Sent:
         """A file that is the whole volume already is sent as it is."""
@@ -208,8 +198,8 @@ class FileDriver(StorageDriver):
         if self.stands_alone(volume) and volume.format is format:
             return Sent(volume.path)
         path = f"{self.base}/{name}{PART}"
-        steps = self.export(self.host, volume, Volume(path, format, volume.virtual_size), ownership=TO_BE_SENT)
-        return Sent(path, (*self.guard(self.host), *steps), made=True)
+        place = Received(Volume(path, format, volume.virtual_size), ownership=TO_BE_SENT)
+        return Sent(path, (*self.guard(self.host), *self.export(self.host, volume, place)), made=True)
 
     def fetches(self, route: Route, copy: Volume, data: int) -> Steps:
         self.check_inside(copy)

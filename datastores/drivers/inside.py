@@ -11,6 +11,7 @@ from datastores.domain.errors import Unsupported
 from datastores.domain.plan import Shell
 from datastores.domain.volumes import Capability, Capacity, Format, Volume
 from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.received import Received
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.contexts import ContextFile, Variable
 from datastores.hosts.copies import Ownership
@@ -117,19 +118,8 @@ class InsideDriver(StorageDriver):
     def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
         return self.inside.fill(host, source, volume, copy)
 
-    def export(
-        self,
-        host: str,
-        volume: Volume,
-        target: Volume,
-        *,
-        ownership: Ownership,
-        with_directory: bool = False,
-        coming: bool = False,
-    ) -> Steps:
-        return self.inside.export(
-            host, volume, target, ownership=ownership, with_directory=with_directory, coming=coming
-        )
+    def export(self, host: str, volume: Volume, place: Received) -> Steps:
+        return self.inside.export(host, volume, place)
 
     def check_format(self, volume: Volume) -> None:
         """Raise when the volume lies elsewhere, or is of a format that no target can serve."""

@@ -15,10 +15,10 @@ from datastores.domain.values import object_name
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.drivers.base import Steps, StorageDriver
 from datastores.drivers.files import FileDriver, FileOptions, words
+from datastores.drivers.received import Received
 from datastores.hosts import lvm
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.checksums import BytesHashed
-from datastores.hosts.copies import Ownership
 from datastores.hosts.device_inspection import DeviceIsSafe
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.lvm_clones import CloneLinked
@@ -323,19 +323,8 @@ class LvmDriver(FileDriver):
             raise BadInput("The name of the snapshot begins or ends with a blank.")
         return names.snapshot_name(self.volume_name(volume), name)
 
-    def export(
-        self,
-        host: str,
-        volume: Volume,
-        target: Volume,
-        *,
-        ownership: Ownership,
-        with_directory: bool = False,
-        coming: bool = False,
-    ) -> Steps:
-        if Format.ISO in {volume.format, target.format}:
-            return FileDriver.export(
-                self, host, volume, target, ownership=ownership, with_directory=with_directory, coming=coming
-            )
+    def export(self, host: str, volume: Volume, place: Received) -> Steps:
+        if Format.ISO in {volume.format, place.file.format}:
+            return FileDriver.export(self, host, volume, place)
         size = names.whole_sectors(volume.virtual_size)
-        return (DeviceTaken(host, self.device(volume), size, target.path, ownership, with_directory, coming),)
+        return (DeviceTaken(host, self.device(volume), size, place.file.path, *place.how),)

@@ -86,9 +86,7 @@ def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     if filled := target.fill(host, source, volume, copy):
         return *whole, *target.guard(host), *filled
     place = target.receive(copy)
-    copied = source.export(
-        host, volume, place.file, ownership=target.ownership, with_directory=place.with_directory, coming=place.coming
-    )
+    copied = source.export(host, volume, place)
     return *whole, *target.guard(host), *place.before, *copied, *place.after
 
 

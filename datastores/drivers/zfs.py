@@ -138,8 +138,7 @@ class ZfsDriver(ZfsHomes):
 
     def copy(self, source: Volume, target: Volume) -> Steps:
         place = self.receive(target)
-        copied = self.export(self.host, source, place.file, ownership=self.ownership, coming=True)
-        return *place.before, *copied, *place.after
+        return *place.before, *self.export(self.host, source, place), *place.after
 
     def checksum(self, volume: Volume) -> Steps:
         """The digest is kept in the data set of the image, and goes with it."""

@@ -15,7 +15,7 @@ from datastores.drivers.base import Sent, Steps, StorageDriver
 from datastores.drivers.files import TO_BE_SENT, FileDriver
 from datastores.drivers.received import Received
 from datastores.drivers.zfs_options import ZfsOptions
-from datastores.hosts.copies import PART, Ownership
+from datastores.hosts.copies import PART
 from datastores.hosts.disks import DiskLinked
 from datastores.hosts.inspection import ImageIsSafe
 from datastores.hosts.opened import Opened
@@ -96,22 +96,12 @@ class ZfsHomes(FileDriver):
         home = self.home(volume)
         room = VolumeDatasetExists(self.host, home.dataset, home.mountpoint, volume.format, volume.reserved)
         link = (DiskLinked(self.host, home.link, home.file, coming=True),) if home.link else ()
-        return Received(Volume(home.file, volume.format, volume.virtual_size), (room,), link, coming=True)
+        file = Volume(home.file, volume.format, volume.virtual_size)
+        return Received(file, (room,), link, self.ownership, coming=True)
 
-    def export(
-        self,
-        host: str,
-        volume: Volume,
-        target: Volume,
-        *,
-        ownership: Ownership,
-        with_directory: bool = False,
-        coming: bool = False,
-    ) -> Steps:
+    def export(self, host: str, volume: Volume, place: Received) -> Steps:
         file = Volume(self.home(volume).file, volume.format, volume.virtual_size)
-        return FileDriver.export(
-            self, host, file, target, ownership=ownership, with_directory=with_directory, coming=coming
-        )
+        return FileDriver.export(self, host, file, place)
 
     def streams(self, volume: Volume, target: StorageDriver, copy: Volume) -> Steps:
         """To another ZFS datastore of the same host, whose files have the same owner, the data set itself is sent."""
@@ -131,8 +121,8 @@ class ZfsHomes(FileDriver):
         if volume.format is format:
             return Sent(file)
         path = f"{self.base}/{name}{PART}"
-        target = Volume(path, format, volume.virtual_size)
-        return Sent(path, self.export(self.host, volume, target, ownership=TO_BE_SENT), made=True)
+        place = Received(Volume(path, format, volume.virtual_size), ownership=TO_BE_SENT)
+        return Sent(path, self.export(self.host, volume, place), made=True)
 
     def fetches(self, route: Route, copy: Volume, data: int) -> Steps:
         place = self.receive(copy)

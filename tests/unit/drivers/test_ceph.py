@@ -11,6 +11,7 @@ from datastores.domain.errors import BadInput, CommandFailed, Refused, Unsupport
 from datastores.domain.plan import Output
 from datastores.domain.volumes import Capability, Capacity, Format, Volume
 from datastores.drivers.base import StorageDriver
+from datastores.drivers.received import Received
 from datastores.drivers.registry import make_driver
 from datastores.drivers.transfers import transfer, way
 from datastores.hosts.ceph import ask_images
@@ -142,7 +143,7 @@ def test_files_become_images_and_back_on_a_host_that_sees_both() -> None:
     *_, export = transfer(store, MASTER, files, back, "h2")
     assert export == RbdImageExported("h2", rbd(MASTER), back.path, Format.RAW, Ownership("oneadmin", "root", "0660"))
     with pytest.raises(Unsupported, match="A CD cannot become"):
-        store.export("h2", Volume(MASTER.path, Format.ISO), back, ownership=Ownership())
+        store.export("h2", Volume(MASTER.path, Format.ISO), Received(back))
 
 
 def test_within_a_cluster_no_host_carries_the_bytes() -> None:
