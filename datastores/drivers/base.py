@@ -9,35 +9,23 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 from uuid import UUID
 
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused, Unsupported
-from datastores.domain.plan import AnyStep, Plan, Shell, Stage
-from datastores.domain.routes import Route
+from datastores.domain.plan import Plan, Shell, Stage
 from datastores.domain.values import is_below
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
-from datastores.drivers.received import Received
+from datastores.drivers.abilities import Steps
+from datastores.drivers.travels import Travels
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.contexts import ContextFile, Variable
-from datastores.hosts.copies import AS_SOURCE, Ownership
 from datastores.hosts.inspection import ImageIsSafe
 from datastores.hosts.opened import Opened
 from datastores.hosts.parsing import canonical_path
 from datastores.hosts.sights import Sight
 from datastores.hosts.stored import Footprint
-
-Steps: TypeAlias = tuple[AnyStep, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A file that lies ready to be sent. ``steps`` make it; ``made``: only to be sent, so it goes afterwards."""
-
-    path: str
-    steps: Steps = ()
-    made: bool = False
 
 
 def nowhere(host: str) -> str:
@@ -46,7 +34,7 @@ def nowhere(host: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class StorageDriver(ABC):
+class StorageDriver(Travels, ABC):
     """One datastore. ``host``: where commands on its volumes run. ``base``: its directory (or pool) there.
 
     ``hosts``: all hosts of the datastore, the storage host among them. ``options``: an instance of ``Options``.
@@ -292,10 +280,6 @@ class StorageDriver(ABC):
     def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
         """Remove an image and all that is kept beside it: its checksum, and its ``snapshots`` (their names)."""
 
-    def bring_back(self, volume: Volume) -> Steps:
-        """Take back what ``delete_image`` did, where it keeps images for some days."""
-        raise Unsupported(f"{self.label} datastores keep nothing of deleted images.")
-
     def prepare(self, image: Volume) -> Steps:
         """Make ready what clones of the image, as it is now, are made with; nothing for most kinds."""
         return ()
@@ -316,135 +300,7 @@ class StorageDriver(ABC):
         """Return what the VM uses after ``link``: the link, or the volume where the kind has no links."""
         return Volume(disk_path, volume.format, volume.virtual_size)
 
-    def rename(self, volume: Volume, path: str) -> Steps:
-        """Give a disk another place within the datastore: that of a disk of another VM. No byte is copied."""
-        raise Unsupported(f"Disks in {self.label} datastores cannot be handed over to another machine.")
-
-    # Steps by capability
-
-    def clone(self, source: Volume, target: Volume) -> Steps:
-        """Make a disk that shares what it has in common with ``source``, in milliseconds."""
-        raise self.unsupported(Capability.CLONE)
-
-    def flatten(self, volume: Volume) -> Steps:
-        """Copy what a clone shares with its source, so that it stands alone."""
-        raise self.unsupported(Capability.FLATTEN)
-
-    def promote(self, clone: Volume, source: Volume) -> Steps:
-        """Remove ``source``: ``clone``, which was made of it, takes its place for whatever else was made of it."""
-        raise self.unsupported(Capability.PROMOTE)
-
-    def resize(self, volume: Volume, size: int) -> Steps:
-        """Make it larger, to ``size`` bytes."""
-        raise self.unsupported(Capability.RESIZE)
-
-    def snapshot(self, volume: Volume, name: str) -> Steps:
-        raise self.unsupported(Capability.SNAPSHOT)
-
-    def revert(self, volume: Volume, name: str) -> Steps:
-        """Take it back to a snapshot. The facts of the last step have its ``virtual_size``, in bytes, as it is then."""
-        raise self.unsupported(Capability.SNAPSHOT)
-
-    def delete_snapshot(self, volume: Volume, name: str) -> Steps:
-        raise self.unsupported(Capability.SNAPSHOT)
-
-    @property
-    def reserves(self) -> bool:
-        """Whether room is kept for all that a new disk may come to hold (``room_of``)."""
-        return False
-
-    def room_of(self, size: int) -> int:
-        """Return the bytes that are kept for a disk of this size, where any are."""
-        return size
-
-    def reserve(self, volume: Volume) -> Steps:
-        """Keep ``volume.reserved`` bytes for a disk that is there; with 0 it takes room as it is written to."""
-        raise self.unsupported(Capability.RESERVE)
-
-    def attach(self, volume: Volume, host: str, link: str) -> Steps:
-        """Let ``host`` use the volume, and lead ``link`` to it there (see ``link_path``)."""
-        raise self.unsupported(Capability.ATTACH)
-
-    def detach(self, volume: Volume, host: str, link: str, *, lost: bool = False) -> Steps:
-        """Take back what ``attach`` made; when the volume is used there no more, nothing is left to do.
-
-        ``lost``: the host is gone for good. Nothing is done there, and should it come back, it is not let in.
-        """
-        raise self.unsupported(Capability.ATTACH)
-
-    def clone_format(self, format: Format) -> Format:
-        """Return the format of a clone of a volume of this format."""
-        return format
-
-    # Transfers (see transfers.py)
-
-    def whole(self, volume: Volume) -> Steps:
-        """Say that the ``virtual_size`` bytes that are copied are all that there is; () where they always are."""
-        return ()
-
-    def export(self, host: str, volume: Volume, place: Received) -> Steps:
-        """Copy ``volume`` on ``host``, which sees it, to a file elsewhere, in the format of that."""
-        raise Unsupported(f"Images cannot be moved out of {self.label} datastores.")
-
-    def sends(self, volume: Volume, format: Format, name: str) -> Sent:
-        """Lay ``volume`` ready on the storage host as one file of this format, for another host to fetch.
-
-        ``name``: what a file that has to be made for it may be called; no other job uses it.
-        """
-        raise Unsupported(f"Images are not sent from {self.label} datastores to other hosts.")
-
-    def fetches(self, route: Route, copy: Volume, data: int) -> Steps:
-        """Make ``copy`` on the target of ``route`` of the file that lies ready at its source; ``data``: its bytes."""
-        raise Unsupported(f"{self.label} datastores take no images from hosts that do not see them.")
-
-    def streams_to(self, target: StorageDriver) -> str:
-        """Return why other hosts fetch volumes for ``target`` as files, and not as their kind does best.
-
-        "": they do not (``fetches_stream``).
-        """
-        return f"{self.label} datastores send files"
-
-    def fetches_stream(self, route: Route, volume: Volume, target: StorageDriver, copy: Volume) -> tuple[Steps, Steps]:
-        """Return the steps that let the target of ``route`` fetch ``volume``, and those that make ``copy`` of it there.
-
-        Only where ``streams_to`` names no reason against it.
-        """
-        raise Unsupported(f"Volumes of {self.label} datastores are sent as files.")
-
-    def comes_back(self, volume: Volume, returned: Volume) -> Steps:
-        """Put ``returned``, which a machine made of the image ``volume``, in the place of that."""
-        raise Unsupported(f"Persistent disks in {self.label} datastores are the images themselves.")
-
-    def receive(self, volume: Volume) -> Received:
-        """Return how a volume from elsewhere is put where it belongs."""
-        return Received(volume, ownership=self.ownership, with_directory=self.makes_directory(volume))
-
-    @property
-    def ownership(self) -> Ownership:
-        """Who owns what is stored here."""
-        return AS_SOURCE
-
-    def streams(self, volume: Volume, target: StorageDriver, copy: Volume) -> Steps:
-        """Return the steps that send ``volume`` to ``target`` as its kind does best; () when files are copied."""
-        return ()
-
-    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
-        """Make ``copy`` here of a volume of ``source`` on ``host``, which sees both; () when ``source`` exports it."""
-        return ()
-
-    def makes_directory(self, volume: Volume) -> bool:
-        """Whether the volume has a directory of its own that comes and goes with it."""
-        return False
-
     # For the methods above
-
-    def unsupported(self, capability: Capability) -> Unsupported:
-        return Unsupported(f"{self.label} datastores have no {capability.value}.")
-
-    def require(self, capability: Capability, volume: Volume) -> None:
-        """Raise Unsupported when volumes of this format lack the capability."""
-        if capability not in self.capabilities(volume.format):
-            raise Unsupported(f"{volume.format} images in {self.label} datastores have no {capability.value}.")
 
     def check_inside(self, volume: Volume) -> None:
         """Raise Refused when the volume does not lie in this datastore."""

@@ -9,7 +9,7 @@ from datastores.domain.characters import Character
 from datastores.domain.plan import Shell
 from datastores.domain.values import parse_size
 from datastores.domain.volumes import Capacity
-from datastores.drivers.base import Steps
+from datastores.drivers.abilities import Steps
 from datastores.drivers.files import FileDriver, words
 from datastores.drivers.reflinks import ReflinkDriver, ReflinkOptions
 from datastores.hosts.btrfs_limits import SubvolumeLimited, SubvolumePresent, ask_limit, limit_of, within

@@ -12,7 +12,8 @@ from datastores.domain.characters import Character
 from datastores.domain.errors import Refused, Unsupported
 from datastores.domain.plan import Shell
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
-from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.abilities import Steps
+from datastores.drivers.base import StorageDriver
 from datastores.drivers.ceph_options import CephOptions
 from datastores.drivers.received import Received
 from datastores.hosts.blocks import Filesystem

@@ -6,7 +6,7 @@ from base64 import b64encode
 from uuid import NAMESPACE_URL, uuid5
 
 from datastores.domain.iscsi import Account
-from datastores.drivers.base import Steps
+from datastores.drivers.abilities import Steps
 from datastores.hosts.chap import SecretGone, SecretPresent
 from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, LibvirtSecretGone, of_chap
 

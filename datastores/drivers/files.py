@@ -13,8 +13,10 @@ from datastores.domain.plan import Plan, Shell, Stage
 from datastores.domain.routes import Route
 from datastores.domain.values import account_name, file_mode
 from datastores.domain.volumes import Capability, Capacity, Format, Volume
-from datastores.drivers.base import Sent, Steps, StorageDriver
+from datastores.drivers.abilities import Steps
+from datastores.drivers.base import StorageDriver
 from datastores.drivers.received import Received
+from datastores.drivers.travels import Sent
 from datastores.hosts import capacity
 from datastores.hosts.blocks import DataBlockExists, Filesystem
 from datastores.hosts.checksums import ChecksumKnown

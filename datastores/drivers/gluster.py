@@ -12,7 +12,7 @@ from datastores.domain.errors import BadInput
 from datastores.domain.gluster import Layout, address_list, volume_name
 from datastores.domain.gluster_checks import PlacedBrick
 from datastores.domain.plan import Plan, Stage
-from datastores.drivers.base import Steps
+from datastores.drivers.abilities import Steps
 from datastores.drivers.files import words
 from datastores.drivers.mounted import MountedDriver, MountedOptions, checked_mount_options
 from datastores.hosts.files import MountedRootBelongs

@@ -10,7 +10,8 @@ from uuid import UUID
 from datastores.domain.errors import Unsupported
 from datastores.domain.plan import Shell
 from datastores.domain.volumes import Capability, Capacity, Format, Volume
-from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.abilities import Steps
+from datastores.drivers.base import StorageDriver
 from datastores.drivers.received import Received
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.contexts import ContextFile, Variable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datastores.domain.volumes import Capability, Format, Volume
-from datastores.drivers.base import Steps
+from datastores.drivers.abilities import Steps
 from datastores.drivers.files import FileDriver
 from datastores.hosts.snapshots import SnapshotAbsent, SnapshotExists, SnapshotRestored
 

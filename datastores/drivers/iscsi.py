@@ -11,7 +11,8 @@ from datastores.domain.errors import Unsupported
 from datastores.domain.iscsi import Account, Lun, Portal, chap_secret, make_chap_secret, name_part
 from datastores.domain.plan import AnyStep
 from datastores.domain.volumes import Capability, Format, Placement, Volume
-from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.abilities import Steps
+from datastores.drivers.base import StorageDriver
 from datastores.drivers.btrfs import BtrfsDriver
 from datastores.drivers.chap_login import forgotten, told
 from datastores.drivers.files import FileOptions

@@ -13,7 +13,8 @@ from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import Shell
 from datastores.domain.values import object_name
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
-from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.abilities import Steps
+from datastores.drivers.base import StorageDriver
 from datastores.drivers.files import FileDriver, FileOptions, words
 from datastores.drivers.received import Received
 from datastores.hosts import lvm

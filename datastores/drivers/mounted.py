@@ -12,7 +12,7 @@ from datastores.domain.fstab import mount_options
 from datastores.domain.values import file_mode
 from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers import internal_snapshots, overlays
-from datastores.drivers.base import Steps
+from datastores.drivers.abilities import Steps
 from datastores.drivers.files import FileDriver, FileOptions, words
 from datastores.hosts.accounts import NO_HOME, GroupHasId, UserHasId, account_id
 from datastores.hosts.files import DirectoryPresent, DirectorySwept

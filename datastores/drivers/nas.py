@@ -14,7 +14,8 @@ from datastores.domain.iscsi import Account, PinnedLun, Portal, chap_name, chap_
 from datastores.domain.plan import Plan, Shell
 from datastores.domain.values import account_name
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
-from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.abilities import Steps
+from datastores.drivers.base import StorageDriver
 from datastores.drivers.chap_login import forgotten, told
 from datastores.drivers.files import words
 from datastores.drivers.iscsi_options import Initiator

@@ -11,7 +11,7 @@ from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput
 from datastores.domain.exports import Client, export_client, export_option, export_path
 from datastores.domain.values import host_address
-from datastores.drivers.base import Steps
+from datastores.drivers.abilities import Steps
 from datastores.drivers.files import words
 from datastores.drivers.mounted import MountedDriver, MountedOptions, checked_mount_options
 from datastores.hosts import exports

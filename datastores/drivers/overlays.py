@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from datastores.domain.errors import Unsupported
 from datastores.domain.volumes import Format, Volume
-from datastores.drivers.base import Steps
+from datastores.drivers.abilities import Steps
 from datastores.drivers.files import FileDriver
 from datastores.hosts.disks import DiskAbsent
 from datastores.hosts.overlays import OverlayExists, OverlayTemplateKept

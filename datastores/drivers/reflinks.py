@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from datastores.domain.errors import BadInput
 from datastores.domain.values import object_name
 from datastores.domain.volumes import Capability, Format, Placement, Volume
-from datastores.drivers.base import Steps
+from datastores.drivers.abilities import Steps
 from datastores.drivers.directories import DirectoryDriver, DirectoryOptions, Mounted
 from datastores.drivers.files import FileDriver, words
 from datastores.hosts.disks import DiskAbsent

@@ -10,7 +10,7 @@ from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.values import is_below, parse_size
 from datastores.domain.volumes import Capability, Format, Placement, Volume
-from datastores.drivers.base import Steps
+from datastores.drivers.abilities import Steps
 from datastores.drivers.directories import DirectoryDriver, DirectoryOptions, Mounted
 from datastores.drivers.files import FileDriver, words
 from datastores.hosts.caches import CachedCopyGone, CacheEmptied

@@ -11,7 +11,8 @@ from datastores.domain.errors import Unsupported
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.routes import Route
 from datastores.domain.volumes import Format, Volume
-from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.abilities import Steps
+from datastores.drivers.base import StorageDriver
 from datastores.hosts.receiving import ReceivingForgotten, SourceReachable
 from datastores.hosts.sending import SendingAllowed, SendingEnded
 

@@ -11,7 +11,8 @@ from datastores.domain.characters import Character
 from datastores.domain.plan import Shell
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.domain.zfs import pool_of
-from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.abilities import Steps
+from datastores.drivers.base import StorageDriver
 from datastores.drivers.zfs_homes import DISKS, IMAGES, Home, ZfsHomes
 from datastores.drivers.zfs_options import ZfsOptions
 from datastores.hosts.blocks import DataBlockExists, Filesystem

@@ -11,9 +11,11 @@ from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.routes import Route
 from datastores.domain.volumes import Format, Volume
 from datastores.domain.zfs import BASE_MAX, DISK, GOLD, dataset_name
-from datastores.drivers.base import Sent, Steps, StorageDriver
+from datastores.drivers.abilities import Steps
+from datastores.drivers.base import StorageDriver
 from datastores.drivers.files import TO_BE_SENT, FileDriver
 from datastores.drivers.received import Received
+from datastores.drivers.travels import Sent
 from datastores.drivers.zfs_options import ZfsOptions
 from datastores.hosts.copies import PART
 from datastores.hosts.disks import DiskLinked

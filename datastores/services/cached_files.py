@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from datastores.domain.states import ObjectState
-from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.abilities import Steps
+from datastores.drivers.base import StorageDriver
 from datastores.drivers.ssh import SshDriver
 from datastores.hosts.stored import FileStored, OnlyKnownFiles
 from datastores.models import CachedCopy, Datastore, DatastoreHost

@@ -10,7 +10,8 @@ from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import HostState
-from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.abilities import Steps
+from datastores.drivers.base import StorageDriver
 from datastores.models import Datastore, DatastoreHost, Disk, Host, Job, MovedDirectory, User
 from datastores.services.bricks import require_no_bricks
 from datastores.services.placing import driver_of, driver_on, hosts_of, require_ready

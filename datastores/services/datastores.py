@@ -14,7 +14,8 @@ from datastores.domain.errors import BadInput, CloudstoreError, Refused
 from datastores.domain.plan import Plan, Shell
 from datastores.domain.states import HostState, ObjectState
 from datastores.domain.volumes import Capacity, Volume
-from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.abilities import Steps
+from datastores.drivers.base import StorageDriver
 from datastores.drivers.gluster import GlusterDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady

@@ -12,7 +12,8 @@ from django.db.models import Count
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.volumes import Capability, Volume
-from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.abilities import Steps
+from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Datastore, Disk, Host, VirtualMachine
 from datastores.services.placing import hosts_of

@@ -11,7 +11,7 @@ from datastores.domain import values
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import HostState
-from datastores.drivers.base import Steps
+from datastores.drivers.abilities import Steps
 from datastores.hosts.authorized_keys import AuthorizedKeysPresent
 from datastores.hosts.known import FactsKnown
 from datastores.models import Credential, Datastore, Host, HostKey, Job, MovedDirectory, User

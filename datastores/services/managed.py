@@ -21,7 +21,8 @@ from datastores.domain.errors import BadInput, CloudstoreError
 from datastores.domain.plan import AnyStep
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
-from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.abilities import Steps
+from datastores.drivers.base import StorageDriver
 from datastores.hosts.stored import Footprint
 from datastores.models import Datastore, DatastoreHost, Disk, Host, Image, Job
 from datastores.services.cached_files import said_of_caches

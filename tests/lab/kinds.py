@@ -12,7 +12,8 @@ from datastores.domain.gluster import Brick
 from datastores.domain.gluster_checks import PlacedBrick
 from datastores.domain.iscsi import Account, make_chap_secret
 from datastores.domain.volumes import Capability, Capacity, Format, Volume
-from datastores.drivers.base import Steps, StorageDriver
+from datastores.drivers.abilities import Steps
+from datastores.drivers.base import StorageDriver
 from datastores.drivers.iscsi import IscsiDriver
 from datastores.drivers.registry import make_driver
 from datastores.drivers.ssh import SshDriver
