@@ -14,8 +14,8 @@ from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.btrfs import BtrfsDriver
-from datastores.drivers.chap_login import forgotten, told
 from datastores.drivers.files import FileOptions
+from datastores.drivers.initiators import forgotten, initiating, told
 from datastores.drivers.inside import InsideDriver
 from datastores.drivers.iscsi_options import Backing, FilesInside, Initiator, IscsiOptions, Server
 from datastores.drivers.lvm import LvmDriver
@@ -198,13 +198,12 @@ class IscsiDriver(InsideDriver):
 
     def _ready(self, host: str, inside: Callable[[str], Steps]) -> Steps:
         directory = DirectoryPresent(host, self.base, mode="0755"), BaseReady(host, self.base)
-        client = "open-iscsi" if self.options.initiator == Initiator.KERNEL else "qemu-block-extra"
-        initiating = PackageInstalled(host, client), *self._secret(host)
+        client = *initiating(host, qemu=self.options.initiator == Initiator.QEMU), *self._secret(host)
         if host != self.host:
-            return *initiating, *directory
+            return *client, *directory
         package, service = ("targetcli-fb", lio.SERVICE) if self._by_name else ("tgt", tgt.SERVICE)
         served = PackageInstalled(host, package), ServiceRunning(host, service)
-        return *initiating, *directory, *inside(host), *served
+        return *client, *directory, *inside(host), *served
 
     def _secret(self, host: str) -> Steps:
         return told(host, self.account, self.secret, qemu=self.options.initiator == Initiator.QEMU)

@@ -16,8 +16,8 @@ from datastores.domain.values import account_name
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
-from datastores.drivers.chap_login import forgotten, told
 from datastores.drivers.files import words
+from datastores.drivers.initiators import forgotten, initiating, told
 from datastores.drivers.iscsi_options import Initiator
 from datastores.hosts.appliances import LunReached
 from datastores.hosts.blocks import Filesystem
@@ -168,9 +168,11 @@ class NasDriver(StorageDriver):
         return StorageDriver.set_up(self)
 
     def activate(self, host: str) -> Steps:
-        client = "open-iscsi" if self.options.initiator == Initiator.KERNEL else "qemu-block-extra"
-        packages = tuple(PackageInstalled(host, name) for name in (client, "libiscsi-bin"))
-        return *packages, DirectoryPresent(host, self.base, mode="0755"), *self._secret(host), *self._guard(host)
+        client = (
+            *initiating(host, qemu=self.options.initiator == Initiator.QEMU),
+            PackageInstalled(host, "libiscsi-bin"),
+        )
+        return *client, DirectoryPresent(host, self.base, mode="0755"), *self._secret(host), *self._guard(host)
 
     def _guard(self, host: str) -> Steps:
         if not self.options.guard or not self.portals:

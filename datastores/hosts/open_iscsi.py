@@ -15,12 +15,16 @@ from datastores.hosts.parsing import expect
 from datastores.hosts.secret_files import secret_digest
 
 NOTHING_FOUND = 21  # iscsiadm(8), EXIT STATUS: ISCSI_ERR_NO_OBJS_FOUND
-SERVICE = "iscsid.service"
+LOGIN_SERVICE = "open-iscsi.service"
+"""It logs in to what is recorded as automatic when the host has booted, and out when that is shut down."""
 SESSIONS = read("iscsiadm", "-m", "session", root=True)
 SETTLE_SECONDS = 30
 LOGIN_SECONDS = 150.0
 """iscsiadm tries a login eight times, of 15 s each (node.session.initial_login_retry_max)."""
 INTERFACES = ("iscsiadm", "-m", "iface")
+LOCK = ("flock", "-w", "50", "/run/cloudstore-iscsi.lock")
+SHARED = ("flock", "-s", *LOCK[1:])
+"""iscsiadm walks all records, whichever it is asked for, and fails when one goes meanwhile."""
 UNSET = "<empty>"
 TELL = """
 secret=$(cat -- "$4") || exit
@@ -75,9 +79,11 @@ def interface_name(value: str) -> str:
 
 
 def node(lun: Lun, interface: str, *words: str, timeout: float = 60.0) -> Command:
-    """Return what is done with the record of a target."""
+    """Return what is done with the record of a target: alone where it is written, beside others where it is read."""
     by = ("-I", interface) if interface else ()
-    return Command(("iscsiadm", "-m", "node", "-T", lun.iqn, "-p", str(lun.portal), *by, *words), timeout=timeout)
+    lock = LOCK if "-o" in words else SHARED
+    words = "-m", "node", "-T", lun.iqn, "-p", str(lun.portal), *by, *words
+    return Command((*lock, "iscsiadm", *words), timeout=timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,7 @@ class OfSession:
     def _tell(self, account: Account) -> Command:
         portal = self.lun.portal
         place = f"{portal.address},{portal.port}", self.interface or "default"
-        return Command(("sh", "-c", TELL, "sh", self.lun.iqn, *place, account.file))
+        return Command((*LOCK, "sh", "-c", TELL, "sh", self.lun.iqn, *place, account.file))
 
     def _settings(self, account: Account) -> tuple[tuple[Command, Command], ...]:
         """Return what makes the record say who logs in, and what makes it say nothing of that, in their order."""

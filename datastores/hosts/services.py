@@ -38,6 +38,52 @@ class Unit:
         return self.active in {"active", "reloading"}
 
 
+def require_loadable(host: str, unit: str, facts: Unit) -> None:
+    """Raise Refused when systemd could not start the unit, or is not to."""
+    if facts.loaded == "masked":
+        raise Refused(
+            f"{unit} on {host} is masked, so somebody does not want it to run. "
+            f"If it may, say `systemctl unmask {unit}` there first."
+        )
+    if facts.loaded not in {"loaded", "not-found"}:
+        raise Refused(
+            f"systemd cannot load {unit} on {host} ({facts.loaded}). `systemctl status {unit}` there says why."
+        )
+
+
+def enabling(unit: str, facts: Unit) -> list[Action]:
+    """Return what makes the unit start with its host, if it does not."""
+    if facts.enabled in STARTED_AT_BOOT:
+        return []
+    return [Action(systemctl("enable", unit), systemctl("disable", unit))]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEnabled:
+    """``unit`` starts with the host. Whether it runs now stays as it is: it may have nothing to do yet."""
+
+    host: str
+    unit: str
+
+    def __post_init__(self) -> None:
+        unit_name(self.unit)
+
+    @property
+    def title(self) -> str:
+        return f"{self.unit} starts with the host"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (ask_unit(self.unit),)
+
+    def facts(self, outputs: Sequence[Output]) -> Unit:
+        return the_unit(self.host, self.reads()[0], outputs[0])
+
+    def plan(self, facts: Unit) -> Change | None:
+        require_loadable(self.host, self.unit, facts)
+        actions = enabling(self.unit, facts)
+        return Change(f"enable {self.unit}", tuple(actions)) if actions else None
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceRunning:
     """``unit`` runs now and after a restart of the host."""
@@ -60,19 +106,8 @@ class ServiceRunning:
 
     def plan(self, facts: Unit) -> Change | None:
         """A unit that is not there yet gets the same plan: an earlier step may install it."""
-        if facts.loaded == "masked":
-            raise Refused(
-                f"{self.unit} on {self.host} is masked, so somebody does not want it to run. "
-                f"If it may, say `systemctl unmask {self.unit}` there first."
-            )
-        if facts.loaded not in {"loaded", "not-found"}:
-            raise Refused(
-                f"systemd cannot load {self.unit} on {self.host} ({facts.loaded}). "
-                f"`systemctl status {self.unit}` there says why."
-            )
-        actions = []
-        if facts.enabled not in STARTED_AT_BOOT:
-            actions.append(Action(systemctl("enable", self.unit), systemctl("disable", self.unit)))
+        require_loadable(self.host, self.unit, facts)
+        actions = enabling(self.unit, facts)
         if not facts.runs:
             actions.append(switched("start", "stop", self.unit))
         verbs = " and ".join(action.do.argv[1] for action in actions if isinstance(action.do, Command))

@@ -1,4 +1,4 @@
-"""What hosts are told of a CHAP secret, for kinds whose hosts log in to targets."""
+"""How hosts log in to targets, and what they are told of a CHAP secret."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from datastores.domain.iscsi import Account
 from datastores.drivers.abilities import Steps
 from datastores.hosts.chap import SecretGone, SecretPresent
 from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, LibvirtSecretGone, of_chap
+from datastores.hosts.open_iscsi import LOGIN_SERVICE
+from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.services import ServiceEnabled
 
 
 def told(host: str, account: Account | None, secret: str, *, qemu: bool) -> Steps:
@@ -33,3 +36,10 @@ def forgotten(host: str, account: Account | None, *, qemu: bool) -> Steps:
 def _uuid(account: Account) -> str:
     """The same account of the same datastore has the same UUID on every host, so that VMs can be started anywhere."""
     return str(uuid5(NAMESPACE_URL, f"chap:{account.label}:{account.name}"))
+
+
+def initiating(host: str, *, qemu: bool) -> Steps:
+    """Return what lets a host log in: QEMU by itself, or its kernel, which does so again when it has booted."""
+    if qemu:
+        return (PackageInstalled(host, "qemu-block-extra"),)
+    return PackageInstalled(host, "open-iscsi"), ServiceEnabled(host, LOGIN_SERVICE)
