@@ -41,7 +41,7 @@ def store(hosts: Hosts, request: pytest.FixtureRequest) -> Iterator[Store]:
     with set_up(Rig("ssh", "/srv/kind", ("h1", "h2"), options), hosts) as made:
         yield made
     for host in ("h1", "h2"):
-        told(hosts, "rm", "-rf", "/srv/xfs/cache", name=host)
+        told(hosts, "rm", "-rf", "/srv/xfs/cache", "/srv/kind", name=host)
 
 
 @pytest.fixture
