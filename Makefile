@@ -2,7 +2,7 @@
 .PHONY: run test test-vm lint fix lab-up lab-down bench docs assets
 PYTHON = .venv/bin/python
 LAB ?= $(shell [ "$$(id -u)" = 0 ] && [ "$$(uname)" = Linux ] && echo 1 || echo 0)
-PYTEST = $(PYTHON) -m pytest $(if $(K),-k "$(K)",-n 3 --no-loadscope-reorder) $(ARGS)
+PYTEST = $(PYTHON) -m pytest $(if $(K),-k "$(K)",-n 2 --no-loadscope-reorder) $(ARGS)
 
 run:  ## set everything up, start it, do the main job on a lab of three hosts (LAB=0: without; ONCE=1: then stop)
 	deploy/setup run $(if $(filter 1,$(LAB)),lab)

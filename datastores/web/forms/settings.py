@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -14,11 +15,13 @@ from datastores.domain.approvals import Approval
 from datastores.domain.errors import BadInput
 from datastores.jobs import approval
 from datastores.jobs.kinds import KINDS
-from datastores.models import NotificationTarget
+from datastores.models import NotificationTarget, SettingsSection
 from datastores.services.notifications import EVENTS
 from datastores.services.settings import Section, Setting
 from datastores.web.forms.base import ChangeForm, Form, checked
 
+Rows = Mapping[str, SettingsSection]
+"""What is stored, by section."""
 APPROVED = tuple(kind for kind, case in KINDS.items() if case.can_wait)
 """The kinds of jobs that may wait for approval."""
 
@@ -96,16 +99,16 @@ class SectionForm(Versioned):
 class ApprovalForm(Versioned):
     """What each kind of job has to wait for."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, fields={kind: self._field(kind) for kind in APPROVED}, **kwargs)
+    def __init__(self, *args: Any, rows: Rows, **kwargs: Any) -> None:
+        super().__init__(*args, fields={kind: self._field(kind, rows) for kind in APPROVED}, **kwargs)
 
-    def _field(self, kind: str) -> forms.Field:
+    def _field(self, kind: str, rows: Rows) -> forms.Field:
         case = KINDS[kind]
         default = approval.default_of(case)
         offered = approval.choices_of(case)
         choices = [(each.value, f"{each} (default)" if each is default else str(each)) for each in offered]
         widget = forms.Select(attrs={"aria-label": f"Approval of: {case.label}"})
-        return forms.ChoiceField(choices=choices, initial=approval.policy_now(case).value, widget=widget)
+        return forms.ChoiceField(choices=choices, initial=approval.policy_now(case, rows).value, widget=widget)
 
     def policies(self) -> dict[str, Approval]:
         return {kind: Approval(policy) for kind, policy in self.chosen().items()}

@@ -22,10 +22,8 @@ from datastores.services.settings import SECTIONS, Section, Setting
 from datastores.web.access import ADMINS, INSPECTORS, Request, roles
 from datastores.web.acting import done, note
 from datastores.web.forms.base import attempt
-from datastores.web.forms.settings import APPROVED, ApprovalForm, SectionForm, in_words
+from datastores.web.forms.settings import APPROVED, ApprovalForm, Rows, SectionForm, in_words
 from datastores.web.views.targets import targets_shown
-
-Rows = Mapping[str, SettingsSection]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +165,7 @@ def back_to_default(request: Request, section: str) -> HttpResponse:
 @roles(read=ADMINS, write=ADMINS)
 def approval(request: Request) -> HttpResponse:
     rows = settings.stored_now()
-    form = ApprovalForm(request.POST or None, version=settings.version_of("approval", rows))
+    form = ApprovalForm(request.POST or None, rows=rows, version=settings.version_of("approval", rows))
 
     def act(data: dict[str, Any]) -> HttpResponse:
         keep_policies(request, data["version"], form.policies())
