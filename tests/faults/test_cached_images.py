@@ -75,7 +75,7 @@ def test_a_worker_that_is_killed_while_it_brings_an_image_is_followed_by_another
 ) -> None:
     source = f"{BASE}/{gold.uuid}.raw"
     with site.points.holding("cp", source) as point:
-        first, second = disks(site, gold, 2, "killed", "h1")
+        first, second = disks(site, gold, 2, "brought", "h1")
         point.wait()
         assert site.fresh(second).state == JobState.QUEUED
         site.kill_workers(first)
