@@ -59,8 +59,8 @@ def enabling(unit: str, facts: Unit) -> list[Action]:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceEnabled:
-    """``unit`` starts with the host. Whether it runs now stays as it is: it may have nothing to do yet."""
+class OfUnit:
+    """What is said of a unit of a host, and how that is read."""
 
     host: str
     unit: str
@@ -68,15 +68,20 @@ class ServiceEnabled:
     def __post_init__(self) -> None:
         unit_name(self.unit)
 
-    @property
-    def title(self) -> str:
-        return f"{self.unit} starts with the host"
-
     def reads(self) -> tuple[Command, ...]:
         return (ask_unit(self.unit),)
 
     def facts(self, outputs: Sequence[Output]) -> Unit:
         return the_unit(self.host, self.reads()[0], outputs[0])
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEnabled(OfUnit):
+    """``unit`` starts with the host. Whether it runs now stays as it is: it may have nothing to do yet."""
+
+    @property
+    def title(self) -> str:
+        return f"{self.unit} starts with the host"
 
     def plan(self, facts: Unit) -> Change | None:
         require_loadable(self.host, self.unit, facts)
@@ -85,24 +90,12 @@ class ServiceEnabled:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceRunning:
+class ServiceRunning(OfUnit):
     """``unit`` runs now and after a restart of the host."""
-
-    host: str
-    unit: str
-
-    def __post_init__(self) -> None:
-        unit_name(self.unit)
 
     @property
     def title(self) -> str:
         return f"{self.unit} runs, and starts with the host"
-
-    def reads(self) -> tuple[Command, ...]:
-        return (ask_unit(self.unit),)
-
-    def facts(self, outputs: Sequence[Output]) -> Unit:
-        return the_unit(self.host, self.reads()[0], outputs[0])
 
     def plan(self, facts: Unit) -> Change | None:
         """A unit that is not there yet gets the same plan: an earlier step may install it."""
@@ -115,24 +108,12 @@ class ServiceRunning:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceStopped:
+class ServiceStopped(OfUnit):
     """``unit`` does not run now; whether it starts with the host stays as it is. Another step starts it again."""
-
-    host: str
-    unit: str
-
-    def __post_init__(self) -> None:
-        unit_name(self.unit)
 
     @property
     def title(self) -> str:
         return f"{self.unit} is stopped"
-
-    def reads(self) -> tuple[Command, ...]:
-        return (ask_unit(self.unit),)
-
-    def facts(self, outputs: Sequence[Output]) -> Unit:
-        return the_unit(self.host, self.reads()[0], outputs[0])
 
     def plan(self, facts: Unit) -> Change | None:
         if facts.loaded == "not-found":
@@ -143,24 +124,12 @@ class ServiceStopped:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceStarted:
+class ServiceStarted(OfUnit):
     """``unit``, which a step before this one has stopped, runs again. It follows from that, and needs no approval."""
-
-    host: str
-    unit: str
-
-    def __post_init__(self) -> None:
-        unit_name(self.unit)
 
     @property
     def title(self) -> str:
         return f"{self.unit} runs again"
-
-    def reads(self) -> tuple[Command, ...]:
-        return (ask_unit(self.unit),)
-
-    def facts(self, outputs: Sequence[Output]) -> Unit:
-        return the_unit(self.host, self.reads()[0], outputs[0])
 
     def plan(self, facts: Unit) -> Change | None:
         if facts.loaded not in {"loaded", "not-found"}:

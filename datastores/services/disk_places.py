@@ -103,6 +103,5 @@ class DiskPlace(DiskChange):
         self._note_place(job)
 
     def _note_place(self, job: Job) -> None:
-        self.rows(job).update(host=job.params["on"])
-        if job.params.get("host") and job.disk.kind != Disk.Kind.BLOCK:
-            self.rows(job).update(kind=Disk.Kind.COPY, base=None)
+        copied = job.params.get("host") and job.disk.kind != Disk.Kind.BLOCK
+        self.rows(job).update(host=job.params["on"], **({"kind": Disk.Kind.COPY, "base": None} if copied else {}))
