@@ -17,22 +17,14 @@ from datastores.hosts.zfs import Dataset, Datasets, ask_with_snapshots, found, l
 from datastores.hosts.zfs_volumes import destroyed
 
 
-def ask_both(master: str, heir: str) -> tuple[Command, Command]:
-    return ask_with_snapshots(master), ask_with_snapshots(heir)
-
-
-def seen_of_both(host: str, reads: tuple[Command, Command], outputs: Sequence[Output]) -> Datasets:
-    return {**found(host, reads[0], outputs[0]), **found(host, reads[1], outputs[1])}
-
-
 def left_by(master: str) -> str:
     """Return what the names of the snapshots begin with that a master leaves to its heir."""
     return f"{OF_ANOTHER}{master.rpartition('/')[2]}:"
 
 
 @dataclass(frozen=True, slots=True)
-class ClonePromoted:
-    """``heir`` is no clone of ``master`` any more: it has become what that stands on, and whatever else did."""
+class OfHeir:
+    """What is said of a data set and of the clone that takes its place, and how both are read."""
 
     host: str
     master: str
@@ -42,15 +34,21 @@ class ClonePromoted:
         dataset_name(self.master)
         dataset_name(self.heir)
 
+    def reads(self) -> tuple[Command, ...]:
+        return ask_with_snapshots(self.master), ask_with_snapshots(self.heir)
+
+    def facts(self, outputs: Sequence[Output]) -> Datasets:
+        master, heir = (found(self.host, read, output) for read, output in zip(self.reads(), outputs, strict=True))
+        return {**master, **heir}
+
+
+@dataclass(frozen=True, slots=True)
+class ClonePromoted(OfHeir):
+    """``heir`` is no clone of ``master`` any more: it has become what that stands on, and whatever else did."""
+
     @property
     def title(self) -> str:
         return f"{self.heir} has taken the place of {self.master}"
-
-    def reads(self) -> tuple[Command, ...]:
-        return ask_both(self.master, self.heir)
-
-    def facts(self, outputs: Sequence[Output]) -> Datasets:
-        return seen_of_both(self.host, ask_both(self.master, self.heir), outputs)
 
     def plan(self, facts: Datasets) -> Change | None:
         heir = facts.get(self.heir)
@@ -84,29 +82,15 @@ class ClonePromoted:
 
 
 @dataclass(frozen=True, slots=True)
-class MasterGone:
+class MasterGone(OfHeir):
     """The data set whose place ``heir`` has taken is gone, and what it left to it is given up.
 
     A check as long as something stands on it: its change is empty, so that a plan can be shown that promotes first.
     """
 
-    host: str
-    master: str
-    heir: str
-
-    def __post_init__(self) -> None:
-        dataset_name(self.master)
-        dataset_name(self.heir)
-
     @property
     def title(self) -> str:
         return f"the data set {self.master} is gone, and what it left to {self.heir} is given up"
-
-    def reads(self) -> tuple[Command, ...]:
-        return ask_both(self.master, self.heir)
-
-    def facts(self, outputs: Sequence[Output]) -> Datasets:
-        return seen_of_both(self.host, ask_both(self.master, self.heir), outputs)
 
     def plan(self, facts: Datasets) -> Change | None:
         mine, snapshots = facts.get(self.master), snapshots_of(self.master, facts)
