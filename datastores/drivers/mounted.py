@@ -14,13 +14,11 @@ from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers import internal_snapshots, overlays
 from datastores.drivers.abilities import Steps
 from datastores.drivers.files import FileDriver, FileOptions, words
-from datastores.hosts.accounts import NO_HOME, GroupHasId, UserHasId, account_id
+from datastores.hosts.accounts import GroupHasId, UserHasId, account_id
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.mounts import FstabLineAbsent, FstabLinePresent, MountAbsent, MountPresent
 from datastores.hosts.packages import PackageInstalled
-
-NO_LOGIN = "/usr/sbin/nologin"
 
 
 class Disks(StrEnum):
@@ -133,12 +131,15 @@ class MountedDriver(FileDriver):
         return self.base if self.mounts(host) else ""
 
     def accounts(self, host: str) -> Steps:
-        """Return the owner and group with their numbers, where these were chosen."""
+        """Return the owner and group with their numbers, where these were chosen.
+
+        Home and shell of an account that is there stay: it is the cloud's own, and has to log in.
+        """
         options = self.options
         group = (GroupHasId(host, options.group, options.group_id),) if options.group_id else ()
         if not options.owner_id:
             return group
-        return *group, UserHasId(host, options.owner, options.owner_id, options.group, NO_HOME, NO_LOGIN)
+        return *group, UserHasId(host, options.owner, options.owner_id, options.group, home=None, shell=None)
 
     def directory(self, host: str) -> DirectoryPresent:
         options = self.options

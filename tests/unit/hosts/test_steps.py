@@ -177,9 +177,7 @@ def test_step(path: Path) -> None:
     assert [shlex.join(command.argv) for command in step.reads()] == [line for line, *_ in case["reads"]]
     assert all(0 < command.timeout <= 60 for command in step.reads())
     assert_no_shell_text(step, list(step.reads()))
-    outputs = [
-        Output(status, text(out).encode("utf-8", "surrogateescape"), text(err)) for _, status, out, err in case["reads"]
-    ]
+    outputs = [answer(*said) for _, *said in case["reads"]]
     if "unreadable" in case:
         with pytest.raises(CommandFailed, match=case["unreadable"]):
             step.facts(outputs)
@@ -197,6 +195,8 @@ def test_step(path: Path) -> None:
     assert [action_as_case(action) for action in change.actions] == [normal(action) for action in case["actions"]]
     for action in change.actions:
         assert_no_shell_text(step, commands_of(action.do) + commands_of(action.undo))
+    if "then" in case:
+        assert step.plan(step.facts([answer(*said) for said in case["then"]])) is None
 
 
 def test_every_folder_of_cases_belongs_to_a_step() -> None:
