@@ -10,7 +10,7 @@ from datastores.domain.errors import BadInput, Refused
 from datastores.domain.export_checks import Severity, check
 from datastores.domain.exports import Client, Export, export_client, export_option, export_path
 from datastores.domain.plan import Action, Change, Command, Output, WriteFile, read
-from datastores.hosts.lines import swapped
+from datastores.hosts.lines import edited
 from datastores.hosts.parsing import TextFile, editable, expect, text_file, text_reads
 
 FILE, DIRECTORY = "/etc/exports", "/etc/exports.d"
@@ -211,11 +211,5 @@ class ExportRewritten:
                 return None
             raise Refused(f"{self.file} on {self.host} was changed meanwhile. Read the host again, and look at it.")
         entry = lines[self.before]
-        new = exports.render(known.replaced(entry, self.after))
-        write = WriteFile(self.file, new, text, *_access(facts))
-        undo = swapped(self.file, self.after, self.before)
-        return Change(f"rewrite the export of {entry.path}", refreshed(Action(write, undo)))
-
-
-def _access(facts: TextFile) -> tuple[str, ...]:
-    return (facts.entry.owner, facts.entry.group, facts.entry.mode) if facts.entry else ()
+        line = edited(self.file, self.before, self.after)
+        return Change(f"rewrite the export of {entry.path}", refreshed(line))
