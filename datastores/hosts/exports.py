@@ -126,7 +126,9 @@ class ExportPresent:
         others = {entry.path for entry in exports.parse(before or "").entries()} - {self.path}
         if others:
             listed = ", ".join(sorted(others))
-            raise Refused(f"{name} on {self.host} exports {listed}. Move that to another file first.")
+            raise Refused(
+                f"{name} on {self.host} exports {listed}. Move that to another file first, or choose another base path."
+            )
         if before == self._text and self._is_listed(facts.listed):
             return None
         write = WriteFile(name, self._text, before)
@@ -146,7 +148,9 @@ class ExportPresent:
 
 @dataclass(frozen=True, slots=True)
 class ExportAbsent:
-    """The server does not export ``path`` by our file any more. What other files export stays."""
+    """The server does not export ``path`` by our file any more. What other files export stays, and so does a file of
+    this name that exports another path: two paths may have the same name but for their slashes.
+    """
 
     host: str
     path: str
@@ -166,8 +170,11 @@ class ExportAbsent:
 
     def plan(self, facts: TextFile) -> Change | None:
         name = file_of(self.path)
-        if editable(self.host, name, facts) is None:
+        paths = {entry.path for entry in exports.parse(editable(self.host, name, facts) or "").entries()}
+        if self.path not in paths:
             return None
+        if others := sorted(paths - {self.path}):
+            raise Refused(f"{name} on {self.host} exports {', '.join(others)}, too. Move that to another file first.")
         kept = f"{name}.cloudstore~"  # exportfs reads names that end in .exports alone
         aside, back = (Command(("mv", "-fT", "--", *names)) for names in ((name, kept), (kept, name)))
         return Change(f"export {self.path} no more", refreshed(Action(aside, back)))
