@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput
 from datastores.domain.exports import Client, export_client, export_option, export_path
-from datastores.domain.values import host_address
+from datastores.domain.values import host_address, is_below
 from datastores.drivers.abilities import Steps
 from datastores.drivers.files import words
 from datastores.drivers.mounted import MountedDriver, MountedOptions, checked_mount_options
@@ -19,6 +19,7 @@ from datastores.hosts.exports import ExportAbsent, ExportPresent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.parsing import canonical_path
 from datastores.hosts.services import ServiceRunning
 
 SERVER = "nfs-server.service"
@@ -78,6 +79,14 @@ class NfsOptions(MountedOptions):
             "cloudstore does.",
         ),
     )  # fmt: skip
+    mount_point: str = field(
+        default="",
+        metadata=words(
+            "Mounted on the server",
+            "What must be mounted on the storage host: the base path, or a directory above it; nothing is exported or "
+            "written while it is not. Empty: it may lie on the root disk.",
+        ),
+    )
     mount: str = field(default=USUAL_MOUNT, metadata=words("Mount options", "As in fstab; with _netdev and hard."))
 
     def __post_init__(self) -> None:
@@ -92,6 +101,9 @@ class NfsOptions(MountedOptions):
         if self.server and host_address(self.server, "The server's address") != self.server:
             raise BadInput(f"The server's address is usually written {host_address(self.server)}.")
         checked_mount_options(self.mount, needs=("_netdev",))
+        if self.mount_point:
+            canonical_path(self.mount_point, "The server's mount point")
+            export_option(f"mountpoint={self.mount_point}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +129,8 @@ class NfsDriver(MountedDriver):
     def __post_init__(self) -> None:
         MountedDriver.__post_init__(self)
         export_path(self.base)
+        if self.options.mount_point and not is_below(self.base, self.options.mount_point):
+            raise BadInput(f"The base path {self.base} does not lie below {self.options.mount_point}.")
 
     @property
     def source(self) -> str:
@@ -144,16 +158,22 @@ class NfsDriver(MountedDriver):
         options = self.options
         fsid = (f"fsid={options.fsid}",) if options.fsid else ()
         port = ("insecure",) if options.insecure else ()
-        return "rw", options.writes, SQUASHED[Squash(options.squash)], "no_subtree_check", *fsid, *port
+        mounted = (f"mountpoint={options.mount_point}",) if options.mount_point else ()
+        return "rw", options.writes, SQUASHED[Squash(options.squash)], "no_subtree_check", *fsid, *port, *mounted
+
+    def mount_point(self, host: str) -> str:
+        return self.base if self.mounts(host) else self.options.mount_point
 
     def activate(self, host: str) -> Steps:
         if host != self.host:
             return MountedDriver.activate(self, host)
+        wanted = self.mount_point(host)
         return (
             PackageInstalled(host, "nfs-kernel-server"),
+            *((BaseReady(host, wanted, wanted),) if wanted else ()),
             *self.accounts(host),
             self.directory(host),
-            BaseReady(host, self.base),
+            BaseReady(host, self.base, wanted),
             DirectoryPresent(host, exports.DIRECTORY),
             *self.serve(),
             ServiceRunning(host, SERVER),

@@ -15,7 +15,8 @@ from datastores.drivers.registry import make_driver
 from datastores.hosts.accounts import GroupHasId, UserHasId
 from datastores.hosts.exports import ExportAbsent, ExportFacts, ExportPresent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
-from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.filesystems import BaseFacts, BaseReady
+from datastores.hosts.inodes import Inode
 from datastores.hosts.mounts import FstabLineAbsent, FstabLinePresent, MountAbsent, MountPresent
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.parsing import TextFile
@@ -63,6 +64,18 @@ def test_a_client_mounts_it_at_the_same_path_now_and_at_boot() -> None:
 def test_nothing_is_written_on_a_client_where_it_is_not_mounted() -> None:
     assert nfs().guard("h2") == (BaseReady("h2", BASE, BASE),)
     assert nfs().guard("h1") == ()
+
+
+def test_a_server_whose_disk_is_not_mounted_neither_exports_nor_takes_anything() -> None:
+    store = nfs(base="/srv/disk/ds", mount_point="/srv/disk")
+    package, disk, directory, ready, *_ = store.activate("h1")
+    assert (disk, ready) == (BaseReady("h1", "/srv/disk", "/srv/disk"), BaseReady("h1", "/srv/disk/ds", "/srv/disk"))
+    assert store.guard("h1") == (ready,)
+    assert "mountpoint=/srv/disk" in the(store.serve(), ExportPresent).clients[0].options
+    bare = BaseFacts(Inode("/srv/disk", 0o40755, 1, 1, "1:2", 1, "root", "root", "0755", "1.0"), "/", "/dev/vda1")
+    with pytest.raises(Refused, match="Nothing is mounted at /srv/disk on h1"):
+        disk.plan(bare)
+    assert store.guard("h2") == (BaseReady("h2", "/srv/disk/ds", "/srv/disk/ds"),)
 
 
 def test_what_is_torn_down_is_what_was_set_up_but_for_packages_and_data() -> None:
@@ -135,6 +148,8 @@ def test_disks_are_overlays_unless_copies_are_wanted() -> None:
         ({"fsid": "0) *(rw"}, "characters"),
         ({"server": "nas one"}, "neither a host name"),
         ({"mount": "rw,hard"}, "lack _netdev"),
+        ({"mount_point": "/srv/other"}, "does not lie below /srv/other"),
+        ({"mount_point": "/srv/a b"}, "characters"),
         ({"mount": "rw,_netdev,helper=sh"}, "not among those"),
         ({"owner": "root", "owner_id": 5}, "root is 0 everywhere"),
         ({"owner": "oneadmin", "owner_id": 1001, "group": "cloud"}, "needs its group"),
