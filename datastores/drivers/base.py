@@ -117,6 +117,9 @@ class StorageDriver(Travels, ABC):
         """Raise BadInput unless the value can be what the kind needs to be let in."""
         raise BadInput(f"{cls.label} datastores need no secret.")
 
+    def check_new(self) -> None:
+        """Raise BadInput where a new datastore may not be like this, though an older one may have to go on so."""
+
     @classmethod
     def new_secret(cls, options: Mapping[str, Any]) -> str:
         """Return a secret for a new datastore to which none was given; "" where the kind makes none.

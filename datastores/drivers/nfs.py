@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -24,6 +25,10 @@ from datastores.hosts.services import ServiceRunning
 
 SERVER = "nfs-server.service"
 USUAL_MOUNT = "rw,_netdev,hard,vers=4.2,rsize=1048576,wsize=1048576"
+
+
+LONGEST = 255 - len(".cloudstore-XXXXXXXX")
+"""Bytes of the name of a file that is written beside itself first."""
 
 
 class Squash(StrEnum):
@@ -87,7 +92,9 @@ class NfsOptions(MountedOptions):
             "written while it is not. Empty: it may lie on the root disk.",
         ),
     )
-    mount: str = field(default=USUAL_MOUNT, metadata=words("Mount options", "As in fstab; with _netdev and hard."))
+    mount: str = field(
+        default=USUAL_MOUNT, metadata=words("Mount options", "As in fstab; with _netdev, and neither soft nor ro.")
+    )
 
     def __post_init__(self) -> None:
         MountedOptions.__post_init__(self)
@@ -129,13 +136,32 @@ class NfsDriver(MountedDriver):
     def __post_init__(self) -> None:
         MountedDriver.__post_init__(self)
         export_path(self.base)
+        if len(posixpath.basename(exports.file_of(self.base)).encode()) > LONGEST:
+            raise BadInput(
+                f"The base path is too long: the file of its export takes its name from it ({LONGEST} bytes)."
+            )
         if self.options.mount_point and not is_below(self.base, self.options.mount_point):
             raise BadInput(f"The base path {self.base} does not lie below {self.options.mount_point}.")
+
+    def check_new(self) -> None:
+        given = set(self.options.mount.split(","))
+        if given & {"soft", "softerr"}:
+            raise BadInput(
+                "With a soft mount, a VM is told that its disk failed when the server is away for a while, and what it "
+                "wrote is lost (nfs(5)). Leave it out of the mount options."
+            )
+        if "ro" in given:
+            raise BadInput("Where it is mounted read-only, no VM can write to its disk. Leave ro out.")
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it is the root that NFSv4 clients see."""
+        return self.options.fsid in {"0", "root"}
 
     @property
     def source(self) -> str:
         address = self.options.server or self.locate(self.host)
-        path = "/" if self.options.fsid in {"0", "root"} else self.base
+        path = "/" if self.is_root else self.base
         return f"{bracketed(address)}:{path}"
 
     @property

@@ -68,7 +68,7 @@ def test_nothing_is_written_on_a_client_where_it_is_not_mounted() -> None:
 
 def test_a_server_whose_disk_is_not_mounted_neither_exports_nor_takes_anything() -> None:
     store = nfs(base="/srv/disk/ds", mount_point="/srv/disk")
-    package, disk, directory, ready, *_ = store.activate("h1")
+    _, disk, _, ready, *_ = store.activate("h1")
     assert (disk, ready) == (BaseReady("h1", "/srv/disk", "/srv/disk"), BaseReady("h1", "/srv/disk/ds", "/srv/disk"))
     assert store.guard("h1") == (ready,)
     assert "mountpoint=/srv/disk" in the(store.serve(), ExportPresent).clients[0].options
@@ -161,6 +161,20 @@ def test_disks_are_overlays_unless_copies_are_wanted() -> None:
 def test_options_that_would_not_work_are_refused(options: dict[str, Any], why: str) -> None:
     with pytest.raises(BadInput, match=why):
         nfs(**options)
+
+
+@pytest.mark.parametrize(("mount", "why"), [("rw,_netdev,soft", "soft mount"), ("_netdev,softerr", "soft mount"),
+                                             ("ro,_netdev", "read-only")])  # fmt: skip
+def test_a_new_one_is_mounted_as_disks_need_it(mount: str, why: str) -> None:
+    nfs().check_new()
+    with pytest.raises(BadInput, match=why):
+        nfs(mount=mount).check_new()
+
+
+def test_a_base_path_of_which_no_file_can_be_named_is_refused() -> None:
+    nfs(base=f"/srv/{'a' * 212}")
+    with pytest.raises(BadInput, match="too long"):
+        nfs(base=f"/srv/{'a' * 213}")
 
 
 def test_a_base_path_that_exports_cannot_hold_is_refused() -> None:

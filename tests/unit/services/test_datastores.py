@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from datastores.domain.errors import Busy, NotConnected, Refused
+from datastores.domain.errors import BadInput, Busy, NotConnected, Refused
 from datastores.domain.plan import Action, Change, Command
 from datastores.domain.states import HostState, JobState
 from datastores.domain.volumes import Capacity
@@ -32,6 +32,37 @@ def planned(admin: User, kind: str, count: int, **options: object) -> Job:
     hosts = [a_host(f"h{number}").pk for number in range(count)]
     params = {"name": "ds", "kind": kind, "type": "image", "base": "/srv/ds", "hosts": hosts, "options": options}
     return submit("datastore.create", user=admin, params=params)
+
+
+def nfs(admin: User, hosts: list[Host], name: str, **options: object) -> Job:
+    params = {"name": name, "kind": "nfs", "type": "image", "base": f"/srv/{name}", "options": options}
+    return submit("datastore.create", user=admin, params=params | {"hosts": [host.pk for host in hosts]})
+
+
+def test_what_clients_see_of_one_server_is_one_tree(admin: User) -> None:
+    hosts = [a_host("h0"), a_host("h1")]
+    nfs(admin, hosts, "plain")
+    with pytest.raises(Refused, match="not find /srv/plain any more"):
+        nfs(admin, hosts, "root", fsid="0")
+    nfs(admin, hosts[::-1], "elsewhere", fsid="0")
+    with pytest.raises(Refused, match="h1: /srv/elsewhere has fsid=0"):
+        nfs(admin, hosts[::-1], "hidden")
+    assert {row.name for row in Datastore.objects.all()} == {"plain", "elsewhere"}
+
+
+def test_what_others_export_from_a_server_is_neither_hidden_nor_hides(admin: User) -> None:
+    theirs = a_host("h0", facts={"exports": [{"path": "/etc/exports", "text": "/srv/mine 10.0.0.0/24(rw,fsid=0)\n"}]})
+    with pytest.raises(Refused, match="h0: /srv/mine has fsid=0"):
+        nfs(admin, [theirs], "plain")
+    with pytest.raises(Refused, match="not find /srv/mine"):
+        nfs(admin, [theirs], "root", fsid="0")
+
+
+def test_a_new_one_is_not_mounted_soft_but_an_older_one_goes_on(admin: User) -> None:
+    with pytest.raises(BadInput, match="soft mount"):
+        nfs(admin, [a_host("h0"), a_host("h1")], "soft", mount="rw,_netdev,soft")
+    old = a_datastore("old", hosts=[a_host("h2")], kind="nfs", options={"mount": "rw,_netdev,soft"})
+    assert driver_of(old)
 
 
 def test_all_hosts_of_a_shared_one_are_shown_to_see_the_same_directory(admin: User) -> None:
