@@ -205,7 +205,7 @@ class GlusterDriver(MountedDriver):
         options = self.options
         whose = (self.base, options.owner, options.group, options.directory_mode)
         root = (MountedRootBelongs(host, *whose),) if host == self.host else ()
-        return *self.accounts(host), self.directory(host), *self.mounted(host), *root
+        return *self.accounts(host), *self.mounted(host), *root
 
     def mount_lines(self) -> tuple[FstabLinePresent, ...]:
         """Return the lines of fstab of all hosts, which name every host that has a brick."""

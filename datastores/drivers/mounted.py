@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from datastores.domain.errors import BadInput
 from datastores.domain.fstab import mount_options
+from datastores.domain.plan import Plan, Stage
 from datastores.domain.values import file_mode
 from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers import internal_snapshots, overlays
@@ -17,8 +18,10 @@ from datastores.drivers.files import FileDriver, FileOptions, words
 from datastores.hosts.accounts import GroupHasId, UserHasId, account_id
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.mount_points import MountedRootSeen, MountPointPresent
 from datastores.hosts.mounts import FstabLineAbsent, FstabLinePresent, MountAbsent, MountPresent
 from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.trials import RootWrites, TrialsSwept
 
 
 class Disks(StrEnum):
@@ -116,6 +119,11 @@ class MountedDriver(FileDriver):
     @abstractmethod
     def client_packages(self) -> tuple[str, ...]: ...
 
+    @property
+    def root_writes(self) -> bool:
+        """Whether root of a client may write anywhere in it."""
+        return True
+
     @abstractmethod
     def mounts(self, host: str) -> bool:
         """Whether ``host`` mounts it; the one that has the bytes may not."""
@@ -148,11 +156,32 @@ class MountedDriver(FileDriver):
     def mounted(self, host: str) -> Steps:
         """Return the mount on a client, now and at boot."""
         what = (host, self.source, self.base, self.fstype, self.mount_options)
-        return FstabLinePresent(*what), MountPresent(*what), BaseReady(host, self.base, self.base, coming=True)
+        return (
+            MountPointPresent(host, self.base),
+            FstabLinePresent(*what),
+            MountPresent(*what),
+            BaseReady(host, self.base, self.base, coming=True),
+        )
 
     def activate(self, host: str) -> Steps:
         packages = tuple(PackageInstalled(host, name) for name in self.client_packages)
-        return *packages, *self.accounts(host), self.directory(host), *self.mounted(host)
+        return *packages, *self.accounts(host), *self.mounted(host)
+
+    def same_directory(self, token: str) -> Plan:
+        """Every host sees whose it is, and root of each may write there, unless the server takes it for nobody."""
+        options, others = self.options, self.seen_from[1:]
+        whose = (self.base, options.owner, options.group, options.directory_mode)
+        seen = tuple(MountedRootSeen(host, *whose) for host in others)
+        tokens = {host: f"{token}{number}" for number, host in enumerate(others) if self.root_writes}
+        trials = tuple(step for host, own in tokens.items() for step in self._tried(host, own))
+        stages = (Stage("owner on the other hosts", seen), Stage("write on the other hosts", trials))
+        return *(stage for stage in stages if stage.steps), *FileDriver.same_directory(self, token)
+
+    def _tried(self, host: str, token: str) -> Steps:
+        owned = self.ownership
+        return RootWrites(host, self.base, token, owned.owner, owned.group, owned.mode), TrialsSwept(
+            host, self.base, token
+        )
 
     def deactivate(self, host: str) -> Steps:
         if not self.mounts(host):

@@ -175,6 +175,10 @@ class NfsDriver(MountedDriver):
     def mounts(self, host: str) -> bool:
         return host != self.host
 
+    @property
+    def root_writes(self) -> bool:
+        return self.options.squash == Squash.NONE
+
     def clients(self) -> tuple[Client, ...]:
         """Return who may mount it. Several addresses of one host are the admin's to name."""
         named = self.options.clients.split() or [self.locate(host) for host in self.hosts if host != self.host]

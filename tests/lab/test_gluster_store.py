@@ -98,6 +98,18 @@ def test_an_owner_with_a_number_is_made_where_it_is_missing_and_left_alone_where
     told(hosts, "groupdel", "cloud", name="h2")
 
 
+def test_an_owner_who_is_another_account_on_one_host_is_refused(hosts: Hosts) -> None:
+    driver = gluster(replace(COPIES, options={"owner": "oned"}), hosts)
+    for number, name in enumerate(NAMES):
+        told(hosts, "useradd", "-u", str(4081 + (number == 1)), "-g", "root", "oned", name=name)
+    before = state(hosts)
+    with pytest.raises(Refused, match=r"belongs to 4081:root on h2, not to oned:root: accounts have other numbers"):
+        hosts.run((*driver.set_up(), *driver.same_directory("5e1f0b")))
+    assert state(hosts) == before
+    for name in NAMES:
+        told(hosts, "userdel", "oned", name=name)
+
+
 def test_a_host_comes_as_a_client_and_goes(hosts: Hosts) -> None:
     with set_up(replace(COPIES, hosts=NAMES[:2], options={"set_size": 2}), hosts) as made:
         more = replace(made.driver, hosts=NAMES)

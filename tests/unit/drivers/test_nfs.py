@@ -17,10 +17,12 @@ from datastores.hosts.exports import ExportAbsent, ExportFacts, ExportPresent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseFacts, BaseReady
 from datastores.hosts.inodes import Inode
+from datastores.hosts.mount_points import MountedRootSeen, MountPointPresent
 from datastores.hosts.mounts import FstabLineAbsent, FstabLinePresent, MountAbsent, MountPresent
 from datastores.hosts.packages import PackageInstalled
-from datastores.hosts.parsing import TextFile
+from datastores.hosts.parsing import Entry, TextFile
 from datastores.hosts.services import ServiceRunning
+from datastores.hosts.trials import RootWrites, TrialsSwept
 
 BASE = "/srv/ds"
 ADDRESSES = {"h1": "10.0.0.1", "h2": "10.0.0.2", "h3": "fd00::3"}
@@ -54,7 +56,7 @@ def test_the_server_exports_the_directory_to_its_clients_alone() -> None:
 def test_a_client_mounts_it_at_the_same_path_now_and_at_boot() -> None:
     assert nfs().activate("h2") == (
         PackageInstalled("h2", "nfs-common"),
-        DirectoryPresent("h2", BASE, "root", "root", "0755"),
+        MountPointPresent("h2", BASE),
         FstabLinePresent("h2", f"10.0.0.1:{BASE}", BASE, "nfs4", USUAL_MOUNT),
         MountPresent("h2", f"10.0.0.1:{BASE}", BASE, "nfs4", USUAL_MOUNT),
         BaseReady("h2", BASE, BASE, coming=True),
@@ -132,6 +134,29 @@ def test_accounts_get_the_same_numbers_on_every_host() -> None:
         assert the(steps, GroupHasId) == GroupHasId(host, "cloud", 1001)
         assert the(steps, UserHasId).uid == 1001
     assert store.directory("h1").owner == "oneadmin"
+
+
+def test_a_client_never_changes_whose_the_directory_of_the_server_is() -> None:
+    steps = nfs(owner="oneadmin", group="cloud").activate("h2")
+    assert not [step for step in steps if isinstance(step, DirectoryPresent)]
+    theirs = Entry(BASE, "d", "0755", 1234, 1234, "oneadmin", "cloud", 4096, 77)
+    assert the(steps, MountPointPresent).plan({BASE: theirs}) is None
+
+
+def test_every_client_sees_whose_it_is_and_writes_before_it_is_ready() -> None:
+    seen, tried, *probes = nfs(owner="oneadmin", group="cloud").same_directory("abc")
+    assert seen.steps == tuple(MountedRootSeen(host, BASE, "oneadmin", "cloud", "0755") for host in ("h2", "h3"))
+    assert tried.steps == (
+        RootWrites("h2", BASE, "abc0", "oneadmin", "cloud", "0660"), TrialsSwept("h2", BASE, "abc0"),
+        RootWrites("h3", BASE, "abc1", "oneadmin", "cloud", "0660"), TrialsSwept("h3", BASE, "abc1"),
+    )  # fmt: skip
+    assert probes[0].title == "write a probe"
+    assert nfs("h1").same_directory("abc") == ()
+
+
+def test_root_that_the_server_takes_for_nobody_is_not_asked_to_write() -> None:
+    titles = [stage.title for stage in nfs(squash="root").same_directory("abc")]
+    assert titles == ["owner on the other hosts", "write a probe", "look for it on the other hosts", "remove the probe"]
 
 
 def test_disks_are_overlays_unless_copies_are_wanted() -> None:
