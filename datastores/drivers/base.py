@@ -180,6 +180,10 @@ class StorageDriver(Travels, ABC):
     def activate(self, host: str) -> Steps:
         """Make sure that ``host`` can use the datastore; what has to be mounted is mounted by other steps before."""
 
+    def remembered(self, host: str) -> str:
+        """Return what ``activate`` tells ``host`` to mount, which is remembered with it; "" for nothing."""
+        return ""
+
     def guard(self, host: str) -> Steps:
         """Return what has to hold on ``host`` before anything is written to the datastore there; () for nothing.
 

@@ -209,8 +209,8 @@ class GlusterDriver(MountedDriver):
 
     def mount_lines(self) -> tuple[FstabLinePresent, ...]:
         """Return the lines of fstab of all hosts, which name every host that has a brick."""
-        what = (self.source, self.base, self.fstype, self.mount_options)
-        return tuple(FstabLinePresent(host, *what) for host in self.hosts)
+        what = (self.base, self.fstype, self.mount_options)
+        return tuple(FstabLinePresent(host, self.source_on(host), *what) for host in self.hosts)
 
     def activate(self, host: str) -> Steps:
         """A host that is added has no brick yet."""

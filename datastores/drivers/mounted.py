@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -22,6 +23,11 @@ from datastores.hosts.mount_points import MountedRootSeen, MountPointPresent
 from datastores.hosts.mounts import FstabLineAbsent, FstabLinePresent, MountAbsent, MountPresent
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.trials import RootWrites, TrialsSwept
+
+
+def nothing_yet(host: str) -> str:
+    """Stand for what hosts mount where nobody told."""
+    return ""
 
 
 class Disks(StrEnum):
@@ -101,6 +107,8 @@ class MountedDriver(FileDriver):
     delete_snapshot = internal_snapshots.delete_snapshot
 
     options: MountedOptions
+    mounted_from: Callable[[str], str] = field(default=nothing_yet, compare=False, repr=False)
+    """Return what the host of this name was told to mount; "" for nothing yet."""
 
     @property
     def shared(self) -> bool:
@@ -109,7 +117,7 @@ class MountedDriver(FileDriver):
     @property
     @abstractmethod
     def source(self) -> str:
-        """What the clients mount."""
+        """What clients are told to mount from now on."""
 
     @property
     @abstractmethod
@@ -135,6 +143,13 @@ class MountedDriver(FileDriver):
     def prepare(self, image: Volume) -> Steps:
         return overlays.prepare(self, image) if self.options.disks == Disks.OVERLAYS else ()
 
+    def source_on(self, host: str) -> str:
+        """Return what ``host`` mounts. That stays, also when the server gets another address."""
+        return self.mounted_from(host) or self.source
+
+    def remembered(self, host: str) -> str:
+        return self.source_on(host) if self.mounts(host) else ""
+
     def mount_point(self, host: str) -> str:
         return self.base if self.mounts(host) else ""
 
@@ -155,7 +170,7 @@ class MountedDriver(FileDriver):
 
     def mounted(self, host: str) -> Steps:
         """Return the mount on a client, now and at boot."""
-        what = (host, self.source, self.base, self.fstype, self.mount_options)
+        what = (host, self.source_on(host), self.base, self.fstype, self.mount_options)
         return (
             MountPointPresent(host, self.base),
             FstabLinePresent(*what),
@@ -186,7 +201,7 @@ class MountedDriver(FileDriver):
     def deactivate(self, host: str) -> Steps:
         if not self.mounts(host):
             return ()
-        what = (host, self.source, self.base)
+        what = (host, self.source_on(host), self.base)
         return (
             MountAbsent(*what, self.fstype, self.mount_options),
             FstabLineAbsent(*what),

@@ -24,7 +24,7 @@ from datastores.models import Appliance, Cluster, Datastore, DatastoreHost, Drif
 from datastores.services import bricks
 from datastores.services.datastore_hosts import require_own_directory, silent, usable_hosts
 from datastores.services.exports import require_found
-from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume
+from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume, remember_mounts
 from datastores.services.usecase import Results, UseCase
 from datastores.services.viewers import listed
 
@@ -98,6 +98,7 @@ class DatastoreCreate(UseCase):
 
     def succeeded(self, job: Job, results: Results) -> None:
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.READY, error="")
+        remember_mounts(job.datastore)
         if capacity := base_capacity(job.datastore, results):
             remember_capacity(job.datastore, capacity)
 
