@@ -16,6 +16,7 @@ from datastores.drivers.abilities import Steps
 from datastores.drivers.files import words
 from datastores.drivers.mounted import MountedDriver, MountedOptions, checked_mount_options
 from datastores.hosts import exports
+from datastores.hosts.accounts import account_id
 from datastores.hosts.exports import ExportAbsent, ExportPresent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
@@ -65,6 +66,12 @@ class NfsOptions(MountedOptions):
             "nobody, and files need wide modes.",
         ),
     )  # fmt: skip
+    anon_id: int = field(
+        default=0, metadata=words("Squashed to", "The uid of whoever is squashed (anonuid). 0: nobody's.")
+    )
+    anon_group_id: int = field(
+        default=0, metadata=words("Squashed to group", "The gid of whoever is squashed (anongid). 0: nobody's.")
+    )
     writes: Writes = field(
         default=Writes.SYNC,
         metadata=words(
@@ -103,6 +110,7 @@ class NfsOptions(MountedOptions):
                 raise BadInput(f"{client} is usually written {export_client(client)}.")
         if self.squash not in set(Squash) or self.writes not in set(Writes):
             raise BadInput("Squash is none, root or all, and writes are sync or async.")
+        self._check_squashed()
         if self.fsid:
             export_option(f"fsid={self.fsid}")
         if self.server and host_address(self.server, "The server's address") != self.server:
@@ -111,6 +119,12 @@ class NfsOptions(MountedOptions):
         if self.mount_point:
             canonical_path(self.mount_point, "The server's mount point")
             export_option(f"mountpoint={self.mount_point}")
+
+    def _check_squashed(self) -> None:
+        for number in filter(None, (self.anon_id, self.anon_group_id)):
+            account_id(number)
+            if self.squash == Squash.NONE:
+                raise BadInput("Where nobody is squashed, there is nobody who could get another number.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +203,10 @@ class NfsDriver(MountedDriver):
         fsid = (f"fsid={options.fsid}",) if options.fsid else ()
         port = ("insecure",) if options.insecure else ()
         mounted = (f"mountpoint={options.mount_point}",) if options.mount_point else ()
-        return "rw", options.writes, SQUASHED[Squash(options.squash)], "no_subtree_check", *fsid, *port, *mounted
+        numbers = {"anonuid": options.anon_id, "anongid": options.anon_group_id}
+        anon = tuple(f"{name}={number}" for name, number in numbers.items() if number)
+        squash = SQUASHED[Squash(options.squash)], *anon
+        return "rw", options.writes, *squash, "no_subtree_check", *fsid, *port, *mounted
 
     def mount_point(self, host: str) -> str:
         return self.base if self.mounts(host) else self.options.mount_point

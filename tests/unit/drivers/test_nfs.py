@@ -107,6 +107,10 @@ def test_networks_are_exported_to_instead_of_hosts_when_they_are_named() -> None
         ({"writes": "async"}, ("rw", "async", "no_root_squash", "no_subtree_check")),
         ({"squash": "root"}, ("rw", "sync", "root_squash", "no_subtree_check")),
         ({"squash": "all", "insecure": True}, ("rw", "sync", "all_squash", "no_subtree_check", "insecure")),
+        (
+            {"squash": "all", "anon_id": 1001, "anon_group_id": 1002},
+            ("rw", "sync", "all_squash", "anonuid=1001", "anongid=1002", "no_subtree_check"),
+        ),
         ({"fsid": "0"}, ("rw", "sync", "no_root_squash", "no_subtree_check", "fsid=0")),
     ],
 )
@@ -170,6 +174,8 @@ def test_disks_are_overlays_unless_copies_are_wanted() -> None:
         ({"clients": "*"}, "everybody"),
         ({"clients": "10.0.0.1/24"}, "the network is"),
         ({"squash": "some"}, "Squash is"),
+        ({"anon_id": 1001}, "nobody is squashed"),
+        ({"squash": "root", "anon_id": 65534}, "not a number for an account"),
         ({"fsid": "0) *(rw"}, "characters"),
         ({"server": "nas one"}, "neither a host name"),
         ({"mount": "rw,hard"}, "lack _netdev"),
