@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from datastores.domain import exports
 from datastores.domain.errors import BadInput, Refused
-from datastores.domain.export_checks import Finding, Severity, check, check_all, clash
+from datastores.domain.export_checks import Finding, Severity, check, check_all, clash, is_root
 from datastores.domain.exports import Client, Export
 from datastores.domain.plan import Plan, Stage
 from datastores.drivers.nfs import NfsDriver
@@ -58,16 +58,15 @@ def require_found(datastore: Datastore) -> None:
         return
     texts = [file["text"] for file in host.facts.get("exports", ()) if not is_ours(file["path"])]
     theirs = [entry for text in texts for entry in exports.parse(text).entries()]
-    neighbours = Datastore.objects.filter(kind=driver.kind, members__host=host, members__position=0)
-    ours = [seen_as(row) for row in neighbours.exclude(pk=datastore.pk)]
-    if why := clash(driver.base, root=driver.is_root, others=[*ours, *theirs]):
+    if why := clash(driver.base, root=driver.is_root, others=[*served(host, but=datastore.pk), *theirs]):
         raise Refused(f"{host.name}: {why}")
 
 
-def seen_as(datastore: Datastore) -> Export:
-    """Return what a datastore exports, to whomever."""
-    fsid = datastore.options.get("fsid", "")
-    return Export(datastore.base, (Client("*", (f"fsid={fsid}",) if fsid else ()),))
+def served(host: Host, *, but: int | None = None) -> list[Export]:
+    """Return what the datastores export of which the host is the storage host, each to whomever."""
+    rows = Datastore.objects.filter(kind=NfsDriver.kind, members__host=host, members__position=0).exclude(pk=but)
+    known = ((row.base, row.options.get("fsid", "")) for row in rows)
+    return [Export(base, (Client("*", (f"fsid={fsid}",) if fsid else ()),)) for base, fsid in known]
 
 
 def the_line(value: str, path: str = "") -> str:
@@ -110,8 +109,16 @@ class ExportChange(UseCase):
         if job.params["after"] == job.params["before"]:
             raise BadInput("That is how the line reads already.")
         self.check_still(job)
+        self._check_root(job, before)
         job.title = f"Change the export of {path or job.params['file']} on {job.host.name}"[:300]
         job.target_label = job.host.name
+
+    def _check_root(self, job: Job, before: list[Export]) -> None:
+        """Refuse fsid=0 for an export that had none, beside datastores that clients would not find any more."""
+        (after,) = exports.parse(job.params["after"]).entries()
+        becomes = is_root(after) and not any(map(is_root, before))
+        if becomes and (why := clash(after.path, root=True, others=served(job.host))):
+            raise Refused(why)
 
     def again(self, job: Job) -> None:
         self.check_still(job)
