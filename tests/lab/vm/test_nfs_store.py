@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datastores.domain.errors import Refused
+from datastores.domain.errors import CommandFailed, Refused
 from datastores.drivers.nfs import NfsDriver
 from tests.lab.carrying import Hosts
 from tests.lab.kinds import Rig, driver_of
@@ -52,14 +52,18 @@ def test_what_the_client_takes_for_another_account_is_refused(server: Hosts) -> 
     told(server, "userdel", "oned")
 
 
-def test_a_server_without_its_disk_neither_exports_nor_takes_anything(server: Hosts) -> None:
+def test_a_server_without_its_disk_lets_nobody_mount_what_lies_below_it(server: Hosts) -> None:
+    """mountd looks at the mount point whenever it is asked; exportfs lists the export all the same."""
     driver = store(server)
     server.run(driver.set_up())
     server.run(driver.deactivate("h2"))
     told(server, "sh", "-c", f"systemctl stop nfs-server && umount {DISK} && systemctl start nfs-server")
-    assert driver.base not in told(server, "exportfs", "-s")
+    told(server, "mkdir", driver.base)
+    with pytest.raises(CommandFailed, match=r"mount.nfs4: .*(denied|No such file|Stale)"):
+        server.run(driver.activate("h2"))
     with pytest.raises(Refused, match=f"Nothing is mounted at {DISK} on h1"):
         server.run(driver.guard("h1"))
+    told(server, "rmdir", driver.base)
     told(server, "mount", "/dev/vdb", DISK)
     server.run(driver.set_up())
     server.run(driver.tear_down())
