@@ -11,7 +11,7 @@ from datastores.domain.export_checks import Finding, Severity, check, check_all,
 from datastores.domain.exports import Client, Export
 from datastores.domain.plan import Plan, Stage
 from datastores.drivers.nfs import NfsDriver
-from datastores.hosts.exports import ExportRewritten, ExportsFile, is_ours
+from datastores.hosts.exports import ExportRewritten, ExportsFile, file_of, is_ours
 from datastores.models import Datastore, Host, Job, User
 from datastores.services.placing import driver_of, hosts_of
 from datastores.services.usecase import Results, UseCase
@@ -58,8 +58,11 @@ def require_found(datastore: Datastore) -> None:
         return
     texts = [file["text"] for file in host.facts.get("exports", ()) if not is_ours(file["path"])]
     theirs = [entry for text in texts for entry in exports.parse(text).entries()]
-    if why := clash(driver.base, root=driver.is_root, others=[*served(host, but=datastore.pk), *theirs]):
+    ours = served(host, but=datastore.pk)
+    if why := clash(driver.base, root=driver.is_root, others=[*ours, *theirs]):
         raise Refused(f"{host.name}: {why}")
+    if same := [entry.path for entry in ours if file_of(entry.path) == file_of(driver.base)]:
+        raise Refused(f"{host.name} would export {driver.base} by the file of {same[0]}. Choose another base path.")
 
 
 def served(host: Host, *, but: int | None = None) -> list[Export]:

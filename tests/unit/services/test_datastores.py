@@ -51,6 +51,14 @@ def test_what_clients_see_of_one_server_is_one_tree(admin: User) -> None:
     assert {row.name for row in Datastore.objects.all()} == {"plain", "elsewhere"}
 
 
+def test_two_of_one_server_are_exported_by_files_of_their_own(admin: User) -> None:
+    hosts = [a_host("h0"), a_host("h1")]
+    nfs(admin, hosts, "a-b")
+    with pytest.raises(Refused, match="h0 would export /srv/a/b by the file of /srv/a-b"):
+        a_b = {"name": "nested", "kind": "nfs", "type": "image", "base": "/srv/a/b", "options": {}}
+        submit("datastore.create", user=admin, params=a_b | {"hosts": [host.pk for host in hosts]})
+
+
 def test_what_others_export_from_a_server_is_neither_hidden_nor_hides(admin: User) -> None:
     theirs = a_host("h0", facts={"exports": [{"path": "/etc/exports", "text": "/srv/mine 10.0.0.0/24(rw,fsid=0)\n"}]})
     with pytest.raises(Refused, match="h0: /srv/mine has fsid=0"):
