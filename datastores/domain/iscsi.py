@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 import secrets
 import string
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from datastores.domain.errors import BadInput
 from datastores.domain.values import host_address, port_number
@@ -16,6 +18,11 @@ NAME_MAX = 223
 """Bytes of a name (RFC 3720, 3.2.6.1)."""
 AUTHORITY = "iqn.2013-10.org.opennebula"
 """What the names of OpenNebula's targets begin with (domain.md, ISCSI)."""
+
+HOST_MAX = 64
+"""Characters of what targets and initiators call a host."""
+DIGITS = 8
+"""Of a digest, where names have to differ: enough for all datastores that a host can have."""
 
 SECRETS = "/var/lib/cloudstore/chap"
 """The directory of a host where files with CHAP secrets lie; root alone may enter it."""
@@ -52,6 +59,18 @@ def authority(value: str) -> str:
 def name_part(text: str) -> str:
     """Return the text as it can stand in a name: small letters, digits, dots and dashes."""
     return _NOT_IN_NAMES.sub("-", text.lower()).strip("-.")
+
+
+def distinct(text: str, most: int) -> str:
+    """Return the text as it can stand in a name, in at most so many characters, and as that of no other text.
+
+    What was lost of it on the way is made up for by digits of its digest.
+    """
+    name = name_part(text)
+    if name == text and len(name) <= most:
+        return name
+    digest = hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+    return "-".join(filter(None, (name[-(most - DIGITS - 1) :].strip("-."), digest)))
 
 
 def initiator(value: str) -> str:
@@ -179,3 +198,16 @@ class PinnedLun:
     uuid: str
     lun: Lun
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the names on hosts were made of when they were given, for these stay when rows change.
+
+    ``hosts``: what targets and initiators call each host of the datastore, whatever it is called here by now.
+    """
+
+    hosts: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, host: str) -> str:
+        return self.hosts.get(host) or distinct(host, HOST_MAX)

@@ -67,6 +67,7 @@ class IscsiDriver(InsideDriver):
     imports: ClassVar[tuple[Format, ...]] = RAW_FORMATS
     shares_blocks: ClassVar[bool] = True
     one_host: ClassVar[bool] = True
+    has_names: ClassVar[bool] = True
     leaves: ClassVar[str] = "No disk is served any more. Packages, and the bytes on the storage host, stay."
     key_label: ClassVar[str] = "CHAP secret"
     key_help: ClassVar[str] = (
@@ -123,13 +124,16 @@ class IscsiDriver(InsideDriver):
     # What is served, and where it is found
 
     def target(self, volume: Volume) -> str:
-        """Return the name of its target: <authority>:<host>.<vg>.<lv>, or <authority>:<host>.<path> of a file."""
+        """Return the name of its target: <authority>:<host>.<vg>.<lv>, or <authority>:<host>.<path> of a file.
+
+        The host is called there what it was called when it became the storage host.
+        """
         self.check_inside(volume)
         inside = self.inside
         if isinstance(inside, LvmDriver) and volume.format is Format.RAW:
             where = f"{self.options.group_name}.{inside.volume_name(volume)}"
-            return f"{self.options.authority}:{name_part(self.host)}.{name_part(where)}"
-        return f"{self.options.authority}:{name_part(self.host)}.{name_part(volume.path)}"
+            return f"{self.options.authority}:{self.names.of(self.host)}.{name_part(where)}"
+        return f"{self.options.authority}:{self.names.of(self.host)}.{name_part(volume.path)}"
 
     def lun(self, volume: Volume) -> Lun:
         portal = Portal(self.options.portal or self.locate(self.host), self.options.port)
@@ -171,7 +175,7 @@ class IscsiDriver(InsideDriver):
 
     def initiator(self, host: str) -> str:
         """Return the name that a host logs in by, where the target goes by names."""
-        return f"{self.options.authority}:{name_part(host)}"
+        return f"{self.options.authority}:{self.names.of(host)}"
 
     def _served(self, volume: Volume, host: str) -> AnyStep:
         name, named = self.target(volume), tuple(self.options.clients.split())

@@ -79,6 +79,9 @@ class DatastoreHost(models.Model):
     datastore = models.ForeignKey(Datastore, models.CASCADE, related_name="members")
     host = models.ForeignKey(Host, models.PROTECT, related_name="memberships")
     position = models.PositiveSmallIntegerField()
+    peer = models.CharField(max_length=255, blank=True, default="")
+    """What targets and initiators call the host, whatever it is called here by now: no other is called so. "": nothing
+    that they would have kept."""
     unseen = models.TextField(blank=True, default="")
     """Why the host does not see the directory that it must see; "": it does, or nobody has looked."""
     looked_at = models.DateTimeField(null=True)
