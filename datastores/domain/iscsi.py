@@ -21,6 +21,8 @@ AUTHORITY = "iqn.2013-10.org.opennebula"
 
 HOST_MAX = 64
 """Characters of what targets and initiators call a host."""
+LABEL_MAX = 40
+"""Characters of what datastores are told apart by in names on their hosts."""
 DIGITS = 8
 """Of a digest, where names have to differ: enough for all datastores that a host can have."""
 
@@ -69,8 +71,16 @@ def distinct(text: str, most: int) -> str:
     name = name_part(text)
     if name == text and len(name) <= most:
         return name
-    digest = hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
-    return "-".join(filter(None, (name[-(most - DIGITS - 1) :].strip("-."), digest)))
+    return _with_digits(name, hashlib.sha256(text.encode()).hexdigest(), most)
+
+
+def _with_digits(name: str, digits: str, most: int) -> str:
+    return "-".join(filter(None, (name[-(most - DIGITS - 1) :].strip("-."), digits[:DIGITS])))
+
+
+def new_label(base: str) -> str:
+    """Return what a new datastore at this path is told from all others by: the path alone, some have elsewhere."""
+    return _with_digits(name_part(base), secrets.token_hex(DIGITS), LABEL_MAX)
 
 
 def initiator(value: str) -> str:
@@ -204,9 +214,11 @@ class PinnedLun:
 class Names:
     """What the names on hosts were made of when they were given, for these stay when rows change.
 
-    ``hosts``: what targets and initiators call each host of the datastore, whatever it is called here by now.
+    ``label``: no other datastore has it. ``hosts``: what targets and initiators call each host of the datastore,
+    whatever it is called here by now.
     """
 
+    label: str = ""
     hosts: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, host: str) -> str:

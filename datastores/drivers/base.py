@@ -14,7 +14,7 @@ from uuid import UUID
 
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused, Unsupported
-from datastores.domain.iscsi import Names
+from datastores.domain.iscsi import LABEL_MAX, Names, distinct
 from datastores.domain.plan import Plan, Shell, Stage
 from datastores.domain.values import is_below
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
@@ -107,6 +107,11 @@ class StorageDriver(Travels, ABC):
             raise BadInput(f"The options are not those of a {self.label} datastore.")
 
     # What it is
+
+    @property
+    def label_on_hosts(self) -> str:
+        """What in names on hosts tells it from other datastores: small letters, digits, dots and dashes."""
+        return self.names.label or distinct(self.base, LABEL_MAX)
 
     @property
     @abstractmethod

@@ -90,7 +90,7 @@ class IscsiDriver(InsideDriver):
         """As whom hosts log in; None for no CHAP. tgtd tells no secrets, so another one is another account, too."""
         if not self.secret or not self.options.chap:
             return None
-        label, digest = name_part(self.base)[-64:].strip("-."), secret_digest(self.secret)
+        label, digest = self.label_on_hosts, secret_digest(self.secret)
         return Account(f"cloudstore-{label}-{digest[:6]}", label, digest)
 
     def __post_init__(self) -> None:
@@ -124,7 +124,7 @@ class IscsiDriver(InsideDriver):
     # What is served, and where it is found
 
     def target(self, volume: Volume) -> str:
-        """Return the name of its target: <authority>:<host>.<vg>.<lv>, or <authority>:<host>.<path> of a file.
+        """Return the name of its target: <authority>:<host>.<vg>.<lv>, or <authority>:<host>.<label>-<path> of a file.
 
         The host is called there what it was called when it became the storage host.
         """
@@ -132,8 +132,9 @@ class IscsiDriver(InsideDriver):
         inside = self.inside
         if isinstance(inside, LvmDriver) and volume.format is Format.RAW:
             where = f"{self.options.group_name}.{inside.volume_name(volume)}"
-            return f"{self.options.authority}:{self.names.of(self.host)}.{name_part(where)}"
-        return f"{self.options.authority}:{self.names.of(self.host)}.{name_part(volume.path)}"
+        else:
+            where = f"{self.label_on_hosts}{volume.path.removeprefix(self.base)}"
+        return f"{self.options.authority}:{self.names.of(self.host)}.{name_part(where)}"
 
     def lun(self, volume: Volume) -> Lun:
         portal = Portal(self.options.portal or self.locate(self.host), self.options.port)

@@ -33,6 +33,8 @@ class Datastore(models.Model):
     type = models.CharField(max_length=8, choices=Type, default=Type.IMAGE)
     base = models.CharField(max_length=1024)
     """Absolute path, the same on every host."""
+    label = models.CharField(max_length=100, blank=True, default="")
+    """What its names on hosts are made of (of files, rules, targets), so that no other datastore has the same."""
     options = models.JSONField(default=dict, blank=True)
     secret = EncryptedTextField(default="", blank=True)
     """What lets its hosts in where the bytes are, such as the key of an account; "" where none is needed."""

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from datastores.domain import values
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
+from datastores.domain.iscsi import new_label
 from datastores.domain.plan import Plan, Shell
 from datastores.domain.states import HostState, ObjectState
 from datastores.domain.volumes import Capacity, Volume
@@ -65,7 +66,8 @@ class DatastoreCreate(UseCase):
         hosts = usable_hosts(params["hosts"])
         require_own_directory(base, hosts)
         job.datastore = Datastore.objects.create(
-            name=name, kind=params["kind"], type=params["type"], base=base, options=params.get("options") or {},
+            name=name, kind=params["kind"], type=params["type"], base=base, label=new_label(base),
+            options=params.get("options") or {},
             secret=secret or DRIVERS[params["kind"]].new_secret(params.get("options") or {}),
             source_directories=[values.source_directory(path) for path in params.get("source_directories") or []],
             cluster=Cluster.objects.filter(pk=params.get("cluster")).first(), owner=job.user,

@@ -98,8 +98,8 @@ def names_for(datastore: Datastore) -> Names:
     if not driver_class(datastore.kind).has_names or datastore.pk is None:
         return Names()
     if hasattr(datastore, "in_order"):
-        return Names({member.host.name: member.peer for member in datastore.in_order})
-    return Names(dict(datastore.members.values_list("host__name", "peer")))
+        return Names(datastore.label, {member.host.name: member.peer for member in datastore.in_order})
+    return Names(datastore.label, dict(datastore.members.values_list("host__name", "peer")))
 
 
 def members_of(datastore: int, hosts: Iterable[Host], first: int = 0) -> list[DatastoreHost]:

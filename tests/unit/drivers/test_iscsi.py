@@ -84,7 +84,7 @@ def test_a_disk_grows_while_nobody_uses_it_and_its_target_takes_note() -> None:
 def test_names_tell_host_group_and_volume() -> None:
     assert store().target(IMAGE) == f"iqn.2013-10.org.opennebula:h1.vg-one.lv-one-{UUID}"
     assert store(authority="iqn.2026-11.lab").target(DISK) == "iqn.2026-11.lab:h1.vg-one.lv-one-7-0"
-    assert store(backing="files").target(DISK) == "iqn.2013-10.org.opennebula:h1.srv-ds-luns-7-disk.0"
+    assert store(backing="files").target(DISK) == "iqn.2013-10.org.opennebula:h1.srv-ds-f565b593-luns-7-disk.0"
 
 
 def test_others_are_let_in_when_they_are_named() -> None:
@@ -166,7 +166,7 @@ def test_a_base_path_that_a_target_cannot_hold_is_refused() -> None:
 def test_where_there_is_a_secret_hosts_log_in_as_an_account_of_the_datastore() -> None:
     made = store(secret=SECRET)
     account = made.account
-    assert account and account.name == "cloudstore-srv-ds-e3914a"
+    assert account and account.name == "cloudstore-srv-ds-f565b593-e3914a"
     assert made.attach(DISK, "h2", LINK) == (
         SecretPresent("h1", account, SECRET),
         TargetServed("h1", NAME, DISK.path, SIZE, ("10.0.0.2",), account),
@@ -185,7 +185,7 @@ def test_libvirt_knows_the_secret_where_qemu_logs_in_by_itself() -> None:
     (secret,) = (
         step for step in store(secret=SECRET, initiator="qemu").activate("h2") if isinstance(step, LibvirtSecretDefined)
     )
-    assert secret.usage.xml == "<usage type='iscsi'><target>cloudstore-srv-ds-e3914a</target></usage>"
+    assert secret.usage.xml == "<usage type='iscsi'><target>cloudstore-srv-ds-f565b593-e3914a</target></usage>"
     assert b64decode(secret.key).decode() == SECRET and SECRET not in repr(secret)
 
 

@@ -10,6 +10,8 @@ from datastores.domain.errors import BadInput, CloudstoreError, Refused
 from datastores.domain.iscsi import Lun, Portal
 from datastores.domain.plan import AnyStep
 from datastores.domain.states import ObjectState
+from datastores.drivers.iscsi import IscsiDriver
+from datastores.drivers.nas import NasDriver
 from datastores.hosts.appliance_luns import Answer, LunsKnown, Met, PortalTried, SizedLun
 from datastores.hosts.appliances import LunReached
 from datastores.hosts.chap import SecretGone, SecretPresent
@@ -31,6 +33,7 @@ from datastores.models import (
     User,
 )
 from datastores.services.appliances import remember_luns, unpin
+from datastores.services.placing import driver_of
 from tests.unit.conftest import a_datastore, a_host, a_vm, an_image
 from tests.unit.services.conftest import ended
 
@@ -222,6 +225,26 @@ class TestReached:
         hosts[2].delete()
         with pytest.raises(Refused, match="no other host"):
             asked("nas.guard", admin, nas)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("/srv/one_a", "/srv/one-a"), ("/srv/one-a", "/srv/One-A"), ("/srv/one", "/srv/one")]
+)
+@pytest.mark.parametrize("kind", ["nas", "iscsi"])
+def test_no_two_datastores_have_files_or_rules_of_one_name(
+    admin: User, hosts: list[Host], kind: str, one: str, other: str
+) -> None:
+    """Rules lie on hosts that are none of the datastore, too, so the same path on another host is another one."""
+    options = {"portals": "10.0.0.5", "user": "x"} if kind == "nas" else {"backing": "files"}
+    for base, host in zip((one, other), hosts, strict=False):
+        params = {"name": host.name, "kind": kind, "type": "image", "base": base, "hosts": [host.pk],
+                  "options": options, "secret": SECRET}  # fmt: skip
+        submit("datastore.create", user=admin, params=params)
+    first, second = (driver_of(each) for each in Datastore.objects.all())
+    assert isinstance(first, NasDriver | IscsiDriver) and isinstance(second, NasDriver | IscsiDriver)
+    assert first.account and second.account and first.account.file != second.account.file
+    guards = [PortalsGuarded("kvm3", each.label_on_hosts, (Portal("10.0.0.5"),)) for each in (first, second)]
+    assert not {each.argv for each in guards[0].reads()[:5]} & {each.argv for each in guards[1].reads()[:5]}
 
 
 @pytest.mark.parametrize(
