@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from uuid import UUID
 
 from datastores.domain.characters import Character
-from datastores.domain.errors import Unsupported
-from datastores.domain.iscsi import Account, Lun, Portal, chap_secret, make_chap_secret, name_part
-from datastores.domain.plan import AnyStep
+from datastores.domain.errors import BadInput, Unsupported
+from datastores.domain.iscsi import NAME_MAX, Account, Lun, Portal, chap_secret, make_chap_secret, name_part
+from datastores.domain.plan import AnyStep, Plan
 from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
@@ -197,6 +198,17 @@ class IscsiDriver(InsideDriver):
         return (TargetGone(self.host, name, tuple(self.locate(host) for host in leaving), forced),)
 
     # Hosts
+
+    def set_up(self) -> Plan:
+        """Names are told to be too long before there is anything to give them to."""
+        images = (Volume(self.image_path(UUID(int=0), each), each) for each in self.formats)
+        longest = max(len(self.target(each)) for each in images)
+        if longest > NAME_MAX:
+            raise BadInput(
+                f"Targets would have names of {longest} characters, and {NAME_MAX} are allowed. Choose less for them to "
+                "begin with, or a shorter volume group."
+            )
+        return InsideDriver.set_up(self)
 
     def activate(self, host: str) -> Steps:
         return self._ready(host, self.inside.activate)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from datastores.domain.errors import BadInput, Unsupported
-from datastores.domain.iscsi import Lun, Portal
+from datastores.domain.iscsi import Lun, Names, Portal
 from datastores.domain.volumes import Capability, Format, Volume
 from datastores.drivers.iscsi import IscsiDriver
 from datastores.drivers.registry import make_driver
@@ -40,9 +40,10 @@ LUN = Lun(Portal("10.0.0.1"), NAME)
 SECRET = "Abcdefgh12345678"
 
 
-def store(base: str = BASE, secret: str = "", **options: Any) -> IscsiDriver:
+def store(base: str = BASE, secret: str = "", names: Names | None = None, **options: Any) -> IscsiDriver:
     made = make_driver(
-        "iscsi", host="h1", base=base, hosts=("h1", "h2"), options=options, locate=ADDRESSES.__getitem__, secret=secret
+        "iscsi", host="h1", base=base, hosts=("h1", "h2"), options=options, locate=ADDRESSES.__getitem__, secret=secret,
+        names=names,
     )  # fmt: skip
     assert isinstance(made, IscsiDriver)
     return made
@@ -187,6 +188,18 @@ def test_libvirt_knows_the_secret_where_qemu_logs_in_by_itself() -> None:
     )
     assert secret.usage.xml == "<usage type='iscsi'><target>cloudstore-srv-ds-f565b593-e3914a</target></usage>"
     assert b64decode(secret.key).decode() == SECRET and SECRET not in repr(secret)
+
+
+def test_the_longest_path_gives_names_that_targets_may_have() -> None:
+    made = store(base="/srv/" + "d" * 200, backing="xfs")
+    assert made.set_up() and len(made.target(Volume(made.image_path(UUID, Format.ISO), Format.ISO))) < 223
+    assert made.attach(Volume(made.disk_path(7, 0), Format.RAW, SIZE), "h2", LINK)
+
+
+@pytest.mark.parametrize("options", [{"group_name": "g" * 32}, {"backing": "xfs"}])
+def test_names_that_no_target_may_have_are_refused_before_there_is_a_datastore(options: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match="223 are allowed"):
+        store(authority="iqn.2026-11." + "a" * 80, names=Names("l" * 100, {"h1": "h" * 64}), **options).set_up()
 
 
 def test_another_secret_is_another_account_in_the_same_file() -> None:
