@@ -205,8 +205,8 @@ class IscsiDriver(InsideDriver):
         longest = max(len(self.target(each)) for each in images)
         if longest > NAME_MAX:
             raise BadInput(
-                f"Targets would have names of {longest} characters, and {NAME_MAX} are allowed. Choose less for them to "
-                "begin with, or a shorter volume group."
+                f"Targets would have names of {longest} characters, and {NAME_MAX} are allowed. Choose less for them "
+                "to begin with, or a shorter volume group."
             )
         return InsideDriver.set_up(self)
 
