@@ -25,16 +25,15 @@ from datastores.hosts import lio, tgt
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.initiator_names import InterfaceNamed, interface_of
 from datastores.hosts.lio import LioTargetGone, LioTargetServed
-from datastores.hosts.open_iscsi import InterfaceNamed, SessionClosed, SessionOpen
+from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.secret_files import secret_digest
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.tgt import plain_path
 from datastores.hosts.tgt_targets import TargetGone, TargetRenewed, TargetServed, TargetUnused
 
-INTERFACE = "cloudstore"
-"""Of open-iscsi, by which hosts log in under a name of ours."""
 RAW_FORMATS = (Format.RAW, Format.ISO)
 """A target serves bytes as they are: what lies in qcow2 would be seen as qcow2 by the guest."""
 
@@ -150,9 +149,9 @@ class IscsiDriver(InsideDriver):
         """The target is made before anybody logs in to it; both are told the secret, which may be another by now."""
         logged_in: Steps = ()
         if self._by_name:
-            logged_in = (InterfaceNamed(host, INTERFACE, self.initiator(host)),)
+            logged_in = (InterfaceNamed(host, self._interface(host), self.initiator(host)),)
         if self.options.initiator == Initiator.KERNEL:
-            logged_in = *logged_in, SessionOpen(host, self.lun(volume), self._interface, self.account)
+            logged_in = *logged_in, SessionOpen(host, self.lun(volume), self._interface(host), self.account)
         served = *self._secret(self.host), self._served(volume, host)
         return *served, *self._secret(host), *logged_in, DeviceLinked(host, link, self.reached(volume))
 
@@ -164,16 +163,16 @@ class IscsiDriver(InsideDriver):
         if lost:
             return self._gone(volume, host, forced=True)
         kernel = self.options.initiator == Initiator.KERNEL
-        session = (SessionClosed(host, self.lun(volume), self._interface, self.account),) if kernel else ()
+        session = (SessionClosed(host, self.lun(volume), self._interface(host), self.account),) if kernel else ()
         return DiskAbsent(host, link, self.base), *session, *self._gone(volume, *((host,) if kernel else ()))
 
     @property
     def _by_name(self) -> bool:
         return self.options.target == Server.LIO
 
-    @property
-    def _interface(self) -> str:
-        return INTERFACE if self._by_name else ""
+    def _interface(self, host: str) -> str:
+        """Return the interface of open-iscsi by which the host logs in; "" for the usual one, under the usual name."""
+        return interface_of(self.initiator(host)) if self._by_name else ""
 
     def initiator(self, host: str) -> str:
         """Return the name that a host logs in by, where the target goes by names."""

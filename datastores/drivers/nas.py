@@ -204,7 +204,7 @@ class NasDriver(StorageDriver):
         reached = *self._secret(host), LunReached(host, pinned.lun, pinned.size, self.account)
         if self.options.initiator == Initiator.QEMU:
             return *reached, DeviceLinked(host, link, pinned.lun.url)
-        logged_in = SessionOpen(host, pinned.lun, "", self.account)
+        logged_in = SessionOpen(host, pinned.lun, "", self.account, foreign=True)
         return *reached, logged_in, DeviceLinked(host, link, pinned.lun.device)
 
     def detach(self, volume: Volume, host: str, link: str, *, lost: bool = False) -> Steps:
@@ -217,7 +217,7 @@ class NasDriver(StorageDriver):
             return ()
         if self.options.initiator == Initiator.QEMU:
             return (absent,)
-        return absent, SessionClosed(host, pinned.lun, "", self.account, self.base, link)
+        return absent, SessionClosed(host, pinned.lun, "", self.account, foreign=True, among=self.base, leaving=link)
 
     def link(self, volume: Volume, disk_path: str) -> Steps:
         return ()

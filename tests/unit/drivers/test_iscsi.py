@@ -10,16 +10,18 @@ import pytest
 
 from datastores.domain.errors import BadInput, Unsupported
 from datastores.domain.iscsi import Lun, Names, Portal
+from datastores.domain.plan import Output
 from datastores.domain.volumes import Capability, Format, Volume
 from datastores.drivers.iscsi import IscsiDriver
 from datastores.drivers.registry import make_driver
 from datastores.hosts.chap import SecretFacts, SecretGone, SecretPresent
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
+from datastores.hosts.initiator_names import InterfaceNamed
 from datastores.hosts.libvirt_secrets import LibvirtSecretDefined
 from datastores.hosts.lio import LioTargetGone, LioTargetServed
 from datastores.hosts.lvm_clones import CloneLinked
 from datastores.hosts.lvm_groups import GroupReady
-from datastores.hosts.open_iscsi import InterfaceNamed, SessionClosed, SessionOpen
+from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.reflinks import ReflinkExists
 from datastores.hosts.services import ServiceRunning
@@ -122,14 +124,14 @@ def test_the_storage_host_serves_and_every_host_can_log_in() -> None:
 
 
 def test_lio_knows_a_host_by_the_name_under_which_it_logs_in() -> None:
-    name = "iqn.2013-10.org.opennebula:h2"
+    name, interface = "iqn.2013-10.org.opennebula:h2", "cloudstore-fe13e221"
     assert store(target="lio").attach(DISK, "h2", LINK)[:3] == (
         LioTargetServed("h1", NAME, "/dev/vg-one/lv-one-7-0", (name,)),
-        InterfaceNamed("h2", "cloudstore", name),
-        SessionOpen("h2", LUN, "cloudstore"),
+        InterfaceNamed("h2", interface, name),
+        SessionOpen("h2", LUN, interface),
     )
     assert store(target="lio").detach(DISK, "h2", LINK)[1:] == (
-        SessionClosed("h2", LUN, "cloudstore"),
+        SessionClosed("h2", LUN, interface),
         LioTargetGone("h1", NAME, (name,)),
     )
     with pytest.raises(Unsupported, match="CDs are files"):
@@ -229,6 +231,14 @@ def test_the_secret_is_in_no_plan_that_is_shown_or_stored() -> None:
     assert SECRET not in repr(steps) and not any(SECRET in step.title for step in steps)
     written = SecretPresent("h1", made.account, SECRET).plan(SecretFacts(None)) if made.account else None
     assert written and SECRET not in json.dumps(encode_change(written))
+
+
+def test_a_host_logs_in_by_another_interface_under_each_of_its_names() -> None:
+    """Two datastores may begin the names of initiators in their own ways; open-iscsi has one name for an interface."""
+    one, other = (store(target="lio", authority=f"iqn.2026-11.{each}").attach(DISK, "h2", LINK)[1] for each in "ab")
+    assert isinstance(one, InterfaceNamed) and isinstance(other, InterfaceNamed)
+    assert one.name != other.name and one.interface != other.interface
+    assert other.plan(other.facts([Output(0, f"{one.interface} tcp,<empty>,<empty>,<empty>,{one.name}\n".encode())]))
 
 
 def test_lio_listens_where_it_is_told() -> None:
