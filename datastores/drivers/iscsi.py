@@ -194,7 +194,7 @@ class IscsiDriver(InsideDriver):
         name = self.target(volume)
         if self._by_name:
             return (LioTargetGone(self.host, name, tuple(self.initiator(host) for host in leaving), self.account),)
-        return (TargetGone(self.host, name, tuple(self.locate(host) for host in leaving), forced),)
+        return (TargetGone(self.host, name, tuple(self.locate(host) for host in leaving), forced, self.account),)
 
     # Hosts
 

@@ -114,7 +114,7 @@ def appliance(server: Hosts) -> Iterator[Lun]:
     told(server, "h1", "truncate", "-s", str(SIZE), *files)
     backing = "".join(f"  backing-store {each}\n" for each in files)
     server.lab.host("h1").run(
-        ["dd", "of=/etc/tgt/conf.d/appliance.conf"], f"<target {found.iqn}>\n{backing}</target>\n"
+        ["dd", "of=/etc/tgt/conf.d/appliance.conf"], stdin=f"<target {found.iqn}>\n{backing}</target>\n"
     )
     server.run([ServiceRunning("h1", tgt.SERVICE)])
     told(server, "h1", "tgt-admin", "--update", found.iqn)
