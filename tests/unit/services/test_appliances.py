@@ -112,6 +112,22 @@ class TestFound:
         remember_luns(nas, offered(3, size=5 * GIB))
         assert (rows(nas)[3].gone_at, rows(nas)[3].size, rows(nas)[3].size_before) == (None, 5 * GIB, 10 * GIB)
 
+    def test_what_was_pinned_while_it_was_being_read_stays_pinned(
+        self, admin: User, nas: Datastore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        remember_luns(nas, offered(3))
+        image, rows_of = an_image(admin, datastore=nas), ApplianceLun.objects.filter
+
+        def read_before(**which: Any) -> list[ApplianceLun]:
+            found = list(rows_of(**which))
+            rows_of(number=3).update(image=image)
+            return found
+
+        monkeypatch.setattr(ApplianceLun.objects, "filter", read_before)
+        remember_luns(nas, offered(3, size=5 * GIB))
+        monkeypatch.undo()
+        assert (rows(nas)[3].image, rows(nas)[3].size, rows(nas)[3].size_before) == (image, 5 * GIB, 10 * GIB)
+
     def test_datastores_of_other_kinds_have_none(self, operator: User) -> None:
         with pytest.raises(Refused, match="made here, not found"):
             asked("nas.find", operator, a_datastore("plain"))
