@@ -30,6 +30,13 @@ secret=$(cat -- "$3") || exit
 { cat; printf '  incominguser %s %s\\n</target>\\n' "$2" "$secret"; } > "$1" && sync -- "$1"
 """
 """Write the file of a target, with the secret of its account, which comes from a file of the host."""
+SEALED_AGAIN = """
+umask 077
+secret=$(cat -- "$3") || exit
+[ "${2##*-}" = "$(printf %s "$secret" | sha256sum | head -c 6)" ] || { echo "$3 is of another" >&2; exit 1; }
+{ cat; printf '  incominguser %s %s\\n</target>\\n' "$2" "$secret"; } > "$1" && sync -- "$1"
+"""
+"""The same with a secret that was there before, if it still is: names of accounts end with digits of its digest."""
 PLAIN = """
 umask 077
 cat > "$1" && sync -- "$1"
@@ -230,14 +237,19 @@ def names_account(text: str) -> bool:
 
 
 def put_back(path: str, before: str | None, account: Account | None) -> Command | None:
-    """Return what makes the file what it was; None where it named an account other than this one.
+    """Return what makes the file what it was; None where it named an account, and now there is none.
 
-    ``before``: its text without the secret, which the host's file of the account has.
+    ``before``: its text without the secret, which the host's file of the account has, or had before that one.
     """
     if before is None:
         return gone(path)
     lines, named, rest = before.partition(_INCOMING)
+    name = rest.partition("\n")[0]
     if not named:
         return _filled(path, before, None)
-    known = account and rest.partition("\n")[0] == account.name
-    return _filled(path, lines, account) if known else None
+    if account is None:
+        return None
+    if name == account.name:
+        return _filled(path, lines, account)
+    kept = f"{account.file}.cloudstore~"
+    return Command(("sh", "-c", SEALED_AGAIN, "sh", path, name, kept), stdin=encode(lines))

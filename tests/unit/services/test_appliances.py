@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from datastores.domain.errors import BadInput, CloudstoreError, Refused
+from datastores.domain.errors import BadInput, Busy, CloudstoreError, Refused
 from datastores.domain.iscsi import Lun, Portal
 from datastores.domain.plan import AnyStep
 from datastores.domain.states import ObjectState
@@ -190,6 +190,24 @@ class TestUsed:
             step for step in planned(submit("disk.delete", user=admin, disk=disk)) if isinstance(step, SessionClosed)
         ]
         assert [(step.among, step.leaving) for step in closed] == [("/srv/nas", f"/srv/nas/{disk.vm_id}/disk.0")]
+
+    def test_the_session_of_two_luns_is_changed_by_one_job_at_a_time(
+        self, admin: User, nas: Datastore, job: Job, hosts: list[Host]
+    ) -> None:
+        """Who attaches one would find the session there that who detaches the other ends."""
+        KINDS[job.kind].succeeded(job, [])
+        ended(job)
+        remember_luns(nas, [*offered(3, 4), SizedLun(Lun(Portal("10.0.0.5"), f"{IQN}-other", 1), GIB)])
+        vm, second, elsewhere = Disk.objects.get().vm, *(
+            ended(asked("nas.pin", admin, nas, lun=row.pk, name=f"data{row.pk}")).image
+            for row in ApplianceLun.objects.filter(datastore=nas, image=None)
+        )  # fmt: skip
+        submit("disk.delete", user=admin, disk=Disk.objects.get())
+        on = {"on": hosts[1].pk}
+        with pytest.raises(Busy, match=r"^Target .*ts-459-one-[0-9a-f]{8} of host kvm2 is being changed"):
+            submit("disk.create", user=admin, params=on, image=second, vm=vm)
+        assert submit("disk.create", user=admin, params=on, image=elsewhere, vm=vm)
+        assert submit("disk.create", user=admin, params={"on": hosts[0].pk}, image=second, vm=a_vm(admin))
 
     def test_it_is_not_unpinned_meanwhile(self, admin: User, job: Job, pinned: Image) -> None:
         KINDS[job.kind].succeeded(job, [])
