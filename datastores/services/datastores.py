@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from datastores.domain import values
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
+from datastores.domain.iscsi import new_label
 from datastores.domain.plan import Plan, Shell
 from datastores.domain.states import HostState, ObjectState
 from datastores.domain.volumes import Capacity, Volume
@@ -23,7 +24,7 @@ from datastores.hosts.mounts import MountAbsent
 from datastores.models import Appliance, Cluster, Datastore, DatastoreHost, Drift, Host, Job, MovedDirectory, User
 from datastores.services import bricks
 from datastores.services.datastore_hosts import require_own_directory, silent, usable_hosts
-from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume
+from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume, members_of
 from datastores.services.usecase import Results, UseCase
 from datastores.services.viewers import listed
 
@@ -65,14 +66,13 @@ class DatastoreCreate(UseCase):
         hosts = usable_hosts(params["hosts"])
         require_own_directory(base, hosts)
         job.datastore = Datastore.objects.create(
-            name=name, kind=params["kind"], type=params["type"], base=base, options=params.get("options") or {},
+            name=name, kind=params["kind"], type=params["type"], base=base, label=new_label(base),
+            options=params.get("options") or {},
             secret=secret or DRIVERS[params["kind"]].new_secret(params.get("options") or {}),
             source_directories=[values.source_directory(path) for path in params.get("source_directories") or []],
             cluster=Cluster.objects.filter(pk=params.get("cluster")).first(), owner=job.user,
         )  # fmt: skip
-        DatastoreHost.objects.bulk_create(
-            DatastoreHost(datastore=job.datastore, host=host, position=position) for position, host in enumerate(hosts)
-        )
+        DatastoreHost.objects.bulk_create(members_of(job.datastore.pk, hosts))
         made_of(job.datastore, hosts, params.get("bricks") or [])
         driver_of(job.datastore)  # checks the options
         job.title = f"Create datastore {name}"
