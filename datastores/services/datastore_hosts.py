@@ -14,7 +14,7 @@ from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
 from datastores.models import Datastore, DatastoreHost, Disk, Host, Job, MovedDirectory, User
 from datastores.services.bricks import require_no_bricks
-from datastores.services.placing import driver_of, driver_on, hosts_of, members_of, require_ready
+from datastores.services.placing import driver_of, driver_on, hosts_of, members_of, remember_mounts, require_ready
 from datastores.services.since import about, by_whom
 from datastores.services.usecase import Results, UseCase
 from datastores.services.viewers import listed
@@ -156,6 +156,7 @@ class DatastoreHosts(UseCase):
         found = Host.objects.in_bulk(job.params["add"])
         added = [found[key] for key in job.params["add"]]
         DatastoreHost.objects.bulk_create(members_of(job.datastore.pk, added, first))
+        remember_mounts(Datastore.objects.get(pk=job.datastore_id))
 
 
 def silent(keys: Collection[int]) -> list[str]:

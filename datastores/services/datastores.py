@@ -24,7 +24,8 @@ from datastores.hosts.mounts import MountAbsent
 from datastores.models import Appliance, Cluster, Datastore, DatastoreHost, Drift, Host, Job, MovedDirectory, User
 from datastores.services import bricks
 from datastores.services.datastore_hosts import require_own_directory, silent, usable_hosts
-from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume, members_of
+from datastores.services.exports import require_found
+from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume, members_of, remember_mounts
 from datastores.services.usecase import Results, UseCase
 from datastores.services.viewers import listed
 
@@ -74,7 +75,8 @@ class DatastoreCreate(UseCase):
         )  # fmt: skip
         DatastoreHost.objects.bulk_create(members_of(job.datastore.pk, hosts))
         made_of(job.datastore, hosts, params.get("bricks") or [])
-        driver_of(job.datastore)  # checks the options
+        driver_of(job.datastore).check_new()
+        require_found(job.datastore)
         job.title = f"Create datastore {name}"
         job.target_label = name
 
@@ -83,6 +85,7 @@ class DatastoreCreate(UseCase):
 
     def again(self, job: Job) -> None:
         usable_hosts([host.pk for host in hosts_of(job.datastore)])
+        require_found(job.datastore)
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.PENDING, error="")
 
     def resources(self, job: Job) -> dict[str, bool]:
@@ -95,6 +98,7 @@ class DatastoreCreate(UseCase):
 
     def succeeded(self, job: Job, results: Results) -> None:
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.READY, error="")
+        remember_mounts(job.datastore)
         if capacity := base_capacity(job.datastore, results):
             remember_capacity(job.datastore, capacity)
 

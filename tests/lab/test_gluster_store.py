@@ -81,6 +81,35 @@ def test_it_is_made_as_was_approved_before_any_daemon_ran_and_leaves_nothing(hos
     assert state(hosts) == before
 
 
+def test_an_owner_with_a_number_is_made_where_it_is_missing_and_left_alone_where_it_is_there(hosts: Hosts) -> None:
+    numbers = {"owner": "oned", "owner_id": 4071, "group": "cloud", "group_id": 4072}
+    driver = gluster(replace(COPIES, options=numbers), hosts)
+    told(hosts, "groupadd", "-g", "4072", "cloud", name="h2")
+    told(hosts, "useradd", "-u", "4071", "-g", "cloud", "-d", "/var/lib/one", "-s", "/bin/bash", "oned", name="h2")
+    accounts = [told(hosts, "cat", "/etc/passwd", "/etc/group", name=name) for name in NAMES]
+    run = hosts.run(driver.set_up())
+    assert not any(hosts.needs(*(step for name in NAMES for step in driver.keeps(name))))
+    assert {told(hosts, "stat", "-c", "%u:%g", driver.base, name=name) for name in NAMES} == {"4071:4072\n"}
+    assert told(hosts, "getent", "passwd", "oned", name="h1") == "oned:x:4071:4072::/nonexistent:/usr/sbin/nologin\n"
+    assert told(hosts, "cat", "/etc/passwd", "/etc/group", name="h2") == accounts[1]
+    hosts.take_back(run)
+    assert [told(hosts, "cat", "/etc/passwd", "/etc/group", name=name) for name in NAMES] == accounts
+    told(hosts, "userdel", "oned", name="h2")
+    told(hosts, "groupdel", "cloud", name="h2")
+
+
+def test_an_owner_who_is_another_account_on_one_host_is_refused(hosts: Hosts) -> None:
+    driver = gluster(replace(COPIES, options={"owner": "oned"}), hosts)
+    for number, name in enumerate(NAMES):
+        told(hosts, "useradd", "-u", str(4081 + (number == 1)), "-g", "root", "oned", name=name)
+    before = state(hosts)
+    with pytest.raises(Refused, match=r"belongs to 4081:root on h2, not to oned:root: accounts have other numbers"):
+        hosts.run((*driver.set_up(), *driver.same_directory("5e1f0b")))
+    assert state(hosts) == before
+    for name in NAMES:
+        told(hosts, "userdel", "oned", name=name)
+
+
 def test_a_host_comes_as_a_client_and_goes(hosts: Hosts) -> None:
     with set_up(replace(COPIES, hosts=NAMES[:2], options={"set_size": 2}), hosts) as made:
         more = replace(made.driver, hosts=NAMES)
