@@ -48,6 +48,7 @@ from datastores.jobs.submit import check_role
 from datastores.models import Job, JobStep
 from datastores.models.jobs import move_all
 from datastores.services.notifications import tell
+from datastores.services.shared import needed_by_others
 from datastores.services.usecase import UseCase
 
 logger = logging.getLogger(__name__)
@@ -166,6 +167,7 @@ class Attempt:
             journal=journal,
             cancelled=cancel_check(self.job),
             giving_up=self._give_up,
+            needed=needed_by_others(self.job),
         )
         run.carry_out()
         results = [(step, run.facts[index]) for index, step in enumerate(steps) if index in run.facts]
@@ -263,7 +265,8 @@ class Attempt:
         self.log.hosts = list(self.job.steps.values_list("host", flat=True))
         self.log.titles = list(self.job.steps.values_list("title", flat=True))
         stages = list(self.job.steps.values_list("stage", flat=True))
-        return take_back(journal, self._steps_begun, stages, connector(machines_of(self.job)), self.log)
+        connect, needed = connector(machines_of(self.job)), needed_by_others(self.job)
+        return take_back(journal, self._steps_begun, stages, connect, self.log, needed)
 
     def _steps_begun(self) -> list[AnyStep]:
         """Return the steps by which the hosts can be judged. Raises StalePlan when the plan has others now."""
