@@ -121,6 +121,7 @@ def made_of(datastore: Datastore, hosts: list[Host], given: list[dict[str, Any]]
         return
     bricks.require_fit(driver, wanted, hosts[0])
     bricks.require_unused(wanted)
+    bricks.require_own_volume(driver, datastore)
     bricks.store(datastore, driver.bricks)
 
 
