@@ -28,6 +28,7 @@ from datastores.hosts.runner import LEFT, TAKEN_BACK, Run
 from datastores.hosts.stages import steps_of
 from datastores.hosts.undo import take_back
 from datastores.jobs import doorbell
+from datastores.jobs.backups import is_over, sweeping
 from datastores.jobs.connections import connector
 from datastores.jobs.doubts import doubt
 from datastores.jobs.ends import Ending, end_all, tell_given_up, told
@@ -331,7 +332,12 @@ class Attempt:
 
     def _end(self, state: JobState, update_rows: Callable[[], None], message: str = "") -> bool:
         """End the job, unless reconcile gave it to somebody else: then that attempt writes the end. See ``end_all``."""
-        return end_all([self.ending(update_rows)], self.state, state, message)
+        over = is_over(state, message, can_undo=self.case.can_undo)
+        sweep = sweeping(self.job, connector(machines_of(self.job))) if over else None
+        ended = end_all([self.ending(update_rows)], self.state, state, message)
+        if ended and sweep:
+            sweep()
+        return ended
 
     def _secrets(self) -> tuple[str, ...]:
         password = self.job.host.first_password if self.job.host else ""
