@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from datastores.domain import values
+from datastores.domain import gluster, values
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
 from datastores.domain.iscsi import new_label
 from datastores.domain.plan import Plan, Shell
@@ -22,7 +22,7 @@ from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.mounts import MountAbsent
 from datastores.models import Appliance, Cluster, Datastore, DatastoreHost, Drift, Host, Job, MovedDirectory, User
-from datastores.services import bricks
+from datastores.services import bricks, leases
 from datastores.services.datastore_hosts import require_own_directory, silent, usable_hosts
 from datastores.services.exports import require_found
 from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume, members_of, remember_mounts
@@ -82,6 +82,7 @@ class DatastoreCreate(UseCase):
 
     def check_undo(self, job: Job) -> None:
         require_empty(job.datastore)
+        require_as_made(job.datastore, job.params)
 
     def again(self, job: Job) -> None:
         usable_hosts([host.pk for host in hosts_of(job.datastore)])
@@ -90,7 +91,7 @@ class DatastoreCreate(UseCase):
 
     def resources(self, job: Job) -> dict[str, bool]:
         hosts = {f"host:{member.host_id}": False for member in job.datastore.members.all()}
-        return {f"datastore:{job.datastore_id}": True, **hosts}
+        return {f"datastore:{job.datastore_id}": True, **leases.changes_hosts(job.datastore_id), **hosts}
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.datastore)
@@ -124,7 +125,25 @@ def made_of(datastore: Datastore, hosts: list[Host], given: list[dict[str, Any]]
         return
     bricks.require_fit(driver, wanted, hosts[0])
     bricks.require_unused(wanted)
+    bricks.require_own_volume(driver, datastore)
     bricks.store(datastore, driver.bricks)
+
+
+def require_as_made(datastore: Datastore, params: dict[str, Any]) -> None:
+    """Raise Refused when its hosts or bricks are not those any more that the job with these params made it of.
+
+    What other jobs did on hosts is no part of what is taken back.
+    """
+    hosts = set(datastore.members.values_list("host", flat=True))
+    made = [(each["host"], gluster.brick_path(each["path"])) for each in params.get("bricks") or []]
+    changed = [
+        what for what, same in (
+            ("hosts", hosts == set(params["hosts"])),
+            ("bricks", list(datastore.bricks.order_by("position").values_list("host", "path")) == made),
+        ) if not same
+    ]  # fmt: skip
+    if changed:
+        raise Refused(f"The {' and '.join(changed)} of {datastore.name} were changed since. Delete it instead.")
 
 
 def require_empty(datastore: Datastore) -> None:

@@ -18,6 +18,7 @@ from datastores.hosts.gluster_seen import VolumeKnown, VolumeSeen
 from datastores.hosts.gluster_volumes import BricksRunning, VolumeOptionSet, VolumeStarted, VolumeStopped
 from datastores.hosts.open_files import DirectoryAtRest
 from datastores.models import Datastore, Job, User, VolumeReading
+from datastores.services import leases
 from datastores.services.placing import driver_of, hosts_of, require_ready
 from datastores.services.usecase import CLOUD_STAFF, Results, UseCase
 
@@ -84,7 +85,7 @@ class VolumeCase(UseCase):
     def resources(self, job: Job) -> dict[str, bool]:
         hosts = {f"host:{host.pk}": False for host in hosts_of(job.datastore)}
         mine = {f"volume of datastore:{job.datastore_id}": True, f"datastore:{job.datastore_id}": False}
-        return {**mine, f"host list of datastore:{job.datastore_id}": False, **hosts}
+        return {**mine, **leases.uses_hosts(job.datastore_id), **hosts}
 
     def plan(self, job: Job) -> Plan:
         driver = volume_of(job.datastore)
