@@ -8,7 +8,7 @@ from typing import Any
 
 from datastores.domain.errors import BadInput
 from datastores.domain.gluster_checks import PlacedBrick
-from datastores.domain.iscsi import PinnedLun
+from datastores.domain.iscsi import Names, PinnedLun
 from datastores.drivers.base import StorageDriver, nowhere
 from datastores.drivers.btrfs import BtrfsDriver
 from datastores.drivers.ceph import CephDriver
@@ -60,6 +60,7 @@ def make_driver(  # noqa: PLR0913 - a datastore is what it is made of
     bricks: Sequence[PlacedBrick] = (),
     secret: str = "",
     luns: Sequence[PinnedLun] = (),
+    names: Names | None = None,
     mounted_from: Callable[[str], str] = nothing_yet,
 ) -> StorageDriver:
     """Return the driver of one datastore.
@@ -81,7 +82,8 @@ def make_driver(  # noqa: PLR0913 - a datastore is what it is made of
     parts: dict[str, Any] = {"bricks": tuple(bricks)} if driver.has_bricks else {}
     parts |= {"luns": tuple(luns)} if driver.has_luns else {}
     parts |= {"mounted_from": mounted_from} if issubclass(driver, MountedDriver) else {}
-    return driver(host, base, tuple(hosts) or (host,), driver.Options(**given), locate, secret, **parts)
+    told = tuple(hosts) or (host,), driver.Options(**given), locate, secret, names or Names()
+    return driver(host, base, *told, **parts)
 
 
 def _json_type(default: Any) -> type:

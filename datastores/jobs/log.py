@@ -180,11 +180,13 @@ class JobLog:
             self._start_ticker()
         self.on_news(self.hosts[index : index + 1])
 
-    def undo(self, entry: Undoable, error: str = "") -> None:
+    def undo(self, entry: Undoable, error: str = "", kept: str = "") -> None:
         is_left = bool(error) or (entry.undo is None and not entry.harmless)
         data = None if is_left else {"action": entry.number}  # what is left stays in the journal of the next attempt
         if error:
             state, text, level = StepState.FAILED, f"undo failed: {error}", Level.ERROR
+        elif kept:
+            state, text, level = StepState.KEPT, f"kept: {kept}", Level.WARNING
         elif entry.undo is None:
             state, text, level = StepState.KEPT, "cannot be undone, kept", Level.WARNING
         else:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from django.db.models import Prefetch, prefetch_related_objects
+from django.db.models import Prefetch, Q, prefetch_related_objects
 
 from datastores.domain.errors import Refused
 from datastores.domain.gluster import Brick
 from datastores.domain.gluster_checks import PlacedBrick
-from datastores.domain.iscsi import Lun, PinnedLun, Portal
+from datastores.domain.iscsi import HOST_MAX, Lun, Names, PinnedLun, Portal, distinct
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
@@ -70,6 +70,7 @@ def driver_on(datastore: Datastore, hosts: Sequence[str], bricks: Sequence[Place
         datastore.kind, host=hosts[0], base=datastore.base, hosts=hosts, options=datastore.options,
         locate=addresses.of, mounted_from=addresses.mounted_from, secret=datastore.secret,
         bricks=bricks_of(datastore) if bricks is None else bricks, luns=luns_of(datastore),
+        names=names_for(datastore),
     )  # fmt: skip
 
 
@@ -90,6 +91,32 @@ def luns_of(datastore: Datastore) -> list[PinnedLun]:
     return [
         PinnedLun(str(uuid), Lun(Portal(address, port), name, number), size)
         for uuid, address, port, name, number, size in rows.values_list(*columns)
+    ]
+
+
+def names_for(datastore: Datastore) -> Names:
+    """Return what names on the hosts of a datastore were made of. Looked up only where its kind gives any."""
+    if not driver_class(datastore.kind).has_names or datastore.pk is None:
+        return Names()
+    if hasattr(datastore, "in_order"):
+        return Names(datastore.label, {member.host.name: member.peer for member in datastore.in_order})
+    return Names(datastore.label, dict(datastore.members.values_list("host__name", "peer")))
+
+
+def members_of(datastore: int, hosts: Iterable[Host], first: int = 0) -> list[DatastoreHost]:
+    """Return rows to be stored for hosts that become those of a datastore, from this position on.
+
+    What targets and initiators are to call a host is what they call it elsewhere, else its name, unless another one is
+    called so.
+    """
+    wanted = {host.pk: distinct(host.name, HOST_MAX) for host in hosts}
+    given = DatastoreHost.objects.filter(Q(host__in=wanted) | Q(peer__in=wanted.values())).exclude(peer="")
+    known = dict(given.values_list("host", "peer"))
+    for key, name in wanted.items():
+        known.setdefault(key, f"{name}-{key}" if name in known.values() else name)
+    return [
+        DatastoreHost(datastore_id=datastore, host_id=key, position=position, peer=known[key])
+        for position, key in enumerate(wanted, first)
     ]
 
 

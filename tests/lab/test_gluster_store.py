@@ -22,7 +22,7 @@ from datastores.jobs.codec import encode_change
 from datastores.jobs.steps import approving
 from datastores.models import Job
 from datastores.services.volume_bricks import BrickCase, BrickReplace, BricksAdd, BricksRemove, plain
-from datastores.services.volumes import VolumeRebalance
+from datastores.services.volumes import VolumeRebalance, VolumeStart, VolumeStop
 from tests.lab import places
 from tests.lab.carrying import Diary, Hosts
 from tests.lab.kinds import Rig, Store, driver_of, set_up
@@ -187,3 +187,20 @@ def test_disks_outlive_a_brick_that_dies_while_they_are_written(store: Store) ->
     sums = {told(hosts, "sha256sum", f"{ARBITER.bricks}{names}", name=name).split()[0] for name in ("h1", "h2")}
     assert len(sums) == 1
     hosts.run([*driver.delete(disk), *driver.delete_image(gold)])
+
+
+def test_a_volume_stops_when_nobody_uses_it_and_hosts_reach_it_when_it_has_started(store: Store) -> None:
+    hosts, driver = store.hosts, gluster(ARBITER, store.hosts)
+    file = f"{driver.base}/kept"
+    told(hosts, "sh", "-c", 'echo kept >"$1"', "sh", file)
+    told(hosts, "systemd-run", "--unit=reader", "tail", "-f", file, name="h2")
+    with pytest.raises(Refused, match="on h2 is in use: tail"):
+        hosts.run(VolumeStop().stages(Job(), driver))
+    told(hosts, "systemctl", "stop", "reader", name="h2")
+    hosts.run(VolumeStop().stages(Job(), driver))
+    seen = VolumeKnown("h1", driver.volume)
+    assert seen.facts(hosts.shell("h1").run_many(seen.reads())).problems[0].startswith("The volume is stopped")
+    hosts.run(VolumeStart().stages(Job(), driver))
+    for name in NAMES:
+        hosts.lab.host(name).run(["sh", "-c", f"until cat {file}; do sleep 0.2; done"], seconds=30, check=True)
+    told(hosts, "rm", file)

@@ -65,8 +65,8 @@ def test_the_storage_host_makes_the_pool_and_the_volume() -> None:
     of = tuple(Brick(f"10.0.0.{number}", PATH) for number in (1, 2, 3))
     assert made["volume"] == (
         VolumeExists("h1", "srv-vm-images", Layout(3), of, coming=True),
-        VolumeOptionSet("h1", "srv-vm-images", "auth.allow", "10.0.0.1,10.0.0.2,10.0.0.3", coming=True),
-        VolumeStarted("h1", "srv-vm-images", coming=True),
+        VolumeOptionSet("h1", "srv-vm-images", "auth.allow", "10.0.0.1,10.0.0.2,10.0.0.3", coming=True, of=of),
+        VolumeStarted("h1", "srv-vm-images", coming=True, of=of),
     )
 
 
@@ -102,12 +102,13 @@ def test_a_host_that_is_added_mounts_it_and_is_let_in() -> None:
 
 def test_it_is_taken_down_from_the_mounts_to_the_pool_and_only_when_nothing_is_in_it() -> None:
     down = gluster().tear_down()
+    of = tuple(Brick(f"10.0.0.{number}", PATH) for number in (1, 2, 3))
     assert [stage.title for stage in down] == ["nothing is stored", "hosts", "volume", "bricks", "pool"]
     assert down[0].steps == tuple(BrickEmpty(host, PATH) for host in ("h1", "h2", "h3"))
     assert DirectorySwept("h3", BASE) in down[1].steps
-    assert down[2].steps == (VolumeAbsent("h1", "srv-vm-images"),)
+    assert down[2].steps == (VolumeAbsent("h1", "srv-vm-images", of=of),)
     assert down[3].steps == tuple(BrickAbsent(host, PATH, after="srv-vm-images") for host in ("h1", "h2", "h3"))
-    assert down[4].steps == tuple(PeerUnneeded("h1", f"10.0.0.{number}", "srv-vm-images") for number in (2, 3))
+    assert down[4].steps == tuple(PeerUnneeded("h1", f"10.0.0.{number}", "srv-vm-images", of) for number in (2, 3))
 
 
 def test_what_is_looked_at_later_takes_a_silent_daemon_for_no_empty_pool() -> None:

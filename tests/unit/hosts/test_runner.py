@@ -12,6 +12,7 @@ import pytest
 
 from datastores.domain.errors import (
     Cancelled,
+    CloudstoreError,
     CommandFailed,
     LostTouch,
     NotConnected,
@@ -25,10 +26,10 @@ from datastores.domain.plan import Action, AnyStep, Change, Command, Output, Sta
 from datastores.domain.states import StepState
 from datastores.hosts.journal import Journal, Undoable
 from datastores.hosts.previews import Preview, preview
-from datastores.hosts.runner import Run
+from datastores.hosts.runner import TAKEN_BACK, Run
 from datastores.hosts.stages import side_by_side, stages_of, steps_of
 from datastores.hosts.together import apply, look
-from datastores.hosts.undo import take_back
+from datastores.hosts.undo import Needed, nobody, take_back
 from tests.fakes import FakeShell, said
 from tests.unit.flags import FlagCopied, FlagForGood, FlagGone, FlagSeen, FlagSet, flag_host, ran
 
@@ -70,8 +71,8 @@ class Record:
     def news(self, index: int, text: str, answers: bool) -> None:
         self.texts.append(text)
 
-    def undo(self, entry: Undoable, error: str = "") -> None:
-        self.undone.append((entry.index, error))
+    def undo(self, entry: Undoable, error: str = "", kept: str = "") -> None:
+        self.undone.append((entry.index, error or kept))
 
 
 def run_of(*steps: AnyStep, on: dict[str, FakeShell], **options: Any) -> tuple[Run, Record]:
@@ -79,10 +80,12 @@ def run_of(*steps: AnyStep, on: dict[str, FakeShell], **options: Any) -> tuple[R
     return Run((Stage("all", steps),), on.__getitem__, record, unit="job", **options), record
 
 
-def taken_back(journal: Journal, shell: FakeShell, *steps: AnyStep) -> tuple[bool, list[tuple[int, str]]]:
+def taken_back(
+    journal: Journal, shell: FakeShell, *steps: AnyStep, needed: Needed = nobody
+) -> tuple[bool, list[tuple[int, str]]]:
     """Take back what the journal holds. Return whether that was all, and what was told."""
     record, plan = Record.empty(), (Stage("all", steps),)
-    complete = take_back(journal, lambda: steps_of(plan), stages_of(plan), lambda name: shell, record)
+    complete = take_back(journal, lambda: steps_of(plan), stages_of(plan), lambda name: shell, record, needed)
     return complete, record.undone
 
 
@@ -305,6 +308,25 @@ def test_what_is_unknown_is_settled_by_asking_the_host() -> None:
     journal = Journal(unknown=(cleared(0, "a"), cleared(1, "b")))
     assert taken_back(journal, shell, FlagSet("h1", "a"), FlagSet("h1", "b")) == (True, [(0, "")])
     assert ran(shell, "clear") == [("clear", "a")]
+
+
+def test_what_others_need_stays_and_is_said_to() -> None:
+    shell = flag_host(a="on", b="on")
+    journal = Journal(done=(cleared(0, "a"), cleared(1, "b"), cleared(2, "scratch", scratch=True)))
+    steps = FlagSet("h1", "a"), FlagSet("h1", "b"), FlagSet("h1", "scratch")
+    who = {0: "the datastore two needs it", 2: "the datastore two needs it"}
+    told = taken_back(journal, shell, *steps, needed=lambda entry: who.get(entry.index, ""))
+    assert told == (True, [(0, "the datastore two needs it"), (2, ""), (1, "")])
+    assert ran(shell, "clear") == [("clear", "scratch"), ("clear", "b")], "what is scratch is the job's alone"
+
+
+def test_what_others_need_stays_when_a_later_step_fails() -> None:
+    shell = flag_host(a="off", b="broken")
+    run, record = run_of(FlagSet("h1", "a"), FlagSet("h1", "b"), on={"h1": shell}, needed=lambda entry: "two needs it")
+    with pytest.raises(CloudstoreError) as failed:
+        run.carry_out()
+    assert (record.undone, ran(shell, "clear")) == ([(0, "two needs it")], [])
+    assert failed.value.__notes__ == [TAKEN_BACK]
 
 
 def test_a_preview_reads_and_changes_nothing() -> None:

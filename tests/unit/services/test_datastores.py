@@ -9,7 +9,7 @@ import pytest
 
 from datastores.domain.errors import BadInput, Busy, NotConnected, Refused
 from datastores.domain.plan import Action, Change, Command
-from datastores.domain.states import HostState, JobState
+from datastores.domain.states import EventKind, HostState, JobState
 from datastores.domain.volumes import Capacity
 from datastores.hosts.filesystems import BaseFacts, BaseReady
 from datastores.hosts.mounts import FstabLinePresent, MountAbsent, MountPresent
@@ -23,7 +23,7 @@ from datastores.models import Datastore, Host, Job, User
 from datastores.services.datastores import Measure, remember_capacity, remember_measure, remember_unmeasured
 from datastores.services.hosts import change_host
 from datastores.services.placing import driver_of, image_volume
-from tests.unit.conftest import a_datastore, a_disk, a_host, a_job, a_step, an_image
+from tests.unit.conftest import a_datastore, a_disk, a_host, a_job, a_step, an_image, write_log
 from tests.unit.services.conftest import ended
 
 pytestmark = pytest.mark.django_db
@@ -272,3 +272,33 @@ class TestDeletion:
         job = submit("datastore.delete", user=admin, datastore=nfs)
         Host.objects.update(state=HostState.READY)
         assert {step.host for stage in KINDS[job.kind].plan(job) for step in stage.steps} == {"kvm2", "nas"}
+
+
+def test_one_is_taken_back_only_from_the_hosts_that_its_job_knows(admin: User) -> None:
+    job = ended(planned(admin, "nfs", 2))
+    a_step(job, machine=Host.objects.get(name="h0"))
+    write_log(job, "$ set", kind=EventKind.ACTION_STARTED)
+    ended(submit("datastore.hosts", user=admin, params={"add": [a_host().pk], "remove": []}, datastore=job.datastore))
+    with pytest.raises(Refused, match="The hosts of ds were changed since"):
+        control.undo(job, admin)
+
+
+def test_nor_from_bricks_that_it_does_not_know(admin: User) -> None:
+    hosts = [a_host(f"h{number}") for number in range(4)]
+    made_of = [{"host": host.pk, "path": "/bricks/ds"} for host in hosts[:3]]
+    params = {"name": "ds", "kind": "gluster", "type": "image", "base": "/srv/ds", "bricks": made_of,
+              "hosts": [host.pk for host in hosts], "options": {"forced": True}}  # fmt: skip
+    job = ended(submit("datastore.create", user=admin, params=params))
+    KINDS[job.kind].check_undo(job)
+    job.datastore.bricks.filter(position=2).update(host=hosts[3], peer=hosts[3].address)
+    with pytest.raises(Refused, match="The bricks of ds were changed since"):
+        KINDS[job.kind].check_undo(job)
+
+
+def test_a_host_does_not_come_while_one_is_taken_back(admin: User) -> None:
+    job = ended(planned(admin, "nfs", 2))
+    a_step(job, machine=Host.objects.get(name="h0"))
+    write_log(job, "$ set", kind=EventKind.ACTION_STARTED)
+    submit("datastore.hosts", user=admin, params={"add": [a_host().pk], "remove": []}, datastore=job.datastore)
+    with pytest.raises(Busy, match="Host list of datastore ds is being changed by"):
+        control.undo(job, admin)

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("datastores", "0032_appliances")]
+    dependencies = [("datastores", "0033_names_on_hosts")]
     operations = [
         migrations.AddField(
             model_name="datastorehost",
