@@ -21,7 +21,7 @@ from datastores.drivers.gluster import GlusterDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.mounts import MountAbsent
-from datastores.models import Appliance, Cluster, Datastore, DatastoreHost, Drift, Host, Job, MovedDirectory, User
+from datastores.models import Cluster, Datastore, DatastoreHost, Drift, Host, Job, MovedDirectory, User
 from datastores.services import bricks
 from datastores.services.datastore_hosts import require_own_directory, silent, usable_hosts
 from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume, members_of
@@ -130,8 +130,9 @@ def require_empty(datastore: Datastore) -> None:
         raise Refused(f"{datastore.name} still holds {images} images and {disks} VM disks. Delete or move them first.")
     if there := MovedDirectory.objects.filter(datastore=datastore).select_related("host").first():
         raise Refused(f"{there} was moved onto {datastore.name}. Bring it back, and delete what it has left, first.")
-    if Appliance.objects.filter(datastore=datastore).exclude(guarded_at=None).exists():
-        raise Refused(f"Other hosts are kept from the appliance of {datastore.name}. Let them get there again first.")
+    if kept := list(Host.objects.filter(guards__datastore=datastore).order_by("name").values_list("name", flat=True)):
+        who = listed(kept)
+        raise Refused(f"{who} cannot get to the appliance of {datastore.name}. Let them get there again first.")
     if move := Job.objects.filter(kind__in=MOVES, datastore=datastore, ended_at=None).order_by("pk").first():
         raise Refused(f"Job {move.pk} ({move.title}) is to put something into {datastore.name}. Cancel it first.")
 
