@@ -12,12 +12,16 @@ from django.utils import timezone
 from datastores.domain import values
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
 from datastores.domain.iscsi import new_label
+from datastores.domain.lvm import GROUP, PREFIX
 from datastores.domain.plan import Plan, Shell
 from datastores.domain.states import HostState, ObjectState
 from datastores.domain.volumes import Capacity, Volume
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.gluster import GlusterDriver
+from datastores.drivers.iscsi import IscsiDriver
+from datastores.drivers.iscsi_options import Backing
+from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.mounts import MountAbsent
@@ -74,6 +78,7 @@ class DatastoreCreate(UseCase):
         )  # fmt: skip
         DatastoreHost.objects.bulk_create(members_of(job.datastore.pk, hosts))
         made_of(job.datastore, hosts, params.get("bricks") or [])
+        require_own_volumes(job.datastore, hosts[0])
         driver_of(job.datastore)  # checks the options
         job.title = f"Create datastore {name}"
         job.target_label = name
@@ -104,6 +109,30 @@ class DatastoreCreate(UseCase):
     def cancelled(self, job: Job) -> None:
         Drift.objects.cease(datastore=job.datastore_id)
         Datastore.objects.filter(pk=job.datastore_id).delete()
+
+
+def require_own_volumes(datastore: Datastore, storage: Host) -> None:
+    """Refuse names of volumes that another datastore in the same volume group of the storage host gives, too."""
+    mine = volume_names(datastore)
+    others = Datastore.objects.filter(members__host=storage, members__position=0).exclude(pk=datastore.pk)
+    for other in others if mine else ():
+        theirs = volume_names(other)
+        if theirs and mine[0] == theirs[0] and (mine[1].startswith(theirs[1]) or theirs[1].startswith(mine[1])):
+            raise Refused(
+                f"Names of volumes begin with {theirs[1]} in {theirs[0]} for {other.name}. Let these begin with "
+                "something else."
+            )
+
+
+def volume_names(datastore: Datastore) -> tuple[str, str] | None:
+    """Return the volume group that a datastore names volumes in, and what these names begin with; None: in none."""
+    given = datastore.options
+    if datastore.kind != LvmDriver.kind and (datastore.kind, given.get("backing", Backing.LVM)) != (
+        IscsiDriver.kind,
+        Backing.LVM,
+    ):
+        return None
+    return given.get("group_name", GROUP), given.get("prefix", PREFIX)
 
 
 def made_of(datastore: Datastore, hosts: list[Host], given: list[dict[str, Any]]) -> None:
