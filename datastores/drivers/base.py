@@ -127,6 +127,9 @@ class StorageDriver(Travels, ABC):
         """Raise BadInput unless the value can be what the kind needs to be let in."""
         raise BadInput(f"{cls.label} datastores need no secret.")
 
+    def check_new(self) -> None:
+        """Raise BadInput where a new datastore may not be like this, though an older one may have to go on so."""
+
     @classmethod
     def new_secret(cls, options: Mapping[str, Any]) -> str:
         """Return a secret for a new datastore to which none was given; "" where the kind makes none.
@@ -186,6 +189,10 @@ class StorageDriver(Travels, ABC):
     @abstractmethod
     def activate(self, host: str) -> Steps:
         """Make sure that ``host`` can use the datastore; what has to be mounted is mounted by other steps before."""
+
+    def remembered(self, host: str) -> str:
+        """Return what ``activate`` tells ``host`` to mount, which is remembered with it; "" for nothing."""
+        return ""
 
     def guard(self, host: str) -> Steps:
         """Return what has to hold on ``host`` before anything is written to the datastore there; () for nothing.

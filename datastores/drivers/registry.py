@@ -15,6 +15,7 @@ from datastores.drivers.ceph import CephDriver
 from datastores.drivers.gluster import GlusterDriver
 from datastores.drivers.iscsi import IscsiDriver
 from datastores.drivers.lvm import LvmDriver
+from datastores.drivers.mounted import MountedDriver, nothing_yet
 from datastores.drivers.nas import NasDriver
 from datastores.drivers.nfs import NfsDriver
 from datastores.drivers.qcow2 import Qcow2Driver
@@ -60,8 +61,11 @@ def make_driver(  # noqa: PLR0913 - a datastore is what it is made of
     secret: str = "",
     luns: Sequence[PinnedLun] = (),
     names: Names | None = None,
+    mounted_from: Callable[[str], str] = nothing_yet,
 ) -> StorageDriver:
-    """Return the driver of one datastore. ``bricks``, ``luns``: of a kind that has them; the others are those of all.
+    """Return the driver of one datastore.
+
+    ``bricks``, ``luns``, ``mounted_from``: of a kind that has them; the others are those of all.
 
     :raises BadInput: an unknown kind or option, or a value that is not acceptable.
     """
@@ -77,6 +81,7 @@ def make_driver(  # noqa: PLR0913 - a datastore is what it is made of
         driver.check_secret(secret)
     parts: dict[str, Any] = {"bricks": tuple(bricks)} if driver.has_bricks else {}
     parts |= {"luns": tuple(luns)} if driver.has_luns else {}
+    parts |= {"mounted_from": mounted_from} if issubclass(driver, MountedDriver) else {}
     told = tuple(hosts) or (host,), driver.Options(**given), locate, secret, names or Names()
     return driver(host, base, *told, **parts)
 

@@ -84,6 +84,9 @@ class DatastoreHost(models.Model):
     peer = models.CharField(max_length=255, blank=True, default="")
     """What targets and initiators call the host, whatever it is called here by now: no other is called so. "": nothing
     that they would have kept."""
+    mounted_from = models.CharField(max_length=1024, blank=True, default="")
+    """What the host was told to mount when it was given the datastore, whatever became of the server's address since;
+    "" where cloudstore mounts nothing, or did so before this was remembered."""
     unseen = models.TextField(blank=True, default="")
     """Why the host does not see the directory that it must see; "": it does, or nobody has looked."""
     looked_at = models.DateTimeField(null=True)

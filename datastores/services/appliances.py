@@ -29,6 +29,7 @@ from datastores.models import (
     User,
 )
 from datastores.models.audit import in_turn, record
+from datastores.services import leases
 from datastores.services.dependants import users_of
 from datastores.services.images import ImageMaker, new_image
 from datastores.services.placing import driver_of, hosts_of, image_volume, require_ready, require_state
@@ -95,7 +96,7 @@ class ApplianceCase(UseCase):
     def resources(self, job: Job) -> dict[str, bool]:
         hosts = {f"host:{host.pk}": False for host in (*hosts_of(job.datastore), *self.others_of(job))}
         if self.others:  # none of them becomes one of its hosts meanwhile
-            hosts[f"host list of datastore:{job.datastore_id}"] = False
+            hosts |= leases.uses_hosts(job.datastore_id)
         return {f"appliance of datastore:{job.datastore_id}": True, f"datastore:{job.datastore_id}": False, **hosts}
 
 

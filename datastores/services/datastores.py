@@ -9,28 +9,26 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from datastores.domain import values
+from datastores.domain import gluster, values
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
 from datastores.domain.iscsi import new_label
-from datastores.domain.lvm import GROUP, PREFIX
 from datastores.domain.plan import Plan, Shell
 from datastores.domain.states import HostState, ObjectState
 from datastores.domain.volumes import Capacity, Volume
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.gluster import GlusterDriver
-from datastores.drivers.iscsi import IscsiDriver
-from datastores.drivers.iscsi_options import Backing
-from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.mounts import MountAbsent
 from datastores.models import Cluster, Datastore, DatastoreHost, Drift, Host, Job, MovedDirectory, User
-from datastores.services import bricks
+from datastores.services import bricks, leases
 from datastores.services.datastore_hosts import require_own_directory, silent, usable_hosts
-from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume, members_of
+from datastores.services.exports import require_found
+from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume, members_of, remember_mounts
 from datastores.services.usecase import Results, UseCase
 from datastores.services.viewers import listed
+from datastores.services.volume_names import require_own_volumes
 
 MOVES = "image.move", "disk.move"
 """Jobs of which the datastore is where something is to be; its row is still elsewhere."""
@@ -79,20 +77,23 @@ class DatastoreCreate(UseCase):
         DatastoreHost.objects.bulk_create(members_of(job.datastore.pk, hosts))
         made_of(job.datastore, hosts, params.get("bricks") or [])
         require_own_volumes(job.datastore, hosts[0])
-        driver_of(job.datastore)  # checks the options
+        driver_of(job.datastore).check_new()
+        require_found(job.datastore)
         job.title = f"Create datastore {name}"
         job.target_label = name
 
     def check_undo(self, job: Job) -> None:
         require_empty(job.datastore)
+        require_as_made(job.datastore, job.params)
 
     def again(self, job: Job) -> None:
         usable_hosts([host.pk for host in hosts_of(job.datastore)])
+        require_found(job.datastore)
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.PENDING, error="")
 
     def resources(self, job: Job) -> dict[str, bool]:
         hosts = {f"host:{member.host_id}": False for member in job.datastore.members.all()}
-        return {f"datastore:{job.datastore_id}": True, **hosts}
+        return {f"datastore:{job.datastore_id}": True, **leases.changes_hosts(job.datastore_id), **hosts}
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.datastore)
@@ -100,6 +101,7 @@ class DatastoreCreate(UseCase):
 
     def succeeded(self, job: Job, results: Results) -> None:
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.READY, error="")
+        remember_mounts(job.datastore)
         if capacity := base_capacity(job.datastore, results):
             remember_capacity(job.datastore, capacity)
 
@@ -109,30 +111,6 @@ class DatastoreCreate(UseCase):
     def cancelled(self, job: Job) -> None:
         Drift.objects.cease(datastore=job.datastore_id)
         Datastore.objects.filter(pk=job.datastore_id).delete()
-
-
-def require_own_volumes(datastore: Datastore, storage: Host) -> None:
-    """Refuse names of volumes that another datastore in the same volume group of the storage host gives, too."""
-    mine = volume_names(datastore)
-    others = Datastore.objects.filter(members__host=storage, members__position=0).exclude(pk=datastore.pk)
-    for other in others if mine else ():
-        theirs = volume_names(other)
-        if theirs and mine[0] == theirs[0] and (mine[1].startswith(theirs[1]) or theirs[1].startswith(mine[1])):
-            raise Refused(
-                f"Names of volumes begin with {theirs[1]} in {theirs[0]} for {other.name}. Let these begin with "
-                "something else."
-            )
-
-
-def volume_names(datastore: Datastore) -> tuple[str, str] | None:
-    """Return the volume group that a datastore names volumes in, and what these names begin with; None: in none."""
-    given = datastore.options
-    if datastore.kind != LvmDriver.kind and (datastore.kind, given.get("backing", Backing.LVM)) != (
-        IscsiDriver.kind,
-        Backing.LVM,
-    ):
-        return None
-    return given.get("group_name", GROUP), given.get("prefix", PREFIX)
 
 
 def made_of(datastore: Datastore, hosts: list[Host], given: list[dict[str, Any]]) -> None:
@@ -149,7 +127,25 @@ def made_of(datastore: Datastore, hosts: list[Host], given: list[dict[str, Any]]
         return
     bricks.require_fit(driver, wanted, hosts[0])
     bricks.require_unused(wanted)
+    bricks.require_own_volume(driver, datastore)
     bricks.store(datastore, driver.bricks)
+
+
+def require_as_made(datastore: Datastore, params: dict[str, Any]) -> None:
+    """Raise Refused when its hosts or bricks are not those any more that the job with these params made it of.
+
+    What other jobs did on hosts is no part of what is taken back.
+    """
+    hosts = set(datastore.members.values_list("host", flat=True))
+    made = [(each["host"], gluster.brick_path(each["path"])) for each in params.get("bricks") or []]
+    changed = [
+        what for what, same in (
+            ("hosts", hosts == set(params["hosts"])),
+            ("bricks", list(datastore.bricks.order_by("position").values_list("host", "path")) == made),
+        ) if not same
+    ]  # fmt: skip
+    if changed:
+        raise Refused(f"The {' and '.join(changed)} of {datastore.name} were changed since. Delete it instead.")
 
 
 def require_empty(datastore: Datastore) -> None:

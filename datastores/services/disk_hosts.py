@@ -17,6 +17,7 @@ from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import ApplianceLun, Datastore, Disk, Host, VirtualMachine
+from datastores.services import leases
 from datastores.services.placing import hosts_of
 
 ON_ONE_HOST = frozenset(kind for kind, driver in DRIVERS.items() if driver.one_host)
@@ -93,7 +94,7 @@ def on_its_host(disk: Disk) -> dict[str, bool]:
     """Return the host that a disk is used on as a resource: neither renamed, deleted nor taken out meanwhile."""
     if not disk.host_id:
         return {}
-    used = {f"host:{disk.host_id}": False, f"host list of datastore:{disk.datastore_id}": False}
+    used = {f"host:{disk.host_id}": False, **leases.uses_hosts(disk.datastore_id)}
     return used | target_on(disk, disk.host_id)
 
 

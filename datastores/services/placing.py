@@ -65,9 +65,10 @@ def driver_of(datastore: Datastore) -> StorageDriver:
 
 def driver_on(datastore: Datastore, hosts: Sequence[str], bricks: Sequence[PlacedBrick] | None = None) -> StorageDriver:
     """Return the driver of a datastore as it would be on these hosts, the storage host first, or with these bricks."""
+    addresses = Addresses(datastore)
     return make_driver(
         datastore.kind, host=hosts[0], base=datastore.base, hosts=hosts, options=datastore.options,
-        locate=Addresses(datastore).of, secret=datastore.secret,
+        locate=addresses.of, mounted_from=addresses.mounted_from, secret=datastore.secret,
         bricks=bricks_of(datastore) if bricks is None else bricks, luns=luns_of(datastore),
         names=names_for(datastore),
     )  # fmt: skip
@@ -120,11 +121,23 @@ def members_of(datastore: int, hosts: Iterable[Host], first: int = 0) -> list[Da
 
 
 class Addresses:
-    """At which address hosts reach each other: that at which cloudstore does. Asked of few datastores, so late."""
+    """At which address hosts reach each other: that at which cloudstore does. Asked of few datastores, so late.
+
+    What a host was told to mount names the address of its server by that time.
+    """
 
     def __init__(self, datastore: Datastore) -> None:
         known = getattr(datastore, "in_order", ())
         self._known = {member.host.name: member.host.address for member in known}
+        self._datastore = datastore
+        self._mounted: dict[str, str] | None = {member.host.name: member.mounted_from for member in known} or None
+
+    def mounted_from(self, name: str) -> str:
+        """Return what the host of this name was told to mount; "" for nothing yet."""
+        if self._mounted is None:
+            rows = DatastoreHost.objects.filter(datastore=self._datastore.pk)
+            self._mounted = dict(rows.values_list("host__name", "mounted_from"))
+        return self._mounted.get(name, "")
 
     def of(self, name: str) -> str:
         """Return the address of the host of this name.
@@ -137,6 +150,14 @@ class Addresses:
                 raise Refused(f"There is no host {name} any more.")
             self._known[name] = address
         return self._known[name]
+
+
+def remember_mounts(datastore: Datastore) -> None:
+    """Note what its hosts mount, where that is not remembered yet."""
+    driver = driver_of(datastore)
+    for member in datastore.members.filter(mounted_from="").select_related("host").defer("host__facts"):
+        if source := driver.remembered(member.host.name):
+            DatastoreHost.objects.filter(pk=member.pk).update(mounted_from=source)
 
 
 def require_ready(datastore: Datastore) -> None:

@@ -70,6 +70,19 @@ def test_snapshots_that_a_way_back_destroys_are_named_before_and_gone_after(
     assert list(image.snapshots.values_list("name", flat=True)) == left
 
 
+@pytest.mark.parametrize(("lossy", "left"), [(True, ["before"]), (False, ["before", "after", "last"])])
+def test_snapshots_that_were_destroyed_on_the_way_are_forgotten_though_it_went_no_further(
+    alice: User, lossy: bool, left: list[str]
+) -> None:
+    image = an_image(alice, datastore=a_datastore(kind="zfs", base="/tank/one"))
+    before, *_ = [image.snapshots.create(name=name, state=ObjectState.READY) for name in ("before", "after", "last")]
+    job = submit("snapshot.revert", user=alice, image=image, snapshot=before)
+    KINDS[job.kind].broken_off(Job.objects.get(pk=job.pk), "dataset is busy", lossy=lossy)
+    image.refresh_from_db()
+    assert list(image.snapshots.order_by("pk").values_list("name", flat=True)) == left
+    assert (image.state, image.error) == (ObjectState.READY, "dataset is busy")
+
+
 @pytest.mark.parametrize("how", ["failed", "cancelled"])
 def test_nothing_is_known_of_an_image_that_may_have_been_reverted(alice: User, how: str) -> None:
     image = an_image_in("xfs", alice)

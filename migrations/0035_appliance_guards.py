@@ -18,7 +18,7 @@ def remember(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("datastores", "0033_names_on_hosts")]
+    dependencies = [("datastores", "0034_mounted_from")]
     operations = [
         migrations.CreateModel(
             name="ApplianceGuard",
