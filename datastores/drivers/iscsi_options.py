@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from datastores.domain.errors import BadInput
 from datastores.domain.iscsi import AUTHORITY, PORT, authority, initiator, is_name
+from datastores.domain.lvm import GROUP, PREFIX
 from datastores.domain.values import host_address, port_number
 from datastores.domain.volumes import Capability
 from datastores.drivers.files import FileDriver, words
@@ -52,9 +53,13 @@ class IscsiOptions:
         ),
     )
     group_name: str = field(
-        default="vg-one", metadata=words("Volume group", "Where volumes are, when the bytes are in lvm.")
+        default=GROUP, metadata=words("Volume group", "Where volumes are, when the bytes are in lvm.")
     )
     pool: str = field(default="pool", metadata=words("Thin pool", "In the volume group; made where it is missing."))
+    prefix: str = field(
+        default=PREFIX,
+        metadata=words("Volumes begin with", "What their names begin with; no other datastore may have the same."),
+    )
     disks: str = field(
         default="",
         metadata=words(
@@ -135,7 +140,9 @@ class IscsiOptions:
 
         :raises BadInput: one is not acceptable.
         """
-        return LvmOptions(group_name=self.group_name, pool=self.pool, disks=self.disks, wipe=self.wipe)
+        return LvmOptions(
+            group_name=self.group_name, pool=self.pool, prefix=self.prefix, disks=self.disks, wipe=self.wipe
+        )
 
 
 def _is_ip(value: str) -> bool:

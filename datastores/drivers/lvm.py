@@ -49,7 +49,7 @@ class LvmOptions(FileOptions):
     """Options of LVM datastores. Owner, group and mode are those of CDs, which are files."""
 
     group_name: str = field(
-        default="vg-one", metadata=words("Volume group", "Where the volumes are, on the storage host.")
+        default=names.GROUP, metadata=words("Volume group", "Where the volumes are, on the storage host.")
     )
     thin: bool = field(
         default=True,
@@ -57,7 +57,7 @@ class LvmOptions(FileOptions):
     )
     pool: str = field(default="pool", metadata=words("Thin pool", "In the volume group; made where it is missing."))
     prefix: str = field(
-        default="lv-one-",
+        default=names.PREFIX,
         metadata=words(
             "Names begin with", "What the names of volumes begin with; no other datastore may have the same."
         ),

@@ -307,7 +307,7 @@ def cut_before(number: int) -> Callable[[Action], None]:
     return look
 
 
-def cut_anywhere(store: Store, steps_of: Callable[[int], Steps], check: Callable[[int], None]) -> int:
+def cut_anywhere(hosts: Hosts, steps_of: Callable[[int], Steps], check: Callable[[int], None]) -> int:
     """Carry out the steps with the power cut before their first action, their second, and so on; then again, whole.
 
     ``steps_of`` is given the number of the attempt, so that each has a target of its own. Return how many there were.
@@ -315,9 +315,9 @@ def cut_anywhere(store: Store, steps_of: Callable[[int], Steps], check: Callable
     for number in count():
         steps = steps_of(number)
         try:
-            store.hosts.run(steps, diary=Diary(cut_before(number)))
+            hosts.run(steps, diary=Diary(cut_before(number)))
         except PowerCut:
-            store.hosts.run(steps_of(number))
+            hosts.run(steps_of(number))
             check(number)
         else:
             check(number)
@@ -336,7 +336,7 @@ def test_a_worker_that_dies_between_any_two_actions_is_followed_by_one_that_comp
         assert whole(store, store.disk(number))
         run(driver.delete(store.disk(number)))
 
-    assert cut_anywhere(store, lambda number: store.disk_of(gold, store.disk(number)), gone) > 0
+    assert cut_anywhere(store.hosts, lambda number: store.disk_of(gold, store.disk(number)), gone) > 0
 
     def deleted(number: int) -> None:
         run(driver.delete_image(store.image(number + 16)))
@@ -345,11 +345,11 @@ def test_a_worker_that_dies_between_any_two_actions_is_followed_by_one_that_comp
         assert whole(store, store.image(number + 16))
         deleted(number)
 
-    assert cut_anywhere(store, lambda number: driver.copy(gold, store.image(number + 16)), copied) > 0
-    assert cut_anywhere(store, lambda number: driver.create(store.image(number + 16)), deleted) > 0
+    assert cut_anywhere(store.hosts, lambda number: driver.copy(gold, store.image(number + 16)), copied) > 0
+    assert cut_anywhere(store.hosts, lambda number: driver.create(store.image(number + 16)), deleted) > 0
     if Capability.RESIZE in store.can:
         grow = lambda number: driver.resize(gold, SIZE + (number + 1) * MIB)  # noqa: E731
-        assert cut_anywhere(store, grow, lambda number: None) > 0
+        assert cut_anywhere(store.hosts, grow, lambda number: None) > 0
     assert whole(store, gold)
 
 

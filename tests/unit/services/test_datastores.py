@@ -274,6 +274,32 @@ class TestDeletion:
         assert {step.host for stage in KINDS[job.kind].plan(job) for step in stage.steps} == {"kvm2", "nas"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "refused"),
+    [
+        ("lvm", {}, True),
+        ("iscsi", {"prefix": "lv-one-more-"}, True),
+        ("iscsi", {"prefix": "lv-lio-"}, False),
+        ("iscsi", {"group_name": "vg-two"}, False),
+        ("iscsi", {"backing": "files"}, False),
+    ],
+)
+def test_two_in_one_volume_group_name_their_volumes_apart(
+    admin: User, kind: str, options: dict[str, Any], refused: bool
+) -> None:
+    host = a_host()
+    a_datastore("first", kind="iscsi", hosts=[host])
+    params = {"name": "second", "kind": kind, "type": "image", "base": "/srv/second", "hosts": [host.pk]}
+    if refused:
+        with pytest.raises(Refused, match="begin with lv-one- in vg-one for first"):
+            submit("datastore.create", user=admin, params=params | {"options": options})
+    else:
+        submit("datastore.create", user=admin, params=params | {"options": options})
+    submit(
+        "datastore.create", user=admin, params=params | {"options": options, "name": "third", "hosts": [a_host().pk]}
+    )
+
+
 def test_one_is_taken_back_only_from_the_hosts_that_its_job_knows(admin: User) -> None:
     job = ended(planned(admin, "nfs", 2))
     a_step(job, machine=Host.objects.get(name="h0"))
