@@ -13,7 +13,7 @@ from datastores.domain.values import SECTOR, format_size
 from datastores.hosts import lvm, qemu_img
 from datastores.hosts.blocks import MKFS, SMALLEST, Filesystem
 from datastores.hosts.capacity import FileSystem, ask_room, check_room, rooms
-from datastores.hosts.copies import PART, Ownership, made, renamed, scratch, stale
+from datastores.hosts.copies import PART, Ownership, made, renamed, same, scratch, stale
 from datastores.hosts.inodes import Files, Inode, around, look, room_for, seen, the_file
 from datastores.hosts.lvm import Group, Volumes, ask_group, ask_volumes, the_group
 from datastores.hosts.opened import Opened
@@ -170,6 +170,8 @@ class DeviceTaken:
     with_directory: bool = False
     coming: bool = False
     """The directory of ``target`` is made by an earlier step."""
+    compared: bool = False
+    """It is compared with the device before it has its name: that is going to be deleted."""
 
     def __post_init__(self) -> None:
         canonical_path(self.target)
@@ -203,7 +205,8 @@ class DeviceTaken:
         check_room(self.host, around(self.target)[1], facts.room, 0)
         source = Opened(self.device, "raw", self.size, device=True)
         convert = qemu_img.to_raw(source.options, self.part)
+        written = made(self.part, convert, self.size)
+        if self.compared:
+            written += same(self.part, qemu_img.compare(source.options, self.part, "raw"), 2 * self.size)
         owned = scratch(self.part, *self.ownership.commands(self.part))
-        return Change(
-            self.title, (*directory, *made(self.part, convert, self.size), *owned, renamed(self.part, self.target))
-        )
+        return Change(self.title, (*directory, *written, *owned, renamed(self.part, self.target)))

@@ -151,6 +151,20 @@ def opened(path: str, format: str, device_size: int = 0) -> tuple[str, ...]:
     return "--image-opts", "--", f"driver=raw,size={device_size},file.driver=host_device,file.filename={name}"
 
 
+def compare(source: tuple[str, ...], copy: str, copy_format: str) -> Command:
+    """Return the comparison of the disks in a ``source`` of ``opened`` and in a file: what a guest reads of them.
+
+    It ends with 1 where they differ, and reads no holes.
+    """
+    *how, name = source
+    if how[0] == "-f":
+        words = ("-f", how[1], "-F", copy_format, "--", name, copy)
+    else:
+        options = f"driver={copy_format},file.driver=file,file.filename={copy.replace(',', ',,')}"
+        words = (*how, name, options)
+    return Command(("prlimit", f"--as={CONVERT_MEMORY}", "--", "qemu-img", "compare", "-q", *words))
+
+
 def create(path: str, size: int = 0, *, base: str = "", base_format: str = "") -> Command:
     """Return the making of a qcow2 file: an empty one, or an overlay on ``base``.
 

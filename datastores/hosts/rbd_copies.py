@@ -17,7 +17,7 @@ from datastores.domain.volumes import Format
 from datastores.hosts import qemu_img
 from datastores.hosts.capacity import FileSystem, ask_room, check_room, rooms
 from datastores.hosts.ceph import ImageInfo, anew, answered, ask, ask_info, info, removed
-from datastores.hosts.copies import AS_SOURCE, PART, Ownership, check_part, made, renamed, scratch
+from datastores.hosts.copies import AS_SOURCE, PART, Ownership, check_part, made, renamed, same, scratch
 from datastores.hosts.inodes import Files, around, look, room_for, seen, the_file
 from datastores.hosts.opened import Opened
 from datastores.hosts.parsing import canonical_path
@@ -176,6 +176,8 @@ class RbdImageExported:
     with_directory: bool = False
     coming: bool = False
     """The directory of ``target`` is made by an earlier step."""
+    compared: bool = False
+    """It is compared with the image before it has its name: that is going to be deleted."""
 
     def __post_init__(self) -> None:
         canonical_path(self.target)
@@ -226,4 +228,7 @@ class RbdImageExported:
         like = self.ownership.with_mode("0660").or_like(facts.files[parent if parent in facts.files else above])
         owned = scratch(self.part, *like.commands(self.part))
         written = made(self.part, convert, facts.written)
+        if self.compared:
+            opened = qemu_img.opened(self.image.qemu, "raw")
+            written += same(self.part, qemu_img.compare(opened, self.part, self.target_format.qemu), 0)
         return Change(self.title, (*directory, *written, *owned, renamed(self.part, self.target)))
