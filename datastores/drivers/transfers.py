@@ -76,7 +76,7 @@ def transfer(
 ) -> Steps:
     """Return the steps that make ``copy`` in ``target`` a full, independent copy of ``volume`` in ``source``.
 
-    ``host``: sees both. ``moved``: ``volume`` is going to be deleted, so a file is compared with it first.
+    ``host``: sees both. ``moved``: ``volume`` is going to be deleted, so the copy is compared with it first.
 
     :raises Unsupported: the two have no host or no format in common, or ``copy`` has a format the target refuses.
     """
@@ -86,7 +86,7 @@ def transfer(
     if streamed := source.streams(volume, target, copy):
         return streamed
     whole = source.whole(volume)
-    if filled := target.fill(host, source, volume, copy):
+    if filled := target.fill(host, source, volume, copy, compared=moved):
         return *whole, *target.guard(host), *filled
     place = replace(target.receive(copy), compared=moved)
     copied = source.export(host, volume, place)

@@ -22,7 +22,7 @@ could read it, or change it after its inspection."""
 COMPARE = """
 part=$1 bytes=$2
 shift 2
-dd if="$part" iflag=nocache count=0 status=none
+[ ! -e "$part" ] || dd if="$part" iflag=nocache count=0 status=none
 command -v qemu-img >/dev/null || [ -z "$bytes" ] || set -- cmp -- "$bytes" "$part"
 "$@" && exit
 echo "$part differs from what it was made of just now: it is not used. Look at the disks of this host." >&2
@@ -77,10 +77,14 @@ def made(part: str, command: Command, total: int) -> tuple[Action, ...]:
     return scratch(part, Detached(long, growing=part, total=total))
 
 
+def comparison(copy: str, compare: Command, total: int, bytes_of: str = "") -> Detached:
+    """Return the comparison of a copy with its source. ``total``: bytes to be read; ``bytes_of``: see ``COMPARE``."""
+    long = Command(("sh", "-c", COMPARE, "sh", copy, bytes_of, *compare.argv))
+    return Detached(long, total=total, counted=Counted.READ)
+
+
 def same(part: str, compare: Command, total: int, bytes_of: str = "") -> tuple[Action, ...]:
-    """Return the comparison of ``part`` with its source. ``total``: bytes to be read; ``bytes_of``: see ``COMPARE``."""
-    long = Command(("sh", "-c", COMPARE, "sh", part, bytes_of, *compare.argv))
-    return scratch(part, Detached(long, total=total, counted=Counted.READ))
+    return scratch(part, comparison(part, compare, total, bytes_of))
 
 
 def renamed(part: str, target: str) -> Action:
@@ -164,7 +168,7 @@ class FileCopied:
         check_room(self.host, around(self.target)[1], facts.room, source.allocated)
         copied = made(self.part, self._cp(), source.allocated)
         if self.compared:
-            compare = qemu_img.compare(qemu_img.opened(self.source, "raw"), self.part, "raw")
+            compare = qemu_img.compare(*(qemu_img.opened(path, "raw") for path in (self.source, self.part)))
             copied += same(self.part, compare, 2 * source.allocated, self.source)
         owned = scratch(self.part, *(self.ownership.or_like(source).commands(self.part) if self.ownership else ()))
         return Change(self.title, (*directory, *copied, *owned, renamed(self.part, self.target)))
@@ -256,8 +260,8 @@ class FileConverted:
         convert = qemu_img.convert(self.source, self.source_format, self.part, self.target_format.qemu)
         converted = made(self.part, convert, facts.written)
         if self.compared:
-            source_opened = qemu_img.opened(self.source, self.source_format)
-            converted += same(self.part, qemu_img.compare(source_opened, self.part, self.target_format.qemu), 0)
+            disks = (self.source, self.source_format), (self.part, self.target_format.qemu)
+            converted += same(self.part, qemu_img.compare(*(qemu_img.opened(*disk) for disk in disks)), 0)
         timed = Command(("touch", "-m", "-r", self.source, "--", self.part))
         owned = scratch(self.part, *self.ownership.or_like(source).commands(self.part), timed)
         return Change(self.title, (*directory, *converted, *owned, renamed(self.part, self.target)))
