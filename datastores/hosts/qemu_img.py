@@ -157,6 +157,7 @@ def compare(first: tuple[str, ...], second: tuple[str, ...]) -> Command:
     It ends with 1 where they differ, and reads no holes.
     """
     (*how, one), (*to, other) = first, second
+    words: tuple[str, ...]
     if how[0] == to[0] == "-f":
         words = ("-f", how[1], "-F", to[1], "--", one, other)
     else:
