@@ -209,12 +209,12 @@ class GlusterDriver(MountedDriver):
         options = self.options
         whose = (self.base, options.owner, options.group, options.directory_mode)
         root = (MountedRootBelongs(host, *whose),) if host == self.host else ()
-        return *self.accounts(host), self.directory(host), *self.mounted(host), *root
+        return *self.accounts(host), *self.mounted(host), *root
 
     def mount_lines(self) -> tuple[FstabLinePresent, ...]:
         """Return the lines of fstab of all hosts, which name every host that has a brick."""
-        what = (self.source, self.base, self.fstype, self.mount_options)
-        return tuple(FstabLinePresent(host, *what) for host in self.hosts)
+        what = (self.base, self.fstype, self.mount_options)
+        return tuple(FstabLinePresent(host, self.source_on(host), *what) for host in self.hosts)
 
     def activate(self, host: str) -> Steps:
         """A host that is added has no brick yet."""

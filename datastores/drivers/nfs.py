@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -10,19 +11,25 @@ from typing import Any, ClassVar
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput
 from datastores.domain.exports import Client, export_client, export_option, export_path
-from datastores.domain.values import host_address
+from datastores.domain.values import host_address, is_below
 from datastores.drivers.abilities import Steps
 from datastores.drivers.files import words
 from datastores.drivers.mounted import MountedDriver, MountedOptions, checked_mount_options
 from datastores.hosts import exports
+from datastores.hosts.accounts import account_id
 from datastores.hosts.exports import ExportAbsent, ExportPresent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.parsing import canonical_path
 from datastores.hosts.services import ServiceRunning
 
 SERVER = "nfs-server.service"
 USUAL_MOUNT = "rw,_netdev,hard,vers=4.2,rsize=1048576,wsize=1048576"
+
+
+LONGEST = 255 - len(".cloudstore-XXXXXXXX")
+"""Bytes of the name of a file that is written beside itself first."""
 
 
 class Squash(StrEnum):
@@ -59,6 +66,12 @@ class NfsOptions(MountedOptions):
             "nobody, and files need wide modes.",
         ),
     )  # fmt: skip
+    anon_id: int = field(
+        default=0, metadata=words("Squashed to", "The uid of whoever is squashed (anonuid). 0: nobody's.")
+    )
+    anon_group_id: int = field(
+        default=0, metadata=words("Squashed to group", "The gid of whoever is squashed (anongid). 0: nobody's.")
+    )
     writes: Writes = field(
         default=Writes.SYNC,
         metadata=words(
@@ -78,7 +91,17 @@ class NfsOptions(MountedOptions):
             "cloudstore does.",
         ),
     )  # fmt: skip
-    mount: str = field(default=USUAL_MOUNT, metadata=words("Mount options", "As in fstab; with _netdev and hard."))
+    mount_point: str = field(
+        default="",
+        metadata=words(
+            "Mounted on the server",
+            "What must be mounted on the storage host: the base path, or a directory above it; nothing is exported or "
+            "written while it is not. Empty: it may lie on the root disk.",
+        ),
+    )
+    mount: str = field(
+        default=USUAL_MOUNT, metadata=words("Mount options", "As in fstab; with _netdev, and neither soft nor ro.")
+    )
 
     def __post_init__(self) -> None:
         MountedOptions.__post_init__(self)
@@ -87,11 +110,21 @@ class NfsOptions(MountedOptions):
                 raise BadInput(f"{client} is usually written {export_client(client)}.")
         if self.squash not in set(Squash) or self.writes not in set(Writes):
             raise BadInput("Squash is none, root or all, and writes are sync or async.")
+        self._check_squashed()
         if self.fsid:
             export_option(f"fsid={self.fsid}")
         if self.server and host_address(self.server, "The server's address") != self.server:
             raise BadInput(f"The server's address is usually written {host_address(self.server)}.")
         checked_mount_options(self.mount, needs=("_netdev",))
+        if self.mount_point:
+            canonical_path(self.mount_point, "The server's mount point")
+            export_option(f"mountpoint={self.mount_point}")
+
+    def _check_squashed(self) -> None:
+        for number in filter(None, (self.anon_id, self.anon_group_id)):
+            account_id(number)
+            if self.squash == Squash.NONE:
+                raise BadInput("Where nobody is squashed, there is nobody who could get another number.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +150,32 @@ class NfsDriver(MountedDriver):
     def __post_init__(self) -> None:
         MountedDriver.__post_init__(self)
         export_path(self.base)
+        if len(posixpath.basename(exports.file_of(self.base)).encode()) > LONGEST:
+            raise BadInput(
+                f"The base path is too long: the file of its export takes its name from it ({LONGEST} bytes)."
+            )
+        if self.options.mount_point and not is_below(self.base, self.options.mount_point):
+            raise BadInput(f"The base path {self.base} does not lie below {self.options.mount_point}.")
+
+    def check_new(self) -> None:
+        given = set(self.options.mount.split(","))
+        if given & {"soft", "softerr"}:
+            raise BadInput(
+                "With a soft mount, a VM is told that its disk failed when the server is away for a while, and what it "
+                "wrote is lost (nfs(5)). Leave it out of the mount options."
+            )
+        if "ro" in given:
+            raise BadInput("Where it is mounted read-only, no VM can write to its disk. Leave ro out.")
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it is the root that NFSv4 clients see."""
+        return self.options.fsid in {"0", "root"}
 
     @property
     def source(self) -> str:
         address = self.options.server or self.locate(self.host)
-        path = "/" if self.options.fsid in {"0", "root"} else self.base
+        path = "/" if self.is_root else self.base
         return f"{bracketed(address)}:{path}"
 
     @property
@@ -135,6 +189,10 @@ class NfsDriver(MountedDriver):
     def mounts(self, host: str) -> bool:
         return host != self.host
 
+    @property
+    def root_writes(self) -> bool:
+        return self.options.squash == Squash.NONE
+
     def clients(self) -> tuple[Client, ...]:
         """Return who may mount it. Several addresses of one host are the admin's to name."""
         named = self.options.clients.split() or [self.locate(host) for host in self.hosts if host != self.host]
@@ -144,16 +202,25 @@ class NfsDriver(MountedDriver):
         options = self.options
         fsid = (f"fsid={options.fsid}",) if options.fsid else ()
         port = ("insecure",) if options.insecure else ()
-        return "rw", options.writes, SQUASHED[Squash(options.squash)], "no_subtree_check", *fsid, *port
+        mounted = (f"mountpoint={options.mount_point}",) if options.mount_point else ()
+        numbers = {"anonuid": options.anon_id, "anongid": options.anon_group_id}
+        anon = tuple(f"{name}={number}" for name, number in numbers.items() if number)
+        squash = SQUASHED[Squash(options.squash)], *anon
+        return "rw", options.writes, *squash, "no_subtree_check", *fsid, *port, *mounted
+
+    def mount_point(self, host: str) -> str:
+        return self.base if self.mounts(host) else self.options.mount_point
 
     def activate(self, host: str) -> Steps:
         if host != self.host:
             return MountedDriver.activate(self, host)
+        wanted = self.mount_point(host)
         return (
             PackageInstalled(host, "nfs-kernel-server"),
+            *((BaseReady(host, wanted, wanted),) if wanted else ()),
             *self.accounts(host),
             self.directory(host),
-            BaseReady(host, self.base),
+            BaseReady(host, self.base, wanted),
             DirectoryPresent(host, exports.DIRECTORY),
             *self.serve(),
             ServiceRunning(host, SERVER),

@@ -16,7 +16,7 @@ from django.db import Error, connection, transaction
 from django.utils import timezone
 
 from datastores.domain.errors import LostTouch
-from datastores.domain.plan import Action, Detached, Output, WriteFile
+from datastores.domain.plan import Action, Detached, EditLines, Output, WriteFile
 from datastores.domain.states import EventKind, Level, StepState
 from datastores.hosts.journal import Undoable
 from datastores.jobs import codec, doorbell
@@ -393,7 +393,7 @@ def blocks(text: str) -> Iterator[str]:
 def describe(action: Action) -> str:
     """Return the action as the log shows it: the command, or the file with its diff."""
     operation = action.do
-    if isinstance(operation, WriteFile):
+    if isinstance(operation, WriteFile | EditLines):
         return f"write {operation.path}\n{operation.diff}".rstrip("\n")
     command = operation.command if isinstance(operation, Detached) else operation
     return f"$ {shell_line(command.argv)}"

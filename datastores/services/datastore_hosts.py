@@ -15,7 +15,7 @@ from datastores.drivers.base import StorageDriver
 from datastores.models import Datastore, DatastoreHost, Disk, Host, Job, MovedDirectory, User
 from datastores.services import leases
 from datastores.services.bricks import require_no_bricks
-from datastores.services.placing import driver_of, driver_on, hosts_of, require_ready
+from datastores.services.placing import driver_of, driver_on, hosts_of, members_of, remember_mounts, require_ready
 from datastores.services.since import about, by_whom
 from datastores.services.usecase import Results, UseCase
 from datastores.services.viewers import listed
@@ -153,11 +153,11 @@ class DatastoreHosts(UseCase):
         self.check_still(job)
         members = DatastoreHost.objects.filter(datastore=job.datastore_id)
         members.filter(host__in=job.params["remove"]).delete()
-        last = members.aggregate(last=Max("position"))["last"]
-        DatastoreHost.objects.bulk_create(
-            DatastoreHost(datastore_id=job.datastore_id, host_id=host, position=position)
-            for position, host in enumerate(job.params["add"], last + 1)
-        )
+        first = members.aggregate(last=Max("position"))["last"] + 1
+        found = Host.objects.in_bulk(job.params["add"])
+        added = [found[key] for key in job.params["add"]]
+        DatastoreHost.objects.bulk_create(members_of(job.datastore.pk, added, first))
+        remember_mounts(Datastore.objects.get(pk=job.datastore_id))
 
 
 def silent(keys: Collection[int]) -> list[str]:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from datastores.domain import gluster, values
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
+from datastores.domain.iscsi import new_label
 from datastores.domain.plan import Plan, Shell
 from datastores.domain.states import HostState, ObjectState
 from datastores.domain.volumes import Capacity, Volume
@@ -23,7 +24,8 @@ from datastores.hosts.mounts import MountAbsent
 from datastores.models import Appliance, Cluster, Datastore, DatastoreHost, Drift, Host, Job, MovedDirectory, User
 from datastores.services import bricks, leases
 from datastores.services.datastore_hosts import require_own_directory, silent, usable_hosts
-from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume
+from datastores.services.exports import require_found
+from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume, members_of, remember_mounts
 from datastores.services.usecase import Results, UseCase
 from datastores.services.viewers import listed
 
@@ -65,16 +67,16 @@ class DatastoreCreate(UseCase):
         hosts = usable_hosts(params["hosts"])
         require_own_directory(base, hosts)
         job.datastore = Datastore.objects.create(
-            name=name, kind=params["kind"], type=params["type"], base=base, options=params.get("options") or {},
+            name=name, kind=params["kind"], type=params["type"], base=base, label=new_label(base),
+            options=params.get("options") or {},
             secret=secret or DRIVERS[params["kind"]].new_secret(params.get("options") or {}),
             source_directories=[values.source_directory(path) for path in params.get("source_directories") or []],
             cluster=Cluster.objects.filter(pk=params.get("cluster")).first(), owner=job.user,
         )  # fmt: skip
-        DatastoreHost.objects.bulk_create(
-            DatastoreHost(datastore=job.datastore, host=host, position=position) for position, host in enumerate(hosts)
-        )
+        DatastoreHost.objects.bulk_create(members_of(job.datastore.pk, hosts))
         made_of(job.datastore, hosts, params.get("bricks") or [])
-        driver_of(job.datastore)  # checks the options
+        driver_of(job.datastore).check_new()
+        require_found(job.datastore)
         job.title = f"Create datastore {name}"
         job.target_label = name
 
@@ -84,6 +86,7 @@ class DatastoreCreate(UseCase):
 
     def again(self, job: Job) -> None:
         usable_hosts([host.pk for host in hosts_of(job.datastore)])
+        require_found(job.datastore)
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.PENDING, error="")
 
     def resources(self, job: Job) -> dict[str, bool]:
@@ -96,6 +99,7 @@ class DatastoreCreate(UseCase):
 
     def succeeded(self, job: Job, results: Results) -> None:
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.READY, error="")
+        remember_mounts(job.datastore)
         if capacity := base_capacity(job.datastore, results):
             remember_capacity(job.datastore, capacity)
 

@@ -17,6 +17,7 @@ from datastores.hosts.trees import TreeCopied, TreeGone
 from datastores.hosts.trials import TrialsSwept
 from tests.lab import places
 from tests.lab.carrying import Diary, Hosts
+from tests.lab.fixtures import SUITE
 from tests.lab.lab import Lab
 from tests.lab.test_approved_plans import approved
 
@@ -54,7 +55,7 @@ def told(hosts: Hosts, *argv: str, stdin: str = "") -> str:
 @pytest.fixture(scope="module", autouse=True)
 def fitted(lab: Lab) -> Iterator[None]:
     """A host that has rsync, and disks."""
-    lab.up(1, first=42, packages="tools", with_disks=[HOST])
+    lab.up(1, first=42, suite=SUITE, packages="tools", with_disks=[HOST])
     yield
     lab.down([HOST])
 

@@ -13,10 +13,11 @@ from datastores.domain.gluster_checks import Disks, PlacedBrick, check
 from datastores.domain.plan import AnyStep
 from datastores.drivers.gluster import GlusterDriver
 from datastores.drivers.registry import make_driver
-from datastores.hosts.files import DirectoryPresent, DirectorySwept, MountedRootBelongs
+from datastores.hosts.files import DirectorySwept, MountedRootBelongs
 from datastores.hosts.gluster_bricks import BrickAbsent, BrickEmpty, BrickReady
 from datastores.hosts.gluster_pool import PeerProbed, PeerUnneeded
 from datastores.hosts.gluster_volumes import BricksRunning, VolumeAbsent, VolumeExists, VolumeOptionSet, VolumeStarted
+from datastores.hosts.mount_points import MountPointPresent
 from datastores.hosts.mounts import FstabLinePresent, MountPresent
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.services import ServiceRunning
@@ -75,7 +76,7 @@ def test_every_host_mounts_it_from_any_peer_now_and_at_boot() -> None:
     made = stages(driver)
     for host in driver.hosts:
         mounted = [step for step in made["storage host" if host == "h1" else "hosts"] if step.host == host]
-        assert mounted[0] == DirectoryPresent(host, BASE, "oneadmin", "cloud", "0755")
+        assert mounted[0] == MountPointPresent(host, BASE)
         assert mounted[1:3] == [FstabLinePresent(host, *what), MountPresent(host, *what)]
     root = the(made["storage host"], MountedRootBelongs)
     assert root == MountedRootBelongs("h1", BASE, "oneadmin", "cloud", "0755")
