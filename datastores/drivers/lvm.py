@@ -251,13 +251,15 @@ class LvmDriver(FileDriver):
         self.volume_name(volume)
         return (DeviceIsSafe(self.host, volume.path),)
 
-    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
+    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume, *, compared: bool = False) -> Steps:
         """CDs are files."""
-        return () if copy.format is Format.ISO else self._filled(source.opened(volume), copy)
+        return () if copy.format is Format.ISO else self._filled(source.opened(volume), copy, compared=compared)
 
-    def _filled(self, source: Opened, target: Volume) -> Steps:
+    def _filled(self, source: Opened, target: Volume, *, compared: bool = False) -> Steps:
         size = names.whole_sectors(max(target.virtual_size, source.size))
-        filled = VolumeFilled(self.host, self._vg, self.volume_name(target), size, self._pool, source)
+        filled = VolumeFilled(
+            self.host, self._vg, self.volume_name(target), size, self._pool, source, compared=compared
+        )
         return filled, self._linked(target)
 
     def checksum(self, volume: Volume) -> Steps:
