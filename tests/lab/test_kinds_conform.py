@@ -138,6 +138,27 @@ def test_a_clone_holds_what_the_master_holds_and_never_writes_to_it(store: Store
     assert whole(store, gold)
 
 
+@operation("dependants")
+def test_an_image_goes_only_when_no_disk_needs_it(store: Store, gold: Volume) -> None:
+    needs(store, Capability.CLONE)
+    kept = store.driver.clone_needs_source or bool(store.cache)
+    if kept and not store.rig.lists:
+        pytest.skip("not applicable: a file knows nothing of its overlays; the rows do, and refuse it")
+    image, disk = store.image(9), store.disk(7)
+    store.hosts.run(store.driver.copy(gold, image))
+    store.hosts.run([*store.disk_of(image, disk), *store.use(disk, 7)])
+    if kept:
+        with pytest.raises(Refused):
+            store.hosts.run(store.delete_image(image))
+        assert whole(store, image)
+    else:
+        store.hosts.run(store.delete_image(image))
+    assert whole(store, disk)
+    store.hosts.run(store.remove(disk))
+    if kept:
+        store.hosts.run(store.delete_image(image))
+
+
 @operation("promote")
 def test_a_clone_takes_the_place_of_its_image(store: Store) -> None:
     needs(store, Capability.PROMOTE)
