@@ -12,9 +12,10 @@ from datastores.models import Datastore, Host
 
 def require_own_volumes(datastore: Datastore, storage: Host) -> None:
     """Refuse names of volumes that another datastore in the same volume group of the storage host gives, too."""
-    mine = volume_names(datastore)
+    if (mine := volume_names(datastore)) is None:
+        return
     others = Datastore.objects.filter(members__host=storage, members__position=0).exclude(pk=datastore.pk)
-    for other in others if mine else ():
+    for other in others:
         theirs = volume_names(other)
         if theirs and mine[0] == theirs[0] and (mine[1].startswith(theirs[1]) or theirs[1].startswith(mine[1])):
             raise Refused(
