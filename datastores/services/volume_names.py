@@ -12,8 +12,7 @@ from datastores.models import Datastore, Host
 
 def require_own_volumes(datastore: Datastore, storage: Host) -> None:
     """Refuse names of volumes that another datastore in the same volume group of the storage host gives, too."""
-    mine = volume_names(datastore)
-    if mine is None:
+    if (mine := volume_names(datastore)) is None:
         return
     others = Datastore.objects.filter(members__host=storage, members__position=0).exclude(pk=datastore.pk)
     for other in others:
