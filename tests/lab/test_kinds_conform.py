@@ -381,8 +381,8 @@ def test_an_image_travels_to_another_kind_and_back(store: Store, gold: Volume) -
     there = Volume(other.image_path("0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0affff", Format.RAW), Format.RAW, SIZE)
     back = store.image(9)
     here = way(store.driver, gold.format, other).host
-    store.hosts.run(transfer(store.driver, gold, other, there, here))
-    store.hosts.run(transfer(other, there, store.driver, back, way(other, Format.RAW, store.driver).host))
+    store.hosts.run(transfer(store.driver, gold, other, there, here, moved=True))
+    store.hosts.run(transfer(other, there, store.driver, back, way(other, Format.RAW, store.driver).host, moved=True))
     assert whole(store, back)
     store.hosts.run([*other.delete_image(there), *store.driver.delete_image(back)])
     store.told("rmdir", other.base)
