@@ -242,7 +242,7 @@ class LimitsForm(Form):
     def __init__(self, driver: type[StorageDriver], now: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, initial=now, **kwargs)
         known = {field.name: field for field in dataclasses.fields(driver.Options)}
-        for name in driver.limits:
+        for name in now:
             self.fields[name] = option_field(known[name])
             dress(self.fields[name])
 

@@ -160,7 +160,7 @@ class DatastorePage(DetailView):
             "kind": words(DRIVERS[datastore.kind]),
             "stays": what_stays(datastore),
             "logs_in_as": account_of(datastore),
-            "has_limits": bool(DRIVERS[datastore.kind].limits),
+            "has_limits": bool(limits_of(datastore)),
             "limits": limits_in_words(datastore),
             "storage_host": members[0] if members else None,
             "other_hosts": members[1:],
@@ -294,10 +294,10 @@ def datastore_hosts(request: Request, pk: int) -> HttpResponse:
 def datastore_limits(request: Request, pk: int) -> HttpResponse:
     """Change how much a datastore may take."""
     datastore = visible(request, Datastore, pk=pk)
-    driver, ahead = DRIVERS[datastore.kind], ahead_of("datastore.limit")
-    if not driver.limits:
+    driver, now, ahead = DRIVERS[datastore.kind], limits_of(datastore), ahead_of("datastore.limit")
+    if not now:
         return done(request, f"{driver.label} datastores have no limits of their own.", "datastore", pk)
-    form = LimitsForm(driver, limits_of(datastore), request.POST or None)
+    form = LimitsForm(driver, now, request.POST or None)
 
     def act(_: object) -> HttpResponse:
         return started(request, start(request, "datastore.limit", form.params(), datastore=datastore))
