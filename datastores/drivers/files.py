@@ -40,10 +40,11 @@ def words(label: str, help: str) -> dict[str, str]:
     return {"label": label, "help": help}
 
 
-def words_of(options: type[Any], name: str, only: str) -> dict[str, str]:
-    """Return what the form says of an option that another kind has, too. ``only``: what its help begins with."""
+def words_of(options: type[Any], name: str, only: str = "") -> dict[str, str]:
+    """Return what the form says of an option that others have, too. ``only``: what its help begins with."""
     known = options.__dataclass_fields__[name].metadata
-    return words(known["label"], f"{only} {known['help'][0].lower()}{known['help'][1:]}")
+    help = f"{only} {known['help'][0].lower()}{known['help'][1:]}" if only else known["help"]
+    return words(known["label"], help)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,16 +8,14 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from datastores.domain.errors import BadInput
-from datastores.domain.fstab import mount_options
 from datastores.domain.values import file_mode
 from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers import internal_snapshots, overlays
 from datastores.drivers.abilities import Steps
 from datastores.drivers.files import FileDriver, FileOptions, words
+from datastores.drivers.mounting import NetworkMount
 from datastores.hosts.accounts import NO_HOME, GroupHasId, UserHasId, account_id
-from datastores.hosts.files import DirectoryPresent, DirectorySwept
-from datastores.hosts.filesystems import BaseReady
-from datastores.hosts.mounts import FstabLineAbsent, FstabLinePresent, MountAbsent, MountPresent
+from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.packages import PackageInstalled
 
 NO_LOGIN = "/usr/sbin/nologin"
@@ -144,32 +142,13 @@ class MountedDriver(FileDriver):
         options = self.options
         return DirectoryPresent(host, self.base, options.owner, options.group, options.directory_mode)
 
-    def mounted(self, host: str) -> Steps:
-        """Return the mount on a client, now and at boot."""
-        what = (host, self.source, self.base, self.fstype, self.mount_options)
-        return FstabLinePresent(*what), MountPresent(*what), BaseReady(host, self.base, self.base, coming=True)
+    @property
+    def mount(self) -> NetworkMount:
+        return NetworkMount(self.source, self.base, self.fstype, self.mount_options)
 
     def activate(self, host: str) -> Steps:
         packages = tuple(PackageInstalled(host, name) for name in self.client_packages)
-        return *packages, *self.accounts(host), self.directory(host), *self.mounted(host)
+        return *packages, *self.accounts(host), self.directory(host), *self.mount.made(host)
 
     def deactivate(self, host: str) -> Steps:
-        if not self.mounts(host):
-            return ()
-        what = (host, self.source, self.base)
-        return (
-            MountAbsent(*what, self.fstype, self.mount_options),
-            FstabLineAbsent(*what),
-            DirectorySwept(host, self.base),
-        )
-
-
-def checked_mount_options(value: str, *, needs: tuple[str, ...]) -> str:
-    """Return mount options of fstab, ``needs`` among them.
-
-    :raises BadInput: one is not allowed, or missing.
-    """
-    given = mount_options(value).split(",")
-    if missing := [option for option in needs if option not in given]:
-        raise BadInput(f"The mount options lack {', '.join(missing)}.")
-    return value
+        return self.mount.gone(host) if self.mounts(host) else ()

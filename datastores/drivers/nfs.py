@@ -2,96 +2,41 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, ClassVar
 
 from datastores.domain.characters import Character
-from datastores.domain.errors import BadInput
-from datastores.domain.exports import Client, export_client, export_option, export_path
-from datastores.domain.values import host_address
+from datastores.domain.exports import export_path
 from datastores.drivers.abilities import Steps
-from datastores.drivers.files import words
-from datastores.drivers.mounted import MountedDriver, MountedOptions, checked_mount_options
-from datastores.hosts import exports
-from datastores.hosts.exports import ExportAbsent, ExportPresent
-from datastores.hosts.files import DirectoryPresent, DirectorySwept
+from datastores.drivers.files import words_of
+from datastores.drivers.mounted import MountedDriver, MountedOptions
+from datastores.drivers.nfs_exports import (
+    CLIENT_PACKAGE,
+    FSTYPE,
+    USUAL_MOUNT,
+    ExportOptions,
+    NfsExport,
+    Squash,
+    Writes,
+    among,
+)
+from datastores.hosts.files import DirectorySwept
 from datastores.hosts.filesystems import BaseReady
-from datastores.hosts.packages import PackageInstalled
-from datastores.hosts.services import ServiceRunning
-
-SERVER = "nfs-server.service"
-USUAL_MOUNT = "rw,_netdev,hard,vers=4.2,rsize=1048576,wsize=1048576"
-
-
-class Squash(StrEnum):
-    """What root on a client is on the server (exports(5))."""
-
-    NONE = "none"
-    ROOT = "root"
-    ALL = "all"
-
-
-SQUASHED = {Squash.NONE: "no_root_squash", Squash.ROOT: "root_squash", Squash.ALL: "all_squash"}
-
-
-class Writes(StrEnum):
-    """When the server answers a write."""
-
-    SYNC = "sync"
-    ASYNC = "async"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NfsOptions(MountedOptions):
-    clients: str = field(
-        default="",
-        metadata=words(
-            "Exported to",
-            "Networks or hosts, separated by blanks, such as 10.0.0.0/24; empty: the addresses of the other hosts.",
-        ),
-    )
-    squash: Squash = field(
-        default=Squash.NONE,
-        metadata=words(
-            "Squash", "none: root on a hypervisor is root on the files, which QEMU as root needs. root, all: it is "
-            "nobody, and files need wide modes.",
-        ),
-    )  # fmt: skip
-    writes: Writes = field(
-        default=Writes.SYNC,
-        metadata=words(
-            "Writes", "sync: answered when they are on the disk. async: faster, and lost when the server fails."
-        ),
-    )
-    insecure: bool = field(
-        default=False, metadata=words("Any port", "Clients may use ports above 1023 (insecure): needed behind NAT.")
-    )
-    fsid: str = field(
-        default="", metadata=words("fsid", "0: the base path is the root that NFSv4 clients see. Empty: by itself.")
-    )
-    server: str = field(
-        default="",
-        metadata=words(
-            "Server's address", "Where clients reach the storage host, on a storage network perhaps; empty: as "
-            "cloudstore does.",
-        ),
-    )  # fmt: skip
-    mount: str = field(default=USUAL_MOUNT, metadata=words("Mount options", "As in fstab; with _netdev and hard."))
+    clients: str = field(default="", metadata=words_of(ExportOptions, "clients"))
+    squash: Squash = field(default=Squash.NONE, metadata=words_of(ExportOptions, "squash"))
+    writes: Writes = field(default=Writes.SYNC, metadata=words_of(ExportOptions, "writes"))
+    insecure: bool = field(default=False, metadata=words_of(ExportOptions, "insecure"))
+    fsid: str = field(default="", metadata=words_of(ExportOptions, "fsid"))
+    server: str = field(default="", metadata=words_of(ExportOptions, "server"))
+    mount: str = field(default=USUAL_MOUNT, metadata=words_of(ExportOptions, "mount"))
 
     def __post_init__(self) -> None:
         MountedOptions.__post_init__(self)
-        for client in self.clients.split():
-            if export_client(client) != client:
-                raise BadInput(f"{client} is usually written {export_client(client)}.")
-        if self.squash not in set(Squash) or self.writes not in set(Writes):
-            raise BadInput("Squash is none, root or all, and writes are sync or async.")
-        if self.fsid:
-            export_option(f"fsid={self.fsid}")
-        if self.server and host_address(self.server, "The server's address") != self.server:
-            raise BadInput(f"The server's address is usually written {host_address(self.server)}.")
-        checked_mount_options(self.mount, needs=("_netdev",))
+        among(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +54,7 @@ class NfsDriver(MountedDriver):
         redundancy="RAID in the server; the server is a single point",
         capacity="what one server has",
     )
-    fstype: ClassVar[str] = "nfs4"
+    fstype: ClassVar[str] = FSTYPE
     Options: ClassVar[type[Any]] = NfsOptions
 
     options: NfsOptions
@@ -119,10 +64,12 @@ class NfsDriver(MountedDriver):
         export_path(self.base)
 
     @property
+    def exported(self) -> NfsExport:
+        return NfsExport(self.host, self.base, self.hosts, among(self.options), self.locate)
+
+    @property
     def source(self) -> str:
-        address = self.options.server or self.locate(self.host)
-        path = "/" if self.options.fsid in {"0", "root"} else self.base
-        return f"{bracketed(address)}:{path}"
+        return self.exported.source
 
     @property
     def mount_options(self) -> str:
@@ -130,49 +77,23 @@ class NfsDriver(MountedDriver):
 
     @property
     def client_packages(self) -> tuple[str, ...]:
-        return ("nfs-common",)
+        return (CLIENT_PACKAGE,)
 
     def mounts(self, host: str) -> bool:
         return host != self.host
 
-    def clients(self) -> tuple[Client, ...]:
-        """Return who may mount it. Several addresses of one host are the admin's to name."""
-        named = self.options.clients.split() or [self.locate(host) for host in self.hosts if host != self.host]
-        return tuple(Client(export_client(name), self._options()) for name in dict.fromkeys(named))
-
-    def _options(self) -> tuple[str, ...]:
-        options = self.options
-        fsid = (f"fsid={options.fsid}",) if options.fsid else ()
-        port = ("insecure",) if options.insecure else ()
-        return "rw", options.writes, SQUASHED[Squash(options.squash)], "no_subtree_check", *fsid, *port
-
     def activate(self, host: str) -> Steps:
         if host != self.host:
             return MountedDriver.activate(self, host)
-        return (
-            PackageInstalled(host, "nfs-kernel-server"),
-            *self.accounts(host),
-            self.directory(host),
-            BaseReady(host, self.base),
-            DirectoryPresent(host, exports.DIRECTORY),
-            *self.serve(),
-            ServiceRunning(host, SERVER),
-        )
+        exported = self.exported
+        directory = self.directory(host), BaseReady(host, self.base)
+        return exported.package(), *self.accounts(host), *directory, *exported.served()
 
     def serve(self) -> Steps:
-        clients = self.clients()
-        return (ExportPresent(self.host, self.base, clients),) if clients else (ExportAbsent(self.host, self.base),)
+        return self.exported.serve()
 
     def deactivate(self, host: str) -> Steps:
         """The server stays, for others may use it; and so does what lies in the directory."""
         if host != self.host:
             return MountedDriver.deactivate(self, host)
-        return ExportAbsent(host, self.base), DirectorySwept(host, self.base)
-
-
-def bracketed(address: str) -> str:
-    """Return an address as it is written before a colon: [fd00::1] for an IPv6 address."""
-    try:
-        return f"[{address}]" if ipaddress.ip_address(address).version == 6 else address
-    except ValueError:
-        return address
+        return self.exported.gone(), DirectorySwept(host, self.base)
