@@ -138,6 +138,11 @@ class StorageDriver(Travels, ABC):
         """The hosts on which its paths are valid, the storage host first."""
         return tuple(dict.fromkeys((self.host, *self.hosts))) if self.shared else (self.host,)
 
+    @property
+    def written_from(self) -> tuple[str, ...]:
+        """The hosts on which volumes can be copied into it: those that see it, unless it takes the storage host."""
+        return self.seen_from
+
     # Reading
 
     @abstractmethod

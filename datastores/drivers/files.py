@@ -40,7 +40,7 @@ def words(label: str, help: str) -> dict[str, str]:
     return {"label": label, "help": help}
 
 
-def words_of(options: type[Any], name: str, only: str = "") -> dict[str, str]:
+def same_words(options: type[Any], name: str, only: str = "") -> dict[str, str]:
     """Return what the form says of an option that others have, too. ``only``: what its help begins with."""
     known = options.__dataclass_fields__[name].metadata
     help = f"{only} {known['help'][0].lower()}{known['help'][1:]}" if only else known["help"]

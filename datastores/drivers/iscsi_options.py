@@ -12,7 +12,7 @@ from datastores.domain.iscsi import AUTHORITY, PORT, authority, initiator, is_na
 from datastores.domain.values import host_address, port_number
 from datastores.domain.volumes import Capability
 from datastores.domain.zfs import Layout
-from datastores.drivers.files import FileDriver, words, words_of
+from datastores.drivers.files import FileDriver, same_words, words
 from datastores.drivers.lvm import LvmOptions
 from datastores.drivers.zfs_options import ZfsOptions
 from datastores.hosts.lvm_volumes import Wipe
@@ -31,6 +31,10 @@ class Backing(StrEnum):
 MODE = "0600"
 """Of files with the bytes of disks: nobody but the target opens them."""
 ONLY_ZFS = "With zfs:"
+OF_ZFS = (
+    "dataset", "layout", "disks", "log", "cache", "compression", "record_size", "quota", "reservation", "reserve",
+)  # fmt: skip
+"""Options that are those of the data sets inside."""
 
 
 class Server(StrEnum):
@@ -77,14 +81,14 @@ class IscsiOptions:
         default="",
         metadata=words("Data set", "With zfs: the one below which disks are, such as tank/luns; made when missing."),
     )
-    layout: Layout = field(default=Layout.STRIPE, metadata=words_of(ZfsOptions, "layout", ONLY_ZFS))
-    log: str = field(default="", metadata=words_of(ZfsOptions, "log", ONLY_ZFS))
-    cache: str = field(default="", metadata=words_of(ZfsOptions, "cache", ONLY_ZFS))
-    compression: str = field(default="lz4", metadata=words_of(ZfsOptions, "compression", ONLY_ZFS))
-    record_size: str = field(default="64K", metadata=words_of(ZfsOptions, "record_size", ONLY_ZFS))
-    quota: str = field(default="", metadata=words_of(ZfsOptions, "quota", "With zfs or btrfs:"))
-    reservation: str = field(default="", metadata=words_of(ZfsOptions, "reservation", ONLY_ZFS))
-    reserve: bool = field(default=False, metadata=words_of(ZfsOptions, "reserve", ONLY_ZFS))
+    layout: Layout = field(default=Layout.STRIPE, metadata=same_words(ZfsOptions, "layout", ONLY_ZFS))
+    log: str = field(default="", metadata=same_words(ZfsOptions, "log", ONLY_ZFS))
+    cache: str = field(default="", metadata=same_words(ZfsOptions, "cache", ONLY_ZFS))
+    compression: str = field(default="lz4", metadata=same_words(ZfsOptions, "compression", ONLY_ZFS))
+    record_size: str = field(default="64K", metadata=same_words(ZfsOptions, "record_size", ONLY_ZFS))
+    quota: str = field(default="", metadata=same_words(ZfsOptions, "quota", "With zfs or btrfs:"))
+    reservation: str = field(default="", metadata=same_words(ZfsOptions, "reservation", ONLY_ZFS))
+    reserve: bool = field(default=False, metadata=same_words(ZfsOptions, "reserve", ONLY_ZFS))
     target: Server = field(
         default=Server.TGT,
         metadata=words(
@@ -177,8 +181,7 @@ class IscsiOptions:
 
         :raises BadInput: one is not acceptable.
         """
-        shared = IscsiOptions.__dataclass_fields__.keys() & ZfsOptions.__dataclass_fields__.keys()
-        return ZfsOptions(mode=MODE, **{name: getattr(self, name) for name in sorted(shared)})
+        return ZfsOptions(mode=MODE, **{name: getattr(self, name) for name in OF_ZFS})
 
 
 def _is_ip(value: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from datastores.domain.characters import Character
 from datastores.domain.exports import export_path
 from datastores.drivers.abilities import Steps
-from datastores.drivers.files import words_of
+from datastores.drivers.files import same_words
 from datastores.drivers.mounted import MountedDriver, MountedOptions
 from datastores.drivers.nfs_exports import (
     CLIENT_PACKAGE,
@@ -26,13 +26,13 @@ from datastores.hosts.filesystems import BaseReady
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NfsOptions(MountedOptions):
-    clients: str = field(default="", metadata=words_of(ExportOptions, "clients"))
-    squash: Squash = field(default=Squash.NONE, metadata=words_of(ExportOptions, "squash"))
-    writes: Writes = field(default=Writes.SYNC, metadata=words_of(ExportOptions, "writes"))
-    insecure: bool = field(default=False, metadata=words_of(ExportOptions, "insecure"))
-    fsid: str = field(default="", metadata=words_of(ExportOptions, "fsid"))
-    server: str = field(default="", metadata=words_of(ExportOptions, "server"))
-    mount: str = field(default=USUAL_MOUNT, metadata=words_of(ExportOptions, "mount"))
+    clients: str = field(default="", metadata=same_words(ExportOptions, "clients"))
+    squash: Squash = field(default=Squash.NONE, metadata=same_words(ExportOptions, "squash"))
+    writes: Writes = field(default=Writes.SYNC, metadata=same_words(ExportOptions, "writes"))
+    insecure: bool = field(default=False, metadata=same_words(ExportOptions, "insecure"))
+    fsid: str = field(default="", metadata=same_words(ExportOptions, "fsid"))
+    server: str = field(default="", metadata=same_words(ExportOptions, "server"))
+    mount: str = field(default=USUAL_MOUNT, metadata=same_words(ExportOptions, "mount"))
 
     def __post_init__(self) -> None:
         MountedOptions.__post_init__(self)

@@ -18,8 +18,8 @@ from datastores.hosts.sending import SendingAllowed, SendingEnded
 
 
 def common_host(source: StorageDriver, target: StorageDriver) -> str:
-    """Return a host on which the paths of both are valid, one of the storage hosts if possible; "" if there is none."""
-    both = [host for host in source.seen_from if host in target.seen_from]
+    """Return a host on which one can be copied into the other, a storage host if possible; "" if there is none."""
+    both = [host for host in source.seen_from if host in target.written_from]
     return target.host if target.host in both else next(iter(both), "")
 
 

@@ -14,6 +14,7 @@ from datastores.domain.zfs import BASE_MAX, DISK, GOLD, dataset_name
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.files import TO_BE_SENT, FileDriver
+from datastores.drivers.nfs_exports import NfsExport, among
 from datastores.drivers.received import Received
 from datastores.drivers.travels import Sent
 from datastores.drivers.zfs_options import ZfsOptions
@@ -65,7 +66,26 @@ class ZfsHomes(FileDriver):
 
     @property
     def shared(self) -> bool:
-        return False
+        return self.options.exported
+
+    @property
+    def written_from(self) -> tuple[str, ...]:
+        """Data sets are made on the storage host, so what is to lie in them is copied there."""
+        return (self.host,)
+
+    def mount_point(self, host: str) -> str:
+        """Nothing is ever written to the bare directory of a client."""
+        return self.base if self.shared and host != self.host else ""
+
+    @property
+    def over_nfs(self) -> NfsExport:
+        """How other hosts see it, where it is exported.
+
+        One export of the base with crossmnt, not the property sharenfs of each data set: it is a file of ours like any
+        export, and nothing has to be told to the server when a disk is made. A client sees the new data set at once,
+        and mounts it by itself when it looks there (tried with zfs 2.1, nfs-utils 2.6 and Linux 6.1).
+        """
+        return NfsExport(self.host, self.base, self.hosts, among(self.options), self.locate, nested=True)
 
     def image_path(self, uuid: UUID | str, format: Format) -> str:
         return f"{self.base}/{IMAGES}/{uuid if isinstance(uuid, UUID) else UUID(uuid)}/{DISK}"
