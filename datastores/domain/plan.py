@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 F = TypeVar("F")  # what a step reads
@@ -86,18 +87,27 @@ class WriteFile:
         return "\n".join(lines)
 
 
+class Counted(StrEnum):
+    """What a process has moved so far, as /proc/<pid>/io calls it (proc(5)); what a cache held is among it."""
+
+    READ = "rchar"
+    WRITTEN = "wchar"
+
+
 @dataclass(frozen=True, slots=True)
 class Detached:
     """A command that may outlast a connection: it runs on the host as a transient systemd unit.
 
     ``growing`` is the file whose allocated bytes tell the progress towards ``total`` bytes (0: unknown). Where no file
-    tells it, ``meter`` prints the bytes that are done.
+    tells it, ``meter`` prints the bytes that are done; or they are ``counted`` of the process of the command that has
+    moved the most.
     """
 
     command: Command
     growing: str = ""
     total: int = 0
     meter: Command | None = None
+    counted: Counted | None = None
 
 
 Operation: TypeAlias = Command | WriteFile | Detached

@@ -200,7 +200,7 @@ class CephDriver(StorageDriver):
         return ()
 
     def checksum(self, volume: Volume) -> Steps:
-        return *self.prepare(volume), RbdChecksumKnown(self.host, self._image(volume))
+        return *self.prepare(volume), RbdChecksumKnown(self.host, self._image(volume), volume.virtual_size)
 
     def delete(self, volume: Volume) -> Steps:
         """A disk goes at once: in the trash it would still keep the image that it was cloned from."""

@@ -231,7 +231,7 @@ class FileDriver(StorageDriver):
 
     def _checksum(self, volume: Volume) -> ChecksumKnown:
         self.check_inside(volume)
-        return ChecksumKnown(self.host, volume.path)
+        return ChecksumKnown(self.host, volume.path, volume.file_size)
 
     def mount_point(self, host: str) -> str:
         """Return what has to be mounted on ``host`` before anything is written there; "" for nothing."""

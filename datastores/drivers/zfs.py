@@ -180,7 +180,7 @@ class ZfsDriver(ZfsHomes):
 
     def checksum(self, volume: Volume) -> Steps:
         """The digest is kept in the data set of the image, and goes with it."""
-        return (ChecksumKnown(self.host, self.home(volume).file),)
+        return (ChecksumKnown(self.host, self.home(volume).file, volume.file_size),)
 
     def delete(self, volume: Volume) -> Steps:
         home = self.home(volume)

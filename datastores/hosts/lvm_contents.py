@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.lvm import group_name, volume_name
-from datastores.domain.plan import Action, Change, Command, Detached, Output
+from datastores.domain.plan import Action, Change, Command, Counted, Detached, Output
 from datastores.domain.values import SECTOR, format_size
 from datastores.hosts import lvm, qemu_img
 from datastores.hosts.blocks import MKFS, SMALLEST, Filesystem
@@ -120,7 +120,10 @@ class VolumeFilled:
         self._check_room(facts, group, file, wanted)
         if not wanted:
             raise Refused(f"{self.source.path if self.source else self.name} on {self.host} is empty.")
-        fill = Detached(self._fill(wanted, tag, file.size if file and not self.size else 0))
+        command = self._fill(wanted, tag, file.size if file and not self.size else 0)
+        fill = Detached(
+            command, total=file.allocated if file else wanted, counted=Counted.READ if self.source else None
+        )
         complete = lvm.rename(self.group, self.part, self.name), lvm.rename(self.group, self.name, self.part)
         made = Action(fill, undo=lvm.unmake(self.group, self.part), scratch=True)
         return Change(self.title, (made, Action(*complete)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from datastores.domain.ceph import Access, RbdImage
 from datastores.domain.errors import Refused
-from datastores.domain.plan import Action, Change, Command, Detached, Output
+from datastores.domain.plan import Action, Change, Command, Counted, Detached, Output
 from datastores.domain.values import format_size
 from datastores.domain.volumes import Format
 from datastores.hosts import qemu_img
@@ -61,9 +61,10 @@ def check_whole(image: RbdImage, found: ImageInfo, size: int, source: str) -> No
         )
 
 
-def copied(image: RbdImage, *argv: str) -> tuple[Action, ...]:
-    """Return the making of an image by a command that may last, and its renaming."""
-    make = Action(Detached(anew(image.part, *argv)), undo=removed(image.part), scratch=True)
+def copied(image: RbdImage, total: int, *argv: str) -> tuple[Action, ...]:
+    """Return the making of an image by a command that reads ``total`` bytes, and its renaming."""
+    long = Detached(anew(image.part, *argv), total=total, counted=Counted.READ)
+    make = Action(long, undo=removed(image.part), scratch=True)
     return make, image_renamed(image)
 
 
@@ -98,7 +99,7 @@ class RbdImageCopied:
             check_whole(self.target, facts.target, size, self.source.spec)
             return None
         copy = self.source.rbd("cp", "--no-progress", self.source.spec, self.target.part.spec)
-        return Change(self.title, copied(self.target, *copy))
+        return Change(self.title, copied(self.target, size, *copy))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ class RbdImageImported:
                 "needed. Nothing was copied; make room there or take another datastore."
             )
         convert = qemu_img.to_raw(self.source.options, self.image.part.qemu)
-        return Change(self.title, copied(self.image, *convert.argv))
+        return Change(self.title, copied(self.image, needed or facts.size, *convert.argv))
 
 
 @dataclass(frozen=True, slots=True)

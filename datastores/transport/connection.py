@@ -10,6 +10,7 @@ from paramiko.ssh_exception import BadAuthenticationType
 
 from datastores.domain.errors import AuthenticationFailed, NotConnected, Unreachable
 from datastores.transport import dial, hostkeys
+from datastores.transport.client import Client
 from datastores.transport.endpoint import Endpoint
 from datastores.transport.keys import load_key
 from datastores.transport.quoting import encode_line, shell_line
@@ -23,9 +24,7 @@ PROBE = "cloud'\\''$HOME`\"; store"
 class Connection:
     """An authenticated transport. ``users`` (commands that run on it) and the other counters belong to the pool."""
 
-    def __init__(
-        self, endpoint: Endpoint, transport: dial.Client, timeout: float, jump: Connection | None = None
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, transport: Client, timeout: float, jump: Connection | None = None) -> None:
         self.endpoint, self.transport, self.jump = endpoint, transport, jump
         self.users = self.limit = 0
         self.refused_at = 0.0
@@ -116,7 +115,7 @@ def connect(endpoint: Endpoint, *, timeout: float, jump: Connection | None = Non
     return connection
 
 
-Method = tuple[str, Callable[[dial.Client], object]]
+Method = tuple[str, Callable[[Client], object]]
 
 
 def _methods(endpoint: Endpoint) -> Iterator[Method]:
@@ -134,7 +133,7 @@ def _methods(endpoint: Endpoint) -> Iterator[Method]:
         yield "its password", lambda transport: transport.auth_password(account, endpoint.password)
 
 
-def _offer_agent_keys(transport: dial.Client, account: str) -> None:
+def _offer_agent_keys(transport: Client, account: str) -> None:
     agent = Agent()
     try:
         keys = agent.get_keys()
@@ -151,7 +150,7 @@ def _offer_agent_keys(transport: dial.Client, account: str) -> None:
         agent.close()
 
 
-def _log_in(transport: dial.Client, endpoint: Endpoint, methods: list[Method]) -> None:
+def _log_in(transport: Client, endpoint: Endpoint, methods: list[Method]) -> None:
     """Try each method. A host may ask for several (AuthenticationMethods): then each goes one step further."""
     if not methods:
         raise AuthenticationFailed(f"There is neither a key nor a password to log in to {endpoint.where} with.")
@@ -171,7 +170,7 @@ def _log_in(transport: dial.Client, endpoint: Endpoint, methods: list[Method]) -
     )
 
 
-def _try(attempt: Callable[[dial.Client], object], transport: dial.Client, where: str) -> str:
+def _try(attempt: Callable[[Client], object], transport: Client, where: str) -> str:
     """Try one method; returns what the host said against it, if it is worth telling."""
     try:
         attempt(transport)

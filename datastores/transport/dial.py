@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import signal
 import socket
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from paramiko import Channel, ChannelException, Message, SSHException, Transport
-from paramiko.common import MSG_CHANNEL_REQUEST
+from paramiko import Channel, ChannelException, SSHException, Transport
 from paramiko.ssh_exception import IncompatiblePeer
 
 from datastores.domain.errors import NotConnected
+from datastores.transport.client import Client
 
 Wire: TypeAlias = socket.socket | Channel
 
@@ -28,46 +26,9 @@ SOCKET_OPTIONS = {
     "TCP_USER_TIMEOUT": DEAD_AFTER * 1000,
 }
 
-# What goes wrong reaches the operator as an error of ours; without a handler Python would print it as well.
-logging.getLogger("paramiko").addHandler(logging.NullHandler())
-
 
 class JumpLost(NotConnected):
     """The connection to the jump host turned out to be dead."""
-
-
-def _on_channel_request(channel: Channel, message: Message) -> None:
-    """Keep the signal that ended a command as 128 + its number, as shells do; paramiko drops "exit-signal"."""
-    copy = Message(message.get_remainder())
-    if copy.get_text() != "exit-signal":
-        Channel._handle_request(channel, message)  # type: ignore[attr-defined]
-        return
-    copy.get_boolean()
-    name = f"SIG{copy.get_text()}"
-    channel.exit_status = 128 + signal.Signals[name] if name in signal.Signals.__members__ else 255
-    channel.status_event.set()
-
-
-class Client(Transport):
-    """A transport with modern algorithms only, AES-GCM first: it is the fastest in Python."""
-
-    _preferred_ciphers = (
-        "aes128-gcm@openssh.com",
-        "aes256-gcm@openssh.com",
-        "aes128-ctr",
-        "aes192-ctr",
-        "aes256-ctr",
-    )
-    _preferred_macs = (
-        "hmac-sha2-256-etm@openssh.com",
-        "hmac-sha2-512-etm@openssh.com",
-        "hmac-sha2-256",
-        "hmac-sha2-512",
-    )
-    _channel_handler_table = {
-        **Transport._channel_handler_table,  # type: ignore[attr-defined]
-        MSG_CHANNEL_REQUEST: _on_channel_request,
-    }
 
 
 def dial(address: str, port: int, *, timeout: float, where: str) -> socket.socket:

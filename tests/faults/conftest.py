@@ -50,15 +50,12 @@ def lab(points: Points) -> Iterator[Lab]:
     """h1, h2 and h3 with fault points. Two runs at once need different labs, named by CLOUDSTORE_FAULTS_LAB."""
     name, subnet = os.environ.get("CLOUDSTORE_FAULTS_LAB", "faults 10.77.12.0/24").split()
     lab = Lab(name, subnet=subnet)
-    lab.down()
-    try:
+    with lab.taken():
         hosts = lab.up(3, with_disks=["h1"], binds={str(points.directory): SHARED})
         for host in hosts:
             points.install(host)
         lab.make_image("h1", GOLDEN, virtual=BYTES, data=BYTES // 3)
         yield lab
-    finally:
-        lab.down()
 
 
 @pytest.fixture(scope="package")

@@ -7,6 +7,8 @@ CLOUDSTORE_LAB_NAME=mine CLOUDSTORE_LAB_SUBNET=10.77.8.0/24.
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -37,18 +39,19 @@ def _lab(more: str = "") -> Lab:
     return Lab(f"{os.environ.get('CLOUDSTORE_LAB_NAME', 'test')[:7]}{WORKER}{more}", subnet=subnet)
 
 
+@contextmanager
+def _up(more: str = "", *, count: int = 3, **what: Any) -> Iterator[Lab]:
+    lab = _lab(more)
+    with lab.taken(keep=_keep()):
+        lab.up(count, suite=SUITE, **what)
+        yield lab
+
+
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """h1, h2 and h3 of lab `test` (or CLOUDSTORE_LAB_NAME); h1 with disks."""
-    lab = _lab()
-    if not _keep():
-        lab.down()
-    try:
-        lab.up(3, suite=SUITE, with_disks=["h1"])
+    with _up(with_disks=["h1"]) as lab:
         yield lab
-    finally:
-        if not _keep():
-            lab.down()
 
 
 @pytest.fixture(scope="session")
@@ -71,30 +74,16 @@ def host_factory(lab: Lab) -> Iterator[HostFactory]:
 @pytest.fixture(scope="module")
 def storage_lab() -> Iterator[Lab]:
     """h1, h2 and h3 of a lab of its own, each with the package set "storage" and with disks."""
-    lab = _lab("st")
-    if not _keep():
-        lab.down()
-    try:
-        lab.up(3, suite=SUITE, packages="storage", with_disks=["h1", "h2", "h3"])
+    with _up("st", packages="storage", with_disks=["h1", "h2", "h3"]) as lab:
         yield lab
-    finally:
-        if not _keep():
-            lab.down()
 
 
 @pytest.fixture(scope="session")
 def ceph_lab() -> Iterator[Lab]:
     """h1, in which a Ceph cluster runs, and h2 of a lab of its own, both with the package set "ceph"."""
-    lab = _lab("ce")
-    if not _keep():
-        lab.down()
-    try:
-        lab.up(2, suite=SUITE, packages="ceph")
+    with _up("ce", count=2, packages="ceph") as lab:
         ceph.run_cluster(lab.host("h1"))
         yield lab
-    finally:
-        if not _keep():
-            lab.down()
 
 
 @pytest.fixture(scope="session")

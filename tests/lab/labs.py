@@ -62,6 +62,23 @@ class LabOf(Generic[N]):
                 host.stop() if keep else host.remove()
             self._remove_what_no_host_needs()
 
+    @contextlib.contextmanager
+    def taken(self, *, keep: bool = False) -> Iterator[None]:
+        """Have the lab for these tests alone, and take it down before and after, unless it is to be kept."""
+        try:
+            held = contextlib.ExitStack()
+            held.enter_context(locked(state_directory() / f"locks/tests-{self.kind}-{self.site.name}", seconds=1))
+        except LabError as error:
+            raise LabError(f"Other tests are at work in lab {self.site.name}: name another one for these.") from error
+        with held:
+            if not keep:
+                self.down()
+            try:
+                yield
+            finally:
+                if not keep:
+                    self.down()
+
     # ---- for each kind's `up`
 
     def _named(self, count: int, first: int) -> list[N]:

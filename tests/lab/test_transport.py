@@ -23,6 +23,7 @@ from datastores.transport.keys import generate_key
 from datastores.transport.pool import Pool
 from datastores.transport.scan import scan_host_keys
 from datastores.transport.shell import SSHShell
+from tests.lab.host import Host
 from tests.lab.lab import Lab
 from tests.lab.reach import HOSTILE, endpoint, eventually, noticed_soon, pool, shell  # noqa: F401
 
@@ -234,6 +235,16 @@ def test_a_hundred_commands_at_once(lab: Lab, pool: Pool) -> None:
 
     with ThreadPoolExecutor(100) as threads:
         assert list(threads.map(one, range(100))) == [f"{number}\n" for number in range(100)]
+
+
+def test_no_connection_is_lost_to_commands_that_end_while_they_are_told_so(
+    debian13: Host, lab: Lab, pool: Pool
+) -> None:
+    """Each ends at once, while the end of its input is sent: one word too late, and sshd ends what all run on."""
+    shell = pool.shell(endpoint(lab, debian13))
+    with ThreadPoolExecutor(24) as threads:
+        outputs = list(threads.map(lambda _: shell.run(Command(("true",))), range(2000)))
+    assert all(output.ok for output in outputs)
 
 
 @pytest.mark.parametrize("sessions", ["1", "3"])

@@ -21,14 +21,9 @@ def machine_lab() -> Iterator[MachineLab]:
         pytest.skip("the lab needs root on Linux")
     lab = MachineLab(os.environ.get("CLOUDSTORE_VM_NAME", "vm"), subnet=os.environ.get("CLOUDSTORE_VM_SUBNET"))
     keep = os.environ.get("CLOUDSTORE_LAB_KEEP") == "1"
-    if not keep:
-        lab.down()
-    try:
+    with lab.taken(keep=keep):
         lab.up(2, bound=not keep)
         yield lab
-    finally:
-        if not keep:
-            lab.down()
 
 
 @pytest.fixture(scope="module")

@@ -95,6 +95,7 @@ def as_case(operation: Operation | None) -> Any:
             told = {"detached": shlex.join(operation.command.argv)}
             told |= {"growing": operation.growing} if operation.growing else {}
             told |= {"meter": shlex.join(operation.meter.argv)} if operation.meter else {}
+            told |= {"counted": operation.counted} if operation.counted else {}
             return told | ({"total": operation.total} if operation.total else {})
         case Command():
             line = shlex.join(operation.argv)
