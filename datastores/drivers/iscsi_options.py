@@ -30,7 +30,9 @@ class Backing(StrEnum):
 
 MODE = "0600"
 """Of files with the bytes of disks: nobody but the target opens them."""
-ONLY_ZFS = "With zfs:"
+LVM, ZFS = ("backing", (Backing.LVM,)), ("backing", (Backing.ZFS,))
+LVM_ZFS, ZFS_BTRFS = ("backing", (Backing.LVM, Backing.ZFS)), ("backing", (Backing.ZFS, Backing.BTRFS))
+"""When an option has a meaning."""
 OF_ZFS = (
     "dataset", "layout", "disks", "log", "cache", "compression", "record_size", "quota", "reservation", "reserve",
 )  # fmt: skip
@@ -68,27 +70,30 @@ class IscsiOptions:
         metadata=words(
             "Disks",
             "Of what a missing volume group, or pool of ZFS, is made, with blanks between them. They have to be empty.",
+            LVM_ZFS,
         ),
     )
-    group_name: str = field(default="vg-one", metadata=words("Volume group", "With lvm: where volumes are."))
+    group_name: str = field(
+        default="vg-one", metadata=words("Volume group", "Where volumes are, when the bytes are in lvm.", LVM)
+    )
     pool: str = field(
-        default="pool", metadata=words("Thin pool", "With lvm: in the volume group; made where it is missing.")
+        default="pool", metadata=words("Thin pool", "In the volume group; made where it is missing.", LVM)
     )
     wipe: Wipe = field(
-        default=Wipe.NONE, metadata=words("Wipe", "With lvm: what is done with a volume before it is removed.")
+        default=Wipe.NONE, metadata=words("Wipe", "What is done with a volume before it is removed.", LVM)
     )
     dataset: str = field(
         default="",
-        metadata=words("Data set", "With zfs: the one below which disks are, such as tank/luns; made when missing."),
+        metadata=words("Data set", "The one below which disks are, such as tank/luns; made when missing.", ZFS),
     )
-    layout: Layout = field(default=Layout.STRIPE, metadata=same_words(ZfsOptions, "layout", ONLY_ZFS))
-    log: str = field(default="", metadata=same_words(ZfsOptions, "log", ONLY_ZFS))
-    cache: str = field(default="", metadata=same_words(ZfsOptions, "cache", ONLY_ZFS))
-    compression: str = field(default="lz4", metadata=same_words(ZfsOptions, "compression", ONLY_ZFS))
-    record_size: str = field(default="64K", metadata=same_words(ZfsOptions, "record_size", ONLY_ZFS))
-    quota: str = field(default="", metadata=same_words(ZfsOptions, "quota", "With zfs or btrfs:"))
-    reservation: str = field(default="", metadata=same_words(ZfsOptions, "reservation", ONLY_ZFS))
-    reserve: bool = field(default=False, metadata=same_words(ZfsOptions, "reserve", ONLY_ZFS))
+    layout: Layout = field(default=Layout.STRIPE, metadata=same_words(ZfsOptions, "layout", ZFS))
+    log: str = field(default="", metadata=same_words(ZfsOptions, "log", ZFS))
+    cache: str = field(default="", metadata=same_words(ZfsOptions, "cache", ZFS))
+    compression: str = field(default="lz4", metadata=same_words(ZfsOptions, "compression", ZFS))
+    record_size: str = field(default="64K", metadata=same_words(ZfsOptions, "record_size", ZFS))
+    quota: str = field(default="", metadata=same_words(ZfsOptions, "quota", ZFS_BTRFS))
+    reservation: str = field(default="", metadata=same_words(ZfsOptions, "reservation", ZFS))
+    reserve: bool = field(default=False, metadata=same_words(ZfsOptions, "reserve", ZFS))
     target: Server = field(
         default=Server.TGT,
         metadata=words(

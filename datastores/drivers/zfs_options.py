@@ -23,7 +23,7 @@ from datastores.drivers.nfs_exports import USUAL_MOUNT, ExportOptions, Squash, W
 EXPORTED_MOUNT = f"{USUAL_MOUNT},lookupcache=positive"
 """A client that looked for a disk before its data set was made would go on saying for up to a minute (acdirmax of
 nfs(5)) that there is none."""
-ONLY_EXPORTED = "When exported:"
+WHEN_EXPORTED = ("exported", (True,))
 COMPRESSIONS = ("lz4", "zstd", "off")
 
 
@@ -93,12 +93,12 @@ class ZfsOptions(FileOptions):
             "seen on every host, and machines can migrate live.",
         ),
     )
-    clients: str = field(default="", metadata=same_words(ExportOptions, "clients", ONLY_EXPORTED))
-    squash: Squash = field(default=Squash.NONE, metadata=same_words(ExportOptions, "squash", ONLY_EXPORTED))
-    writes: Writes = field(default=Writes.SYNC, metadata=same_words(ExportOptions, "writes", ONLY_EXPORTED))
-    insecure: bool = field(default=False, metadata=same_words(ExportOptions, "insecure", ONLY_EXPORTED))
-    server: str = field(default="", metadata=same_words(ExportOptions, "server", ONLY_EXPORTED))
-    mount: str = field(default=EXPORTED_MOUNT, metadata=same_words(ExportOptions, "mount", ONLY_EXPORTED))
+    clients: str = field(default="", metadata=same_words(ExportOptions, "clients", WHEN_EXPORTED))
+    squash: Squash = field(default=Squash.NONE, metadata=same_words(ExportOptions, "squash", WHEN_EXPORTED))
+    writes: Writes = field(default=Writes.SYNC, metadata=same_words(ExportOptions, "writes", WHEN_EXPORTED))
+    insecure: bool = field(default=False, metadata=same_words(ExportOptions, "insecure", WHEN_EXPORTED))
+    server: str = field(default="", metadata=same_words(ExportOptions, "server", WHEN_EXPORTED))
+    mount: str = field(default=EXPORTED_MOUNT, metadata=same_words(ExportOptions, "mount", WHEN_EXPORTED))
 
     def __post_init__(self) -> None:
         FileOptions.__post_init__(self)

@@ -224,11 +224,11 @@ def datastore_new(request: Request) -> HttpResponse:
 
 @roles(read=ADMINS)
 def datastore_options(request: Request) -> HttpResponse:
-    """The options of the kind that was just chosen, for the form of a new datastore."""
+    """The options of the kind that was just chosen, or of one that was, for the form of a new datastore."""
     driver = DRIVERS.get(request.GET.get("kind", "")) or next(iter(DRIVERS.values()))
-    return render(
-        request, "datastores/_datastore_options.html", {"options": OptionsForm(driver), "driver": words(driver)}
-    )
+    given = any(name.startswith(f"options-{driver.kind}-") for name in request.GET)
+    options = OptionsForm.anew(driver, request.GET) if given else OptionsForm(driver)
+    return render(request, "datastores/_datastore_options.html", {"options": options, "driver": words(driver)})
 
 
 @roles(read=ADMINS)
