@@ -18,6 +18,8 @@ class Abilities:
 
     __slots__ = ()
     label: ClassVar[str]
+    at_best: ClassVar[frozenset[Capability]] = frozenset()
+    """What of its capabilities it has with some options alone."""
     clone_needs_source: ClassVar[bool] = False
     """Whether a clone breaks when the volume that it was made from goes. Like the two below, see ``keeps_with``."""
     revert_takes_younger: ClassVar[bool] = False

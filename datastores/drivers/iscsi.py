@@ -63,7 +63,7 @@ class IscsiDriver(InsideDriver):
             Capability.RESERVE,
         }
     )  # fmt: skip
-    """As far as the kind inside can; see ``capabilities``."""
+    at_best: ClassVar[frozenset[Capability]] = frozenset({Capability.PROMOTE, Capability.RESERVE})
     persistent: ClassVar[Placement] = Placement.NONE
     disposable: ClassVar[Placement] = Placement.SELF
     formats: ClassVar[tuple[Format, ...]] = RAW_FORMATS

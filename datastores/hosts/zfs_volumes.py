@@ -72,17 +72,28 @@ def mount(dataset: str) -> Action:
 
 LET_GO = """
 dd if=/dev/null of="$2" conv=notrunc,nocreat count=0 status=none 2>/dev/null
-for pause in 0 3 3 4 5 5 5 5 5; do
-    sleep "$pause"
-    said=$(zfs unmount "$1" 2>&1) && exit
-    case $said in *"not currently mounted"*) exit 0 ;; esac
+said=$(zfs unmount "$1" 2>&1) && exit
+for turn in 1 2 3 4; do
+    for cache in nfsd.export nfsd.fh; do
+        for second in $(seq 30); do
+            [ "$(cat "/proc/net/rpc/$cache/flush" 2>/dev/null || echo 0)" -ge "$(date +%s)" ] || break
+            sleep 1
+        done
+    done
+    exportfs -f
+    sleep 0.5
+    said=$(umount -- "$3" 2>&1) && exit
 done
 printf '%s\\n' "$said" >&2
 exit 1
 """
-"""Unmount a data set whose file clients of NFS have seen. They give back what they remember of it when it is opened for
-writing. The server forgets exports when zfs tells it to (exportfs), and with them what keeps the file system busy: at
-once as a rule, but not before its clock has passed the second of the last time it was told so (sunrpc, write_flush)."""
+"""Unmount a data set that clients of NFS have seen.
+
+They give back what they remember of its file when that is opened for writing. The server itself keeps the file system
+busy for as long as it remembers that it is exported. zfs has it forget that with each unmount (exportfs); but each time
+sets a mark a second further, and before the clock has passed the mark the kernel puts it off (write_flush in
+net/sunrpc/cache.c). So where the first attempt fails, that is waited for.
+"""
 LET_GO_SECONDS = RECALL_SECONDS + 60
 
 
@@ -91,7 +102,7 @@ def unmount(dataset: Dataset, exported: bool = False) -> Action:
     again = Command(("zfs", "mount", dataset.name))
     if not exported:
         return Action(Command(("zfs", "unmount", dataset.name)), again)
-    let_go = ("sh", "-c", LET_GO, "sh", dataset.name, disk_in(dataset.mountpoint))
+    let_go = ("sh", "-c", LET_GO, "sh", dataset.name, disk_in(dataset.mountpoint), dataset.mountpoint)
     return Action(Command(let_go, timeout=LET_GO_SECONDS), again)
 
 

@@ -13,6 +13,7 @@ from django.views.generic import DetailView
 
 from datastores.domain.errors import CloudstoreError
 from datastores.domain.states import ObjectState
+from datastores.domain.volumes import Capability
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Datastore, DatastoreHost, Host, Image
@@ -91,7 +92,13 @@ FIGURES = {
 def words(driver: type[StorageDriver]) -> dict[str, Any]:
     """Return a kind of datastore for a template, which would call a class instead of looking at it."""
     names = ("kind", "label", "about", "ds", "tm", "persistent", "disposable", "leaves", "has_bricks", "has_luns")
-    return {name: getattr(driver, name) for name in names} | {"can": sorted(driver.can)}
+    return {name: getattr(driver, name) for name in names} | {"can": sorted(driver.can - driver.at_best)}
+
+
+def abilities_of(datastore: Datastore) -> list[Capability]:
+    """Return what can be done with volumes of some format in it, with the options that it has."""
+    driver = driver_of(datastore)
+    return sorted({each for format in driver.formats for each in driver.capabilities(format)})
 
 
 @roles(read=READERS)
@@ -158,6 +165,7 @@ class DatastorePage(DetailView):
         members = hosts_of(datastore)
         return super().get_context_data(**kwargs) | {
             "kind": words(DRIVERS[datastore.kind]),
+            "can": abilities_of(datastore) if members else (),
             "stays": what_stays(datastore),
             "logs_in_as": account_of(datastore),
             "has_limits": bool(limits_of(datastore)),

@@ -53,7 +53,7 @@ def address(host: str) -> str:
 
 
 ONLY_WITH: dict[tuple[str, Capability], dict[str, Any]] = {
-    ("iscsi", each): {"backing": "zfs", "dataset": "tank/luns"} for each in (Capability.PROMOTE, Capability.RESERVE)
+    ("iscsi", each): {"backing": "zfs", "dataset": "tank/luns"} for each in DRIVERS["iscsi"].at_best
 }
 """Options without which a kind lacks a capability that it has otherwise."""
 
@@ -110,6 +110,16 @@ def arguments(store: StorageDriver, method: str) -> tuple[Any, ...]:
 def test_capabilities_are_exactly_what_is_implemented(kind: str, method: str) -> None:
     implemented = getattr(DRIVERS[kind], method) is not getattr(StorageDriver, method)
     assert implemented == (NEEDS[method] in DRIVERS[kind].can)
+
+
+@kinds
+def test_what_a_kind_can_at_best_it_can_with_some_options(kind: str) -> None:
+    formats = DRIVERS[kind].formats
+    usual = {each for format in formats for each in driver(kind).capabilities(format)}
+    assert DRIVERS[kind].can - DRIVERS[kind].at_best <= usual | {Capability.ATTACH}
+    for capability in DRIVERS[kind].at_best:
+        assert capability not in usual
+        assert capability in driver(kind, **ONLY_WITH[kind, capability]).capabilities(formats[0])
 
 
 @kinds

@@ -66,6 +66,8 @@ def test_iscsi_has_the_limits_of_what_keeps_its_bytes(admin: User) -> None:
         limited(admin, plain, quota="3T")
     page = signed_in(admin).get(f"/datastores/{tank.pk}/limits/")
     assert {"quota", "reservation", "reserve"} == set(page.context["form"].fields)
+    can = [set(signed_in(admin).get(f"/datastores/{each.pk}/").context["can"]) for each in (tank, plain)]
+    assert can[0] - can[1] == {"promote", "reserve"} and "attach" in can[1]
 
 
 def test_what_is_asked_for_is_checked(admin: User, tank: Datastore) -> None:
