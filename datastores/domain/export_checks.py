@@ -67,6 +67,23 @@ def check_all(entries: Iterable[Export]) -> list[tuple[Export, list[Finding]]]:
     return [(entry, check(entry) + list(_several_roots(entry, roots))) for entry in known]
 
 
+def clash(path: str, *, root: bool, others: Iterable[Export]) -> str:
+    """Return why NFSv4 clients would not find a new export of a host, or would lose another; "" when neither is so.
+
+    ``root``: it gets fsid=0. What has that is all that clients see of the server, under other paths (exports(5)).
+    """
+    beside = [entry for entry in others if entry.path != path]
+    if root and beside:
+        listed = ", ".join(sorted({entry.path for entry in beside}))
+        return f"With fsid=0, NFSv4 clients would see {path} alone, and not find {listed} any more. Leave fsid empty."
+    if roots := sorted(entry.path for entry in beside if any(_is_root(client) for client in entry.clients)):
+        return (
+            f"{roots[0]} has fsid=0, so NFSv4 clients see nothing else of this server, and would not find {path}. "
+            "Take fsid=0 away there first."
+        )
+    return ""
+
+
 def _world(entry: Export) -> Iterator[Finding]:
     for before, client in zip((None, *entry.clients), entry.clients, strict=False):
         if client.name == "" and before is not None and not before.everybody and not before.options:

@@ -40,9 +40,23 @@ def read(*argv: str, root: bool = False, timeout: float = READ_DEADLINE) -> Comm
     return Command(argv, root=root, timeout=timeout)
 
 
+WRITE = """
+new=$(mktemp -- "$1.cloudstore-XXXXXXXX") || exit
+trap 'rm -f -- "$new"' EXIT
+trap 'exit 143' HUP INT TERM
+dd of="$new" conv=notrunc,fsync status=none && chown -- "$2:$3" "$new" && chmod -- "$4" "$new" || exit
+[ -z "$5" ] || cp -pT -- "$1" "$5" || exit
+mv -fT -- "$new" "$1"
+"""
+"""$1: the file; $2, $3, $4: owner, group and mode; $5: where the old one is kept, "" for nowhere. What two jobs write
+at once has two names."""
+
+
 @dataclass(frozen=True, slots=True)
 class WriteFile:
     """Replace ``path`` atomically: a new file beside it, synced, with owner and mode, then renamed over it.
+
+    It is for files of which nobody else writes a part; for those there is EditLines.
 
     ``before`` is the text it replaces (None: there was no file), kept for the diff and as ``<path>.cloudstore~``.
     """
@@ -57,14 +71,9 @@ class WriteFile:
     @property
     def commands(self) -> tuple[Command, ...]:
         """The argv lists that do it, in order; each must succeed."""
-        new = f"{self.path}.cloudstore-new"
-        make = Command(("install", "-m", self.mode, "-o", self.owner, "-g", self.group, "--", "/dev/null", new))
-        fill = Command(("dd", f"of={new}", "conv=notrunc,fsync", "status=none"), stdin=encode(self.content))
-        rename = Command(("mv", "-fT", "--", new, self.path))
-        if self.before is None:
-            return make, fill, rename
-        backup = Command(("cp", "-pT", "--", self.path, f"{self.path}.cloudstore~"))
-        return make, fill, backup, rename
+        kept = "" if self.before is None else f"{self.path}.cloudstore~"
+        argv = ("sh", "-c", WRITE, "sh", self.path, self.owner, self.group, self.mode, kept)
+        return (Command(argv, stdin=encode(self.content)),)
 
     @property
     def undo(self) -> Command:
@@ -76,15 +85,25 @@ class WriteFile:
     @property
     def diff(self) -> str:
         """A unified diff from the old text to the new one."""
-        lines = difflib.unified_diff(
-            (self.before or "").splitlines(),
-            self.content.splitlines(),
-            self.path,
-            self.path,
-            lineterm="",
-            n=2,
-        )
-        return "\n".join(lines)
+        return unified(self.path, self.before or "", self.content, around=2)
+
+
+@dataclass(frozen=True, slots=True)
+class EditLines:
+    """Let ``command`` put the lines ``new`` in the place of ``old`` in a file that others write, too.
+
+    "" for none. What else is in the file by then stays, so it is no part of what is approved.
+    """
+
+    path: str
+    old: str
+    new: str
+    command: Command
+
+    @property
+    def diff(self) -> str:
+        """A unified diff of these lines alone."""
+        return unified(self.path, self.old, self.new)
 
 
 class Counted(StrEnum):
@@ -110,7 +129,7 @@ class Detached:
     counted: Counted | None = None
 
 
-Operation: TypeAlias = Command | WriteFile | Detached
+Operation: TypeAlias = Command | WriteFile | EditLines | Detached
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +292,12 @@ class Stage:
 
 
 Plan: TypeAlias = tuple[Stage, ...]
+
+
+def unified(path: str, before: str, after: str, *, around: int = 0) -> str:
+    """Return a unified diff of two texts of a file. ``around``: the lines of context."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), path, path, lineterm="", n=around)
+    return "\n".join(lines)
 
 
 def encode(text: str) -> str:

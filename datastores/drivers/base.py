@@ -14,6 +14,7 @@ from uuid import UUID
 
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused, Unsupported
+from datastores.domain.iscsi import LABEL_MAX, Names, distinct
 from datastores.domain.plan import Plan, Shell, Stage
 from datastores.domain.values import is_below
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
@@ -67,6 +68,8 @@ class StorageDriver(Travels, ABC):
     """Whether snapshots are kept in the image's own file, whose bytes change with them."""
     has_bricks: ClassVar[bool] = False
     """Whether it is made of directories of several hosts, which are named when it is made."""
+    has_names: ClassVar[bool] = False
+    """Whether it gives names on its hosts that are made of what they are called (``names``)."""
     has_luns: ClassVar[bool] = False
     """Whether its volumes are LUNs that others made: they are found and pinned, never made, copied or removed."""
     character: ClassVar[Character] = Character()
@@ -87,6 +90,8 @@ class StorageDriver(Travels, ABC):
     """Return the address at which hosts reach the one of this name. Asked only for what has to name a host."""
     secret: str = field(default="", compare=False, repr=False)
     """What lets the hosts in where the bytes are; "" where the kind has none (``key_label``), or hosts have it."""
+    names: Names = field(default=Names(), compare=False, repr=False)
+    """What names on its hosts were made of."""
 
     def __post_init__(self) -> None:
         canonical_path(self.base, "The base path")
@@ -96,6 +101,11 @@ class StorageDriver(Travels, ABC):
             raise BadInput(f"The options are not those of a {self.label} datastore.")
 
     # What it is
+
+    @property
+    def label_on_hosts(self) -> str:
+        """What in names on hosts tells it from other datastores: small letters, digits, dots and dashes."""
+        return self.names.label or distinct(self.base, LABEL_MAX)
 
     @property
     @abstractmethod
@@ -110,6 +120,9 @@ class StorageDriver(Travels, ABC):
     def check_secret(cls, value: str) -> None:
         """Raise BadInput unless the value can be what the kind needs to be let in."""
         raise BadInput(f"{cls.label} datastores need no secret.")
+
+    def check_new(self) -> None:
+        """Raise BadInput where a new datastore may not be like this, though an older one may have to go on so."""
 
     @classmethod
     def new_secret(cls, options: Mapping[str, Any]) -> str:
@@ -179,6 +192,10 @@ class StorageDriver(Travels, ABC):
     @abstractmethod
     def activate(self, host: str) -> Steps:
         """Make sure that ``host`` can use the datastore; what has to be mounted is mounted by other steps before."""
+
+    def remembered(self, host: str) -> str:
+        """Return what ``activate`` tells ``host`` to mount, which is remembered with it; "" for nothing."""
+        return ""
 
     def guard(self, host: str) -> Steps:
         """Return what has to hold on ``host`` before anything is written to the datastore there; () for nothing.

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from uuid import UUID
 
 from datastores.domain.characters import Character
-from datastores.domain.errors import Unsupported
-from datastores.domain.iscsi import Account, Lun, Portal, chap_secret, make_chap_secret, name_part
-from datastores.domain.plan import AnyStep
+from datastores.domain.errors import BadInput, Unsupported
+from datastores.domain.iscsi import NAME_MAX, Account, Lun, Portal, chap_secret, make_chap_secret, name_part
+from datastores.domain.plan import AnyStep, Plan
 from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
@@ -24,16 +25,15 @@ from datastores.hosts import lio, tgt
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.initiator_names import InterfaceNamed, interface_of
 from datastores.hosts.lio import LioTargetGone, LioTargetServed
-from datastores.hosts.open_iscsi import InterfaceNamed, SessionClosed, SessionOpen
+from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.secret_files import secret_digest
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.tgt import plain_path
 from datastores.hosts.tgt_targets import TargetGone, TargetRenewed, TargetServed, TargetUnserved, TargetUnused
 
-INTERFACE = "cloudstore"
-"""Of open-iscsi, by which hosts log in under a name of ours."""
 RAW_FORMATS = (Format.RAW, Format.ISO)
 """A target serves bytes as they are: what lies in qcow2 would be seen as qcow2 by the guest."""
 
@@ -71,6 +71,7 @@ class IscsiDriver(InsideDriver):
     imports: ClassVar[tuple[Format, ...]] = RAW_FORMATS
     shares_blocks: ClassVar[bool] = True
     one_host: ClassVar[bool] = True
+    has_names: ClassVar[bool] = True
     leaves: ClassVar[str] = "No disk is served any more. Packages, and the bytes on the storage host, stay."
     key_label: ClassVar[str] = "CHAP secret"
     key_help: ClassVar[str] = (
@@ -101,7 +102,7 @@ class IscsiDriver(InsideDriver):
         """As whom hosts log in; None for no CHAP. tgtd tells no secrets, so another one is another account, too."""
         if not self.secret or not self.options.chap:
             return None
-        label, digest = name_part(self.base)[-64:].strip("-."), secret_digest(self.secret)
+        label, digest = self.label_on_hosts, secret_digest(self.secret)
         return Account(f"cloudstore-{label}-{digest[:6]}", label, digest)
 
     def __post_init__(self) -> None:
@@ -140,13 +141,17 @@ class IscsiDriver(InsideDriver):
     # What is served, and where it is found
 
     def target(self, volume: Volume) -> str:
-        """Return the name of its target: <authority>:<host>.<vg>.<lv>, or <authority>:<host>.<path> of a file."""
+        """Return the name of its target: <authority>:<host>.<vg>.<lv>, or <authority>:<host>.<label>-<path> of a file.
+
+        The host is called there what it was called when it became the storage host.
+        """
         self.check_inside(volume)
         inside = self.inside
         if isinstance(inside, LvmDriver) and volume.format is Format.RAW:
             where = f"{self.options.group_name}.{inside.volume_name(volume)}"
-            return f"{self.options.authority}:{name_part(self.host)}.{name_part(where)}"
-        return f"{self.options.authority}:{name_part(self.host)}.{name_part(volume.path)}"
+        else:
+            where = f"{self.label_on_hosts}{volume.path.removeprefix(self.base)}"
+        return f"{self.options.authority}:{self.names.of(self.host)}.{name_part(where)}"
 
     def lun(self, volume: Volume) -> Lun:
         portal = Portal(self.options.portal or self.locate(self.host), self.options.port)
@@ -161,9 +166,9 @@ class IscsiDriver(InsideDriver):
         """The target is made before anybody logs in to it; both are told the secret, which may be another by now."""
         logged_in: Steps = ()
         if self._by_name:
-            logged_in = (InterfaceNamed(host, INTERFACE, self.initiator(host)),)
+            logged_in = (InterfaceNamed(host, self._interface(host), self.initiator(host)),)
         if self.options.initiator == Initiator.KERNEL:
-            logged_in = *logged_in, SessionOpen(host, self.lun(volume), self._interface, self.account)
+            logged_in = *logged_in, SessionOpen(host, self.lun(volume), self._interface(host), self.account)
         served = *self._secret(self.host), self._served(volume, host)
         return *served, *self._secret(host), *logged_in, DeviceLinked(host, link, self.reached(volume))
 
@@ -175,20 +180,20 @@ class IscsiDriver(InsideDriver):
         if lost:
             return self._gone(volume, host, forced=True)
         kernel = self.options.initiator == Initiator.KERNEL
-        session = (SessionClosed(host, self.lun(volume), self._interface, self.account),) if kernel else ()
+        session = (SessionClosed(host, self.lun(volume), self._interface(host), self.account),) if kernel else ()
         return DiskAbsent(host, link, self.base), *session, *self._gone(volume, *((host,) if kernel else ()))
 
     @property
     def _by_name(self) -> bool:
         return self.options.target == Server.LIO
 
-    @property
-    def _interface(self) -> str:
-        return INTERFACE if self._by_name else ""
+    def _interface(self, host: str) -> str:
+        """Return the interface of open-iscsi by which the host logs in; "" for the usual one, under the usual name."""
+        return interface_of(self.initiator(host)) if self._by_name else ""
 
     def initiator(self, host: str) -> str:
         """Return the name that a host logs in by, where the target goes by names."""
-        return f"{self.options.authority}:{name_part(host)}"
+        return f"{self.options.authority}:{self.names.of(host)}"
 
     def _served(self, volume: Volume, host: str) -> AnyStep:
         name, named = self.target(volume), tuple(self.options.clients.split())
@@ -206,9 +211,20 @@ class IscsiDriver(InsideDriver):
         name = self.target(volume)
         if self._by_name:
             return (LioTargetGone(self.host, name, tuple(self.initiator(host) for host in leaving), self.account),)
-        return (TargetGone(self.host, name, tuple(self.locate(host) for host in leaving), forced),)
+        return (TargetGone(self.host, name, tuple(self.locate(host) for host in leaving), forced, self.account),)
 
     # Hosts
+
+    def set_up(self) -> Plan:
+        """Names are told to be too long before there is anything to give them to."""
+        images = (Volume(self.image_path(UUID(int=0), each), each) for each in self.formats)
+        longest = max(len(self.target(each)) for each in images)
+        if longest > NAME_MAX:
+            raise BadInput(
+                f"Targets would have names of {longest} characters, and {NAME_MAX} are allowed. Choose less for them "
+                "to begin with, or a shorter volume group."
+            )
+        return InsideDriver.set_up(self)
 
     def activate(self, host: str) -> Steps:
         return self._ready(host, self.inside.activate)

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from datastores.domain.characters import Character
-from datastores.domain.exports import export_path
+from datastores.domain.errors import BadInput
+from datastores.domain.values import is_below
 from datastores.drivers.abilities import Steps
-from datastores.drivers.files import same_words
+from datastores.drivers.files import same_words, words
 from datastores.drivers.mounted import MountedDriver, MountedOptions
 from datastores.drivers.nfs_exports import (
     CLIENT_PACKAGE,
@@ -28,10 +29,20 @@ from datastores.hosts.filesystems import BaseReady
 class NfsOptions(MountedOptions):
     clients: str = field(default="", metadata=same_words(ExportOptions, "clients"))
     squash: Squash = field(default=Squash.NONE, metadata=same_words(ExportOptions, "squash"))
+    anon_id: int = field(default=0, metadata=same_words(ExportOptions, "anon_id"))
+    anon_group_id: int = field(default=0, metadata=same_words(ExportOptions, "anon_group_id"))
     writes: Writes = field(default=Writes.SYNC, metadata=same_words(ExportOptions, "writes"))
     insecure: bool = field(default=False, metadata=same_words(ExportOptions, "insecure"))
     fsid: str = field(default="", metadata=same_words(ExportOptions, "fsid"))
     server: str = field(default="", metadata=same_words(ExportOptions, "server"))
+    mount_point: str = field(
+        default="",
+        metadata=words(
+            "Mounted on the server",
+            "What must be mounted on the storage host: the base path, or a directory above it; nothing is exported or "
+            "written while it is not. Empty: it may lie on the root disk.",
+        ),
+    )
     mount: str = field(default=USUAL_MOUNT, metadata=same_words(ExportOptions, "mount"))
 
     def __post_init__(self) -> None:
@@ -61,15 +72,22 @@ class NfsDriver(MountedDriver):
 
     def __post_init__(self) -> None:
         MountedDriver.__post_init__(self)
-        export_path(self.base)
+        self.over_nfs.check_base()
+        wanted = self.over_nfs.mounted
+        if wanted and not is_below(self.base, wanted):
+            raise BadInput(f"The base path {self.base} does not lie below {wanted}.")
+
+    def check_new(self) -> None:
+        among(self.options).check_new()
 
     @property
-    def exported(self) -> NfsExport:
-        return NfsExport(self.host, self.base, self.hosts, among(self.options), self.locate)
+    def over_nfs(self) -> NfsExport:
+        options = among(self.options)
+        return NfsExport(self.host, self.base, self.hosts, options, self.locate, self.options.mount_point)
 
     @property
     def source(self) -> str:
-        return self.exported.source
+        return self.over_nfs.source
 
     @property
     def mount_options(self) -> str:
@@ -82,18 +100,31 @@ class NfsDriver(MountedDriver):
     def mounts(self, host: str) -> bool:
         return host != self.host
 
+    @property
+    def root_writes(self) -> bool:
+        return among(self.options).root_writes
+
+    def mount_point(self, host: str) -> str:
+        return self.base if self.mounts(host) else self.options.mount_point
+
     def activate(self, host: str) -> Steps:
         if host != self.host:
             return MountedDriver.activate(self, host)
-        exported = self.exported
-        directory = self.directory(host), BaseReady(host, self.base)
-        return exported.package(), *self.accounts(host), *directory, *exported.served()
+        wanted, exported = self.mount_point(host), self.over_nfs
+        return (
+            exported.package(),
+            *((BaseReady(host, wanted, wanted),) if wanted else ()),
+            *self.accounts(host),
+            self.directory(host),
+            BaseReady(host, self.base, wanted),
+            *exported.served(),
+        )
 
     def serve(self) -> Steps:
-        return self.exported.serve()
+        return self.over_nfs.serve()
 
     def deactivate(self, host: str) -> Steps:
         """The server stays, for others may use it; and so does what lies in the directory."""
         if host != self.host:
             return MountedDriver.deactivate(self, host)
-        return self.exported.gone(), DirectorySwept(host, self.base)
+        return self.over_nfs.gone(), DirectorySwept(host, self.base)

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
 from datastores.domain.errors import BadInput
-from datastores.domain.exports import Client, export_client, export_option
+from datastores.domain.exports import Client, export_client, export_option, export_path
 from datastores.domain.values import host_address
 from datastores.drivers.abilities import Steps
 from datastores.drivers.files import words
-from datastores.drivers.mounting import NetworkMount, checked_mount_options
+from datastores.drivers.mounting import checked_mount_options
 from datastores.hosts import exports
+from datastores.hosts.accounts import account_id
 from datastores.hosts.exports import ExportAbsent, ExportPresent
 from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.parsing import canonical_path
 from datastores.hosts.services import ServiceRunning
 
 SERVER = "nfs-server.service"
 CLIENT_PACKAGE = "nfs-common"
 FSTYPE = "nfs4"
+LONGEST = 255 - len(".cloudstore-XXXXXXXX")
+"""Bytes of the name of a file that is written beside itself first."""
 USUAL_MOUNT = "rw,_netdev,hard,vers=4.2,rsize=1048576,wsize=1048576"
 
 
@@ -62,6 +67,12 @@ class ExportOptions:
             "nobody, and files need wide modes.",
         ),
     )  # fmt: skip
+    anon_id: int = field(
+        default=0, metadata=words("Squashed to", "The uid of whoever is squashed (anonuid). 0: nobody's.")
+    )
+    anon_group_id: int = field(
+        default=0, metadata=words("Squashed to group", "The gid of whoever is squashed (anongid). 0: nobody's.")
+    )
     writes: Writes = field(
         default=Writes.SYNC,
         metadata=words(
@@ -81,7 +92,9 @@ class ExportOptions:
             "cloudstore does.",
         ),
     )  # fmt: skip
-    mount: str = field(default=USUAL_MOUNT, metadata=words("Mount options", "As in fstab; with _netdev and hard."))
+    mount: str = field(
+        default=USUAL_MOUNT, metadata=words("Mount options", "As in fstab; with _netdev, and neither soft nor ro.")
+    )
 
     def __post_init__(self) -> None:
         for client in self.clients.split():
@@ -89,11 +102,34 @@ class ExportOptions:
                 raise BadInput(f"{client} is usually written {export_client(client)}.")
         if self.squash not in set(Squash) or self.writes not in set(Writes):
             raise BadInput("Squash is none, root or all, and writes are sync or async.")
+        self._check_squashed()
         if self.fsid:
             export_option(f"fsid={self.fsid}")
         if self.server and host_address(self.server, "The server's address") != self.server:
             raise BadInput(f"The server's address is usually written {host_address(self.server)}.")
         checked_mount_options(self.mount, needs=("_netdev",))
+
+    def _check_squashed(self) -> None:
+        for number in filter(None, (self.anon_id, self.anon_group_id)):
+            account_id(number)
+            if self.squash == Squash.NONE:
+                raise BadInput("Where nobody is squashed, there is nobody who could get another number.")
+
+    def check_new(self) -> None:
+        """Raise BadInput where disks of a new datastore would not fare well with these mount options."""
+        given = set(self.mount.split(","))
+        if given & {"soft", "softerr"}:
+            raise BadInput(
+                "With a soft mount, a VM is told that its disk failed when the server is away for a while, and what it "
+                "wrote is lost (nfs(5)). Leave it out of the mount options."
+            )
+        if "ro" in given:
+            raise BadInput("Where it is mounted read-only, no VM can write to its disk. Leave ro out.")
+
+    @property
+    def root_writes(self) -> bool:
+        """Whether root of a client may write anywhere in it."""
+        return self.squash == Squash.NONE
 
 
 def among(options: Any) -> ExportOptions:
@@ -109,9 +145,9 @@ def among(options: Any) -> ExportOptions:
 class NfsExport:
     """``base`` of ``host``, exported to the other ``hosts``. ``locate``: at which address hosts reach each other.
 
-    ``nested``: below it are file systems of their own. Clients get into them when they look there (crossmnt), without
-    any line of their own; and nothing is exported as long as the first of them is not mounted (mountpoint): clients
-    would be given the bare directory that it is mounted on (exports(5)).
+    ``mounted``: what has to be mounted on the server, or nothing is exported (mountpoint): clients would be given the
+    bare directory (exports(5)). ``nested``: below it are file systems of their own. Clients get into them when they
+    look there (crossmnt), without any line of their own.
     """
 
     host: str
@@ -119,18 +155,31 @@ class NfsExport:
     hosts: tuple[str, ...]
     options: ExportOptions
     locate: Callable[[str], str]
+    mounted: str = ""
     nested: bool = False
+
+    def check_base(self) -> None:
+        """Raise BadInput when the base path cannot be exported."""
+        export_path(self.base)
+        if len(posixpath.basename(exports.file_of(self.base)).encode()) > LONGEST:
+            raise BadInput(
+                f"The base path is too long: the file of its export takes its name from it ({LONGEST} bytes)."
+            )
+        if self.mounted:
+            canonical_path(self.mounted, "The server's mount point")
+            export_option(f"mountpoint={self.mounted}")
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it is the root that NFSv4 clients see."""
+        return self.options.fsid in {"0", "root"}
 
     @property
     def source(self) -> str:
-        """What clients mount."""
+        """What clients are told to mount from now on."""
         address = self.options.server or self.locate(self.host)
-        path = "/" if self.options.fsid in {"0", "root"} else self.base
+        path = "/" if self.is_root else self.base
         return f"{bracketed(address)}:{path}"
-
-    @property
-    def mount(self) -> NetworkMount:
-        return NetworkMount(self.source, self.base, FSTYPE, self.options.mount, self.nested)
 
     def clients(self) -> tuple[Client, ...]:
         """Return who may mount it. Several addresses of one host are the admin's to name."""
@@ -141,9 +190,12 @@ class NfsExport:
         options = self.options
         fsid = (f"fsid={options.fsid}",) if options.fsid else ()
         port = ("insecure",) if options.insecure else ()
-        nested = ("crossmnt", "mountpoint") if self.nested else ()
-        squash = SQUASHED[Squash(options.squash)]
-        return "rw", options.writes, squash, "no_subtree_check", *fsid, *port, *nested
+        nested = ("crossmnt",) if self.nested else ()
+        mounted = (f"mountpoint={self.mounted}",) if self.mounted else ()
+        numbers = {"anonuid": options.anon_id, "anongid": options.anon_group_id}
+        anon = tuple(f"{name}={number}" for name, number in numbers.items() if number)
+        squash = SQUASHED[Squash(options.squash)], *anon
+        return "rw", options.writes, *squash, "no_subtree_check", *fsid, *port, *nested, *mounted
 
     def package(self) -> PackageInstalled:
         return PackageInstalled(self.host, "nfs-kernel-server")

@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from datastores.domain.characters import Character
-from datastores.domain.exports import export_path
 from datastores.domain.plan import Shell
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.domain.zfs import pool_of
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
-from datastores.drivers.nfs_exports import CLIENT_PACKAGE
+from datastores.drivers.nfs_exports import CLIENT_PACKAGE, among
 from datastores.drivers.zfs_homes import DISKS, IMAGES, Home, ZfsHomes
 from datastores.drivers.zfs_options import ZfsOptions
 from datastores.hosts.blocks import DataBlockExists, Filesystem
 from datastores.hosts.checksums import ChecksumKnown
 from datastores.hosts.contexts import ContextFile, ContextIsoExists, Variable
 from datastores.hosts.copies import FileCopied
-from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.nfs_clients import ClosedByClients
 from datastores.hosts.packages import PackageInstalled
@@ -77,10 +75,9 @@ class ZfsDriver(ZfsHomes):
 
     rename = StorageDriver.rename
 
-    def __post_init__(self) -> None:
-        ZfsHomes.__post_init__(self)
-        if self.options.exported:
-            export_path(self.base)
+    def check_new(self) -> None:
+        if self.shared:
+            among(self.options).check_new()
 
     def capabilities(self, format: Format) -> frozenset[Capability]:
         can = ZfsHomes.capabilities(self, format)
@@ -120,8 +117,7 @@ class ZfsDriver(ZfsHomes):
     def _mounted(self, host: str) -> Steps:
         if not self.shared:
             return ()
-        client = PackageInstalled(host, CLIENT_PACKAGE), DirectoryPresent(host, self.base)
-        return *client, *self.over_nfs.mount.made(host)
+        return PackageInstalled(host, CLIENT_PACKAGE), *self.mount_on(host).made(host)
 
     def serve(self) -> Steps:
         return self.over_nfs.serve() if self.shared else ()
@@ -130,7 +126,7 @@ class ZfsDriver(ZfsHomes):
         """Data sets stay mounted on the storage host."""
         if not self.shared:
             return ()
-        return (self.over_nfs.gone(),) if host == self.host else self.over_nfs.mount.gone(host)
+        return (self.over_nfs.gone(),) if host == self.host else self.mount_on(host).gone(host)
 
     def _datasets(self) -> Steps:
         """Return the base data set and what is right below it; those inherit their mount points."""

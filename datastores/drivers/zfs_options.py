@@ -95,6 +95,8 @@ class ZfsOptions(FileOptions):
     )
     clients: str = field(default="", metadata=same_words(ExportOptions, "clients", WHEN_EXPORTED))
     squash: Squash = field(default=Squash.NONE, metadata=same_words(ExportOptions, "squash", WHEN_EXPORTED))
+    anon_id: int = field(default=0, metadata=same_words(ExportOptions, "anon_id", WHEN_EXPORTED))
+    anon_group_id: int = field(default=0, metadata=same_words(ExportOptions, "anon_group_id", WHEN_EXPORTED))
     writes: Writes = field(default=Writes.SYNC, metadata=same_words(ExportOptions, "writes", WHEN_EXPORTED))
     insecure: bool = field(default=False, metadata=same_words(ExportOptions, "insecure", WHEN_EXPORTED))
     server: str = field(default="", metadata=same_words(ExportOptions, "server", WHEN_EXPORTED))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datastores.domain import fstab
 from datastores.domain.errors import BadInput, CommandFailed, Refused
 from datastores.domain.fstab import Mount, file_system_type, mount_options, mount_source, mount_target
-from datastores.domain.plan import Action, Change, Command, Output, WriteFile, read
-from datastores.hosts.lines import swapped
+from datastores.domain.plan import Action, Change, Command, Output, read
+from datastores.hosts.lines import edited
 from datastores.hosts.parsing import TextFile, editable, expect, text_file, text_reads
 
 FSTAB = "/etc/fstab"
@@ -87,14 +87,14 @@ class FstabLinePresent:
             )
         if not there:
             wanted = Mount(self.source, self.target, self.fstype, self.options)
-            undo = swapped(FSTAB, fstab.line_of(wanted), "") if facts.entry else None
-            return write_fstab(table.appended(wanted), before, facts, f"add {self.target} to {FSTAB}", undo)
+            line = edited(FSTAB, "", fstab.line_of(wanted), made=before is None)
+            return fstab_change(f"add {self.target} to {FSTAB}", line)
         ((number, old),) = there
         wanted = Mount(self.source, self.target, self.fstype, self.options, old.dump, old.order)
         if old.means(wanted):
             return None
-        undo = swapped(FSTAB, fstab.line_of(wanted), table.lines[number])
-        return write_fstab(table.replaced(number, wanted), before, facts, f"change {self.target} in {FSTAB}", undo)
+        line = edited(FSTAB, table.lines[number], fstab.line_of(wanted))
+        return fstab_change(f"change {self.target} in {FSTAB}", line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,21 +267,16 @@ class FstabLineAbsent:
         return text_file(self.host, FSTAB, outputs)
 
     def plan(self, facts: TextFile) -> Change | None:
-        before = editable(self.host, FSTAB, facts)
-        table = fstab.parse(before or "")
-        ours = [number for number, mount in table.at(self.target) if mount.source == self.source]
+        table = fstab.parse(editable(self.host, FSTAB, facts) or "")
+        ours = [table.lines[number] for number, mount in table.at(self.target) if mount.source == self.source]
         if not ours:
             return None
-        undo = swapped(FSTAB, "", "\n".join(table.lines[number] for number in ours))
-        for number in reversed(ours):
-            table = table.without(number)
-        return write_fstab(table, before, facts, f"take {self.target} out of {FSTAB}", undo)
+        lines = (edited(FSTAB, line, "") for line in dict.fromkeys(ours))
+        return fstab_change(f"take {self.target} out of {FSTAB}", *lines)
 
 
-def write_fstab(table: fstab.Fstab, before: str | None, facts: TextFile, summary: str, undo: Command | None) -> Change:
-    """Return the writing of fstab; ``undo`` None: there was no file."""
-    access = (facts.entry.owner, facts.entry.group, facts.entry.mode) if facts.entry else ()
-    write = WriteFile(FSTAB, fstab.render(table), before, *access)
+def fstab_change(summary: str, *lines: Action) -> Change:
+    """Return a change of lines of fstab, after which systemd knows of it."""
     # systemd makes mount units of fstab, and mount(8) complains when they are older
     reload = Command(("systemctl", "daemon-reload"))
-    return Change(summary, (Action(write, undo or write.undo), Action(reload, harmless=True)))
+    return Change(summary, (*lines, Action(reload, harmless=True)))

@@ -166,10 +166,11 @@ class PortalsGuarded(OfGuard):
 
     @property
     def _unit_text(self) -> str:
+        """Rules are loaded however often they change; by default systemd refuses a sixth start within 10 s."""
         ends = "".join(f"ExecStop={NFT} delete table {family} {self._table}\n" for family in FAMILIES)
         return (
             f"# Written by cloudstore.\n[Unit]\nDescription=Guard of the portals of an appliance ({self.label})\n"
-            "After=nftables.service\n\n"
+            "After=nftables.service\nStartLimitIntervalSec=0\n\n"
             f"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart={NFT} -f {self._rules}\n{ends}\n"
             "[Install]\nWantedBy=multi-user.target\n"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from datastores.domain.plan import Action, Change, Command, Detached, Operation, WriteFile
+from datastores.domain.plan import Action, Change, Command, Detached, EditLines, Operation, WriteFile
 
 HIDDEN = "(secret)"
 
@@ -44,6 +44,8 @@ def encode_operation(operation: Operation) -> dict[str, Any]:
             "mode": operation.mode,
             "diff": operation.diff,
         }
+    if isinstance(operation, EditLines):
+        return {"type": "lines", "path": operation.path, "diff": operation.diff, **encode_command(operation.command)}
     return {"type": "command", **encode_command(operation)}
 
 

@@ -94,11 +94,12 @@ def remember_luns(datastore: Datastore, offered: list[SizedLun]) -> None:
     found = {(each.lun.iqn, each.lun.number): each for each in reversed(offered)}  # the first portal counts
     for key, each in found.items():
         row = known.get(key) or ApplianceLun(datastore=datastore, iqn=key[0], number=key[1], size=each.size)
-        changed = row.size != each.size
-        row.size_before = row.size if changed else row.size_before
-        row.size, row.found_at, row.gone_at = each.size, now, None
-        row.portal, row.port = each.lun.portal.address, each.lun.portal.port
-        row.save()
+        seen = {"size": each.size, "found_at": now, "gone_at": None, "portal": each.lun.portal.address,
+                "port": each.lun.portal.port}  # fmt: skip
+        if row.size != each.size:
+            seen["size_before"] = row.size
+        # what it was pinned as meanwhile stays: only what was seen is written
+        ApplianceLun.objects.update_or_create(datastore=datastore, iqn=key[0], number=key[1], defaults=seen)
     for row in (row for key, row in known.items() if key not in found):
         if row.gone_at and row.image_id is None:
             row.delete()
@@ -204,13 +205,12 @@ class LunPin(ImageMaker):
         if not lun.size:
             raise Refused(f"The appliance does not tell how large {lun} is, so it cannot be used.")
         appliance_of(job.datastore)
-        lun.image = new_image(
+        image = new_image(
             job, job.datastore, found=True, type=job.params.get("type", Image.Type.DATABLOCK), source=str(lun),
             format=Format.RAW, persistent=True, virtual_size=lun.size, real_size=lun.size,
         )  # fmt: skip
-        lun.size_before = None
-        lun.save()
-        job.title = f"Pin {lun} as image {lun.image.name}"[:300]
+        ApplianceLun.objects.filter(pk=lun.pk).update(image=image, size_before=None)
+        job.title = f"Pin {lun} as image {image.name}"[:300]
 
     def plan(self, job: Job) -> Plan:
         driver = appliance_of(job.image.datastore)

@@ -6,6 +6,7 @@ from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.models import Disk, Host, Job
+from datastores.services import leases
 from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, require_way, way_between
 from datastores.services.disk_hosts import attaching, detaching, driver_for, host_for, require_usable
 from datastores.services.disks import DiskChange, comes_back
@@ -51,7 +52,7 @@ class DiskMove(DiskChange):
 
     def resources(self, job: Job) -> dict[str, bool]:
         used = {f"host:{key}": False for key in (job.params.get("from_host"), job.params.get("on")) if key}
-        used[f"host list of datastore:{job.datastore_id}"] = False
+        used |= leases.uses_hosts(job.datastore_id)
         return super().resources(job) | {f"datastore:{job.datastore_id}": False} | hosts_on_the_way(job) | used
 
     def plan(self, job: Job) -> Plan:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from django.db.models import Q
+
 from datastores.domain import exports
 from datastores.domain.errors import BadInput, Refused
-from datastores.domain.export_checks import Finding, Severity, check, check_all
-from datastores.domain.exports import Export
+from datastores.domain.export_checks import Finding, Severity, check, check_all, clash
+from datastores.domain.exports import Client, Export
 from datastores.domain.plan import Plan, Stage
+from datastores.drivers.nfs import NfsDriver
+from datastores.drivers.zfs import ZfsDriver
 from datastores.hosts.exports import ExportRewritten, ExportsFile, is_ours
-from datastores.models import Host, Job, User
+from datastores.models import Datastore, Host, Job, User
+from datastores.services.placing import driver_of, hosts_of
 from datastores.services.usecase import Results, UseCase
 
 
@@ -44,6 +49,30 @@ def judged(files: Iterable[ExportsFile]) -> list[Judged]:
         Judged(file.path, parsed.text_of(entry), entry, tuple(findings))
         for (file, parsed, entry), (_, findings) in zip(entries, found, strict=True)
     ]
+
+
+def require_found(datastore: Datastore) -> None:
+    """Refuse a new NFS datastore that clients would not find on its server, or that would hide what others export.
+
+    What the server exports besides is taken from what was read of it last.
+    """
+    driver, host = driver_of(datastore), hosts_of(datastore)[0]
+    exported = driver.over_nfs if isinstance(driver, (NfsDriver, ZfsDriver)) and driver.shared else None
+    if exported is None:
+        return
+    texts = [file["text"] for file in host.facts.get("exports", ()) if not is_ours(file["path"])]
+    theirs = [entry for text in texts for entry in exports.parse(text).entries()]
+    kinds = Q(kind=NfsDriver.kind) | Q(kind=ZfsDriver.kind, options__exported=True)
+    neighbours = Datastore.objects.filter(kinds, members__host=host, members__position=0)
+    ours = [seen_as(row) for row in neighbours.exclude(pk=datastore.pk)]
+    if why := clash(driver.base, root=exported.is_root, others=[*ours, *theirs]):
+        raise Refused(f"{host.name}: {why}")
+
+
+def seen_as(datastore: Datastore) -> Export:
+    """Return what a datastore exports, to whomever."""
+    fsid = datastore.options.get("fsid", "")
+    return Export(datastore.base, (Client("*", (f"fsid={fsid}",) if fsid else ()),))
 
 
 def the_line(value: str, path: str = "") -> str:

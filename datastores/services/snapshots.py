@@ -127,6 +127,15 @@ class SnapshotRevert(SnapshotChange):
         reverted = self.plan(job)[0].steps[-1]
         facts = next(facts for step, facts in results if step == reverted)
         Image.objects.filter(pk=job.image_id).update(virtual_size=facts.virtual_size)
+        self._forget_lost(job)
+
+    def broken_off(self, job: Job, error: str, *, lossy: bool) -> None:
+        """Younger snapshots are destroyed first, all of them or none; the image may be as it was."""
+        self.failed(job, error)
+        if lossy:
+            self._forget_lost(job)
+
+    def _forget_lost(self, job: Job) -> None:
         lost = lost_snapshots(job.snapshot, job.image.snapshots.all())
         Snapshot.objects.filter(pk__in=[other.pk for other in lost]).delete()
 

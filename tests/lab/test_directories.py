@@ -17,6 +17,7 @@ from datastores.hosts.trees import TreeCopied, TreeGone
 from datastores.hosts.trials import TrialsSwept
 from tests.lab import places
 from tests.lab.carrying import Diary, Hosts
+from tests.lab.fixtures import SUITE
 from tests.lab.lab import Lab
 from tests.lab.test_approved_plans import approved
 
@@ -54,7 +55,7 @@ def told(hosts: Hosts, *argv: str, stdin: str = "") -> str:
 @pytest.fixture(scope="module", autouse=True)
 def fitted(lab: Lab) -> Iterator[None]:
     """A host that has rsync, and disks."""
-    lab.up(1, first=42, packages="tools", with_disks=[HOST])
+    lab.up(1, first=42, suite=SUITE, packages="tools", with_disks=[HOST])
     yield
     lab.down([HOST])
 
@@ -202,3 +203,20 @@ def test_what_is_in_use_is_not_deleted(hosts: Hosts, described: str) -> None:
     with pytest.raises(Refused, match="leads to"):
         hosts.run([TreeGone(HOST, TARGET, PATH)])
     assert changed(hosts, described) == []
+
+
+def test_what_lies_beside_it_under_a_like_name_stays(hosts: Hosts, described: str) -> None:
+    beside = f"{TARGET}.part"
+    told(hosts, "sh", "-c", f"mkdir {beside} && echo precious > {beside}/mine")
+    hosts.take_back(hosts.run(THERE))
+    hosts.run(THERE)
+    assert told(hosts, "cat", f"{beside}/mine") == "precious\n"
+    assert changed(hosts, described) == []
+
+
+def test_a_database_is_found_before_it_comes_onto_a_network_file_system(hosts: Hosts, described: str) -> None:
+    copied = TreeCopied(HOST, PATH, TARGET, PATH, TOKEN, network=True)
+    assert hosts.needs(copied) == [True]
+    told(hosts, "sh", "-c", f"printf 'SQLite format 3' > {PATH}/one.db")
+    with pytest.raises(Refused, match="is a database of SQLite"):
+        hosts.run([copied])

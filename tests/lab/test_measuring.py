@@ -17,6 +17,7 @@ from datastores.services.measurements import trial
 from tests.lab import places
 from tests.lab.carrying import Diary, Hosts
 from tests.lab.disks import MIB
+from tests.lab.fixtures import SUITE
 from tests.lab.lab import Lab
 from tests.lab.places import names_in, on, told
 from tests.lab.test_approved_plans import approved
@@ -29,7 +30,7 @@ TOKEN = "0d5c5e4e"
 @pytest.fixture(scope="module")
 def fitted(lab: Lab) -> Iterator[str]:
     """The name of a host that has fio, and disks."""
-    [host] = lab.up(1, first=41, packages="tools", with_disks=["h41"])
+    [host] = lab.up(1, first=41, suite=SUITE, packages="tools", with_disks=["h41"])
     yield host.name
     lab.down([host.name])
 

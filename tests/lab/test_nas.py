@@ -135,8 +135,10 @@ def test_rules_are_loaded_again_when_somebody_took_them_away_and_at_boot(hosts: 
     others = replace(step, users=())
     hosts.there_and_back(others)
     hosts.run([step])
-    told(hosts, "systemctl", "stop", "cloudstore-guard-srv-nas", name="h2")
+    told(hosts, "systemctl", "stop", f"cloudstore-guard-{nas.label_on_hosts}", name="h2")
     assert hosts.needs(step) == [True]
-    told(hosts, "systemctl", "start", "cloudstore-guard-srv-nas", name="h2")
-    assert told(hosts, "systemctl", "is-enabled", "cloudstore-guard-srv-nas", name="h2").strip() == "enabled"
+    told(hosts, "systemctl", "start", f"cloudstore-guard-{nas.label_on_hosts}", name="h2")
+    assert (
+        told(hosts, "systemctl", "is-enabled", f"cloudstore-guard-{nas.label_on_hosts}", name="h2").strip() == "enabled"
+    )
     assert hosts.needs(step, PortalsOpen("h2", step.label)) == [False, True]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from datastores.domain.errors import BadInput, Unsupported
-from datastores.domain.iscsi import Lun, Portal
+from datastores.domain.iscsi import Lun, Names, Portal
+from datastores.domain.plan import Output
 from datastores.domain.volumes import Capability, Format, Volume
 from datastores.domain.zfs import Disks, Layout
 from datastores.drivers.iscsi import IscsiDriver
@@ -22,11 +23,12 @@ from datastores.hosts.chap import SecretFacts, SecretGone, SecretPresent
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.files import DirectorySwept
 from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.initiator_names import InterfaceNamed
 from datastores.hosts.libvirt_secrets import LibvirtSecretDefined
 from datastores.hosts.lio import LioTargetGone, LioTargetServed
 from datastores.hosts.lvm_clones import CloneLinked
 from datastores.hosts.lvm_groups import GroupReady
-from datastores.hosts.open_iscsi import InterfaceNamed, SessionClosed, SessionOpen
+from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.reflinks import ReflinkExists
 from datastores.hosts.services import ServiceRunning
@@ -54,9 +56,10 @@ LUN = Lun(Portal("10.0.0.1"), NAME)
 SECRET = "Abcdefgh12345678"
 
 
-def store(base: str = BASE, secret: str = "", **options: Any) -> IscsiDriver:
+def store(base: str = BASE, secret: str = "", names: Names | None = None, **options: Any) -> IscsiDriver:
     made = make_driver(
-        "iscsi", host="h1", base=base, hosts=("h1", "h2"), options=options, locate=ADDRESSES.__getitem__, secret=secret
+        "iscsi", host="h1", base=base, hosts=("h1", "h2"), options=options, locate=ADDRESSES.__getitem__, secret=secret,
+        names=names,
     )  # fmt: skip
     assert isinstance(made, IscsiDriver)
     return made
@@ -98,7 +101,7 @@ def test_a_disk_grows_while_nobody_uses_it_and_its_target_takes_note() -> None:
 def test_names_tell_host_group_and_volume() -> None:
     assert store().target(IMAGE) == f"iqn.2013-10.org.opennebula:h1.vg-one.lv-one-{UUID}"
     assert store(authority="iqn.2026-11.lab").target(DISK) == "iqn.2026-11.lab:h1.vg-one.lv-one-7-0"
-    assert store(backing="files").target(DISK) == "iqn.2013-10.org.opennebula:h1.srv-ds-luns-7-disk.0"
+    assert store(backing="files").target(DISK) == "iqn.2013-10.org.opennebula:h1.srv-ds-f565b593-luns-7-disk.0"
 
 
 def test_others_are_let_in_when_they_are_named() -> None:
@@ -141,7 +144,7 @@ def test_bytes_in_zfs_are_files_in_data_sets() -> None:
     assert {PackageInstalled("h1", "tgt"), BaseReady("h1", f"{BASE}/luns", f"{BASE}/luns", coming=True)} <= set(steps)
     assert not any("zfs" in step.title or "pool" in step.title for step in made.activate("h2"))
     assert made.image_path(UUID, Format.RAW) == IN_SET.path
-    assert made.target(DISK) == "iqn.2013-10.org.opennebula:h1.srv-ds-luns-7-disk.0"
+    assert made.target(DISK) == "iqn.2013-10.org.opennebula:h1.srv-ds-f565b593-luns-7-disk.0"
     home = f"tank/luns/images/{UUID}", f"{BASE}/luns/images/{UUID}"
     place = "tank/luns/var/7.0", f"{BASE}/luns/var/7.0"
     assert made.clone(IN_SET, DISK) == (CloneExists("h1", *home, *place, Format.RAW, DISK.path),)
@@ -215,14 +218,14 @@ def test_the_storage_host_serves_and_every_host_can_log_in() -> None:
 
 
 def test_lio_knows_a_host_by_the_name_under_which_it_logs_in() -> None:
-    name = "iqn.2013-10.org.opennebula:h2"
+    name, interface = "iqn.2013-10.org.opennebula:h2", "cloudstore-fe13e221"
     assert store(target="lio").attach(DISK, "h2", LINK)[:3] == (
         LioTargetServed("h1", NAME, "/dev/vg-one/lv-one-7-0", (name,)),
-        InterfaceNamed("h2", "cloudstore", name),
-        SessionOpen("h2", LUN, "cloudstore"),
+        InterfaceNamed("h2", interface, name),
+        SessionOpen("h2", LUN, interface),
     )
     assert store(target="lio").detach(DISK, "h2", LINK)[1:] == (
-        SessionClosed("h2", LUN, "cloudstore"),
+        SessionClosed("h2", LUN, interface),
         LioTargetGone("h1", NAME, (name,)),
     )
     with pytest.raises(Unsupported, match="CDs are files"):
@@ -266,7 +269,7 @@ def test_a_base_path_that_a_target_cannot_hold_is_refused() -> None:
 def test_where_there_is_a_secret_hosts_log_in_as_an_account_of_the_datastore() -> None:
     made = store(secret=SECRET)
     account = made.account
-    assert account and account.name == "cloudstore-srv-ds-e3914a"
+    assert account and account.name == "cloudstore-srv-ds-f565b593-e3914a"
     assert made.attach(DISK, "h2", LINK) == (
         SecretPresent("h1", account, SECRET),
         TargetServed("h1", NAME, DISK.path, SIZE, ("10.0.0.2",), account),
@@ -285,8 +288,20 @@ def test_libvirt_knows_the_secret_where_qemu_logs_in_by_itself() -> None:
     (secret,) = (
         step for step in store(secret=SECRET, initiator="qemu").activate("h2") if isinstance(step, LibvirtSecretDefined)
     )
-    assert secret.usage.xml == "<usage type='iscsi'><target>cloudstore-srv-ds-e3914a</target></usage>"
+    assert secret.usage.xml == "<usage type='iscsi'><target>cloudstore-srv-ds-f565b593-e3914a</target></usage>"
     assert b64decode(secret.key).decode() == SECRET and SECRET not in repr(secret)
+
+
+def test_the_longest_path_gives_names_that_targets_may_have() -> None:
+    made = store(base="/srv/" + "d" * 200, backing="xfs")
+    assert made.set_up() and len(made.target(Volume(made.image_path(UUID, Format.ISO), Format.ISO))) < 223
+    assert made.attach(Volume(made.disk_path(7, 0), Format.RAW, SIZE), "h2", LINK)
+
+
+@pytest.mark.parametrize("options", [{"group_name": "g" * 32}, {"backing": "xfs"}])
+def test_names_that_no_target_may_have_are_refused_before_there_is_a_datastore(options: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match="223 are allowed"):
+        store(authority="iqn.2026-11." + "a" * 80, names=Names("l" * 100, {"h1": "h" * 64}), **options).set_up()
 
 
 def test_another_secret_is_another_account_in_the_same_file() -> None:
@@ -316,6 +331,14 @@ def test_the_secret_is_in_no_plan_that_is_shown_or_stored() -> None:
     assert SECRET not in repr(steps) and not any(SECRET in step.title for step in steps)
     written = SecretPresent("h1", made.account, SECRET).plan(SecretFacts(None)) if made.account else None
     assert written and SECRET not in json.dumps(encode_change(written))
+
+
+def test_a_host_logs_in_by_another_interface_under_each_of_its_names() -> None:
+    """Two datastores may begin the names of initiators in their own ways; open-iscsi has one name for an interface."""
+    one, other = (store(target="lio", authority=f"iqn.2026-11.{each}").attach(DISK, "h2", LINK)[1] for each in "ab")
+    assert isinstance(one, InterfaceNamed) and isinstance(other, InterfaceNamed)
+    assert one.name != other.name and one.interface != other.interface
+    assert other.plan(other.facts([Output(0, f"{one.interface} tcp,<empty>,<empty>,<empty>,{one.name}\n".encode())]))
 
 
 def test_lio_listens_where_it_is_told() -> None:

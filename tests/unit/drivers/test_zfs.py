@@ -24,6 +24,7 @@ from datastores.hosts.disks import DiskLinked
 from datastores.hosts.exports import ExportAbsent, ExportPresent
 from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.mount_points import MountPointPresent
 from datastores.hosts.mounts import FstabLinePresent, MountAbsent, MountPresent
 from datastores.hosts.nfs_clients import ClosedByClients
 from datastores.hosts.packages import PackageInstalled
@@ -110,19 +111,31 @@ def exported(**options: Any) -> ZfsDriver:
 
 def test_exported_it_is_seen_on_every_host_which_crosses_into_the_data_sets() -> None:
     store = exported()
-    how = ("rw", "sync", "no_root_squash", "no_subtree_check", "crossmnt", "mountpoint")
+    how = ("rw", "sync", "no_root_squash", "no_subtree_check", "crossmnt", f"mountpoint={BASE}")
     export = ExportPresent("h1", BASE, (Client("10.0.0.2", how),))
     served = PackageInstalled("h1", "nfs-kernel-server"), DirectoryPresent("h1", "/etc/exports.d"), export
     for steps in (store.activate("h1"), store.keeps("h1")):
         assert steps[-4:] == (*served, ServiceRunning("h1", "nfs-server.service"))
     assert store.activate("h1")[-5] == BaseReady("h1", BASE, BASE, coming=True)  # what is exported is mounted by then
     what = ("h2", f"10.0.0.1:{BASE}", BASE, "nfs4", EXPORTED_MOUNT)
-    client = PackageInstalled("h2", "nfs-common"), DirectoryPresent("h2", BASE), FstabLinePresent(*what)
+    client = PackageInstalled("h2", "nfs-common"), MountPointPresent("h2", BASE), FstabLinePresent(*what)
     mounted = MountPresent(*what, nested=True), BaseReady("h2", BASE, BASE, coming=True)
     assert store.activate("h2") == store.keeps("h2") == (*client, *mounted)
     assert store.serve() == (export,)
+    assert (store.remembered("h1"), store.remembered("h2")) == ("", f"10.0.0.1:{BASE}")
+    assert store.same_directory("abc")[0].title == "write on the other hosts"
+    with pytest.raises(BadInput, match="soft mount"):
+        exported(mount="_netdev,soft").check_new()
     assert (store.shared, store.seen_from, store.mount_point("h1")) == (True, ("h1", "h2"), "")
     assert Capability.LIVE_MIGRATION in store.capabilities(Format.RAW)
+
+
+def test_what_a_client_was_told_to_mount_is_what_it_unmounts() -> None:
+    made = make_driver(
+        "zfs", host="h1", base=BASE, hosts=("h1", "h2"), options={"dataset": SET, "exported": True},
+        locate=ADDRESSES.__getitem__, mounted_from={"h1": "", "h2": f"10.9.9.9:{BASE}"}.__getitem__,
+    )  # fmt: skip
+    assert made.deactivate("h2")[0].source == f"10.9.9.9:{BASE}"  # type: ignore[attr-defined]
 
 
 def test_no_client_has_it_mounted_when_it_is_taken_down_and_data_sets_stay() -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from datastores.domain.errors import BadInput, CloudstoreError, Refused
+from datastores.domain.errors import BadInput, Busy, CloudstoreError, Refused
 from datastores.domain.iscsi import Lun, Portal
 from datastores.domain.plan import AnyStep
 from datastores.domain.states import ObjectState
+from datastores.drivers.iscsi import IscsiDriver
+from datastores.drivers.nas import NasDriver
 from datastores.hosts.appliance_luns import Answer, LunsKnown, Met, PortalTried, SizedLun
 from datastores.hosts.appliances import LunReached
 from datastores.hosts.chap import SecretGone, SecretPresent
@@ -31,6 +33,7 @@ from datastores.models import (
     User,
 )
 from datastores.services.appliances import remember_luns, unpin
+from datastores.services.placing import driver_of
 from tests.unit.conftest import a_datastore, a_host, a_vm, an_image
 from tests.unit.services.conftest import ended
 
@@ -109,6 +112,22 @@ class TestFound:
         remember_luns(nas, offered(3, size=5 * GIB))
         assert (rows(nas)[3].gone_at, rows(nas)[3].size, rows(nas)[3].size_before) == (None, 5 * GIB, 10 * GIB)
 
+    def test_what_was_pinned_while_it_was_being_read_stays_pinned(
+        self, admin: User, nas: Datastore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        remember_luns(nas, offered(3))
+        image, rows_of = an_image(admin, datastore=nas), ApplianceLun.objects.filter
+
+        def read_before(**which: Any) -> list[ApplianceLun]:
+            found = list(rows_of(**which))
+            rows_of(number=3).update(image=image)
+            return found
+
+        monkeypatch.setattr(ApplianceLun.objects, "filter", read_before)
+        remember_luns(nas, offered(3, size=5 * GIB))
+        monkeypatch.undo()
+        assert (rows(nas)[3].image, rows(nas)[3].size, rows(nas)[3].size_before) == (image, 5 * GIB, 10 * GIB)
+
     def test_datastores_of_other_kinds_have_none(self, operator: User) -> None:
         with pytest.raises(Refused, match="made here, not found"):
             asked("nas.find", operator, a_datastore("plain"))
@@ -172,6 +191,24 @@ class TestUsed:
         ]
         assert [(step.among, step.leaving) for step in closed] == [("/srv/nas", f"/srv/nas/{disk.vm_id}/disk.0")]
 
+    def test_the_session_of_two_luns_is_changed_by_one_job_at_a_time(
+        self, admin: User, nas: Datastore, job: Job, hosts: list[Host]
+    ) -> None:
+        """Who attaches one would find the session there that who detaches the other ends."""
+        KINDS[job.kind].succeeded(job, [])
+        ended(job)
+        remember_luns(nas, [*offered(3, 4), SizedLun(Lun(Portal("10.0.0.5"), f"{IQN}-other", 1), GIB)])
+        vm, second, elsewhere = Disk.objects.get().vm, *(
+            ended(asked("nas.pin", admin, nas, lun=row.pk, name=f"data{row.pk}")).image
+            for row in ApplianceLun.objects.filter(datastore=nas, image=None)
+        )  # fmt: skip
+        submit("disk.delete", user=admin, disk=Disk.objects.get())
+        on = {"on": hosts[1].pk}
+        with pytest.raises(Busy, match=r"^Target .*ts-459-one-[0-9a-f]{8} of host kvm2 is being changed"):
+            submit("disk.create", user=admin, params=on, image=second, vm=vm)
+        assert submit("disk.create", user=admin, params=on, image=elsewhere, vm=vm)
+        assert submit("disk.create", user=admin, params={"on": hosts[0].pk}, image=second, vm=a_vm(admin))
+
     def test_it_is_not_unpinned_meanwhile(self, admin: User, job: Job, pinned: Image) -> None:
         KINDS[job.kind].succeeded(job, [])
         ended(job)
@@ -222,6 +259,26 @@ class TestReached:
         hosts[2].delete()
         with pytest.raises(Refused, match="no other host"):
             asked("nas.guard", admin, nas)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("/srv/one_a", "/srv/one-a"), ("/srv/one-a", "/srv/One-A"), ("/srv/one", "/srv/one")]
+)
+@pytest.mark.parametrize("kind", ["nas", "iscsi"])
+def test_no_two_datastores_have_files_or_rules_of_one_name(
+    admin: User, hosts: list[Host], kind: str, one: str, other: str
+) -> None:
+    """Rules lie on hosts that are none of the datastore, too, so the same path on another host is another one."""
+    options = {"portals": "10.0.0.5", "user": "x"} if kind == "nas" else {"backing": "files"}
+    for base, host in zip((one, other), hosts, strict=False):
+        params = {"name": host.name, "kind": kind, "type": "image", "base": base, "hosts": [host.pk],
+                  "options": options, "secret": SECRET}  # fmt: skip
+        submit("datastore.create", user=admin, params=params)
+    first, second = (driver_of(each) for each in Datastore.objects.all())
+    assert isinstance(first, NasDriver | IscsiDriver) and isinstance(second, NasDriver | IscsiDriver)
+    assert first.account and second.account and first.account.file != second.account.file
+    guards = [PortalsGuarded("kvm3", each.label_on_hosts, (Portal("10.0.0.5"),)) for each in (first, second)]
+    assert not {each.argv for each in guards[0].reads()[:5]} & {each.argv for each in guards[1].reads()[:5]}
 
 
 @pytest.mark.parametrize(

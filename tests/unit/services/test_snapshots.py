@@ -77,6 +77,19 @@ def test_snapshots_in_zfs_are_lost_also_where_it_is_served_by_iscsi(alice: User)
         assert [each.name for each in lost_snapshots(before, image.snapshots.all())] == lost
 
 
+@pytest.mark.parametrize(("lossy", "left"), [(True, ["before"]), (False, ["before", "after", "last"])])
+def test_snapshots_that_were_destroyed_on_the_way_are_forgotten_though_it_went_no_further(
+    alice: User, lossy: bool, left: list[str]
+) -> None:
+    image = an_image(alice, datastore=a_datastore(kind="zfs", base="/tank/one"))
+    before, *_ = [image.snapshots.create(name=name, state=ObjectState.READY) for name in ("before", "after", "last")]
+    job = submit("snapshot.revert", user=alice, image=image, snapshot=before)
+    KINDS[job.kind].broken_off(Job.objects.get(pk=job.pk), "dataset is busy", lossy=lossy)
+    image.refresh_from_db()
+    assert list(image.snapshots.order_by("pk").values_list("name", flat=True)) == left
+    assert (image.state, image.error) == (ObjectState.READY, "dataset is busy")
+
+
 @pytest.mark.parametrize("how", ["failed", "cancelled"])
 def test_nothing_is_known_of_an_image_that_may_have_been_reverted(alice: User, how: str) -> None:
     image = an_image_in("xfs", alice)
