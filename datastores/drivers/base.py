@@ -60,8 +60,6 @@ class StorageDriver(Travels, ABC):
     """Formats in which an image leaves and enters; the first common one is taken."""
     links: ClassVar[bool] = True
     """Whether a persistent disk is a link to its image; else it is the image itself, or is attached."""
-    clone_needs_source: ClassVar[bool] = False
-    """Whether a clone breaks when the volume that it was made from goes."""
     shares_blocks: ClassVar[bool] = False
     """Whether a clone begins with the blocks of its source, which then count as bytes of both."""
     one_host: ClassVar[bool] = False
@@ -76,12 +74,8 @@ class StorageDriver(Travels, ABC):
     """Whether its volumes are LUNs that others made: they are found and pinned, never made, copied or removed."""
     character: ClassVar[Character] = Character()
     """What it is like, for whoever has to choose between kinds."""
-    revert_takes_younger: ClassVar[bool] = False
-    """Whether going back to a snapshot destroys those that were taken after it."""
     leaves: ClassVar[str] = "The directory stays on its hosts, as it is."
     """What becomes of it on its hosts when the datastore is deleted, in a sentence."""
-    limits: ClassVar[tuple[str, ...]] = ()
-    """Names of the options that say how much it may take; they can be changed while it is in use (``limited``)."""
     key_label: ClassVar[str] = ""
     key_help: ClassVar[str] = ""
     """What its form says of the secret that it needs; "": it needs none."""
@@ -149,9 +143,18 @@ class StorageDriver(Travels, ABC):
         return 0
 
     @property
+    def keeper(self) -> StorageDriver:
+        return self
+
+    @property
     def seen_from(self) -> tuple[str, ...]:
         """The hosts on which its paths are valid, the storage host first."""
         return tuple(dict.fromkeys((self.host, *self.hosts))) if self.shared else (self.host,)
+
+    @property
+    def written_from(self) -> tuple[str, ...]:
+        """The hosts on which volumes can be copied into it: those that see it, unless it takes the storage host."""
+        return self.seen_from
 
     # Reading
 

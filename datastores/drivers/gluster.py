@@ -14,7 +14,8 @@ from datastores.domain.gluster_checks import PlacedBrick
 from datastores.domain.plan import Plan, Stage
 from datastores.drivers.abilities import Steps
 from datastores.drivers.files import words
-from datastores.drivers.mounted import MountedDriver, MountedOptions, checked_mount_options
+from datastores.drivers.mounted import MountedDriver, MountedOptions
+from datastores.drivers.mounting import checked_mount_options
 from datastores.hosts.files import MountedRootBelongs
 from datastores.hosts.gluster_bricks import BrickAbsent, BrickEmpty, BrickReady
 from datastores.hosts.gluster_pool import PeerProbed, PeerUnneeded

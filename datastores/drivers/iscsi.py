@@ -14,13 +14,13 @@ from datastores.domain.plan import AnyStep, Plan
 from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
-from datastores.drivers.btrfs import BtrfsDriver
-from datastores.drivers.files import FileOptions
+from datastores.drivers.btrfs import BtrfsDriver, BtrfsOptions
 from datastores.drivers.initiators import forgotten, initiating, told
 from datastores.drivers.inside import InsideDriver
-from datastores.drivers.iscsi_options import Backing, FilesInside, Initiator, IscsiOptions, Server
+from datastores.drivers.iscsi_options import MODE, Backing, FilesInside, Initiator, IscsiOptions, Server
 from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.xfs import XfsDriver
+from datastores.drivers.zfs import ZfsDriver
 from datastores.hosts import lio, tgt
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
@@ -32,7 +32,7 @@ from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.secret_files import secret_digest
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.tgt import plain_path
-from datastores.hosts.tgt_targets import TargetGone, TargetRenewed, TargetServed, TargetUnused
+from datastores.hosts.tgt_targets import TargetGone, TargetRenewed, TargetServed, TargetUnserved, TargetUnused
 
 RAW_FORMATS = (Format.RAW, Format.ISO)
 """A target serves bytes as they are: what lies in qcow2 would be seen as qcow2 by the guest."""
@@ -58,8 +58,12 @@ class IscsiDriver(InsideDriver):
         capacity="what one server has",
     )
     can: ClassVar[frozenset[Capability]] = frozenset(
-        {Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT, Capability.ATTACH}
-    )
+        {
+            Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT, Capability.ATTACH, Capability.PROMOTE,
+            Capability.RESERVE,
+        }
+    )  # fmt: skip
+    at_best: ClassVar[frozenset[Capability]] = frozenset({Capability.PROMOTE, Capability.RESERVE})
     persistent: ClassVar[Placement] = Placement.NONE
     disposable: ClassVar[Placement] = Placement.SELF
     formats: ClassVar[tuple[Format, ...]] = RAW_FORMATS
@@ -74,6 +78,14 @@ class IscsiDriver(InsideDriver):
         "12 to 16 letters and digits, which hosts log in with. Empty: one is made, unless CHAP is not wanted."
     )
     Options: ClassVar[type[Any]] = IscsiOptions
+    chooses: ClassVar[str] = "backing"
+    insides: ClassVar[Mapping[str, type[StorageDriver]]] = {
+        Backing.LVM: LvmDriver,
+        Backing.XFS: XfsDriver,
+        Backing.BTRFS: BtrfsDriver,
+        Backing.ZFS: ZfsDriver,
+        Backing.FILES: FilesInside,
+    }
 
     options: IscsiOptions
 
@@ -100,13 +112,18 @@ class IscsiDriver(InsideDriver):
     @property
     def inside(self) -> StorageDriver:
         """The kind that keeps the bytes."""
-        where = f"{self.base}/luns"
-        if self.options.backing == Backing.FILES:
-            return FilesInside(self.host, where, (self.host,), FileOptions(mode="0600"))
-        if self.options.backing == Backing.LVM:
-            return LvmDriver(self.host, where, (self.host,), self.options.volumes_options())
-        kind = XfsDriver if self.options.backing == Backing.XFS else BtrfsDriver
-        return kind(self.host, where, (self.host,), kind.Options(mode="0600"))
+        options = self.options
+        inside: Any
+        match options.backing:
+            case Backing.LVM:
+                inside = options.volumes_options()
+            case Backing.ZFS:
+                inside = options.datasets_options()
+            case Backing.BTRFS:
+                inside = BtrfsOptions(mode=MODE, quota=options.quota)
+            case _:
+                inside = self.insides[options.backing].Options(mode=MODE)
+        return self.insides[options.backing](self.host, f"{self.base}/luns", (self.host,), inside)
 
     @property
     def logs_in_as(self) -> str:
@@ -232,7 +249,8 @@ class IscsiDriver(InsideDriver):
 
     def deactivate(self, host: str) -> Steps:
         """Packages and daemons stay, for others may use them; and so does what lies in the directory."""
-        inside = (DirectorySwept(host, self.inside.base),) if host == self.host else ()
+        mounted = isinstance(self.inside, ZfsDriver)
+        inside = (DirectorySwept(host, self.inside.base),) if host == self.host and not mounted else ()
         return *inside, DirectorySwept(host, self.base), *self._forgotten(host)
 
     # Bytes: what is served is neither removed nor changed under anybody
@@ -250,6 +268,16 @@ class IscsiDriver(InsideDriver):
         if self._by_name:  # it asks the volume each time
             return grown
         return TargetUnused(self.host, name), *grown, TargetRenewed(self.host, name, size)
+
+    def revert(self, volume: Volume, name: str) -> Steps:
+        """tgtd goes on with the file that it has opened, and with the size that that had."""
+        reverted = InsideDriver.revert(self, volume, name)
+        return reverted if self._by_name else (TargetUnserved(self.host, self.target(volume)), *reverted)
+
+    def promote(self, clone: Volume, source: Volume) -> Steps:
+        """The clone may be in use meanwhile; what it takes the place of may not."""
+        promoted = InsideDriver.promote(self, clone, source)
+        return *self._gone(source, *self.hosts), *promoted
 
     def rename(self, volume: Volume, path: str) -> Steps:
         """By then it is detached: its target had its name."""

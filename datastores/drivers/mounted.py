@@ -9,25 +9,17 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from datastores.domain.errors import BadInput
-from datastores.domain.fstab import mount_options
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.values import file_mode
 from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers import internal_snapshots, overlays
 from datastores.drivers.abilities import Steps
 from datastores.drivers.files import FileDriver, FileOptions, words
+from datastores.drivers.mounting import NetworkMount, nothing_yet, tried
 from datastores.hosts.accounts import GroupHasId, UserHasId, account_id
-from datastores.hosts.files import DirectoryPresent, DirectorySwept
-from datastores.hosts.filesystems import BaseReady
-from datastores.hosts.mount_points import MountedRootSeen, MountPointPresent
-from datastores.hosts.mounts import FstabLineAbsent, FstabLinePresent, MountAbsent, MountPresent
+from datastores.hosts.files import DirectoryPresent
+from datastores.hosts.mount_points import MountedRootSeen
 from datastores.hosts.packages import PackageInstalled
-from datastores.hosts.trials import RootWrites, TrialsSwept
-
-
-def nothing_yet(host: str) -> str:
-    """Stand for what hosts mount where nobody told."""
-    return ""
 
 
 class Disks(StrEnum):
@@ -168,15 +160,12 @@ class MountedDriver(FileDriver):
         options = self.options
         return DirectoryPresent(host, self.base, options.owner, options.group, options.directory_mode)
 
+    def mount_on(self, host: str) -> NetworkMount:
+        return NetworkMount(self.source_on(host), self.base, self.fstype, self.mount_options)
+
     def mounted(self, host: str) -> Steps:
         """Return the mount on a client, now and at boot."""
-        what = (host, self.source_on(host), self.base, self.fstype, self.mount_options)
-        return (
-            MountPointPresent(host, self.base),
-            FstabLinePresent(*what),
-            MountPresent(*what),
-            BaseReady(host, self.base, self.base, coming=True),
-        )
+        return self.mount_on(host).made(host)
 
     def activate(self, host: str) -> Steps:
         packages = tuple(PackageInstalled(host, name) for name in self.client_packages)
@@ -187,34 +176,9 @@ class MountedDriver(FileDriver):
         options, others = self.options, self.seen_from[1:]
         whose = (self.base, options.owner, options.group, options.directory_mode)
         seen = tuple(MountedRootSeen(host, *whose) for host in others)
-        tokens = {host: f"{token}{number}" for number, host in enumerate(others) if self.root_writes}
-        trials = tuple(step for host, own in tokens.items() for step in self._tried(host, own))
+        trials = tried(self.base, self.ownership, others if self.root_writes else (), token)
         stages = (Stage("owner on the other hosts", seen), Stage("write on the other hosts", trials))
         return *(stage for stage in stages if stage.steps), *FileDriver.same_directory(self, token)
 
-    def _tried(self, host: str, token: str) -> Steps:
-        owned = self.ownership
-        return RootWrites(host, self.base, token, owned.owner, owned.group, owned.mode), TrialsSwept(
-            host, self.base, token
-        )
-
     def deactivate(self, host: str) -> Steps:
-        if not self.mounts(host):
-            return ()
-        what = (host, self.source_on(host), self.base)
-        return (
-            MountAbsent(*what, self.fstype, self.mount_options),
-            FstabLineAbsent(*what),
-            DirectorySwept(host, self.base),
-        )
-
-
-def checked_mount_options(value: str, *, needs: tuple[str, ...]) -> str:
-    """Return mount options of fstab, ``needs`` among them.
-
-    :raises BadInput: one is not allowed, or missing.
-    """
-    given = mount_options(value).split(",")
-    if missing := [option for option in needs if option not in given]:
-        raise BadInput(f"The mount options lack {', '.join(missing)}.")
-    return value
+        return self.mount_on(host).gone(host) if self.mounts(host) else ()

@@ -2,95 +2,39 @@
 
 from __future__ import annotations
 
-import ipaddress
-import posixpath
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, ClassVar
 
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput
-from datastores.domain.exports import Client, export_client, export_option, export_path
-from datastores.domain.values import host_address, is_below
+from datastores.domain.values import is_below
 from datastores.drivers.abilities import Steps
-from datastores.drivers.files import words
-from datastores.drivers.mounted import MountedDriver, MountedOptions, checked_mount_options
-from datastores.hosts import exports
-from datastores.hosts.accounts import account_id
-from datastores.hosts.exports import ExportAbsent, ExportPresent
-from datastores.hosts.files import DirectoryPresent, DirectorySwept
+from datastores.drivers.files import same_words, words
+from datastores.drivers.mounted import MountedDriver, MountedOptions
+from datastores.drivers.nfs_exports import (
+    CLIENT_PACKAGE,
+    FSTYPE,
+    USUAL_MOUNT,
+    ExportOptions,
+    NfsExport,
+    Squash,
+    Writes,
+    among,
+)
+from datastores.hosts.files import DirectorySwept
 from datastores.hosts.filesystems import BaseReady
-from datastores.hosts.packages import PackageInstalled
-from datastores.hosts.parsing import canonical_path
-from datastores.hosts.services import ServiceRunning
-
-SERVER = "nfs-server.service"
-USUAL_MOUNT = "rw,_netdev,hard,vers=4.2,rsize=1048576,wsize=1048576"
-
-
-LONGEST = 255 - len(".cloudstore-XXXXXXXX")
-"""Bytes of the name of a file that is written beside itself first."""
-
-
-class Squash(StrEnum):
-    """What root on a client is on the server (exports(5))."""
-
-    NONE = "none"
-    ROOT = "root"
-    ALL = "all"
-
-
-SQUASHED = {Squash.NONE: "no_root_squash", Squash.ROOT: "root_squash", Squash.ALL: "all_squash"}
-
-
-class Writes(StrEnum):
-    """When the server answers a write."""
-
-    SYNC = "sync"
-    ASYNC = "async"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NfsOptions(MountedOptions):
-    clients: str = field(
-        default="",
-        metadata=words(
-            "Exported to",
-            "Networks or hosts, separated by blanks, such as 10.0.0.0/24; empty: the addresses of the other hosts.",
-        ),
-    )
-    squash: Squash = field(
-        default=Squash.NONE,
-        metadata=words(
-            "Squash", "none: root on a hypervisor is root on the files, which QEMU as root needs. root, all: it is "
-            "nobody, and files need wide modes.",
-        ),
-    )  # fmt: skip
-    anon_id: int = field(
-        default=0, metadata=words("Squashed to", "The uid of whoever is squashed (anonuid). 0: nobody's.")
-    )
-    anon_group_id: int = field(
-        default=0, metadata=words("Squashed to group", "The gid of whoever is squashed (anongid). 0: nobody's.")
-    )
-    writes: Writes = field(
-        default=Writes.SYNC,
-        metadata=words(
-            "Writes", "sync: answered when they are on the disk. async: faster, and lost when the server fails."
-        ),
-    )
-    insecure: bool = field(
-        default=False, metadata=words("Any port", "Clients may use ports above 1023 (insecure): needed behind NAT.")
-    )
-    fsid: str = field(
-        default="", metadata=words("fsid", "0: the base path is the root that NFSv4 clients see. Empty: by itself.")
-    )
-    server: str = field(
-        default="",
-        metadata=words(
-            "Server's address", "Where clients reach the storage host, on a storage network perhaps; empty: as "
-            "cloudstore does.",
-        ),
-    )  # fmt: skip
+    clients: str = field(default="", metadata=same_words(ExportOptions, "clients"))
+    squash: Squash = field(default=Squash.NONE, metadata=same_words(ExportOptions, "squash"))
+    anon_id: int = field(default=0, metadata=same_words(ExportOptions, "anon_id"))
+    anon_group_id: int = field(default=0, metadata=same_words(ExportOptions, "anon_group_id"))
+    writes: Writes = field(default=Writes.SYNC, metadata=same_words(ExportOptions, "writes"))
+    insecure: bool = field(default=False, metadata=same_words(ExportOptions, "insecure"))
+    fsid: str = field(default="", metadata=same_words(ExportOptions, "fsid"))
+    server: str = field(default="", metadata=same_words(ExportOptions, "server"))
     mount_point: str = field(
         default="",
         metadata=words(
@@ -99,32 +43,11 @@ class NfsOptions(MountedOptions):
             "written while it is not. Empty: it may lie on the root disk.",
         ),
     )
-    mount: str = field(
-        default=USUAL_MOUNT, metadata=words("Mount options", "As in fstab; with _netdev, and neither soft nor ro.")
-    )
+    mount: str = field(default=USUAL_MOUNT, metadata=same_words(ExportOptions, "mount"))
 
     def __post_init__(self) -> None:
         MountedOptions.__post_init__(self)
-        for client in self.clients.split():
-            if export_client(client) != client:
-                raise BadInput(f"{client} is usually written {export_client(client)}.")
-        if self.squash not in set(Squash) or self.writes not in set(Writes):
-            raise BadInput("Squash is none, root or all, and writes are sync or async.")
-        self._check_squashed()
-        if self.fsid:
-            export_option(f"fsid={self.fsid}")
-        if self.server and host_address(self.server, "The server's address") != self.server:
-            raise BadInput(f"The server's address is usually written {host_address(self.server)}.")
-        checked_mount_options(self.mount, needs=("_netdev",))
-        if self.mount_point:
-            canonical_path(self.mount_point, "The server's mount point")
-            export_option(f"mountpoint={self.mount_point}")
-
-    def _check_squashed(self) -> None:
-        for number in filter(None, (self.anon_id, self.anon_group_id)):
-            account_id(number)
-            if self.squash == Squash.NONE:
-                raise BadInput("Where nobody is squashed, there is nobody who could get another number.")
+        among(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,41 +65,29 @@ class NfsDriver(MountedDriver):
         redundancy="RAID in the server; the server is a single point",
         capacity="what one server has",
     )
-    fstype: ClassVar[str] = "nfs4"
+    fstype: ClassVar[str] = FSTYPE
     Options: ClassVar[type[Any]] = NfsOptions
 
     options: NfsOptions
 
     def __post_init__(self) -> None:
         MountedDriver.__post_init__(self)
-        export_path(self.base)
-        if len(posixpath.basename(exports.file_of(self.base)).encode()) > LONGEST:
-            raise BadInput(
-                f"The base path is too long: the file of its export takes its name from it ({LONGEST} bytes)."
-            )
-        if self.options.mount_point and not is_below(self.base, self.options.mount_point):
-            raise BadInput(f"The base path {self.base} does not lie below {self.options.mount_point}.")
+        self.over_nfs.check_base()
+        wanted = self.over_nfs.mounted
+        if wanted and not is_below(self.base, wanted):
+            raise BadInput(f"The base path {self.base} does not lie below {wanted}.")
 
     def check_new(self) -> None:
-        given = set(self.options.mount.split(","))
-        if given & {"soft", "softerr"}:
-            raise BadInput(
-                "With a soft mount, a VM is told that its disk failed when the server is away for a while, and what it "
-                "wrote is lost (nfs(5)). Leave it out of the mount options."
-            )
-        if "ro" in given:
-            raise BadInput("Where it is mounted read-only, no VM can write to its disk. Leave ro out.")
+        among(self.options).check_new()
 
     @property
-    def is_root(self) -> bool:
-        """Whether it is the root that NFSv4 clients see."""
-        return self.options.fsid in {"0", "root"}
+    def over_nfs(self) -> NfsExport:
+        options = among(self.options)
+        return NfsExport(self.host, self.base, self.hosts, options, self.locate, self.options.mount_point)
 
     @property
     def source(self) -> str:
-        address = self.options.server or self.locate(self.host)
-        path = "/" if self.is_root else self.base
-        return f"{bracketed(address)}:{path}"
+        return self.over_nfs.source
 
     @property
     def mount_options(self) -> str:
@@ -184,29 +95,14 @@ class NfsDriver(MountedDriver):
 
     @property
     def client_packages(self) -> tuple[str, ...]:
-        return ("nfs-common",)
+        return (CLIENT_PACKAGE,)
 
     def mounts(self, host: str) -> bool:
         return host != self.host
 
     @property
     def root_writes(self) -> bool:
-        return self.options.squash == Squash.NONE
-
-    def clients(self) -> tuple[Client, ...]:
-        """Return who may mount it. Several addresses of one host are the admin's to name."""
-        named = self.options.clients.split() or [self.locate(host) for host in self.hosts if host != self.host]
-        return tuple(Client(export_client(name), self._options()) for name in dict.fromkeys(named))
-
-    def _options(self) -> tuple[str, ...]:
-        options = self.options
-        fsid = (f"fsid={options.fsid}",) if options.fsid else ()
-        port = ("insecure",) if options.insecure else ()
-        mounted = (f"mountpoint={options.mount_point}",) if options.mount_point else ()
-        numbers = {"anonuid": options.anon_id, "anongid": options.anon_group_id}
-        anon = tuple(f"{name}={number}" for name, number in numbers.items() if number)
-        squash = SQUASHED[Squash(options.squash)], *anon
-        return "rw", options.writes, *squash, "no_subtree_check", *fsid, *port, *mounted
+        return among(self.options).root_writes
 
     def mount_point(self, host: str) -> str:
         return self.base if self.mounts(host) else self.options.mount_point
@@ -214,32 +110,21 @@ class NfsDriver(MountedDriver):
     def activate(self, host: str) -> Steps:
         if host != self.host:
             return MountedDriver.activate(self, host)
-        wanted = self.mount_point(host)
+        wanted, exported = self.mount_point(host), self.over_nfs
         return (
-            PackageInstalled(host, "nfs-kernel-server"),
+            exported.package(),
             *((BaseReady(host, wanted, wanted),) if wanted else ()),
             *self.accounts(host),
             self.directory(host),
             BaseReady(host, self.base, wanted),
-            DirectoryPresent(host, exports.DIRECTORY),
-            *self.serve(),
-            ServiceRunning(host, SERVER),
+            *exported.served(),
         )
 
     def serve(self) -> Steps:
-        clients = self.clients()
-        return (ExportPresent(self.host, self.base, clients),) if clients else (ExportAbsent(self.host, self.base),)
+        return self.over_nfs.serve()
 
     def deactivate(self, host: str) -> Steps:
         """The server stays, for others may use it; and so does what lies in the directory."""
         if host != self.host:
             return MountedDriver.deactivate(self, host)
-        return ExportAbsent(host, self.base), DirectorySwept(host, self.base)
-
-
-def bracketed(address: str) -> str:
-    """Return an address as it is written before a colon: [fd00::1] for an IPv6 address."""
-    try:
-        return f"[{address}]" if ipaddress.ip_address(address).version == 6 else address
-    except ValueError:
-        return address
+        return self.over_nfs.gone(), DirectorySwept(host, self.base)

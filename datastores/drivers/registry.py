@@ -15,7 +15,7 @@ from datastores.drivers.ceph import CephDriver
 from datastores.drivers.gluster import GlusterDriver
 from datastores.drivers.iscsi import IscsiDriver
 from datastores.drivers.lvm import LvmDriver
-from datastores.drivers.mounted import MountedDriver, nothing_yet
+from datastores.drivers.mounting import nothing_yet
 from datastores.drivers.nas import NasDriver
 from datastores.drivers.nfs import NfsDriver
 from datastores.drivers.qcow2 import Qcow2Driver
@@ -81,7 +81,7 @@ def make_driver(  # noqa: PLR0913 - a datastore is what it is made of
         driver.check_secret(secret)
     parts: dict[str, Any] = {"bricks": tuple(bricks)} if driver.has_bricks else {}
     parts |= {"luns": tuple(luns)} if driver.has_luns else {}
-    parts |= {"mounted_from": mounted_from} if issubclass(driver, MountedDriver) else {}
+    parts |= {"mounted_from": mounted_from} if "mounted_from" in {each.name for each in fields(driver)} else {}
     told = tuple(hosts) or (host,), driver.Options(**given), locate, secret, names or Names()
     return driver(host, base, *told, **parts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,11 @@ class Travels(Abilities):
     """The part of a driver by which volumes come and go. Files are copied where nothing better is said."""
 
     __slots__ = ()
+
+    @property
+    @abstractmethod
+    def keeper(self) -> StorageDriver:
+        """The driver that keeps the bytes, and knows how they come and go: this one, or one inside of it."""
 
     def whole(self, volume: Volume) -> Steps:
         """Say that the ``virtual_size`` bytes that are copied are all that there is; () where they always are."""

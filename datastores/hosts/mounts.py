@@ -109,11 +109,17 @@ class MountFacts:
     hidden: str
 
 
+def unmount(target: str, nested: bool) -> Command:
+    """Return the unmounting of ``target``. ``nested``: with what the kernel has mounted below it by itself."""
+    return Command(("umount", *(("--recursive",) if nested else ()), "--", target))
+
+
 @dataclass(frozen=True, slots=True)
 class MountPresent:
     """``source`` is really mounted at ``target``. The directory has to be there by the time this is carried out.
 
     Of the options only ro and rw are compared: the kernel and an NFS server settle the others among themselves.
+    ``nested``: the kernel mounts more below it for whoever looks there (NFS, crossmnt); the undo takes that away, too.
     """
 
     host: str
@@ -121,6 +127,7 @@ class MountPresent:
     target: str
     fstype: str
     options: str = "defaults"
+    nested: bool = False
 
     def __post_init__(self) -> None:
         canonical_mount(self.source, self.target, self.fstype, self.options)
@@ -189,7 +196,7 @@ class MountPresent:
                 f"would be mounted over on {self.host}, and would be hidden. Move it away first."
             )
         mount = Command(("mount", "-t", self.fstype, "-o", self.options, "--", self.source, self.target), timeout=180)
-        return Change(f"mount {self.source} at {self.target}", (Action(mount, Command(("umount", "--", self.target))),))
+        return Change(f"mount {self.source} at {self.target}", (Action(mount, unmount(self.target, self.nested)),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +206,7 @@ class MountAbsent:
     Only what ``source`` says is unmounted; the undo mounts it as it is here. ``lost``: its server is gone for good, so
     that an unmount would wait for ever; it is taken out of the tree at once, and what still waits for it gets an error
     (umount(8): -f and -l; -i, for the helper of NFS would ask the server first, a minute and a half long).
+    ``nested``: what was mounted below it by itself goes first.
     """
 
     host: str
@@ -207,6 +215,7 @@ class MountAbsent:
     fstype: str
     options: str = "defaults"
     lost: bool = False
+    nested: bool = False
 
     def __post_init__(self) -> None:
         canonical_mount(self.source, self.target, self.fstype, self.options)
@@ -233,7 +242,7 @@ class MountAbsent:
             away = Command(("umount", "--force", "--lazy", "--internal-only", "--no-canonicalize", "--", self.target))
             return Change(f"give {self.target} up, whose server is gone", (Action(away, harmless=True),))
         mount = Command(("mount", "-t", self.fstype, "-o", self.options, "--", self.source, self.target), timeout=180)
-        return Change(f"unmount {self.target}", (Action(Command(("umount", "--", self.target)), mount),))
+        return Change(f"unmount {self.target}", (Action(unmount(self.target, self.nested), mount),))
 
 
 @dataclass(frozen=True, slots=True)

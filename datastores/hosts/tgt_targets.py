@@ -188,3 +188,21 @@ class TargetUnused(OfTarget):
         if facts.served and facts.served.sessions:
             raise tgt.in_use(self.host, facts.served)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetUnserved(TargetUnused):
+    """tgtd serves no ``name``, so it has not opened what lies behind it. A check: it changes nothing."""
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} is not served now"
+
+    def plan(self, facts: TargetFacts) -> Change | None:
+        TargetUnused.plan(self, facts)
+        if facts.served:
+            raise Refused(
+                f"{self.name} on {self.host} is served, so tgtd has its disk open, and would go on with what that was. "
+                "Delete the machine's disk first: the image stays, and can be given to it again."
+            )
+        return None

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from django.db.models import Q
+
 from datastores.domain import exports
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.export_checks import Finding, Severity, check, check_all, clash, is_root
 from datastores.domain.exports import Client, Export
 from datastores.domain.plan import Plan, Stage
 from datastores.drivers.nfs import NfsDriver
+from datastores.drivers.zfs import ZfsDriver
 from datastores.hosts.exports import ExportRewritten, ExportsFile, file_of, is_ours
 from datastores.models import Datastore, Host, Job, User
 from datastores.services.placing import driver_of, hosts_of
@@ -54,12 +57,13 @@ def require_found(datastore: Datastore) -> None:
     What the server exports besides is taken from what was read of it last.
     """
     driver, host = driver_of(datastore), hosts_of(datastore)[0]
-    if not isinstance(driver, NfsDriver):
+    exported = driver.over_nfs if isinstance(driver, (NfsDriver, ZfsDriver)) and driver.shared else None
+    if exported is None:
         return
     texts = [file["text"] for file in host.facts.get("exports", ()) if not is_ours(file["path"])]
     theirs = [entry for text in texts for entry in exports.parse(text).entries()]
     ours = served(host, but=datastore.pk)
-    if why := clash(driver.base, root=driver.is_root, others=[*ours, *theirs]):
+    if why := clash(driver.base, root=exported.is_root, others=[*ours, *theirs]):
         raise Refused(f"{host.name}: {why}")
     if same := [entry.path for entry in ours if file_of(entry.path) == file_of(driver.base)]:
         raise Refused(f"{host.name} would export {driver.base} by the file of {same[0]}. Choose another base path.")
@@ -67,7 +71,8 @@ def require_found(datastore: Datastore) -> None:
 
 def served(host: Host, *, but: int | None = None) -> list[Export]:
     """Return what the datastores export of which the host is the storage host, each to whomever."""
-    rows = Datastore.objects.filter(kind=NfsDriver.kind, members__host=host, members__position=0).exclude(pk=but)
+    kinds = Q(kind=NfsDriver.kind) | Q(kind=ZfsDriver.kind, options__exported=True)
+    rows = Datastore.objects.filter(kinds, members__host=host, members__position=0).exclude(pk=but)
     known = ((row.base, row.options.get("fsid", "")) for row in rows)
     return [Export(base, (Client("*", (f"fsid={fsid}",) if fsid else ()),)) for base, fsid in known]
 

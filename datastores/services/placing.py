@@ -13,6 +13,7 @@ from datastores.domain.iscsi import HOST_MAX, Lun, Names, PinnedLun, Portal, dis
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
+from datastores.drivers.abilities import Abilities
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import driver_class, make_driver
 from datastores.models import ApplianceLun, Datastore, DatastoreHost, Disk, Host, Image
@@ -61,6 +62,11 @@ def driver_of(datastore: Datastore) -> StorageDriver:
     if not hosts:
         raise Refused(f"The datastore {datastore.name} is gone.")
     return driver_on(datastore, hosts)
+
+
+def keeping(datastore: Datastore) -> type[Abilities]:
+    """Return the kind that keeps its bytes: its own, or one inside of that."""
+    return driver_class(datastore.kind).keeps_with(datastore.options)
 
 
 def driver_on(datastore: Datastore, hosts: Sequence[str], bricks: Sequence[PlacedBrick] | None = None) -> StorageDriver:

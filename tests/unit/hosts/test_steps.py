@@ -54,6 +54,8 @@ EXEMPT = {
     "appliance_luns.PortalTried/in-the-way": "it only reads, so nothing is ever in the way",
     "libvirt_secrets.LibvirtSecretGone/in-the-way": "a secret with its UUID is its own",
     "tgt_targets.TargetUnused/absent": "a check: whoever is logged in logs out by himself",
+    "tgt_targets.TargetUnserved/absent": "a check: it goes with the disk of the machine",
+    "nfs_clients.ClosedByClients/absent": "a check: a file is closed on the host that has it open",
     "stored.FileStored/absent": "a check: a file that is gone is refused, no step brings its bytes back",
     "stored.OnlyKnownFiles/absent": "a check: files of others are refused, and never removed",
     "rbd_links.RbdImageUnlinked/in-the-way": "whose disk else the image may be is left as it is",

@@ -35,8 +35,8 @@ def planned(admin: User, kind: str, count: int, **options: object) -> Job:
     return submit("datastore.create", user=admin, params=params)
 
 
-def nfs(admin: User, hosts: list[Host], name: str, **options: object) -> Job:
-    params = {"name": name, "kind": "nfs", "type": "image", "base": f"/srv/{name}", "options": options}
+def nfs(admin: User, hosts: list[Host], name: str, kind: str = "nfs", **options: object) -> Job:
+    params = {"name": name, "kind": kind, "type": "image", "base": f"/srv/{name}", "options": options}
     return submit("datastore.create", user=admin, params=params | {"hosts": [host.pk for host in hosts]})
 
 
@@ -57,6 +57,17 @@ def test_two_of_one_server_are_exported_by_files_of_their_own(admin: User) -> No
     with pytest.raises(Refused, match="h0 would export /srv/a/b by the file of /srv/a-b"):
         a_b = {"name": "nested", "kind": "nfs", "type": "image", "base": "/srv/a/b", "options": {}}
         submit("datastore.create", user=admin, params=a_b | {"hosts": [host.pk for host in hosts]})
+
+
+def test_data_sets_that_are_exported_are_in_the_same_tree(admin: User) -> None:
+    hosts = [a_host("h0"), a_host("h1")]
+    nfs(admin, hosts, "tank", "zfs", dataset="tank/one")
+    nfs(admin, hosts, "root", fsid="0")
+    with pytest.raises(Refused, match="/srv/root has fsid=0"):
+        nfs(admin, hosts, "two", "zfs", dataset="tank/two", exported=True)
+    nfs(admin, hosts[::-1], "two", "zfs", dataset="tank/two", exported=True)
+    with pytest.raises(Refused, match="not find /srv/two any more"):
+        nfs(admin, hosts[::-1], "hides", fsid="0")
 
 
 def test_what_others_export_from_a_server_is_neither_hidden_nor_hides(admin: User) -> None:
