@@ -12,7 +12,7 @@ from bench.site import Site, installation
 
 LIMITS = {
     "clone": 900, "burst": 600, "log": 600, "viewers": 900, "role": 1800, "idle": 240, "lists": 1500, "open_lists": 300,
-    "transfer": 1500,
+    "transfer": 1500, "rbd": 900, "machines": 1800,
 }  # fmt: skip
 """Every benchmark, with the seconds it may take."""
 

@@ -29,7 +29,7 @@ from datastores.services.placing import with_paths
 from datastores.transport.pool import Pool
 from tests.lab.lab import Lab
 
-BASE = PLACES["xfs"]
+PLACE = PLACES["xfs"]
 LISTS = ("/jobs/", "/vms/")
 PAUSE = 0.2
 PATIENCE = 300.0
@@ -55,7 +55,7 @@ class Onlooker:
 def measure(site: Site) -> list[Figure]:
     count = 60 if site.quick else 1000
     with hosts(1, disks=["h1"]) as lab:
-        image = furnish(lab, {"xfs": BASE})["xfs"]
+        image = furnish(lab, {"xfs": PLACE})["xfs"]
         over = Event()
         onlookers = [Onlooker(site.visitor(), path, over) for path in LISTS]
         with ThreadPoolExecutor(len(onlookers)) as threads:
@@ -95,16 +95,16 @@ def there(lab: Lab, image: Image) -> int:
     """Return how many disks are ready, and files on the host."""
     disks = Disk.objects.filter(image=image, state=ObjectState.READY).select_related("datastore")
     ready = {path for _, path in with_paths(disks)}
-    found = lab.host("h1").run(["find", BASE, "-name", "disk.*", "-type", "f"], check=True).stdout.split()
+    found = lab.host("h1").run(["find", PLACE.base, "-name", "disk.*", "-type", "f"], check=True).stdout.split()
     return len(ready & set(found))
 
 
 def bare_rate(lab: Lab, pool: Pool, image: Image, count: int) -> float:
     """Return clones per second of the bare command."""
     shell = pool.shell(endpoint(lab, lab.host("h1")))
-    peers.run_in(shell, "install", "-d", f"{BASE}/peers")
-    source = f"{BASE}/{image.uuid}.{image.format}"
-    commands = [reflink(source, f"{BASE}/peers/{number}") for number in range(count)]
+    peers.run_in(shell, "install", "-d", f"{PLACE.base}/peers")
+    source = f"{PLACE.base}/{image.uuid}.{image.format}"
+    commands = [reflink(source, f"{PLACE.base}/peers/{number}") for number in range(count)]
     with ThreadPoolExecutor(SESSIONS) as threads:
         return count / timed(lambda: list(threads.map(lambda argv: peers.run_in(shell, *argv), commands)))
 

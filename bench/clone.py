@@ -30,7 +30,7 @@ from rq.job import Job as Queued
 
 from bench import peers
 from bench.figures import Figure
-from bench.furnish import furnish
+from bench.furnish import Place, furnish
 from bench.site import Site, endpoint, hosts, median_of
 from datastores.domain.figures import percentile
 from datastores.management.visitor import Visitor
@@ -38,7 +38,7 @@ from datastores.models import AuditEntry, Disk, Image, Job
 from datastores.transport.pool import Pool
 from tests.lab.lab import Lab
 
-PLACES = {"btrfs": "/srv/btrfs/images", "xfs": "/srv/xfs/images", "qcow2": "/srv/xfs/qcow2"}
+PLACES = {"btrfs": Place("/srv/btrfs/images"), "xfs": Place("/srv/xfs/images"), "qcow2": Place("/srv/xfs/qcow2")}
 P50, P95 = 50, 95
 """Percentiles, and the goals in ms: 50 and 100."""
 
@@ -180,9 +180,9 @@ class Beside:
         """Yield who, and the seconds it takes for one clone."""
         host = self.lab.host("h1")
         shell = self.pool.shell(endpoint(self.lab, host))
-        place = f"{PLACES[kind]}/peers"
+        place = f"{PLACES[kind].base}/peers"
         peers.run_in(shell, "install", "-d", place)
-        source = f"{PLACES[kind]}/{clones.image.uuid}.{clones.image.format}"
+        source = f"{PLACES[kind].base}/{clones.image.uuid}.{clones.image.format}"
         command = overlay if kind == "qcow2" else reflink
         yield "ssh", peers.over_ssh(host, self.targets(command, source, f"{place}/ssh"))
         yield "pool", peers.over_our_pool(shell, self.targets(command, source, f"{place}/pool"))

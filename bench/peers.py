@@ -16,12 +16,12 @@ from bench.site import kept_ssh, median_of, timed
 from datastores.domain.errors import CommandFailed
 from datastores.domain.plan import Command
 from datastores.transport.shell import SSHShell
-from tests.lab.host import Host
+from tests.lab.node import Node
 
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
 
 
-def over_ssh(host: Host, commands: Sequence[Sequence[str]]) -> float:
+def over_ssh(host: Node, commands: Sequence[Sequence[str]]) -> float:
     """Return the median seconds of a command by OpenSSH's client on a connection that is open already."""
     with kept_ssh(host) as ssh:
         return statistics.median(
@@ -46,7 +46,7 @@ def run_in(shell: SSHShell, *argv: str, seconds: float = 300) -> str:
 class Ansible:
     """Playbooks against hosts of the lab: pipelining on, connections kept, no facts gathered."""
 
-    def __init__(self, hosts: Sequence[Host], directory: Path, *, forks: int = 50) -> None:
+    def __init__(self, hosts: Sequence[Node], directory: Path, *, forks: int = 50) -> None:
         self.directory, self.forks = directory, forks
         lines = [f"{host.name} ansible_host={host.address}" for host in hosts]
         (directory / "inventory").write_text("\n".join(lines) + "\n")

@@ -12,12 +12,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from datastores.management.visitor import Visitor
 from datastores.transport.endpoint import Endpoint
-from tests.lab.host import Host
 from tests.lab.lab import Lab
+from tests.lab.labs import LabOf
+from tests.lab.node import Node
 from tests.stack import ROOT, Stack, running
+
+LAB = "bench"
+"""The name of the lab."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +62,18 @@ def installation() -> Iterator[Stack]:
 @contextlib.contextmanager
 def hosts(count: int, *, disks: Sequence[str] = ()) -> Iterator[Lab]:
     """Bring up h1, h2 ... of the lab "bench"; what an earlier run that was killed has left goes first."""
-    lab = Lab("bench")
-    lab.down()
-    try:
+    lab = Lab(LAB)
+    with lab.taken():
         lab.up(count, with_disks=disks)
         yield lab
-    finally:
-        lab.down()
 
 
-def endpoint(lab: Lab, host: Host) -> Endpoint:
+def endpoint(lab: LabOf[Any], host: Node) -> Endpoint:
     return Endpoint(host.name, host.address, host_keys=(host.host_key,), private_key=lab.key.read_text())
 
 
 @contextlib.contextmanager
-def kept_ssh(host: Host) -> Iterator[list[str]]:
+def kept_ssh(host: Node) -> Iterator[list[str]]:
     """Open a connection of OpenSSH's client that stays (ControlMaster) and yield the ssh command that goes over it."""
     *words, account = host.ssh()
     with tempfile.TemporaryDirectory(prefix="bench-ssh-") as directory:

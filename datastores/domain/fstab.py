@@ -1,4 +1,4 @@
-"""/etc/fstab and what may stand in it. ``render(parse(text)) == text``, whatever the text."""
+"""/etc/fstab and what may stand in it."""
 
 from __future__ import annotations
 
@@ -109,26 +109,9 @@ class Fstab:
         """Return the lines that mount something at ``target``."""
         return [(number, mount) for number, mount in self.mounts() if mount.target == target]
 
-    def replaced(self, number: int, mount: Mount) -> Fstab:
-        """Return the file with another line ``number``."""
-        return Fstab((*self.lines[:number], line_of(mount), *self.lines[number + 1 :]))
-
-    def without(self, number: int) -> Fstab:
-        """Return the file without line ``number``."""
-        return Fstab((*self.lines[:number], *self.lines[number + 1 :]))
-
-    def appended(self, mount: Mount) -> Fstab:
-        """Return the file with one more line at its end."""
-        kept = self.lines[:-1] if self.lines[-1] == "" else self.lines
-        return Fstab((*kept, line_of(mount), ""))
-
 
 def parse(text: str) -> Fstab:
     return Fstab(tuple(text.split("\n")))
-
-
-def render(fstab: Fstab) -> str:
-    return "\n".join(fstab.lines)
 
 
 def _mount(line: str) -> Mount | None:

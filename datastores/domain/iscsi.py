@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 import secrets
 import string
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from datastores.domain.errors import BadInput
 from datastores.domain.values import host_address, port_number
@@ -16,6 +18,13 @@ NAME_MAX = 223
 """Bytes of a name (RFC 3720, 3.2.6.1)."""
 AUTHORITY = "iqn.2013-10.org.opennebula"
 """What the names of OpenNebula's targets begin with (domain.md, ISCSI)."""
+
+HOST_MAX = 64
+"""Characters of what targets and initiators call a host."""
+LABEL_MAX = 40
+"""Characters of what datastores are told apart by in names on their hosts."""
+DIGITS = 8
+"""Of a digest, where names have to differ: enough for all datastores that a host can have."""
 
 SECRETS = "/var/lib/cloudstore/chap"
 """The directory of a host where files with CHAP secrets lie; root alone may enter it."""
@@ -52,6 +61,26 @@ def authority(value: str) -> str:
 def name_part(text: str) -> str:
     """Return the text as it can stand in a name: small letters, digits, dots and dashes."""
     return _NOT_IN_NAMES.sub("-", text.lower()).strip("-.")
+
+
+def distinct(text: str, most: int) -> str:
+    """Return the text as it can stand in a name, in at most so many characters, and as that of no other text.
+
+    What was lost of it on the way is made up for by digits of its digest.
+    """
+    name = name_part(text)
+    if name == text and len(name) <= most:
+        return name
+    return _with_digits(name, hashlib.sha256(text.encode()).hexdigest(), most)
+
+
+def _with_digits(name: str, digits: str, most: int) -> str:
+    return "-".join(filter(None, (name[-(most - DIGITS - 1) :].strip("-."), digits[:DIGITS])))
+
+
+def new_label(base: str) -> str:
+    """Return what a new datastore at this path is told from all others by: the path alone, some have elsewhere."""
+    return _with_digits(name_part(base), secrets.token_hex(DIGITS), LABEL_MAX)
 
 
 def initiator(value: str) -> str:
@@ -179,3 +208,18 @@ class PinnedLun:
     uuid: str
     lun: Lun
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the names on hosts were made of when they were given, for these stay when rows change.
+
+    ``label``: no other datastore has it. ``hosts``: what targets and initiators call each host of the datastore,
+    whatever it is called here by now.
+    """
+
+    label: str = ""
+    hosts: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, host: str) -> str:
+        return self.hosts.get(host) or distinct(host, HOST_MAX)

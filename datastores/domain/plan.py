@@ -8,10 +8,12 @@ anything changes, verify by planning again, and tests need no host.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol, TypeAlias, TypeVar
+
+from datastores.domain.diffs import unified
 
 F = TypeVar("F")  # what a step reads
 
@@ -39,9 +41,23 @@ def read(*argv: str, root: bool = False, timeout: float = READ_DEADLINE) -> Comm
     return Command(argv, root=root, timeout=timeout)
 
 
+WRITE = """
+new=$(mktemp -- "$1.cloudstore-XXXXXXXX") || exit
+trap 'rm -f -- "$new"' EXIT
+trap 'exit 143' HUP INT TERM
+dd of="$new" conv=notrunc,fsync status=none && chown -- "$2:$3" "$new" && chmod -- "$4" "$new" || exit
+[ -z "$5" ] || cp -pT -- "$1" "$5" || exit
+mv -fT -- "$new" "$1"
+"""
+"""$1: the file; $2, $3, $4: owner, group and mode; $5: where the old one is kept, "" for nowhere. What two jobs write
+at once has two names."""
+
+
 @dataclass(frozen=True, slots=True)
 class WriteFile:
     """Replace ``path`` atomically: a new file beside it, synced, with owner and mode, then renamed over it.
+
+    It is for files of which nobody else writes a part; for those there is EditLines.
 
     ``before`` is the text it replaces (None: there was no file), kept for the diff and as ``<path>.cloudstore~``.
     """
@@ -56,14 +72,9 @@ class WriteFile:
     @property
     def commands(self) -> tuple[Command, ...]:
         """The argv lists that do it, in order; each must succeed."""
-        new = f"{self.path}.cloudstore-new"
-        make = Command(("install", "-m", self.mode, "-o", self.owner, "-g", self.group, "--", "/dev/null", new))
-        fill = Command(("dd", f"of={new}", "conv=notrunc,fsync", "status=none"), stdin=encode(self.content))
-        rename = Command(("mv", "-fT", "--", new, self.path))
-        if self.before is None:
-            return make, fill, rename
-        backup = Command(("cp", "-pT", "--", self.path, f"{self.path}.cloudstore~"))
-        return make, fill, backup, rename
+        kept = "" if self.before is None else f"{self.path}.cloudstore~"
+        argv = ("sh", "-c", WRITE, "sh", self.path, self.owner, self.group, self.mode, kept)
+        return (Command(argv, stdin=encode(self.content)),)
 
     @property
     def undo(self) -> Command:
@@ -75,15 +86,32 @@ class WriteFile:
     @property
     def diff(self) -> str:
         """A unified diff from the old text to the new one."""
-        lines = difflib.unified_diff(
-            (self.before or "").splitlines(),
-            self.content.splitlines(),
-            self.path,
-            self.path,
-            lineterm="",
-            n=2,
-        )
-        return "\n".join(lines)
+        return unified(self.path, self.before or "", self.content, around=2)
+
+
+@dataclass(frozen=True, slots=True)
+class EditLines:
+    """Let ``command`` put the lines ``new`` in the place of ``old`` in a file that others write, too.
+
+    "" for none. What else is in the file by then stays, so it is no part of what is approved.
+    """
+
+    path: str
+    old: str
+    new: str
+    command: Command
+
+    @property
+    def diff(self) -> str:
+        """A unified diff of these lines alone."""
+        return unified(self.path, self.old, self.new)
+
+
+class Counted(StrEnum):
+    """What a process has moved so far, as /proc/<pid>/io calls it (proc(5)); what a cache held is among it."""
+
+    READ = "rchar"
+    WRITTEN = "wchar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +119,18 @@ class Detached:
     """A command that may outlast a connection: it runs on the host as a transient systemd unit.
 
     ``growing`` is the file whose allocated bytes tell the progress towards ``total`` bytes (0: unknown). Where no file
-    tells it, ``meter`` prints the bytes that are done.
+    tells it, ``meter`` prints the bytes that are done; or they are ``counted`` of the process of the command that has
+    moved the most.
     """
 
     command: Command
     growing: str = ""
     total: int = 0
     meter: Command | None = None
+    counted: Counted | None = None
 
 
-Operation: TypeAlias = Command | WriteFile | Detached
+Operation: TypeAlias = Command | WriteFile | EditLines | Detached
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,11 @@ class Volume:
     reserved: int = 0
     """Bytes that are kept for it, whatever else is written to the datastore; 0: it takes room as it is written to."""
 
+    @property
+    def file_size(self) -> int:
+        """Bytes of the file that it is; 0 when unknown."""
+        return self.allocated if self.format is Format.QCOW2 else self.virtual_size
+
 
 @dataclass(frozen=True, slots=True)
 class Capacity:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar, TypeAlias
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeAlias
 
 from datastores.domain.errors import Unsupported
 from datastores.domain.plan import AnyStep
@@ -17,6 +18,22 @@ class Abilities:
 
     __slots__ = ()
     label: ClassVar[str]
+    at_best: ClassVar[frozenset[Capability]] = frozenset()
+    """What of its capabilities it has with some options alone."""
+    clone_needs_source: ClassVar[bool] = False
+    """Whether a clone breaks when the volume that it was made from goes. Like the two below, see ``keeps_with``."""
+    revert_takes_younger: ClassVar[bool] = False
+    """Whether going back to a snapshot destroys those that were taken after it."""
+    limits: ClassVar[tuple[str, ...]] = ()
+    """Names of the options that say how much it may take; they can be changed while it is in use (``limited``)."""
+
+    @classmethod
+    def keeps_with(cls, options: Mapping[str, Any]) -> type[Abilities]:
+        """Return the kind that keeps the bytes where these options were chosen: this one, or one inside of it.
+
+        ``options``: as stored; those that are missing have their defaults.
+        """
+        return cls
 
     @abstractmethod
     def capabilities(self, format: Format) -> frozenset[Capability]:

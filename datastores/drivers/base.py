@@ -14,6 +14,7 @@ from uuid import UUID
 
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused, Unsupported
+from datastores.domain.iscsi import LABEL_MAX, Names, distinct
 from datastores.domain.plan import Plan, Shell, Stage
 from datastores.domain.values import is_below
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
@@ -59,8 +60,6 @@ class StorageDriver(Travels, ABC):
     """Formats in which an image leaves and enters; the first common one is taken."""
     links: ClassVar[bool] = True
     """Whether a persistent disk is a link to its image; else it is the image itself, or is attached."""
-    clone_needs_source: ClassVar[bool] = False
-    """Whether a clone breaks when the volume that it was made from goes."""
     shares_blocks: ClassVar[bool] = False
     """Whether a clone begins with the blocks of its source, which then count as bytes of both."""
     one_host: ClassVar[bool] = False
@@ -69,16 +68,14 @@ class StorageDriver(Travels, ABC):
     """Whether snapshots are kept in the image's own file, whose bytes change with them."""
     has_bricks: ClassVar[bool] = False
     """Whether it is made of directories of several hosts, which are named when it is made."""
+    has_names: ClassVar[bool] = False
+    """Whether it gives names on its hosts that are made of what they are called (``names``)."""
     has_luns: ClassVar[bool] = False
     """Whether its volumes are LUNs that others made: they are found and pinned, never made, copied or removed."""
     character: ClassVar[Character] = Character()
     """What it is like, for whoever has to choose between kinds."""
-    revert_takes_younger: ClassVar[bool] = False
-    """Whether going back to a snapshot destroys those that were taken after it."""
     leaves: ClassVar[str] = "The directory stays on its hosts, as it is."
     """What becomes of it on its hosts when the datastore is deleted, in a sentence."""
-    limits: ClassVar[tuple[str, ...]] = ()
-    """Names of the options that say how much it may take; they can be changed while it is in use (``limited``)."""
     key_label: ClassVar[str] = ""
     key_help: ClassVar[str] = ""
     """What its form says of the secret that it needs; "": it needs none."""
@@ -93,6 +90,8 @@ class StorageDriver(Travels, ABC):
     """Return the address at which hosts reach the one of this name. Asked only for what has to name a host."""
     secret: str = field(default="", compare=False, repr=False)
     """What lets the hosts in where the bytes are; "" where the kind has none (``key_label``), or hosts have it."""
+    names: Names = field(default=Names(), compare=False, repr=False)
+    """What names on its hosts were made of."""
 
     def __post_init__(self) -> None:
         canonical_path(self.base, "The base path")
@@ -102,6 +101,11 @@ class StorageDriver(Travels, ABC):
             raise BadInput(f"The options are not those of a {self.label} datastore.")
 
     # What it is
+
+    @property
+    def label_on_hosts(self) -> str:
+        """What in names on hosts tells it from other datastores: small letters, digits, dots and dashes."""
+        return self.names.label or distinct(self.base, LABEL_MAX)
 
     @property
     @abstractmethod
@@ -116,6 +120,9 @@ class StorageDriver(Travels, ABC):
     def check_secret(cls, value: str) -> None:
         """Raise BadInput unless the value can be what the kind needs to be let in."""
         raise BadInput(f"{cls.label} datastores need no secret.")
+
+    def check_new(self) -> None:
+        """Raise BadInput where a new datastore may not be like this, though an older one may have to go on so."""
 
     @classmethod
     def new_secret(cls, options: Mapping[str, Any]) -> str:
@@ -136,9 +143,18 @@ class StorageDriver(Travels, ABC):
         return 0
 
     @property
+    def keeper(self) -> StorageDriver:
+        return self
+
+    @property
     def seen_from(self) -> tuple[str, ...]:
         """The hosts on which its paths are valid, the storage host first."""
         return tuple(dict.fromkeys((self.host, *self.hosts))) if self.shared else (self.host,)
+
+    @property
+    def written_from(self) -> tuple[str, ...]:
+        """The hosts on which volumes can be copied into it: those that see it, unless it takes the storage host."""
+        return self.seen_from
 
     # Reading
 
@@ -176,6 +192,10 @@ class StorageDriver(Travels, ABC):
     @abstractmethod
     def activate(self, host: str) -> Steps:
         """Make sure that ``host`` can use the datastore; what has to be mounted is mounted by other steps before."""
+
+    def remembered(self, host: str) -> str:
+        """Return what ``activate`` tells ``host`` to mount, which is remembered with it; "" for nothing."""
+        return ""
 
     def guard(self, host: str) -> Steps:
         """Return what has to hold on ``host`` before anything is written to the datastore there; () for nothing.
@@ -236,6 +256,10 @@ class StorageDriver(Travels, ABC):
     def keeps(self, host: str) -> Steps:
         """Return what of ``activate`` stays true on ``host`` from then on; nothing that writes in order to look."""
         return self.activate(host)
+
+    def stands_on(self, host: str) -> Steps:
+        """Return what has to stay true on ``host`` as long as the datastore is there, whoever has made it so."""
+        return *(step for stage in self.set_up() for step in stage.steps if step.host == host), *self.keeps(host)
 
     def sight(self, host: str) -> Sight | None:
         """Return what ``host`` has to see of the datastore, as one that only uses it; None for nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 from uuid import UUID
 
 from datastores.domain.errors import BadInput, Refused, Unsupported
@@ -35,9 +35,19 @@ TO_BE_SENT = Ownership("root", "root", "0600")
 ALL_FORMATS = (Format.QCOW2, Format.RAW, Format.ISO)
 
 
-def words(label: str, help: str) -> dict[str, str]:
-    """Return the metadata of an option: what its form says."""
-    return {"label": label, "help": help}
+When: TypeAlias = tuple[str, tuple[object, ...]]
+"""The name of another option, and the values of that with which an option has a meaning."""
+
+
+def words(label: str, help: str, when: When | None = None) -> dict[str, Any]:
+    """Return the metadata of an option: what its form says, and when it asks for it; None: always."""
+    return {"label": label, "help": help, "when": when}
+
+
+def same_words(options: type[Any], name: str, when: When | None = None) -> dict[str, Any]:
+    """Return the metadata of an option that other kinds have, too."""
+    known = options.__dataclass_fields__[name].metadata
+    return words(known["label"], known["help"], when)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +234,7 @@ class FileDriver(StorageDriver):
 
     def _checksum(self, volume: Volume) -> ChecksumKnown:
         self.check_inside(volume)
-        return ChecksumKnown(self.host, volume.path)
+        return ChecksumKnown(self.host, volume.path, volume.file_size)
 
     def mount_point(self, host: str) -> str:
         """Return what has to be mounted on ``host`` before anything is written there; "" for nothing."""

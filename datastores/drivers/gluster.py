@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput
-from datastores.domain.gluster import Layout, address_list, volume_name
+from datastores.domain.gluster import Brick, Layout, address_list, volume_name
 from datastores.domain.gluster_checks import PlacedBrick
 from datastores.domain.plan import Plan, Stage
 from datastores.drivers.abilities import Steps
 from datastores.drivers.files import words
-from datastores.drivers.mounted import MountedDriver, MountedOptions, checked_mount_options
+from datastores.drivers.mounted import MountedDriver, MountedOptions
+from datastores.drivers.mounting import checked_mount_options
 from datastores.hosts.files import MountedRootBelongs
 from datastores.hosts.gluster_bricks import BrickAbsent, BrickEmpty, BrickReady
 from datastores.hosts.gluster_pool import PeerProbed, PeerUnneeded
@@ -136,6 +137,11 @@ class GlusterDriver(MountedDriver):
         return self.options.volume or volume_name(_UNFIT.sub("-", self.base.strip("/")).strip("-_"))
 
     @property
+    def of(self) -> tuple[Brick, ...]:
+        """The bricks of the volume, by which it is told from another that has its name."""
+        return tuple(placed.brick for placed in self.bricks)
+
+    @property
     def peers(self) -> dict[str, str]:
         """By host, the name that the pool has for it; the storage host first."""
         known = {placed.host: placed.brick.peer for placed in reversed(self.bricks)}
@@ -175,12 +181,11 @@ class GlusterDriver(MountedDriver):
 
     def made(self, *, coming: bool = False) -> Steps:
         """Return the volume: it exists, lets its hosts in, and is started. ``coming``: glusterd may not run yet."""
-        bricks = tuple(placed.brick for placed in self.bricks)
-        what = (self.host, self.volume)
+        what, of = (self.host, self.volume), self.of
         return (
-            VolumeExists(*what, self.options.placed(), bricks, self.options.forced, coming=coming),
-            VolumeOptionSet(*what, "auth.allow", self.allowed, coming=coming),
-            VolumeStarted(*what, coming=coming),
+            VolumeExists(*what, self.options.placed(), of, self.options.forced, coming=coming),
+            VolumeOptionSet(*what, "auth.allow", self.allowed, coming=coming, of=of),
+            VolumeStarted(*what, coming=coming, of=of),
         )
 
     @property
@@ -194,23 +199,23 @@ class GlusterDriver(MountedDriver):
             raise BadInput(f'{error} Say under "May mount" which addresses the hosts have.') from error
 
     def serve(self) -> Steps:
-        return (VolumeOptionSet(self.host, self.volume, "auth.allow", self.allowed),)
+        return (VolumeOptionSet(self.host, self.volume, "auth.allow", self.allowed, of=self.of),)
 
     def serve_again(self) -> Steps:
         """Let in the same hosts as before: changing bricks, gluster adds hosts by names of its own (10.3)."""
-        return (VolumeOptionSet(self.host, self.volume, "auth.allow", self.allowed, follows=True),)
+        return (VolumeOptionSet(self.host, self.volume, "auth.allow", self.allowed, follows=True, of=self.of),)
 
     def used(self, host: str) -> Steps:
         """Return what a host needs to use the volume; on the storage host also whose it is."""
         options = self.options
         whose = (self.base, options.owner, options.group, options.directory_mode)
         root = (MountedRootBelongs(host, *whose),) if host == self.host else ()
-        return *self.accounts(host), self.directory(host), *self.mounted(host), *root
+        return *self.accounts(host), *self.mounted(host), *root
 
     def mount_lines(self) -> tuple[FstabLinePresent, ...]:
         """Return the lines of fstab of all hosts, which name every host that has a brick."""
-        what = (self.source, self.base, self.fstype, self.mount_options)
-        return tuple(FstabLinePresent(host, *what) for host in self.hosts)
+        what = (self.base, self.fstype, self.mount_options)
+        return tuple(FstabLinePresent(host, self.source_on(host), *what) for host in self.hosts)
 
     def activate(self, host: str) -> Steps:
         """A host that is added has no brick yet."""
@@ -233,6 +238,11 @@ class GlusterDriver(MountedDriver):
         running = (*self.made(), BricksRunning(host, self.volume)) if host == self.host else ()
         return *self.daemon(host), *running, *self.used(host)
 
+    def stands_on(self, host: str) -> Steps:
+        """The pool is one, whichever of its hosts was asked to take the others in."""
+        others = (PeerProbed(host, peer) for name, peer in self.peers.items() if name != host)
+        return *MountedDriver.stands_on(self, host), *(others if host in self.peers else ())
+
     @property
     def served_by(self) -> tuple[str, ...]:
         return tuple(self.peers)
@@ -251,8 +261,8 @@ class GlusterDriver(MountedDriver):
         others = tuple(peer for host, peer in self.peers.items() if host != self.host)
         stages = (
             *self.given_up(),
-            Stage("volume", (VolumeAbsent(self.host, self.volume),)),
+            Stage("volume", (VolumeAbsent(self.host, self.volume, of=self.of),)),
             Stage("bricks", tuple(BrickAbsent(each.host, each.brick.path, after=self.volume) for each in self.bricks)),
-            Stage("pool", tuple(PeerUnneeded(self.host, peer, self.volume) for peer in others)),
+            Stage("pool", tuple(PeerUnneeded(self.host, peer, self.volume, self.of) for peer in others)),
         )
         return tuple(stage for stage in stages if stage.steps)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 from uuid import UUID
 
 from datastores.domain.errors import Unsupported
@@ -24,10 +25,24 @@ from datastores.hosts.stored import Footprint
 class InsideDriver(StorageDriver):
     """What is done with bytes is done by ``inside``."""
 
+    chooses: ClassVar[str]
+    """The option that says which kind keeps the bytes."""
+    insides: ClassVar[Mapping[str, type[StorageDriver]]]
+    """These kinds, by the value of the option. None that clones stand on is the usual one."""
+
     @property
     @abstractmethod
     def inside(self) -> StorageDriver:
         """The kind that keeps the bytes."""
+
+    @classmethod
+    def keeps_with(cls, options: Mapping[str, Any]) -> type[StorageDriver]:
+        usual = cls.Options.__dataclass_fields__[cls.chooses].default
+        return cls.insides[options.get(cls.chooses, usual)]
+
+    @property
+    def keeper(self) -> StorageDriver:
+        return self.inside
 
     def check_inside(self, volume: Volume) -> None:
         self.inside.check_inside(volume)
@@ -99,6 +114,24 @@ class InsideDriver(StorageDriver):
         self.require(Capability.CLONE, source)
         return self.inside.clone(source, target)
 
+    def promote(self, clone: Volume, source: Volume) -> Steps:
+        self.require(Capability.PROMOTE, source)
+        return self.inside.promote(clone, source)
+
+    @property
+    def reserves(self) -> bool:
+        return self.inside.reserves
+
+    def room_of(self, size: int) -> int:
+        return self.inside.room_of(size)
+
+    def reserve(self, volume: Volume) -> Steps:
+        self.require(Capability.RESERVE, volume)
+        return self.inside.reserve(volume)
+
+    def limited(self) -> Steps:
+        return self.inside.limited()
+
     def _with_snapshots(self, volume: Volume) -> StorageDriver:
         self.check_inside(volume)
         self.require(Capability.SNAPSHOT, volume)
@@ -116,8 +149,8 @@ class InsideDriver(StorageDriver):
     def whole(self, volume: Volume) -> Steps:
         return self.inside.whole(volume)
 
-    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
-        return self.inside.fill(host, source, volume, copy)
+    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume, *, compared: bool = False) -> Steps:
+        return self.inside.fill(host, source, volume, copy, compared=compared)
 
     def export(self, host: str, volume: Volume, place: Received) -> Steps:
         return self.inside.export(host, volume, place)

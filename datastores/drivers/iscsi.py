@@ -5,35 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from uuid import UUID
 
 from datastores.domain.characters import Character
-from datastores.domain.errors import Unsupported
-from datastores.domain.iscsi import Account, Lun, Portal, chap_secret, make_chap_secret, name_part
-from datastores.domain.plan import AnyStep
+from datastores.domain.errors import BadInput, Unsupported
+from datastores.domain.iscsi import NAME_MAX, Account, Lun, Portal, chap_secret, make_chap_secret, name_part
+from datastores.domain.plan import AnyStep, Plan
 from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
-from datastores.drivers.btrfs import BtrfsDriver
-from datastores.drivers.files import FileOptions
+from datastores.drivers.btrfs import BtrfsDriver, BtrfsOptions
 from datastores.drivers.initiators import forgotten, initiating, told
 from datastores.drivers.inside import InsideDriver
-from datastores.drivers.iscsi_options import Backing, FilesInside, Initiator, IscsiOptions, Server
+from datastores.drivers.iscsi_options import MODE, Backing, FilesInside, Initiator, IscsiOptions, Server
 from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.xfs import XfsDriver
+from datastores.drivers.zfs import ZfsDriver
 from datastores.hosts import lio, tgt
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.initiator_names import InterfaceNamed, interface_of
 from datastores.hosts.lio import LioTargetGone, LioTargetServed
-from datastores.hosts.open_iscsi import InterfaceNamed, SessionClosed, SessionOpen
+from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.secret_files import secret_digest
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.tgt import plain_path
-from datastores.hosts.tgt_targets import TargetGone, TargetRenewed, TargetServed, TargetUnused
+from datastores.hosts.tgt_targets import TargetGone, TargetRenewed, TargetServed, TargetUnserved, TargetUnused
 
-INTERFACE = "cloudstore"
-"""Of open-iscsi, by which hosts log in under a name of ours."""
 RAW_FORMATS = (Format.RAW, Format.ISO)
 """A target serves bytes as they are: what lies in qcow2 would be seen as qcow2 by the guest."""
 
@@ -58,8 +58,12 @@ class IscsiDriver(InsideDriver):
         capacity="what one server has",
     )
     can: ClassVar[frozenset[Capability]] = frozenset(
-        {Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT, Capability.ATTACH}
-    )
+        {
+            Capability.CLONE, Capability.RESIZE, Capability.SNAPSHOT, Capability.ATTACH, Capability.PROMOTE,
+            Capability.RESERVE,
+        }
+    )  # fmt: skip
+    at_best: ClassVar[frozenset[Capability]] = frozenset({Capability.PROMOTE, Capability.RESERVE})
     persistent: ClassVar[Placement] = Placement.NONE
     disposable: ClassVar[Placement] = Placement.SELF
     formats: ClassVar[tuple[Format, ...]] = RAW_FORMATS
@@ -67,12 +71,21 @@ class IscsiDriver(InsideDriver):
     imports: ClassVar[tuple[Format, ...]] = RAW_FORMATS
     shares_blocks: ClassVar[bool] = True
     one_host: ClassVar[bool] = True
+    has_names: ClassVar[bool] = True
     leaves: ClassVar[str] = "No disk is served any more. Packages, and the bytes on the storage host, stay."
     key_label: ClassVar[str] = "CHAP secret"
     key_help: ClassVar[str] = (
         "12 to 16 letters and digits, which hosts log in with. Empty: one is made, unless CHAP is not wanted."
     )
     Options: ClassVar[type[Any]] = IscsiOptions
+    chooses: ClassVar[str] = "backing"
+    insides: ClassVar[Mapping[str, type[StorageDriver]]] = {
+        Backing.LVM: LvmDriver,
+        Backing.XFS: XfsDriver,
+        Backing.BTRFS: BtrfsDriver,
+        Backing.ZFS: ZfsDriver,
+        Backing.FILES: FilesInside,
+    }
 
     options: IscsiOptions
 
@@ -89,7 +102,7 @@ class IscsiDriver(InsideDriver):
         """As whom hosts log in; None for no CHAP. tgtd tells no secrets, so another one is another account, too."""
         if not self.secret or not self.options.chap:
             return None
-        label, digest = name_part(self.base)[-64:].strip("-."), secret_digest(self.secret)
+        label, digest = self.label_on_hosts, secret_digest(self.secret)
         return Account(f"cloudstore-{label}-{digest[:6]}", label, digest)
 
     def __post_init__(self) -> None:
@@ -99,13 +112,18 @@ class IscsiDriver(InsideDriver):
     @property
     def inside(self) -> StorageDriver:
         """The kind that keeps the bytes."""
-        where = f"{self.base}/luns"
-        if self.options.backing == Backing.FILES:
-            return FilesInside(self.host, where, (self.host,), FileOptions(mode="0600"))
-        if self.options.backing == Backing.LVM:
-            return LvmDriver(self.host, where, (self.host,), self.options.volumes_options())
-        kind = XfsDriver if self.options.backing == Backing.XFS else BtrfsDriver
-        return kind(self.host, where, (self.host,), kind.Options(mode="0600"))
+        options = self.options
+        inside: Any
+        match options.backing:
+            case Backing.LVM:
+                inside = options.volumes_options()
+            case Backing.ZFS:
+                inside = options.datasets_options()
+            case Backing.BTRFS:
+                inside = BtrfsOptions(mode=MODE, quota=options.quota)
+            case _:
+                inside = self.insides[options.backing].Options(mode=MODE)
+        return self.insides[options.backing](self.host, f"{self.base}/luns", (self.host,), inside)
 
     @property
     def logs_in_as(self) -> str:
@@ -123,13 +141,17 @@ class IscsiDriver(InsideDriver):
     # What is served, and where it is found
 
     def target(self, volume: Volume) -> str:
-        """Return the name of its target: <authority>:<host>.<vg>.<lv>, or <authority>:<host>.<path> of a file."""
+        """Return the name of its target: <authority>:<host>.<vg>.<lv>, or <authority>:<host>.<label>-<path> of a file.
+
+        The host is called there what it was called when it became the storage host.
+        """
         self.check_inside(volume)
         inside = self.inside
         if isinstance(inside, LvmDriver) and volume.format is Format.RAW:
             where = f"{self.options.group_name}.{inside.volume_name(volume)}"
-            return f"{self.options.authority}:{name_part(self.host)}.{name_part(where)}"
-        return f"{self.options.authority}:{name_part(self.host)}.{name_part(volume.path)}"
+        else:
+            where = f"{self.label_on_hosts}{volume.path.removeprefix(self.base)}"
+        return f"{self.options.authority}:{self.names.of(self.host)}.{name_part(where)}"
 
     def lun(self, volume: Volume) -> Lun:
         portal = Portal(self.options.portal or self.locate(self.host), self.options.port)
@@ -144,9 +166,9 @@ class IscsiDriver(InsideDriver):
         """The target is made before anybody logs in to it; both are told the secret, which may be another by now."""
         logged_in: Steps = ()
         if self._by_name:
-            logged_in = (InterfaceNamed(host, INTERFACE, self.initiator(host)),)
+            logged_in = (InterfaceNamed(host, self._interface(host), self.initiator(host)),)
         if self.options.initiator == Initiator.KERNEL:
-            logged_in = *logged_in, SessionOpen(host, self.lun(volume), self._interface, self.account)
+            logged_in = *logged_in, SessionOpen(host, self.lun(volume), self._interface(host), self.account)
         served = *self._secret(self.host), self._served(volume, host)
         return *served, *self._secret(host), *logged_in, DeviceLinked(host, link, self.reached(volume))
 
@@ -158,20 +180,20 @@ class IscsiDriver(InsideDriver):
         if lost:
             return self._gone(volume, host, forced=True)
         kernel = self.options.initiator == Initiator.KERNEL
-        session = (SessionClosed(host, self.lun(volume), self._interface, self.account),) if kernel else ()
+        session = (SessionClosed(host, self.lun(volume), self._interface(host), self.account),) if kernel else ()
         return DiskAbsent(host, link, self.base), *session, *self._gone(volume, *((host,) if kernel else ()))
 
     @property
     def _by_name(self) -> bool:
         return self.options.target == Server.LIO
 
-    @property
-    def _interface(self) -> str:
-        return INTERFACE if self._by_name else ""
+    def _interface(self, host: str) -> str:
+        """Return the interface of open-iscsi by which the host logs in; "" for the usual one, under the usual name."""
+        return interface_of(self.initiator(host)) if self._by_name else ""
 
     def initiator(self, host: str) -> str:
         """Return the name that a host logs in by, where the target goes by names."""
-        return f"{self.options.authority}:{name_part(host)}"
+        return f"{self.options.authority}:{self.names.of(host)}"
 
     def _served(self, volume: Volume, host: str) -> AnyStep:
         name, named = self.target(volume), tuple(self.options.clients.split())
@@ -189,9 +211,20 @@ class IscsiDriver(InsideDriver):
         name = self.target(volume)
         if self._by_name:
             return (LioTargetGone(self.host, name, tuple(self.initiator(host) for host in leaving), self.account),)
-        return (TargetGone(self.host, name, tuple(self.locate(host) for host in leaving), forced),)
+        return (TargetGone(self.host, name, tuple(self.locate(host) for host in leaving), forced, self.account),)
 
     # Hosts
+
+    def set_up(self) -> Plan:
+        """Names are told to be too long before there is anything to give them to."""
+        images = (Volume(self.image_path(UUID(int=0), each), each) for each in self.formats)
+        longest = max(len(self.target(each)) for each in images)
+        if longest > NAME_MAX:
+            raise BadInput(
+                f"Targets would have names of {longest} characters, and {NAME_MAX} are allowed. Choose less for them "
+                "to begin with, or a shorter volume group."
+            )
+        return InsideDriver.set_up(self)
 
     def activate(self, host: str) -> Steps:
         return self._ready(host, self.inside.activate)
@@ -216,7 +249,8 @@ class IscsiDriver(InsideDriver):
 
     def deactivate(self, host: str) -> Steps:
         """Packages and daemons stay, for others may use them; and so does what lies in the directory."""
-        inside = (DirectorySwept(host, self.inside.base),) if host == self.host else ()
+        mounted = isinstance(self.inside, ZfsDriver)
+        inside = (DirectorySwept(host, self.inside.base),) if host == self.host and not mounted else ()
         return *inside, DirectorySwept(host, self.base), *self._forgotten(host)
 
     # Bytes: what is served is neither removed nor changed under anybody
@@ -234,6 +268,16 @@ class IscsiDriver(InsideDriver):
         if self._by_name:  # it asks the volume each time
             return grown
         return TargetUnused(self.host, name), *grown, TargetRenewed(self.host, name, size)
+
+    def revert(self, volume: Volume, name: str) -> Steps:
+        """tgtd goes on with the file that it has opened, and with the size that that had."""
+        reverted = InsideDriver.revert(self, volume, name)
+        return reverted if self._by_name else (TargetUnserved(self.host, self.target(volume)), *reverted)
+
+    def promote(self, clone: Volume, source: Volume) -> Steps:
+        """The clone may be in use meanwhile; what it takes the place of may not."""
+        promoted = InsideDriver.promote(self, clone, source)
+        return *self._gone(source, *self.hosts), *promoted
 
     def rename(self, volume: Volume, path: str) -> Steps:
         """By then it is detached: its target had its name."""

@@ -9,10 +9,13 @@ from typing import ClassVar
 
 from datastores.domain.errors import BadInput
 from datastores.domain.iscsi import AUTHORITY, PORT, authority, initiator, is_name
+from datastores.domain.lvm import GROUP, PREFIX
 from datastores.domain.values import host_address, port_number
 from datastores.domain.volumes import Capability
-from datastores.drivers.files import FileDriver, words
+from datastores.domain.zfs import Layout
+from datastores.drivers.files import FileDriver, same_words, words
 from datastores.drivers.lvm import LvmOptions
+from datastores.drivers.zfs_options import ZfsOptions
 from datastores.hosts.lvm_volumes import Wipe
 
 
@@ -22,7 +25,19 @@ class Backing(StrEnum):
     LVM = "lvm"
     XFS = "xfs"
     BTRFS = "btrfs"
+    ZFS = "zfs"
     FILES = "files"
+
+
+MODE = "0600"
+"""Of files with the bytes of disks: nobody but the target opens them."""
+LVM, ZFS = ("backing", (Backing.LVM,)), ("backing", (Backing.ZFS,))
+LVM_ZFS, ZFS_BTRFS = ("backing", (Backing.LVM, Backing.ZFS)), ("backing", (Backing.ZFS, Backing.BTRFS))
+"""When an option has a meaning."""
+OF_ZFS = (
+    "dataset", "layout", "disks", "log", "cache", "compression", "record_size", "quota", "reservation", "reserve",
+)  # fmt: skip
+"""Options that are those of the data sets inside."""
 
 
 class Server(StrEnum):
@@ -48,20 +63,42 @@ class IscsiOptions:
         metadata=words(
             "Bytes are in",
             "lvm: thin volumes of a volume group. xfs, btrfs: files on such a file system, which clones them at once. "
-            "files: plain files, and disks are full copies.",
+            "zfs: files in data sets of a pool. files: plain files, and disks are full copies.",
         ),
     )
-    group_name: str = field(
-        default="vg-one", metadata=words("Volume group", "Where volumes are, when the bytes are in lvm.")
-    )
-    pool: str = field(default="pool", metadata=words("Thin pool", "In the volume group; made where it is missing."))
     disks: str = field(
         default="",
         metadata=words(
-            "Disks", "Of what a missing volume group is made, with blanks between them. They have to be empty."
+            "Disks",
+            "Of what a missing volume group, or pool of ZFS, is made, with blanks between them. They have to be empty.",
+            LVM_ZFS,
         ),
     )
-    wipe: Wipe = field(default=Wipe.NONE, metadata=words("Wipe", "What is done with a volume before it is removed."))
+    group_name: str = field(
+        default=GROUP, metadata=words("Volume group", "Where volumes are, when the bytes are in lvm.", LVM)
+    )
+    pool: str = field(
+        default="pool", metadata=words("Thin pool", "In the volume group; made where it is missing.", LVM)
+    )
+    prefix: str = field(
+        default=PREFIX,
+        metadata=words("Volumes begin with", "What their names begin with; no other datastore may have the same.", LVM),
+    )
+    wipe: Wipe = field(
+        default=Wipe.NONE, metadata=words("Wipe", "What is done with a volume before it is removed.", LVM)
+    )
+    dataset: str = field(
+        default="",
+        metadata=words("Data set", "The one below which disks are, such as tank/luns; made when missing.", ZFS),
+    )
+    layout: Layout = field(default=Layout.STRIPE, metadata=same_words(ZfsOptions, "layout", ZFS))
+    log: str = field(default="", metadata=same_words(ZfsOptions, "log", ZFS))
+    cache: str = field(default="", metadata=same_words(ZfsOptions, "cache", ZFS))
+    compression: str = field(default="lz4", metadata=same_words(ZfsOptions, "compression", ZFS))
+    record_size: str = field(default="64K", metadata=same_words(ZfsOptions, "record_size", ZFS))
+    quota: str = field(default="", metadata=same_words(ZfsOptions, "quota", ZFS_BTRFS))
+    reservation: str = field(default="", metadata=same_words(ZfsOptions, "reservation", ZFS))
+    reserve: bool = field(default=False, metadata=same_words(ZfsOptions, "reserve", ZFS))
     target: Server = field(
         default=Server.TGT,
         metadata=words(
@@ -107,7 +144,7 @@ class IscsiOptions:
             raise BadInput(f"Bytes are in {', '.join(Backing)}; not {self.backing!r}.")
         if self.target not in set(Server):
             raise BadInput(f"The target is {' or '.join(Server)}; not {self.target!r}.")
-        self.volumes_options()
+        self._check_bytes()
         if self.initiator not in set(Initiator):
             raise BadInput(f"The initiator is {' or '.join(Initiator)}; not {self.initiator!r}.")
         if self.portal and host_address(self.portal, "The portal") != self.portal:
@@ -119,6 +156,18 @@ class IscsiOptions:
                 raise BadInput(f"The initiator {who} is usually written {initiator(who)}.")
         if self.target == Server.LIO:
             self._check_lio()
+
+    def _check_bytes(self) -> None:
+        if self.backing == Backing.ZFS:
+            if not self.dataset:
+                raise BadInput("Name the data set below which the disks are to be, such as tank/luns.")
+            self.datasets_options()
+        else:
+            self.volumes_options()
+            if self.dataset or self.log or self.cache or self.reservation or self.reserve:
+                raise BadInput("Data set, log, cache, reservation and reserved disks are options of bytes in zfs.")
+            if self.quota and self.backing != Backing.BTRFS:
+                raise BadInput("A quota is an option of bytes in zfs or btrfs.")
 
     def _check_lio(self) -> None:
         if self.backing != Backing.LVM or self.initiator != Initiator.KERNEL:
@@ -135,7 +184,16 @@ class IscsiOptions:
 
         :raises BadInput: one is not acceptable.
         """
-        return LvmOptions(group_name=self.group_name, pool=self.pool, disks=self.disks, wipe=self.wipe)
+        return LvmOptions(
+            group_name=self.group_name, pool=self.pool, prefix=self.prefix, disks=self.disks, wipe=self.wipe
+        )
+
+    def datasets_options(self) -> ZfsOptions:
+        """Return the options of the data sets inside.
+
+        :raises BadInput: one is not acceptable.
+        """
+        return ZfsOptions(mode=MODE, **{name: getattr(self, name) for name in OF_ZFS})
 
 
 def _is_ip(value: str) -> bool:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
 from datastores.domain.errors import BadInput
-from datastores.domain.fstab import mount_options
+from datastores.domain.plan import Plan, Stage
 from datastores.domain.values import file_mode
 from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers import internal_snapshots, overlays
 from datastores.drivers.abilities import Steps
 from datastores.drivers.files import FileDriver, FileOptions, words
-from datastores.hosts.accounts import NO_HOME, GroupHasId, UserHasId, account_id
-from datastores.hosts.files import DirectoryPresent, DirectorySwept
-from datastores.hosts.filesystems import BaseReady
-from datastores.hosts.mounts import FstabLineAbsent, FstabLinePresent, MountAbsent, MountPresent
+from datastores.drivers.mounting import NetworkMount, nothing_yet, tried
+from datastores.hosts.accounts import GroupHasId, UserHasId, account_id
+from datastores.hosts.files import DirectoryPresent
+from datastores.hosts.mount_points import MountedRootSeen
 from datastores.hosts.packages import PackageInstalled
-
-NO_LOGIN = "/usr/sbin/nologin"
 
 
 class Disks(StrEnum):
@@ -100,6 +99,8 @@ class MountedDriver(FileDriver):
     delete_snapshot = internal_snapshots.delete_snapshot
 
     options: MountedOptions
+    mounted_from: Callable[[str], str] = field(default=nothing_yet, compare=False, repr=False)
+    """Return what the host of this name was told to mount; "" for nothing yet."""
 
     @property
     def shared(self) -> bool:
@@ -108,7 +109,7 @@ class MountedDriver(FileDriver):
     @property
     @abstractmethod
     def source(self) -> str:
-        """What the clients mount."""
+        """What clients are told to mount from now on."""
 
     @property
     @abstractmethod
@@ -117,6 +118,11 @@ class MountedDriver(FileDriver):
     @property
     @abstractmethod
     def client_packages(self) -> tuple[str, ...]: ...
+
+    @property
+    def root_writes(self) -> bool:
+        """Whether root of a client may write anywhere in it."""
+        return True
 
     @abstractmethod
     def mounts(self, host: str) -> bool:
@@ -129,47 +135,50 @@ class MountedDriver(FileDriver):
     def prepare(self, image: Volume) -> Steps:
         return overlays.prepare(self, image) if self.options.disks == Disks.OVERLAYS else ()
 
+    def source_on(self, host: str) -> str:
+        """Return what ``host`` mounts. That stays, also when the server gets another address."""
+        return self.mounted_from(host) or self.source
+
+    def remembered(self, host: str) -> str:
+        return self.source_on(host) if self.mounts(host) else ""
+
     def mount_point(self, host: str) -> str:
         return self.base if self.mounts(host) else ""
 
     def accounts(self, host: str) -> Steps:
-        """Return the owner and group with their numbers, where these were chosen."""
+        """Return the owner and group with their numbers, where these were chosen.
+
+        Home and shell of an account that is there stay: it is the cloud's own, and has to log in.
+        """
         options = self.options
         group = (GroupHasId(host, options.group, options.group_id),) if options.group_id else ()
         if not options.owner_id:
             return group
-        return *group, UserHasId(host, options.owner, options.owner_id, options.group, NO_HOME, NO_LOGIN)
+        return *group, UserHasId(host, options.owner, options.owner_id, options.group, home=None, shell=None)
 
     def directory(self, host: str) -> DirectoryPresent:
         options = self.options
         return DirectoryPresent(host, self.base, options.owner, options.group, options.directory_mode)
 
+    def mount_on(self, host: str) -> NetworkMount:
+        return NetworkMount(self.source_on(host), self.base, self.fstype, self.mount_options)
+
     def mounted(self, host: str) -> Steps:
         """Return the mount on a client, now and at boot."""
-        what = (host, self.source, self.base, self.fstype, self.mount_options)
-        return FstabLinePresent(*what), MountPresent(*what), BaseReady(host, self.base, self.base, coming=True)
+        return self.mount_on(host).made(host)
 
     def activate(self, host: str) -> Steps:
         packages = tuple(PackageInstalled(host, name) for name in self.client_packages)
-        return *packages, *self.accounts(host), self.directory(host), *self.mounted(host)
+        return *packages, *self.accounts(host), *self.mounted(host)
+
+    def same_directory(self, token: str) -> Plan:
+        """Every host sees whose it is, and root of each may write there, unless the server takes it for nobody."""
+        options, others = self.options, self.seen_from[1:]
+        whose = (self.base, options.owner, options.group, options.directory_mode)
+        seen = tuple(MountedRootSeen(host, *whose) for host in others)
+        trials = tried(self.base, self.ownership, others if self.root_writes else (), token)
+        stages = (Stage("owner on the other hosts", seen), Stage("write on the other hosts", trials))
+        return *(stage for stage in stages if stage.steps), *FileDriver.same_directory(self, token)
 
     def deactivate(self, host: str) -> Steps:
-        if not self.mounts(host):
-            return ()
-        what = (host, self.source, self.base)
-        return (
-            MountAbsent(*what, self.fstype, self.mount_options),
-            FstabLineAbsent(*what),
-            DirectorySwept(host, self.base),
-        )
-
-
-def checked_mount_options(value: str, *, needs: tuple[str, ...]) -> str:
-    """Return mount options of fstab, ``needs`` among them.
-
-    :raises BadInput: one is not allowed, or missing.
-    """
-    given = mount_options(value).split(",")
-    if missing := [option for option in needs if option not in given]:
-        raise BadInput(f"The mount options lack {', '.join(missing)}.")
-    return value
+        return self.mount_on(host).gone(host) if self.mounts(host) else ()

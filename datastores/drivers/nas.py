@@ -10,7 +10,7 @@ from uuid import UUID
 
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused, Unsupported
-from datastores.domain.iscsi import Account, PinnedLun, Portal, chap_name, chap_secret, iqn, name_part, portals
+from datastores.domain.iscsi import Account, PinnedLun, Portal, chap_name, chap_secret, iqn, portals
 from datastores.domain.plan import Plan, Shell
 from datastores.domain.values import account_name
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
@@ -92,6 +92,7 @@ class NasDriver(StorageDriver):
     links: ClassVar[bool] = False
     one_host: ClassVar[bool] = True
     has_luns: ClassVar[bool] = True
+    has_names: ClassVar[bool] = True
     leaves: ClassVar[str] = "Hosts are logged out, and forget its secret. Everything on the appliance stays as it is."
     key_label: ClassVar[str] = "CHAP secret"
     key_help: ClassVar[str] = (
@@ -116,14 +117,10 @@ class NasDriver(StorageDriver):
         return portals(self.options.portals)
 
     @property
-    def guard_label(self) -> str:
-        return name_part(self.base)[-64:].strip("-.")
-
-    @property
     def account(self) -> Account | None:
         if not self.secret or not self.options.user:
             return None
-        return Account(self.options.user, self.guard_label, secret_digest(self.secret))
+        return Account(self.options.user, self.label_on_hosts, secret_digest(self.secret))
 
     @property
     def logs_in_as(self) -> str:
@@ -176,18 +173,18 @@ class NasDriver(StorageDriver):
 
     def _guard(self, host: str) -> Steps:
         if not self.options.guard or not self.portals:
-            return ()
+            return (PortalsOpen(host, self.label_on_hosts),)  # it may have been kept from them before
         users = (self.options.qemu_user,) if self.options.initiator == Initiator.QEMU else ()
-        return PackageInstalled(host, "nftables"), PortalsGuarded(host, self.guard_label, self.portals, users)
+        return PackageInstalled(host, "nftables"), PortalsGuarded(host, self.label_on_hosts, self.portals, users)
 
     def guard_other(self, host: str) -> Steps:
         """Keep a host that is none of the datastore from the appliance, with all that run on it."""
-        guarded = PortalsGuarded(host, self.guard_label, self.portals, nobody=True)
+        guarded = PortalsGuarded(host, self.label_on_hosts, self.portals, nobody=True)
         return PackageInstalled(host, "nftables"), guarded
 
     def open_other(self, host: str) -> Steps:
         """Take that back."""
-        return (PortalsOpen(host, self.guard_label),)
+        return (PortalsOpen(host, self.label_on_hosts),)
 
     def _secret(self, host: str) -> Steps:
         return told(host, self.account, self.secret, qemu=self.options.initiator == Initiator.QEMU)
@@ -196,8 +193,7 @@ class NasDriver(StorageDriver):
         return forgotten(host, self.account, qemu=self.options.initiator == Initiator.QEMU)
 
     def deactivate(self, host: str) -> Steps:
-        guard = (PortalsOpen(host, self.guard_label),) if self.options.guard else ()
-        return DirectorySwept(host, self.base), *self._forgotten(host), *guard
+        return DirectorySwept(host, self.base), *self._forgotten(host), PortalsOpen(host, self.label_on_hosts)
 
     # LUNs as disks
 
@@ -207,7 +203,7 @@ class NasDriver(StorageDriver):
         reached = *self._secret(host), LunReached(host, pinned.lun, pinned.size, self.account)
         if self.options.initiator == Initiator.QEMU:
             return *reached, DeviceLinked(host, link, pinned.lun.url)
-        logged_in = SessionOpen(host, pinned.lun, "", self.account)
+        logged_in = SessionOpen(host, pinned.lun, "", self.account, foreign=True)
         return *reached, logged_in, DeviceLinked(host, link, pinned.lun.device)
 
     def detach(self, volume: Volume, host: str, link: str, *, lost: bool = False) -> Steps:
@@ -220,7 +216,7 @@ class NasDriver(StorageDriver):
             return ()
         if self.options.initiator == Initiator.QEMU:
             return (absent,)
-        return absent, SessionClosed(host, pinned.lun, "", self.account, self.base, link)
+        return absent, SessionClosed(host, pinned.lun, "", self.account, foreign=True, among=self.base, leaving=link)
 
     def link(self, volume: Volume, disk_path: str) -> Steps:
         return ()

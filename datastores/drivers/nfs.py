@@ -2,96 +2,52 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, ClassVar
 
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput
-from datastores.domain.exports import Client, export_client, export_option, export_path
-from datastores.domain.values import host_address
+from datastores.domain.values import is_below
 from datastores.drivers.abilities import Steps
-from datastores.drivers.files import words
-from datastores.drivers.mounted import MountedDriver, MountedOptions, checked_mount_options
-from datastores.hosts import exports
-from datastores.hosts.exports import ExportAbsent, ExportPresent
-from datastores.hosts.files import DirectoryPresent, DirectorySwept
+from datastores.drivers.files import same_words, words
+from datastores.drivers.mounted import MountedDriver, MountedOptions
+from datastores.drivers.nfs_exports import (
+    CLIENT_PACKAGE,
+    FSTYPE,
+    USUAL_MOUNT,
+    ExportOptions,
+    NfsExport,
+    Squash,
+    Writes,
+    among,
+)
+from datastores.hosts.files import DirectorySwept
 from datastores.hosts.filesystems import BaseReady
-from datastores.hosts.packages import PackageInstalled
-from datastores.hosts.services import ServiceRunning
-
-SERVER = "nfs-server.service"
-USUAL_MOUNT = "rw,_netdev,hard,vers=4.2,rsize=1048576,wsize=1048576"
-
-
-class Squash(StrEnum):
-    """What root on a client is on the server (exports(5))."""
-
-    NONE = "none"
-    ROOT = "root"
-    ALL = "all"
-
-
-SQUASHED = {Squash.NONE: "no_root_squash", Squash.ROOT: "root_squash", Squash.ALL: "all_squash"}
-
-
-class Writes(StrEnum):
-    """When the server answers a write."""
-
-    SYNC = "sync"
-    ASYNC = "async"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NfsOptions(MountedOptions):
-    clients: str = field(
+    clients: str = field(default="", metadata=same_words(ExportOptions, "clients"))
+    squash: Squash = field(default=Squash.NONE, metadata=same_words(ExportOptions, "squash"))
+    anon_id: int = field(default=0, metadata=same_words(ExportOptions, "anon_id"))
+    anon_group_id: int = field(default=0, metadata=same_words(ExportOptions, "anon_group_id"))
+    writes: Writes = field(default=Writes.SYNC, metadata=same_words(ExportOptions, "writes"))
+    insecure: bool = field(default=False, metadata=same_words(ExportOptions, "insecure"))
+    fsid: str = field(default="", metadata=same_words(ExportOptions, "fsid"))
+    server: str = field(default="", metadata=same_words(ExportOptions, "server"))
+    mount_point: str = field(
         default="",
         metadata=words(
-            "Exported to",
-            "Networks or hosts, separated by blanks, such as 10.0.0.0/24; empty: the addresses of the other hosts.",
+            "Mounted on the server",
+            "What must be mounted on the storage host: the base path, or a directory above it; nothing is exported or "
+            "written while it is not. Empty: it may lie on the root disk.",
         ),
     )
-    squash: Squash = field(
-        default=Squash.NONE,
-        metadata=words(
-            "Squash", "none: root on a hypervisor is root on the files, which QEMU as root needs. root, all: it is "
-            "nobody, and files need wide modes.",
-        ),
-    )  # fmt: skip
-    writes: Writes = field(
-        default=Writes.SYNC,
-        metadata=words(
-            "Writes", "sync: answered when they are on the disk. async: faster, and lost when the server fails."
-        ),
-    )
-    insecure: bool = field(
-        default=False, metadata=words("Any port", "Clients may use ports above 1023 (insecure): needed behind NAT.")
-    )
-    fsid: str = field(
-        default="", metadata=words("fsid", "0: the base path is the root that NFSv4 clients see. Empty: by itself.")
-    )
-    server: str = field(
-        default="",
-        metadata=words(
-            "Server's address", "Where clients reach the storage host, on a storage network perhaps; empty: as "
-            "cloudstore does.",
-        ),
-    )  # fmt: skip
-    mount: str = field(default=USUAL_MOUNT, metadata=words("Mount options", "As in fstab; with _netdev and hard."))
+    mount: str = field(default=USUAL_MOUNT, metadata=same_words(ExportOptions, "mount"))
 
     def __post_init__(self) -> None:
         MountedOptions.__post_init__(self)
-        for client in self.clients.split():
-            if export_client(client) != client:
-                raise BadInput(f"{client} is usually written {export_client(client)}.")
-        if self.squash not in set(Squash) or self.writes not in set(Writes):
-            raise BadInput("Squash is none, root or all, and writes are sync or async.")
-        if self.fsid:
-            export_option(f"fsid={self.fsid}")
-        if self.server and host_address(self.server, "The server's address") != self.server:
-            raise BadInput(f"The server's address is usually written {host_address(self.server)}.")
-        checked_mount_options(self.mount, needs=("_netdev",))
+        among(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +65,29 @@ class NfsDriver(MountedDriver):
         redundancy="RAID in the server; the server is a single point",
         capacity="what one server has",
     )
-    fstype: ClassVar[str] = "nfs4"
+    fstype: ClassVar[str] = FSTYPE
     Options: ClassVar[type[Any]] = NfsOptions
 
     options: NfsOptions
 
     def __post_init__(self) -> None:
         MountedDriver.__post_init__(self)
-        export_path(self.base)
+        self.over_nfs.check_base()
+        wanted = self.over_nfs.mounted
+        if wanted and not is_below(self.base, wanted):
+            raise BadInput(f"The base path {self.base} does not lie below {wanted}.")
+
+    def check_new(self) -> None:
+        among(self.options).check_new()
+
+    @property
+    def over_nfs(self) -> NfsExport:
+        options = among(self.options)
+        return NfsExport(self.host, self.base, self.hosts, options, self.locate, self.options.mount_point)
 
     @property
     def source(self) -> str:
-        address = self.options.server or self.locate(self.host)
-        path = "/" if self.options.fsid in {"0", "root"} else self.base
-        return f"{bracketed(address)}:{path}"
+        return self.over_nfs.source
 
     @property
     def mount_options(self) -> str:
@@ -130,49 +95,36 @@ class NfsDriver(MountedDriver):
 
     @property
     def client_packages(self) -> tuple[str, ...]:
-        return ("nfs-common",)
+        return (CLIENT_PACKAGE,)
 
     def mounts(self, host: str) -> bool:
         return host != self.host
 
-    def clients(self) -> tuple[Client, ...]:
-        """Return who may mount it. Several addresses of one host are the admin's to name."""
-        named = self.options.clients.split() or [self.locate(host) for host in self.hosts if host != self.host]
-        return tuple(Client(export_client(name), self._options()) for name in dict.fromkeys(named))
+    @property
+    def root_writes(self) -> bool:
+        return among(self.options).root_writes
 
-    def _options(self) -> tuple[str, ...]:
-        options = self.options
-        fsid = (f"fsid={options.fsid}",) if options.fsid else ()
-        port = ("insecure",) if options.insecure else ()
-        return "rw", options.writes, SQUASHED[Squash(options.squash)], "no_subtree_check", *fsid, *port
+    def mount_point(self, host: str) -> str:
+        return self.base if self.mounts(host) else self.options.mount_point
 
     def activate(self, host: str) -> Steps:
         if host != self.host:
             return MountedDriver.activate(self, host)
+        wanted, exported = self.mount_point(host), self.over_nfs
         return (
-            PackageInstalled(host, "nfs-kernel-server"),
+            exported.package(),
+            *((BaseReady(host, wanted, wanted),) if wanted else ()),
             *self.accounts(host),
             self.directory(host),
-            BaseReady(host, self.base),
-            DirectoryPresent(host, exports.DIRECTORY),
-            *self.serve(),
-            ServiceRunning(host, SERVER),
+            BaseReady(host, self.base, wanted),
+            *exported.served(),
         )
 
     def serve(self) -> Steps:
-        clients = self.clients()
-        return (ExportPresent(self.host, self.base, clients),) if clients else (ExportAbsent(self.host, self.base),)
+        return self.over_nfs.serve()
 
     def deactivate(self, host: str) -> Steps:
         """The server stays, for others may use it; and so does what lies in the directory."""
         if host != self.host:
             return MountedDriver.deactivate(self, host)
-        return ExportAbsent(host, self.base), DirectorySwept(host, self.base)
-
-
-def bracketed(address: str) -> str:
-    """Return an address as it is written before a colon: [fd00::1] for an IPv6 address."""
-    try:
-        return f"[{address}]" if ipaddress.ip_address(address).version == 6 else address
-    except ValueError:
-        return address
+        return self.over_nfs.gone(), DirectorySwept(host, self.base)

@@ -8,13 +8,14 @@ from typing import Any
 
 from datastores.domain.errors import BadInput
 from datastores.domain.gluster_checks import PlacedBrick
-from datastores.domain.iscsi import PinnedLun
+from datastores.domain.iscsi import Names, PinnedLun
 from datastores.drivers.base import StorageDriver, nowhere
 from datastores.drivers.btrfs import BtrfsDriver
 from datastores.drivers.ceph import CephDriver
 from datastores.drivers.gluster import GlusterDriver
 from datastores.drivers.iscsi import IscsiDriver
 from datastores.drivers.lvm import LvmDriver
+from datastores.drivers.mounting import nothing_yet
 from datastores.drivers.nas import NasDriver
 from datastores.drivers.nfs import NfsDriver
 from datastores.drivers.qcow2 import Qcow2Driver
@@ -59,8 +60,12 @@ def make_driver(  # noqa: PLR0913 - a datastore is what it is made of
     bricks: Sequence[PlacedBrick] = (),
     secret: str = "",
     luns: Sequence[PinnedLun] = (),
+    names: Names | None = None,
+    mounted_from: Callable[[str], str] = nothing_yet,
 ) -> StorageDriver:
-    """Return the driver of one datastore. ``bricks``, ``luns``: of a kind that has them; the others are those of all.
+    """Return the driver of one datastore.
+
+    ``bricks``, ``luns``, ``mounted_from``: of a kind that has them; the others are those of all.
 
     :raises BadInput: an unknown kind or option, or a value that is not acceptable.
     """
@@ -74,9 +79,11 @@ def make_driver(  # noqa: PLR0913 - a datastore is what it is made of
             raise BadInput(f"The option {name} cannot be {value!r}.")
     if secret:
         driver.check_secret(secret)
-    parts: tuple[Any, ...] = (tuple(bricks),) if driver.has_bricks else ()
-    parts = (tuple(luns),) if driver.has_luns else parts
-    return driver(host, base, tuple(hosts) or (host,), driver.Options(**given), locate, secret, *parts)
+    parts: dict[str, Any] = {"bricks": tuple(bricks)} if driver.has_bricks else {}
+    parts |= {"luns": tuple(luns)} if driver.has_luns else {}
+    parts |= {"mounted_from": mounted_from} if "mounted_from" in {each.name for each in fields(driver)} else {}
+    told = tuple(hosts) or (host,), driver.Options(**given), locate, secret, names or Names()
+    return driver(host, base, *told, **parts)
 
 
 def _json_type(default: Any) -> type:

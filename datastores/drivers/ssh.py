@@ -155,7 +155,9 @@ class SshDriver(DirectoryDriver):
 
     def cached(self, copy: Volume) -> tuple[Steps, Steps]:
         """Say of a copy that has arrived that it is known what it holds, and that overlays are made of it at once."""
-        return (ChecksumKnown(self.host, copy.path),), (OverlayTemplateKept(self.host, copy.path, copy.format),)
+        return (ChecksumKnown(self.host, copy.path, copy.file_size),), (
+            OverlayTemplateKept(self.host, copy.path, copy.format),
+        )
 
     def over(self, copy: Volume, disk: Volume, *, coming: bool = False) -> Steps:
         """Make a disk that holds only its difference from the copy of its image on this host."""

@@ -5,7 +5,7 @@ A host that sees both copies them; where there is none, the target's host fetche
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from datastores.domain.errors import Unsupported
 from datastores.domain.plan import Plan, Stage
@@ -18,8 +18,8 @@ from datastores.hosts.sending import SendingAllowed, SendingEnded
 
 
 def common_host(source: StorageDriver, target: StorageDriver) -> str:
-    """Return a host on which the paths of both are valid, one of the storage hosts if possible; "" if there is none."""
-    both = [host for host in source.seen_from if host in target.seen_from]
+    """Return a host on which one can be copied into the other, a storage host if possible; "" if there is none."""
+    both = [host for host in source.seen_from if host in target.written_from]
     return target.host if target.host in both else next(iter(both), "")
 
 
@@ -64,29 +64,31 @@ def way(source: StorageDriver, format: Format, target: StorageDriver) -> Way:
 def check_files(source: StorageDriver, target: StorageDriver) -> None:
     """Raise Unsupported unless both keep files, which one host can send and another fetch."""
     for driver in (source, target):
-        if type(driver).sends is StorageDriver.sends:
+        if type(driver.keeper).sends is StorageDriver.sends:
             raise Unsupported(
                 f"No host sees both {source.base} on {source.host} and {target.base} on {target.host}, and volumes of "
                 f"{driver.label} datastores are not sent from host to host. Take a datastore that both hosts share."
             )
 
 
-def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy: Volume, host: str) -> Steps:
+def transfer(
+    source: StorageDriver, volume: Volume, target: StorageDriver, copy: Volume, host: str, *, moved: bool = False
+) -> Steps:
     """Return the steps that make ``copy`` in ``target`` a full, independent copy of ``volume`` in ``source``.
 
-    ``host``: sees both.
+    ``host``: sees both. ``moved``: ``volume`` is going to be deleted, so the copy is compared with it first.
 
     :raises Unsupported: the two have no host or no format in common, or ``copy`` has a format the target refuses.
     """
     if copy.format not in target.imports or volume.format not in source.exports:
         raise Unsupported(f"{target.label} datastores take no {copy.format} images from {source.label} datastores.")
     target.check_inside(copy)
-    if streamed := source.streams(volume, target, copy):
+    if streamed := source.keeper.streams(volume, target.keeper, copy):
         return streamed
     whole = source.whole(volume)
-    if filled := target.fill(host, source, volume, copy):
+    if filled := target.fill(host, source, volume, copy, compared=moved):
         return *whole, *target.guard(host), *filled
-    place = target.receive(copy)
+    place = replace(target.receive(copy), compared=moved)
     copied = source.export(host, volume, place)
     return *whole, *target.guard(host), *place.before, *copied, *place.after
 
@@ -109,6 +111,7 @@ def over_ssh(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     if copy.format not in target.imports or volume.format not in source.exports:
         raise Unsupported(f"{target.label} datastores take no {copy.format} images from {source.label} datastores.")
     check_files(source, target)
+    source, target = source.keeper, target.keeper
     why = source.streams_to(target) if copy.format is volume.format else "its format changes"
     if not why:
         return streamed(source, volume, target, copy, route)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,11 @@ class Travels(Abilities):
     """The part of a driver by which volumes come and go. Files are copied where nothing better is said."""
 
     __slots__ = ()
+
+    @property
+    @abstractmethod
+    def keeper(self) -> StorageDriver:
+        """The driver that keeps the bytes, and knows how they come and go: this one, or one inside of it."""
 
     def whole(self, volume: Volume) -> Steps:
         """Say that the ``virtual_size`` bytes that are copied are all that there is; () where they always are."""
@@ -80,8 +86,11 @@ class Travels(Abilities):
         """Return the steps that send ``volume`` to ``target`` as its kind does best; () when files are copied."""
         return ()
 
-    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
-        """Make ``copy`` here of a volume of ``source`` on ``host``, which sees both; () when ``source`` exports it."""
+    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume, *, compared: bool = False) -> Steps:
+        """Make ``copy`` here of a volume of ``source`` on ``host``, which sees both; () when ``source`` exports it.
+
+        ``compared``: with the volume, which is going to be deleted.
+        """
         return ()
 
     def makes_directory(self, volume: Volume) -> bool:

@@ -13,6 +13,7 @@ from datastores.domain.volumes import Capability, Capacity, Format, Placement, V
 from datastores.domain.zfs import pool_of
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
+from datastores.drivers.nfs_exports import CLIENT_PACKAGE, among
 from datastores.drivers.zfs_homes import DISKS, IMAGES, Home, ZfsHomes
 from datastores.drivers.zfs_options import ZfsOptions
 from datastores.hosts.blocks import DataBlockExists, Filesystem
@@ -20,6 +21,8 @@ from datastores.hosts.checksums import ChecksumKnown
 from datastores.hosts.contexts import ContextFile, ContextIsoExists, Variable
 from datastores.hosts.copies import FileCopied
 from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.nfs_clients import ClosedByClients
+from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.sizes import ImageResized
 from datastores.hosts.stored import FileStored, Footprint
 from datastores.hosts.zfs import PoolReady, ZfsReady
@@ -58,7 +61,9 @@ class ZfsDriver(ZfsHomes):
     shares_blocks: ClassVar[bool] = True
     revert_takes_younger: ClassVar[bool] = True
     limits: ClassVar[tuple[str, ...]] = ("quota", "reservation", "reserve")
-    leaves: ClassVar[str] = "Its pool and its data sets stay on the storage host, as they are."
+    leaves: ClassVar[str] = (
+        "Its pool and its data sets stay on the storage host, as they are. No other host has it mounted any more."
+    )
     character: ClassVar[Character] = Character(
         parts=2,
         simplicity="a pool on one host, with ZFS compiled for its kernel",
@@ -69,6 +74,15 @@ class ZfsDriver(ZfsHomes):
     Options: ClassVar[type[Any]] = ZfsOptions
 
     rename = StorageDriver.rename
+
+    def check_new(self) -> None:
+        if self.shared:
+            among(self.options).check_new()
+
+    def capabilities(self, format: Format) -> frozenset[Capability]:
+        can = ZfsHomes.capabilities(self, format)
+        return can | {Capability.LIVE_MIGRATION} if self.shared else can
+
     # Reading
 
     def capacity(self, shell: Shell) -> Capacity:
@@ -82,18 +96,37 @@ class ZfsDriver(ZfsHomes):
     # Setting up
 
     def activate(self, host: str) -> Steps:
-        """Only the storage host has anything to do with it."""
+        """Only the storage host has anything to do with it, unless it is exported."""
         if host != self.host:
-            return ()
+            return self._mounted(host)
         pool, disks = pool_of(self.dataset), self.options.pool_disks()
         made = (PoolExists(host, pool, disks),) if disks else (PoolReady(host, pool),)
-        return ZfsReady(host), *made, *self._datasets(), BaseReady(host, self.base, self.base, coming=True)
+        mounted = BaseReady(host, self.base, self.base, coming=True)
+        return ZfsReady(host), *made, *self._datasets(), mounted, *self._served()
 
     def keeps(self, host: str) -> Steps:
         """A pool that is gone is never made anew unasked: its disks may only be away."""
         if host != self.host:
+            return self._mounted(host)
+        mounted = BaseReady(host, self.base, self.base)
+        return PoolReady(host, pool_of(self.dataset)), *self._datasets(), mounted, *self._served()
+
+    def _served(self) -> Steps:
+        return (self.over_nfs.package(), *self.over_nfs.served()) if self.shared else ()
+
+    def _mounted(self, host: str) -> Steps:
+        if not self.shared:
             return ()
-        return PoolReady(host, pool_of(self.dataset)), *self._datasets(), BaseReady(host, self.base, self.base)
+        return PackageInstalled(host, CLIENT_PACKAGE), *self.mount_on(host).made(host)
+
+    def serve(self) -> Steps:
+        return self.over_nfs.serve() if self.shared else ()
+
+    def deactivate(self, host: str) -> Steps:
+        """Data sets stay mounted on the storage host."""
+        if not self.shared:
+            return ()
+        return (self.over_nfs.gone(),) if host == self.host else self.mount_on(host).gone(host)
 
     def _datasets(self) -> Steps:
         """Return the base data set and what is right below it; those inherit their mount points."""
@@ -143,11 +176,15 @@ class ZfsDriver(ZfsHomes):
 
     def checksum(self, volume: Volume) -> Steps:
         """The digest is kept in the data set of the image, and goes with it."""
-        return (ChecksumKnown(self.host, self.home(volume).file),)
+        return (ChecksumKnown(self.host, self.home(volume).file, volume.file_size),)
 
     def delete(self, volume: Volume) -> Steps:
         home = self.home(volume)
-        return (VolumeDatasetAbsent(self.host, home.dataset, home.link, self.base),)
+        return *self._closed(home), VolumeDatasetAbsent(self.host, home.dataset, home.link, self.base, self.shared)
+
+    def _closed(self, home: Home) -> Steps:
+        """On the storage host itself, unmounting fails as long as something is open."""
+        return (ClosedByClients(self.host, home.file),) if self.shared else ()
 
     def delete_image(self, volume: Volume, snapshots: Sequence[str] = ()) -> Steps:
         """All that is kept of it is in its data set, the snapshots among it."""
@@ -165,8 +202,10 @@ class ZfsDriver(ZfsHomes):
         return (CloneExists(self.host, here.dataset, here.mountpoint, *place),)
 
     def promote(self, clone: Volume, source: Volume) -> Steps:
-        pair = self.home(source).dataset, self.home(clone).dataset
-        return ClonePromoted(self.host, *pair), MasterGone(self.host, *pair)
+        master = self.home(source)
+        pair = master.dataset, self.home(clone).dataset
+        gone = MasterGone(self.host, *pair, self.shared)
+        return *self._closed(master), ClonePromoted(self.host, *pair), gone
 
     def resize(self, volume: Volume, size: int) -> Steps:
         self.require(Capability.RESIZE, volume)
@@ -194,7 +233,8 @@ class ZfsDriver(ZfsHomes):
     def revert(self, volume: Volume, name: str) -> Steps:
         """Younger snapshots are destroyed on the way: data sets have no tree of them."""
         home = self._home(volume)
-        return (DatasetRolledBack(self.host, home.dataset, home.mountpoint, name, volume.format),)
+        back = DatasetRolledBack(self.host, home.dataset, home.mountpoint, name, volume.format, self.shared)
+        return *self._closed(home), back
 
     def delete_snapshot(self, volume: Volume, name: str) -> Steps:
         return (DatasetSnapshotAbsent(self.host, self._home(volume).dataset, name),)

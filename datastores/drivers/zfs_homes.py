@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from datastores.domain.errors import BadInput, Refused, Unsupported
+from datastores.domain.plan import Plan, Stage
 from datastores.domain.routes import Route
 from datastores.domain.volumes import Format, Volume
 from datastores.domain.zfs import BASE_MAX, DISK, GOLD, dataset_name
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.files import TO_BE_SENT, FileDriver
+from datastores.drivers.mounting import NetworkMount, nothing_yet, tried
+from datastores.drivers.nfs_exports import FSTYPE, NfsExport, among
 from datastores.drivers.received import Received
 from datastores.drivers.travels import Sent
 from datastores.drivers.zfs_options import ZfsOptions
@@ -51,11 +55,15 @@ class ZfsHomes(FileDriver):
     """What a ZFS datastore knows of its places; ``ZfsDriver`` says what is done there."""
 
     options: ZfsOptions
+    mounted_from: Callable[[str], str] = field(default=nothing_yet, compare=False, repr=False)
+    """Return what the host of this name was told to mount; "" for nothing yet."""
 
     def __post_init__(self) -> None:
         StorageDriver.__post_init__(self)
         if self.base == "/" or len(dataset_name(self.dataset)) > BASE_MAX:
             raise BadInput(f"Name the data set for {self.base}: at most {BASE_MAX} characters.")
+        if self.shared:
+            self.over_nfs.check_base()
 
     # Names
 
@@ -65,7 +73,43 @@ class ZfsHomes(FileDriver):
 
     @property
     def shared(self) -> bool:
-        return False
+        return self.options.exported
+
+    @property
+    def written_from(self) -> tuple[str, ...]:
+        """Data sets are made on the storage host, so what is to lie in them is copied there."""
+        return (self.host,)
+
+    def mount_point(self, host: str) -> str:
+        """Nothing is ever written to the bare directory of a client."""
+        return self.base if self.shared and host != self.host else ""
+
+    @property
+    def over_nfs(self) -> NfsExport:
+        """How other hosts see it, where it is exported.
+
+        One export of the base with crossmnt, not the property sharenfs of each data set: it is a file of ours like any
+        export, and nothing has to be told to the server when a disk is made. A client sees the new data set at once,
+        and mounts it by itself when it looks there (tried with zfs 2.1, nfs-utils 2.6 and Linux 6.1).
+        """
+        return NfsExport(self.host, self.base, self.hosts, among(self.options), self.locate, self.base, nested=True)
+
+    def source_on(self, host: str) -> str:
+        """Return what ``host`` mounts. That stays, also when the server gets another address."""
+        return self.mounted_from(host) or self.over_nfs.source
+
+    def remembered(self, host: str) -> str:
+        return self.source_on(host) if self.mount_point(host) else ""
+
+    def mount_on(self, host: str) -> NetworkMount:
+        return NetworkMount(self.source_on(host), self.base, FSTYPE, self.options.mount, nested=True)
+
+    def same_directory(self, token: str) -> Plan:
+        """Root of every client may write there, unless the server takes it for nobody."""
+        others = self.seen_from[1:] if among(self.options).root_writes else ()
+        trials = tried(self.base, self.ownership, others, token)
+        stages = (Stage("write on the other hosts", trials),) if trials else ()
+        return *stages, *FileDriver.same_directory(self, token)
 
     def image_path(self, uuid: UUID | str, format: Format) -> str:
         return f"{self.base}/{IMAGES}/{uuid if isinstance(uuid, UUID) else UUID(uuid)}/{DISK}"

@@ -17,8 +17,13 @@ from datastores.domain.zfs import (
     size_property,
     words_of,
 )
-from datastores.drivers.files import FileOptions, words
+from datastores.drivers.files import FileOptions, same_words, words
+from datastores.drivers.nfs_exports import USUAL_MOUNT, ExportOptions, Squash, Writes, among
 
+EXPORTED_MOUNT = f"{USUAL_MOUNT},lookupcache=positive"
+"""A client that looked for a disk before its data set was made would go on saying for up to a minute (acdirmax of
+nfs(5)) that there is none."""
+WHEN_EXPORTED = ("exported", (True,))
 COMPRESSIONS = ("lz4", "zstd", "off")
 
 
@@ -80,8 +85,28 @@ class ZfsOptions(FileOptions):
         ),
     )
 
+    exported: bool = field(
+        default=False,
+        metadata=words(
+            "Exported",
+            "The storage host exports all of it over NFSv4, and the other hosts mount it at the base path: disks are "
+            "seen on every host, and machines can migrate live.",
+        ),
+    )
+    clients: str = field(default="", metadata=same_words(ExportOptions, "clients", WHEN_EXPORTED))
+    squash: Squash = field(default=Squash.NONE, metadata=same_words(ExportOptions, "squash", WHEN_EXPORTED))
+    anon_id: int = field(default=0, metadata=same_words(ExportOptions, "anon_id", WHEN_EXPORTED))
+    anon_group_id: int = field(default=0, metadata=same_words(ExportOptions, "anon_group_id", WHEN_EXPORTED))
+    writes: Writes = field(default=Writes.SYNC, metadata=same_words(ExportOptions, "writes", WHEN_EXPORTED))
+    insecure: bool = field(default=False, metadata=same_words(ExportOptions, "insecure", WHEN_EXPORTED))
+    server: str = field(default="", metadata=same_words(ExportOptions, "server", WHEN_EXPORTED))
+    mount: str = field(default=EXPORTED_MOUNT, metadata=same_words(ExportOptions, "mount", WHEN_EXPORTED))
+
     def __post_init__(self) -> None:
         FileOptions.__post_init__(self)
+        among(self)
+        if not self.exported and (self.clients or self.server or self.insecure):
+            raise BadInput("To whom it is exported, and where, is chosen together with Exported.")
         if self.dataset and len(dataset_name(self.dataset)) > BASE_MAX:
             raise BadInput(f"The name of the data set has at most {BASE_MAX} characters.")
         if self.compression not in COMPRESSIONS:

@@ -19,6 +19,7 @@ NOBODY = 65534
 NOBODYS_GROUP = "nogroup"
 NO_HOME = "/nonexistent"
 """What Debian Policy 9.2.2 and 9.2.3 give to accounts without group or home."""
+NO_LOGIN = "/usr/sbin/nologin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,29 +136,31 @@ class UserHasId:
     """The account ``name`` is there with these numbers, and is in ``groups`` besides its own.
 
     Its home directory is not made here: that is a DirectoryPresent. The groups have to be there by the time that
-    this is carried out.
+    this is carried out. ``home`` and ``shell`` None: those of an account that is there are its own affair; one that is
+    added gets no home and cannot log in.
     """
 
     host: str
     name: str
     uid: int
     group: str
-    home: str
-    shell: str = "/bin/bash"
+    home: str | None
+    shell: str | None = "/bin/bash"
     groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in (self.name, self.group, *self.groups):
             account_name(name)
         account_id(self.uid)
-        canonical_path(self.home, "The home directory")
-        if ":" in self.home or not SHELL.match(self.shell):
+        canonical_path(self.home or NO_HOME, "The home directory")
+        if ":" in (self.home or NO_HOME) or not SHELL.match(self.shell or NO_LOGIN):
             raise BadInput(f"The account {self.name} cannot have the home {self.home} or the shell {self.shell}.")
 
     @property
     def title(self) -> str:
+        home = f", home {self.home}" if self.home else ""
         others = f" and is in {', '.join(self.groups)}" if self.groups else ""
-        return f"account {self.name} has uid {self.uid}, group {self.group}, home {self.home}{others}"
+        return f"account {self.name} has uid {self.uid}, group {self.group}{home}{others}"
 
     def reads(self) -> tuple[Command, ...]:
         return (
@@ -186,9 +189,9 @@ class UserHasId:
         """userdel takes along a group of the account's own name. To take back only what was added, such an account
         gets its group by a step of its own, and its home last, so that usermod finds no files to give away."""
         own = self.group == self.name
-        group, home = (NOBODYS_GROUP, NO_HOME) if own else (self.group, self.home)
+        group, home = (NOBODYS_GROUP, NO_HOME) if own else (self.group, self.home or NO_HOME)
         others = ("-G", ",".join(self.groups)) if self.groups else ()
-        options = ("-M", "-u", str(self.uid), "-g", group, *others, "-d", home, "-s", self.shell)
+        options = ("-M", "-u", str(self.uid), "-g", group, *others, "-d", home, "-s", self.shell or NO_LOGIN)
         add = Action(Command(("useradd", *options, "--", self.name)), Command(("userdel", "--", self.name)))
         return (add, *self._belong(NOBODY, None, NO_HOME)) if own else (add,)
 
@@ -205,9 +208,11 @@ class UserHasId:
                 f"The account {self.name} on {self.host} has the primary group {gid}, not {self.group}"
                 f"{f' ({wanted})' if wanted else ''}. Change it there with `usermod -g`, and its files too."
             )
+        if self.home is None or home == self.home:
+            return tuple(actions)
         if home == NO_HOME:
             actions.append(Action(self._usermod("-d", self.home), self._usermod("-d", NO_HOME)))
-        elif home != self.home:
+        else:
             raise Refused(
                 f"The account {self.name} on {self.host} has the home {home}, not {self.home}. "
                 "Move it there with `usermod -m -d` when nothing of it runs."
@@ -217,7 +222,7 @@ class UserHasId:
     def _change(self, there: User, found: tuple[Group, ...]) -> tuple[Action, ...]:
         joined = {group.name for group in found if self.name in group.members}
         actions = [self._join(name) for name in self.groups if name not in joined]
-        if there.shell != self.shell:
+        if self.shell and there.shell != self.shell:
             actions.append(Action(self._usermod("-s", self.shell), self._usermod("-s", there.shell or "/bin/sh")))
         return tuple(actions)
 

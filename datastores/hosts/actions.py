@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from datastores.domain.errors import CloudstoreError, CommandFailed, LostTouch, Unreachable
-from datastores.domain.plan import Action, Command, Detached, OnOutput, Output, Shell, WriteFile, encode
+from datastores.domain.plan import Action, Command, Detached, EditLines, OnOutput, Output, Shell, WriteFile, encode
 from datastores.hosts.journal import Ledger, Recorder, Undoable
 
 SHORT_SECONDS = 60.0
@@ -131,6 +131,8 @@ class Executor:
             for command in operation.commands:
                 output = self._checked(command, self.shell.run(command))
             return output
+        if isinstance(operation, EditLines):
+            operation = operation.command
         return self._checked(operation, self.shell.run(operation, on_output=partial(self.recorder.output, index)))
 
     def _checked(self, command: Command, output: Output) -> Output:
@@ -156,6 +158,8 @@ def is_short(action: Action) -> bool:
 def short_commands(action: Action) -> tuple[Command, ...]:
     """Return the commands of an action that can share a round trip with others; none when it goes by itself."""
     match action.do:
+        case EditLines(command=Command(stdin="", timeout=seconds) as command) if seconds <= SHORT_SECONDS:
+            return (command,)
         case Command(stdin="", timeout=seconds) as command if seconds <= SHORT_SECONDS:
             return (command,)
         case WriteFile() as file if may_be_seen(file):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from datastores.domain.errors import BadInput, Refused
-from datastores.domain.plan import Action, Change, Command, Output, WriteFile, read
+from datastores.domain.plan import Action, Change, Command, EditLines, Output, read
 from datastores.domain.values import account_name
 from datastores.hosts.accounts import User, getent, users
 from datastores.hosts.files import access_actions, make_directory
@@ -33,6 +33,42 @@ _LOOK = _IN_HOME + 'exec find "$home" "$home/.ssh" "$home/.ssh/authorized_keys" 
 _HEAD = _IN_HOME + 'exec head -c "$1" -- "$home/.ssh/authorized_keys"'
 """Scripts, because only the host knows where the account's home is."""
 
+OPEN_KEYS = """
+umask 077
+home=$(getent passwd "$(id -un)" | cut -d: -f6) && [ -n "$home" ] && cd -- "$home" || exit
+exec 9<.; flock -w 30 9 || exit
+[ ! -L .ssh ] && [ ! -L .ssh/authorized_keys ] || { echo "$home/.ssh leads elsewhere" >&2; exit 1; }
+keys=.ssh/authorized_keys
+replace() { sync "$new" && mv -fT "$new" $keys; }
+begin() { new=$(mktemp .ssh/.authorized_keys.XXXXXXXX) && trap 'rm -f -- "$new"' EXIT; }
+add() {
+    begin || exit
+    [ ! -e $keys ] || cp -pT $keys "$new" || exit
+    [ -z "$(tail -c 1 "$new")" ] || echo >>"$new"
+    printf '%s\\n' "$1" >>"$new" && replace
+}
+keep() {
+    [ -e $keys ] || exit 0
+    begin && cp -pT $keys "$new" && awk "$1" $keys >"$new" || exit
+    if [ -s "$new" ]; then replace; else rm -f $keys; fi
+}
+"""
+"""Two jobs may change the keys of an account at once, so they take turns. It runs as that account: whatever is done to
+the directory meanwhile leads nowhere where the account could not write itself."""
+ADD = f"""{OPEN_KEYS}
+add "$1"
+"""
+"""$1: the line."""
+TAKE_OUT = f"""{OPEN_KEYS}
+export LINE="$1"
+keep '$0 "" != ENVIRON["LINE"]'
+"""
+"""$1: the line. A file in which nothing is left is as good as none."""
+
+
+def as_account(account: str, *argv: str) -> Command:
+    return Command(("runuser", "-u", account, "--", *argv))
+
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
@@ -49,8 +85,7 @@ class KeyFacts:
 class AuthorizedKeysPresent:
     """Each of ``public_keys`` may log in as ``account``; keys that are there already stay.
 
-    Home and group are the account's own. All keys of one account belong into one step: each step replaces the whole
-    file and keeps one backup of it.
+    Home and group are the account's own.
     """
 
     host: str
@@ -104,7 +139,7 @@ class AuthorizedKeysPresent:
         lines = [line.split() for line in (before or "").splitlines()]
         known = {word for words in lines if words and not words[0].startswith("#") for word in words}
         missing = [key for key in dict.fromkeys(self.public_keys) if public_key(key)[1] not in known]
-        actions = [*self._directory(facts, directory), *self._file(facts, path, before, missing)]
+        actions = [*self._directory(facts, directory), *self._access(facts), *self._lines(path, missing)]
         if not actions:
             return None
         what = f"{_keys(len(missing))} more for" if missing else "owner and mode of the keys of"
@@ -115,11 +150,14 @@ class AuthorizedKeysPresent:
             return access_actions(facts.directory, self.account, facts.group, "0700")
         return (make_directory(path, self.account, facts.group, "0700"),)
 
-    def _file(self, facts: KeyFacts, path: str, before: str | None, missing: list[str]) -> tuple[Action, ...]:
-        if facts.file.entry and not missing:
-            return access_actions(facts.file.entry, self.account, facts.group, "0600")
-        text = before or ""
-        text += "" if text.endswith("\n") or not text else "\n"
-        text += "".join(f"{key}\n" for key in missing)
-        write = WriteFile(path, text, before, self.account, facts.group, "0600")
-        return (Action(write, write.undo),)
+    def _access(self, facts: KeyFacts) -> tuple[Action, ...]:
+        """The file is made as that of the account; before another one gets a line, the account may write to it."""
+        return access_actions(facts.file.entry, self.account, facts.group, "0600") if facts.file.entry else ()
+
+    def _lines(self, path: str, keys: list[str]) -> tuple[Action, ...]:
+        add, take_out = (
+            [as_account(self.account, "sh", "-c", script, "sh", key) for key in keys] for script in (ADD, TAKE_OUT)
+        )
+        return tuple(
+            Action(EditLines(path, "", key, do), undo) for key, do, undo in zip(keys, add, take_out, strict=True)
+        )

@@ -22,6 +22,16 @@ _ROW = re.compile(r"^(0/\d+)\s+(\d+)\s+\d+\s+(\d+|none)\s+(?:\d+|none)\b", re.M)
 NOT_ENABLED, NOT_THERE = "quotas not enabled", "No such file or directory"
 NO_SUBVOLUME = "Not a Btrfs subvolume"
 RESCAN_SECONDS = 86400.0
+STOP_COUNTING = """
+found=$(btrfs qgroup show --raw -r -e -- "$1" 2>&1) || case $found in
+    *"quotas not enabled"*) exit 0 ;;
+    *) printf "%s\\n" "$found" >&2; exit 1 ;;
+esac
+others=$(printf "%s\\n" "$found" | awk '$1 ~ /^[0-9]+\\/[0-9]+$/ && ($4 != "none" || $5 != "none") { print $1 }')
+[ -z "$others" ] || { echo "it goes on counting, for the limits of" $others; exit 0; }
+btrfs quota disable "$1"
+"""
+"""Whoever disables quotas drops every limit of the file system, so that is done only when none is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +179,8 @@ class SubvolumeLimited:
         return Change(self.title, actions, note, follows=True)
 
     def _count(self) -> tuple[Action, ...]:
-        enable, disable = (Command(("btrfs", "quota", verb, self.path)) for verb in ("enable", "disable"))
+        enable = Command(("btrfs", "quota", "enable", self.path))
+        disable = Command(("sh", "-c", STOP_COUNTING, "sh", self.path))
         rescan = Command(("btrfs", "quota", "rescan", "-w", self.path), timeout=RESCAN_SECONDS)
         return Action(enable, disable), Action(Detached(rescan), harmless=True)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datastores.domain.errors import BadInput, CommandFailed
-from datastores.domain.plan import Action, Change, Command, Detached, Output, read
+from datastores.domain.plan import Action, Change, Command, Counted, Detached, Output, read
 from datastores.hosts.parsing import canonical_path
 
 HASH = """set -o pipefail
@@ -19,16 +19,22 @@ printf '%s\\n' "$digest" >"$3"
 _LINE = re.compile(r"\\?([0-9a-f]{64}) [ *]")
 
 
+def _read(compute: Command, size: int) -> Detached:
+    return Detached(compute, total=size, counted=Counted.READ)
+
+
 @dataclass(frozen=True, slots=True)
 class ChecksumKnown:
     """The SHA-256 of ``path`` has been computed; the facts are its 64 hexadecimal digits, "" before.
 
     Reading terabytes takes longer than a connection may last, so a unit on the host does it, and leaves the digest
     beside the image as ``<path>.sha256``. One that is older than the image's last change (ctime) does not count.
+    ``size``: bytes of the file, for the progress alone; 0: unknown.
     """
 
     host: str
     path: str
+    size: int = 0
 
     def __post_init__(self) -> None:
         canonical_path(self.path)
@@ -58,7 +64,7 @@ class ChecksumKnown:
             return None
         compute = Command(("sh", "-c", 'exec sha256sum -- "$1" > "$2"', "sh", self.path, self.kept), timeout=86400)
         return Change(
-            self.title, (Action(Detached(compute), undo=Command(("rm", "-f", "--", self.kept)), scratch=True),)
+            self.title, (Action(_read(compute, self.size), undo=Command(("rm", "-f", "--", self.kept)), scratch=True),)
         )
 
 
@@ -102,5 +108,5 @@ class BytesHashed:
             return None
         compute = Command(("bash", "-c", HASH, "bash", self.path, str(self.size), self.kept), timeout=86400)
         undo = Command(("rm", "-f", "--", self.kept))
-        action = Action(Detached(compute), undo=undo, scratch=True)
+        action = Action(_read(compute, self.size), undo=undo, scratch=True)
         return Change(self.title, (action,), follows=True)  # a digest that is shown may be removed by the step before

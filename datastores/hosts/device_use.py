@@ -20,6 +20,20 @@ device=$(readlink -e -- "$1") || exit 0
 exec lsblk -J -p -o NAME,TYPE,MOUNTPOINT -- "$device"
 """
 """List what stands on a device (/sys/block/*/holders), and where each of it is mounted."""
+OPEN_OF_TARGET = """
+for link in /dev/disk/by-path/*"-iscsi-$1-lun-"*; do
+    device=$(readlink -e -- "$link") || continue
+    find /proc -ignore_readdir_race -mindepth 3 -maxdepth 3 -path '/proc/[0-9]*/fd/*' -lname "$device" -printf '%h\n'
+done
+"""
+HELD_OF_TARGET = """
+for link in /dev/disk/by-path/*"-iscsi-$1-lun-"*; do
+    device=$(readlink -e -- "$link") && set -- "$@" "$device"
+done
+shift
+[ $# -eq 0 ] || exec lsblk -J -p -o NAME,TYPE,MOUNTPOINT -- "$@"
+"""
+"""The same of all devices that come from a target."""
 
 
 def ask_use(device: str) -> tuple[Command, Command]:
@@ -27,12 +41,19 @@ def ask_use(device: str) -> tuple[Command, Command]:
     return read("sh", "-c", OPEN, "sh", device, root=True), read("sh", "-c", HELD, "sh", device, root=True)
 
 
-def uses(host: str, device: str, outputs: Sequence[Output]) -> tuple[str, ...]:
+def ask_use_of_target(iqn: str) -> tuple[Command, Command]:
+    """Return the reads of :func:`uses`, for all devices that come from an iSCSI target, at whichever portal."""
+    words = (OPEN_OF_TARGET, HELD_OF_TARGET)
+    first, second = (read("sh", "-c", script, "sh", iqn, root=True) for script in words)
+    return first, second
+
+
+def uses(host: str, asked: tuple[Command, Command], outputs: Sequence[Output]) -> tuple[str, ...]:
     """Return in words who uses the device; () for nobody, also when it is not there.
 
     :raises CommandFailed: it could not be read.
     """
-    (opened, held), (processes, listed) = ask_use(device), outputs
+    (opened, held), (processes, listed) = asked, outputs
     if processes.exit_status not in {0, 1}:  # find(1): 1 when a process ended meanwhile
         raise CommandFailed(opened.argv, processes.exit_status, processes.stderr, host)
     numbers = sorted({line.split("/")[2] for line in processes.stdout.splitlines()}, key=int)

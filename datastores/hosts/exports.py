@@ -10,7 +10,7 @@ from datastores.domain.errors import BadInput, Refused
 from datastores.domain.export_checks import Severity, check
 from datastores.domain.exports import Client, Export, export_client, export_option, export_path
 from datastores.domain.plan import Action, Change, Command, Output, WriteFile, read
-from datastores.hosts.lines import swapped
+from datastores.hosts.lines import edited
 from datastores.hosts.parsing import TextFile, editable, expect, text_file, text_reads
 
 FILE, DIRECTORY = "/etc/exports", "/etc/exports.d"
@@ -126,7 +126,9 @@ class ExportPresent:
         others = {entry.path for entry in exports.parse(before or "").entries()} - {self.path}
         if others:
             listed = ", ".join(sorted(others))
-            raise Refused(f"{name} on {self.host} exports {listed}. Move that to another file first.")
+            raise Refused(
+                f"{name} on {self.host} exports {listed}. Move that to another file first, or choose another base path."
+            )
         if before == self._text and self._is_listed(facts.listed):
             return None
         write = WriteFile(name, self._text, before)
@@ -146,7 +148,9 @@ class ExportPresent:
 
 @dataclass(frozen=True, slots=True)
 class ExportAbsent:
-    """The server does not export ``path`` by our file any more. What other files export stays."""
+    """The server does not export ``path`` by our file any more. What other files export stays, and so does a file of
+    this name that exports another path: two paths may have the same name but for their slashes.
+    """
 
     host: str
     path: str
@@ -166,8 +170,11 @@ class ExportAbsent:
 
     def plan(self, facts: TextFile) -> Change | None:
         name = file_of(self.path)
-        if editable(self.host, name, facts) is None:
+        paths = {entry.path for entry in exports.parse(editable(self.host, name, facts) or "").entries()}
+        if self.path not in paths:
             return None
+        if others := sorted(paths - {self.path}):
+            raise Refused(f"{name} on {self.host} exports {', '.join(others)}, too. Move that to another file first.")
         kept = f"{name}.cloudstore~"  # exportfs reads names that end in .exports alone
         aside, back = (Command(("mv", "-fT", "--", *names)) for names in ((name, kept), (kept, name)))
         return Change(f"export {self.path} no more", refreshed(Action(aside, back)))
@@ -211,11 +218,5 @@ class ExportRewritten:
                 return None
             raise Refused(f"{self.file} on {self.host} was changed meanwhile. Read the host again, and look at it.")
         entry = lines[self.before]
-        new = exports.render(known.replaced(entry, self.after))
-        write = WriteFile(self.file, new, text, *_access(facts))
-        undo = swapped(self.file, self.after, self.before)
-        return Change(f"rewrite the export of {entry.path}", refreshed(Action(write, undo)))
-
-
-def _access(facts: TextFile) -> tuple[str, ...]:
-    return (facts.entry.owner, facts.entry.group, facts.entry.mode) if facts.entry else ()
+        line = edited(self.file, self.before, self.after)
+        return Change(f"rewrite the export of {entry.path}", refreshed(line))

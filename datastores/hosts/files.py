@@ -111,9 +111,13 @@ class DirectoryPresent:
         return Change(f"{self.path}: {before} becomes {self.owner}:{self.group} {self.mode}", actions)
 
     def _make(self, facts: Entries) -> tuple[Action, ...]:
-        missing = [path for path in ancestors(self.path) if path not in facts]
-        parents = [make_directory(path, "root", "root", "0755") for path in missing]
-        return (*parents, make_directory(self.path, self.owner, self.group, self.mode))
+        return (*made_parents(self.path, facts), make_directory(self.path, self.owner, self.group, self.mode))
+
+
+def made_parents(path: str, there: Entries) -> tuple[Action, ...]:
+    """Return what makes the directories above ``path`` that are not among those that are there."""
+    missing = [parent for parent in ancestors(path) if parent not in there]
+    return tuple(make_directory(parent, "root", "root", "0755") for parent in missing)
 
 
 @dataclass(frozen=True, slots=True)

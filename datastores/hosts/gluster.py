@@ -6,7 +6,7 @@ tells (10.3). So reads have it, and are checked here; commands that change somet
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -161,6 +161,10 @@ class VolumeInfo:
     @property
     def kind(self) -> str:
         return self.layout.name(len(self.bricks))
+
+    def has_any(self, bricks: Collection[Brick]) -> bool:
+        """Tell whether it is the volume that is meant: it has one of these bricks, or none was named."""
+        return not bricks or not set(self.bricks).isdisjoint(bricks)
 
 
 def volumes(host: str, output: Output, *, coming: bool = False) -> dict[str, VolumeInfo]:

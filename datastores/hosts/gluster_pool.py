@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datastores.domain.errors import Refused
-from datastores.domain.gluster import peer_name, volume_name
+from datastores.domain.gluster import Brick, peer_name, volume_name
 from datastores.domain.plan import Action, Change, Command, Output
 from datastores.hosts.gluster import (
     IN_CLUSTER,
@@ -133,12 +133,14 @@ class PeerDetached:
 class PeerUnneeded:
     """``peer`` is in the pool of ``host`` only as long as it has bricks of other volumes than ``volume``.
 
-    Which an earlier step deletes; so what it had of that does not count.
+    Which an earlier step deletes; so what it had of that does not count. ``of``: the bricks of that volume; another one
+    with its name counts. (): whatever has the name.
     """
 
     host: str
     peer: str
     volume: str
+    of: tuple[Brick, ...] = ()
 
     def __post_init__(self) -> None:
         peer_name(self.peer)
@@ -158,7 +160,7 @@ class PeerUnneeded:
 
     def plan(self, facts: PoolFacts) -> Change | None:
         there = named(facts.peers, self.peer)
-        others = [volume for volume in facts.volumes.values() if volume.name != self.volume]
+        others = [each for each in facts.volumes.values() if each.name != self.volume or not each.has_any(self.of)]
         if there is None or any(there.uuid in volume.brick_hosts for volume in others):
             return None
         return PeerDetached(self.host, self.peer).plan(PoolFacts(facts.peers, {each.name: each for each in others}))

@@ -51,12 +51,14 @@ def started(name: str, *, forced: bool = False) -> tuple[Action, ...]:
 class OfVolume:
     """What statements about a volume that any host of the pool can be asked for have in common.
 
-    ``coming``: an earlier step of the plan starts glusterd; until it runs there are no volumes.
+    ``coming``: an earlier step of the plan starts glusterd; until it runs there are no volumes. ``of``: bricks of the
+    volume that is meant. One that has its name and none of them is somebody else's; (): whatever has the name.
     """
 
     host: str
     name: str
     coming: bool = field(default=False, kw_only=True)
+    of: tuple[Brick, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         volume_name(self.name)
@@ -66,6 +68,19 @@ class OfVolume:
 
     def facts(self, outputs: Sequence[Output]) -> Volumes:
         return volumes(self.host, outputs[0], coming=self.coming)
+
+    def found(self, facts: Volumes) -> VolumeInfo | None:
+        """Return the volume; None: there is none of that name.
+
+        :raises Refused: the one of that name is another volume.
+        """
+        there = facts.get(self.name)
+        if there and not there.has_any(self.of):
+            raise Refused(
+                f"The volume {self.name} in the pool of {self.host} is another one, of {listed(there.bricks)}. "
+                "It was left as it is."
+            )
+        return there
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +129,8 @@ class VolumeStarted(OfVolume):
 
     def plan(self, facts: Volumes) -> Change | None:
         """A volume that is not there yet gets the same plan: an earlier step may make it."""
-        if self.name in facts and facts[self.name].started:
+        there = self.found(facts)
+        if there and there.started:
             return None
         return Change(f"start {self.name}", started(self.name))
 
@@ -177,7 +193,8 @@ class VolumeOptionSet(OfVolume):
 
     def plan(self, facts: Volumes) -> Change | None:
         """A volume that is not there yet gets the same plan as one without the option."""
-        before = facts[self.name].options.get(self.option) if self.name in facts else None
+        there = self.found(facts)
+        before = there.options.get(self.option) if there else None
         if before == self.value:
             return None
         undo = tell("volume", "reset", self.name, self.option)
@@ -205,7 +222,10 @@ class VolumeStopped(OfVolume):
 
 @dataclass(frozen=True, slots=True)
 class VolumeAbsent(OfVolume):
-    """The pool has no volume of that name. The files stay in the directories of its bricks, which belong to nothing."""
+    """The pool has no volume of that name, but perhaps one that is another than that which is meant (``of``).
+
+    The files stay in the directories of its bricks, which belong to nothing.
+    """
 
     @property
     def title(self) -> str:
@@ -216,7 +236,7 @@ class VolumeAbsent(OfVolume):
 
     def plan(self, facts: Volumes) -> Change | None:
         there = facts.get(self.name)
-        if there is None:
+        if there is None or not there.has_any(self.of):
             return None
         stop, start, delete = (tell("volume", verb, self.name) for verb in ("stop", "start", "delete"))
         stopped = (Action(stop, start),) if there.started else ()

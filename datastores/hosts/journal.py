@@ -147,5 +147,8 @@ class Recorder(Protocol):
     def news(self, index: int, text: str, answers: bool) -> None:
         """The host of a step is lost while something runs there, or is back."""
 
-    def undo(self, entry: Undoable, error: str = "") -> None:
-        """An action was undone, or kept (it has no undo), or with ``error`` could not be undone."""
+    def undo(self, entry: Undoable, error: str = "", kept: str = "") -> None:
+        """An action was undone, or kept (it has no undo), or with ``error`` could not be undone.
+
+        ``kept``: it stays as it is, and is nothing of this job any more, because of this.
+        """

@@ -11,12 +11,21 @@ from datastores.domain.ceph import Access
 from datastores.domain.errors import BadInput, CommandFailed
 from datastores.domain.iscsi import Account
 from datastores.domain.plan import Action, Change, Command, Output, encode, read
+from datastores.hosts.parsing import entries, entries_read
 from datastores.hosts.secret_files import secret_digest
 
 VIRSH = ("virsh", "-q", "-c", "qemu:///system")
 NOT_INSTALLED = 127
-NOT_THERE = ("failed to connect to the hypervisor", "virsh: command not found")
-"""What virsh says where no libvirt runs, and sudo where there is no virsh."""
+NOT_FOUND = "virsh: command not found"
+"""What sudo says where there is no virsh."""
+SILENT = "failed to connect to the hypervisor"
+"""What virsh says where no libvirt runs: there is none, or it is stopped."""
+ENABLED = read(
+    "systemctl", "is-enabled", "libvirtd.service", "libvirtd.socket", "virtqemud.service", "virtqemud.socket"
+)
+KEPT = "/etc/libvirt/secrets"
+"""Where libvirt keeps secrets, whether or not it runs (virsecret.c, secretStateInitialize)."""
+STARTED = frozenset({"enabled", "enabled-runtime"})
 NO_SECRET = "no secret with matching uuid"  # noqa: S105
 NO_VALUE = "does not have a value"
 FROM_INPUT = 'cat | "$@"'
@@ -54,7 +63,10 @@ def of_chap(account: Account) -> Usage:
 
 @dataclass(frozen=True, slots=True)
 class SecretFacts:
-    """``libvirt``: it runs there. ``digest``: SHA-256 of the value; "" for none. The value itself is kept nowhere."""
+    """``libvirt``: it is to run there. ``digest``: SHA-256 of the value; "" for none. The value itself is kept nowhere.
+
+    Where it is only stopped, there are no facts: reading fails.
+    """
 
     libvirt: bool
     defined: bool = False
@@ -73,12 +85,15 @@ class OfSecret:
         UUID(self.uuid)
 
     def reads(self) -> tuple[Command, ...]:
-        return (read(*VIRSH, "secret-get-value", self.uuid, root=True),)
+        kept = entries_read(f"{KEPT}/{self.uuid}.xml")
+        return read(*VIRSH, "secret-get-value", self.uuid, root=True), ENABLED, kept
 
     def facts(self, outputs: Sequence[Output]) -> SecretFacts:
-        (output,), (command,) = outputs, self.reads()
+        (output, enabled, kept), (command, _, asked) = outputs, self.reads()
         said = output.stderr.lower()
-        if output.exit_status == NOT_INSTALLED or any(words in said for words in NOT_THERE):
+        if output.exit_status == NOT_INSTALLED or NOT_FOUND in said:
+            return SecretFacts(libvirt=False)
+        if SILENT in said and not STARTED.intersection(enabled.stdout.split()) and not entries(self.host, asked, kept):
             return SecretFacts(libvirt=False)
         if NO_SECRET in said:
             return SecretFacts(libvirt=True)
@@ -97,8 +112,8 @@ class OfSecret:
 class LibvirtSecretDefined(OfSecret):
     """Where libvirt runs, it knows the key of an account as the secret ``uuid``, which domains name.
 
-    ``key``: in Base64, as virsh takes it. It is no private one, so that its value can be compared. Where libvirt does
-    not run, nothing is to be done.
+    ``key``: in Base64, as virsh takes it. It is no private one, so that its value can be compared. Where libvirt is not
+    installed, or is not to run, nothing is to be done.
     """
 
     key: str = field(repr=False)

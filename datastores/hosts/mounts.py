@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datastores.domain import fstab
 from datastores.domain.errors import BadInput, CommandFailed, Refused
 from datastores.domain.fstab import Mount, file_system_type, mount_options, mount_source, mount_target
-from datastores.domain.plan import Action, Change, Command, Output, WriteFile, read
-from datastores.hosts.lines import swapped
+from datastores.domain.plan import Action, Change, Command, Output, read
+from datastores.hosts.lines import edited
 from datastores.hosts.parsing import TextFile, editable, expect, text_file, text_reads
 
 FSTAB = "/etc/fstab"
@@ -87,14 +87,14 @@ class FstabLinePresent:
             )
         if not there:
             wanted = Mount(self.source, self.target, self.fstype, self.options)
-            undo = swapped(FSTAB, fstab.line_of(wanted), "") if facts.entry else None
-            return write_fstab(table.appended(wanted), before, facts, f"add {self.target} to {FSTAB}", undo)
+            line = edited(FSTAB, "", fstab.line_of(wanted), made=before is None)
+            return fstab_change(f"add {self.target} to {FSTAB}", line)
         ((number, old),) = there
         wanted = Mount(self.source, self.target, self.fstype, self.options, old.dump, old.order)
         if old.means(wanted):
             return None
-        undo = swapped(FSTAB, fstab.line_of(wanted), table.lines[number])
-        return write_fstab(table.replaced(number, wanted), before, facts, f"change {self.target} in {FSTAB}", undo)
+        line = edited(FSTAB, table.lines[number], fstab.line_of(wanted))
+        return fstab_change(f"change {self.target} in {FSTAB}", line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +109,17 @@ class MountFacts:
     hidden: str
 
 
+def unmount(target: str, nested: bool) -> Command:
+    """Return the unmounting of ``target``. ``nested``: with what the kernel has mounted below it by itself."""
+    return Command(("umount", *(("--recursive",) if nested else ()), "--", target))
+
+
 @dataclass(frozen=True, slots=True)
 class MountPresent:
     """``source`` is really mounted at ``target``. The directory has to be there by the time this is carried out.
 
     Of the options only ro and rw are compared: the kernel and an NFS server settle the others among themselves.
+    ``nested``: the kernel mounts more below it for whoever looks there (NFS, crossmnt); the undo takes that away, too.
     """
 
     host: str
@@ -121,6 +127,7 @@ class MountPresent:
     target: str
     fstype: str
     options: str = "defaults"
+    nested: bool = False
 
     def __post_init__(self) -> None:
         canonical_mount(self.source, self.target, self.fstype, self.options)
@@ -189,7 +196,7 @@ class MountPresent:
                 f"would be mounted over on {self.host}, and would be hidden. Move it away first."
             )
         mount = Command(("mount", "-t", self.fstype, "-o", self.options, "--", self.source, self.target), timeout=180)
-        return Change(f"mount {self.source} at {self.target}", (Action(mount, Command(("umount", "--", self.target))),))
+        return Change(f"mount {self.source} at {self.target}", (Action(mount, unmount(self.target, self.nested)),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +206,7 @@ class MountAbsent:
     Only what ``source`` says is unmounted; the undo mounts it as it is here. ``lost``: its server is gone for good, so
     that an unmount would wait for ever; it is taken out of the tree at once, and what still waits for it gets an error
     (umount(8): -f and -l; -i, for the helper of NFS would ask the server first, a minute and a half long).
+    ``nested``: what was mounted below it by itself goes first.
     """
 
     host: str
@@ -207,6 +215,7 @@ class MountAbsent:
     fstype: str
     options: str = "defaults"
     lost: bool = False
+    nested: bool = False
 
     def __post_init__(self) -> None:
         canonical_mount(self.source, self.target, self.fstype, self.options)
@@ -233,7 +242,7 @@ class MountAbsent:
             away = Command(("umount", "--force", "--lazy", "--internal-only", "--no-canonicalize", "--", self.target))
             return Change(f"give {self.target} up, whose server is gone", (Action(away, harmless=True),))
         mount = Command(("mount", "-t", self.fstype, "-o", self.options, "--", self.source, self.target), timeout=180)
-        return Change(f"unmount {self.target}", (Action(Command(("umount", "--", self.target)), mount),))
+        return Change(f"unmount {self.target}", (Action(unmount(self.target, self.nested), mount),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,21 +267,16 @@ class FstabLineAbsent:
         return text_file(self.host, FSTAB, outputs)
 
     def plan(self, facts: TextFile) -> Change | None:
-        before = editable(self.host, FSTAB, facts)
-        table = fstab.parse(before or "")
-        ours = [number for number, mount in table.at(self.target) if mount.source == self.source]
+        table = fstab.parse(editable(self.host, FSTAB, facts) or "")
+        ours = [table.lines[number] for number, mount in table.at(self.target) if mount.source == self.source]
         if not ours:
             return None
-        undo = swapped(FSTAB, "", "\n".join(table.lines[number] for number in ours))
-        for number in reversed(ours):
-            table = table.without(number)
-        return write_fstab(table, before, facts, f"take {self.target} out of {FSTAB}", undo)
+        lines = (edited(FSTAB, line, "") for line in dict.fromkeys(ours))
+        return fstab_change(f"take {self.target} out of {FSTAB}", *lines)
 
 
-def write_fstab(table: fstab.Fstab, before: str | None, facts: TextFile, summary: str, undo: Command | None) -> Change:
-    """Return the writing of fstab; ``undo`` None: there was no file."""
-    access = (facts.entry.owner, facts.entry.group, facts.entry.mode) if facts.entry else ()
-    write = WriteFile(FSTAB, fstab.render(table), before, *access)
+def fstab_change(summary: str, *lines: Action) -> Change:
+    """Return a change of lines of fstab, after which systemd knows of it."""
     # systemd makes mount units of fstab, and mount(8) complains when they are older
     reload = Command(("systemctl", "daemon-reload"))
-    return Change(summary, (Action(write, undo or write.undo), Action(reload, harmless=True)))
+    return Change(summary, (*lines, Action(reload, harmless=True)))

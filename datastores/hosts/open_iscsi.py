@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from datastores.domain.errors import BadInput, CommandFailed, Refused
-from datastores.domain.iscsi import Account, Lun, iqn
+from datastores.domain.errors import CommandFailed, Refused
+from datastores.domain.iscsi import Account, Lun
 from datastores.domain.plan import Action, Change, Command, Output, read
-from datastores.hosts.device_use import ask_use, uses
+from datastores.hosts.device_use import ask_use, ask_use_of_target, uses
+from datastores.hosts.initiator_names import UNSET, interface_name
 from datastores.hosts.inodes import Files, look, seen
 from datastores.hosts.parsing import expect
 from datastores.hosts.secret_files import secret_digest
+from datastores.hosts.session_marks import ask_mark, marked, marking, unmarking
 
 NOTHING_FOUND = 21  # iscsiadm(8), EXIT STATUS: ISCSI_ERR_NO_OBJS_FOUND
 LOGIN_SERVICE = "open-iscsi.service"
@@ -21,11 +23,9 @@ SESSIONS = read("iscsiadm", "-m", "session", root=True)
 SETTLE_SECONDS = 30
 LOGIN_SECONDS = 150.0
 """iscsiadm tries a login eight times, of 15 s each (node.session.initial_login_retry_max)."""
-INTERFACES = ("iscsiadm", "-m", "iface")
 LOCK = ("flock", "-w", "50", "/run/cloudstore-iscsi.lock")
 SHARED = ("flock", "-s", *LOCK[1:])
 """iscsiadm walks all records, whichever it is asked for, and fails when one goes meanwhile."""
-UNSET = "<empty>"
 TELL = """
 secret=$(cat -- "$4") || exit
 told=1
@@ -48,6 +48,8 @@ class SessionFacts:
     """``open``: it is logged in. ``recorded``: "" for no record of the target, else how the record says it begins.
 
     ``account``: as whom the record says that it logs in; "" for no CHAP. ``digest``: SHA-256 of the secret in it.
+    ``before``: at a foreign target, what ``recorded`` was before cloudstore began the session, and behind a colon the
+    account of the record, if it had one; None: it began none.
     """
 
     open: bool
@@ -55,6 +57,7 @@ class SessionFacts:
     files: Files
     account: str = ""
     digest: str = ""
+    before: str | None = None
 
 
 def sessions(host: str, output: Output) -> frozenset[tuple[str, str]]:
@@ -71,13 +74,6 @@ def sessions(host: str, output: Output) -> frozenset[tuple[str, str]]:
     return frozenset((match[1], match[2]) for match, _ in found if match)
 
 
-def interface_name(value: str) -> str:
-    """Return the name of a way out of a host, by which it logs in; "" for iscsiadm's default."""
-    if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}|", value):
-        raise BadInput(f"{value[:40]!r} is no name of an interface of open-iscsi: small letters, digits and dashes.")
-    return value
-
-
 def node(lun: Lun, interface: str, *words: str, timeout: float = 60.0) -> Command:
     """Return what is done with the record of a target: alone where it is written, beside others where it is read."""
     by = ("-I", interface) if interface else ()
@@ -88,12 +84,17 @@ def node(lun: Lun, interface: str, *words: str, timeout: float = 60.0) -> Comman
 
 @dataclass(frozen=True, slots=True)
 class OfSession:
-    """What is said of a host and the target of ``lun``, and how that is read. ``account``: as which it logs in."""
+    """What is said of a host and the target of ``lun``, and how that is read. ``account``: as which it logs in.
+
+    ``foreign``: the target is not ours, so somebody else may be logged in to it. What he began is left as it is; what
+    cloudstore begins is marked.
+    """
 
     host: str
     lun: Lun
     interface: str = ""
     account: Account | None = None
+    foreign: bool = False
 
     def __post_init__(self) -> None:
         interface_name(self.interface)
@@ -101,10 +102,11 @@ class OfSession:
     def _reads(self) -> tuple[Command, ...]:
         """The secret of the record is asked for where it is to be compared."""
         shown = ("-S",) if self.account else ()
-        return SESSIONS, read(*self._node(*shown).argv, root=True), look(self.lun.device)
+        mark = ask_mark(self.lun) if self.foreign else ()
+        return SESSIONS, read(*self._node(*shown).argv, root=True), look(self.lun.device), *mark
 
     def _facts(self, outputs: Sequence[Output]) -> SessionFacts:
-        _, command, device = self._reads()
+        _, command, device, *mark = self._reads()
         settings: dict[str, str] = {}
         if outputs[1].exit_status != NOTHING_FOUND:
             lines = expect(self.host, command, outputs[1]).splitlines()
@@ -116,6 +118,7 @@ class OfSession:
             seen(device, outputs[2]),
             account,
             secret_digest(settings.get(f"{_AUTH}.password", "")) if self.account else "",
+            marked(self.host, self.lun, outputs[3:5]) if mark else None,
         )
 
     def _node(self, *words: str, timeout: float = 60.0) -> Command:
@@ -145,7 +148,8 @@ class OfSession:
 class SessionOpen(OfSession):
     """The host is logged in to the target of ``lun``, also after a restart, and has its device.
 
-    A session goes on as whom it was begun; what the record says of that holds from its next login on.
+    A session goes on as whom it was begun; what the record says of that holds from its next login on. At a foreign
+    target a session of somebody else is used as it is.
     """
 
     @property
@@ -159,14 +163,17 @@ class SessionOpen(OfSession):
         return self._facts(outputs)
 
     def plan(self, facts: SessionFacts) -> Change | None:
-        proves = self._proves(facts)
-        if facts.open and facts.recorded == "automatic" and self.lun.device in facts.files and not proves:
+        theirs = self.foreign and facts.open and facts.before is None
+        proves = [] if theirs else self._proves(facts)
+        recorded = "automatic" if theirs else facts.recorded
+        if facts.open and recorded == "automatic" and self.lun.device in facts.files and not proves:
             return None
-        actions = []
-        if not facts.recorded:
+        said = f"{recorded}:{facts.account}" if facts.account else recorded
+        actions = [*marking(self.lun, said)] if self.foreign and not theirs and facts.before is None else []
+        if not recorded:
             actions.append(Action(self._node("-o", "new"), self._node("-o", "delete")))
-        if facts.recorded != "automatic":
-            back = self._set("node.startup", facts.recorded or "manual")
+        if recorded != "automatic":
+            back = self._set("node.startup", recorded or "manual")
             actions.append(Action(self._set("node.startup", "automatic"), back))
         actions += proves
         if not facts.open:
@@ -185,11 +192,11 @@ class SessionOpen(OfSession):
 
 @dataclass(frozen=True, slots=True)
 class ClosedFacts:
-    """The session, who uses the device, and links below ``SessionClosed.among`` to other LUNs of the target."""
+    """The session, who uses the device, and who else the target: in words, or links below ``SessionClosed.among``."""
 
     session: SessionFacts
     users: tuple[str, ...]
-    links: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +204,9 @@ class SessionClosed(OfSession):
     """The host is not logged in to the target of ``lun``, and will not log in by itself. Its device is gone.
 
     Who still uses the device would lose its disk; so it is refused as long as it is open, mounted, or part of another.
-    ``among``: a directory of VMs, in which other links than ``leaving`` may lead to LUNs of the target: then it stays.
+    By which interface it logged in does not matter. A session at a foreign target stays as long as anybody uses another
+    LUN of it, and if cloudstore did not begin it. ``among``: a directory of VMs there, in which other links than
+    ``leaving`` may lead to such LUNs.
     """
 
     among: str = ""
@@ -205,86 +214,67 @@ class SessionClosed(OfSession):
 
     @property
     def title(self) -> str:
-        others = ", unless another LUN of it is attached" if self.among else ""
+        others = ", unless it was before, or another LUN of it is used" if self.foreign else ""
         return f"{self.host} is not logged in to {self.lun.iqn}{others}"
 
     def reads(self) -> tuple[Command, ...]:
-        return *self._reads(), *ask_use(self.lun.device), *((self._ask_links(),) if self.among else ())
+        others = (*ask_use_of_target(self.lun.iqn), self._ask_links()) if self.foreign else ()
+        return *self._any._reads(), *ask_use(self.lun.device), *others
+
+    @property
+    def _any(self) -> SessionClosed:
+        return replace(self, interface="")
 
     def _ask_links(self) -> Command:
         depth = ("-mindepth", "2", "-maxdepth", "2")
         return read("find", self.among, *depth, "-lname", f"*-iscsi-{self.lun.iqn}-lun-*", "-print0", root=True)
 
     def facts(self, outputs: Sequence[Output]) -> ClosedFacts:
-        links = expect(self.host, self._ask_links(), outputs[5]).split("\0") if self.among else []
-        others = tuple(sorted(set(links) - {"", self.leaving}))
-        return ClosedFacts(self._facts(outputs[:3]), uses(self.host, self.lun.device, outputs[3:5]), others)
+        asked, first = ask_use(self.lun.device), 5 if self.foreign else 3
+        found = self._any._facts(outputs[:first]), uses(self.host, asked, outputs[first : first + 2])
+        return ClosedFacts(*found, self._others(outputs[first + 2 :]) if self.foreign else ())
+
+    def _others(self, outputs: Sequence[Output]) -> tuple[str, ...]:
+        links = set(expect(self.host, self._ask_links(), outputs[2]).split("\0")) - {"", self.leaving}
+        return *sorted(links), *uses(self.host, ask_use_of_target(self.lun.iqn), outputs[:2])
 
     def plan(self, facts: ClosedFacts) -> Change | None:
         session = facts.session
-        if facts.links or (not session.open and not session.recorded):
-            return None
-        if facts.users:
+        if facts.users and (session.open or session.recorded):
             raise Refused(
                 f"{self.lun.device} on {self.host} is in use: {'; '.join(facts.users)}. Shut the machine down, or end "
                 "that, first."
             )
-        logout = (Action(self._node("--logout"), self._login()),) if session.open else ()
-        actions = *logout, *(self._forgets(session) if session.recorded else ())
-        return Change(f"log out of {self.lun.iqn}", actions)
+        theirs = self.foreign and session.before is None
+        if facts.others or (theirs and session.open):
+            return None
+        actions = () if theirs else self._ends(session)
+        if not actions and self.lun.device not in session.files:
+            return None
+        settled = Action(Command(("udevadm", "settle", f"--timeout={SETTLE_SECONDS}")), harmless=True)
+        return Change(f"log out of {self.lun.iqn}", (*actions, settled))
+
+    def _ends(self, session: SessionFacts) -> tuple[Action, ...]:
+        logout = (Action(self._any._node("--logout"), self._login()),) if session.open else ()
+        return *logout, *self._forgets(session), *self._unmarks(session)
 
     def _forgets(self, session: SessionFacts) -> tuple[Action, ...]:
         """What the record said is taken out of it first, so that the way back says it again, in the other order."""
-        startup = (self._set("node.startup", "manual"), self._set("node.startup", session.recorded))
-        proven = self._settings(self.account) if self.account and session.account == self.account.name else ()
-        said = tuple(Action(back, do) for do, back in reversed(proven))
-        delete = Action(self._node("-o", "delete"), self._node("-o", "new"))
-        return Action(*startup), *said, delete
+        if not session.recorded:
+            return ()
+        startup, _, account = (session.before or "").partition(":")
+        manual = self._any._set("node.startup", startup or "manual")
+        begins = (Action(manual, self._set("node.startup", session.recorded)),)
+        said = () if account else self._says_no_more(session)
+        if startup:  # the record was there before
+            return *(begins if session.recorded != startup else ()), *said
+        return *begins, *said, Action(self._any._node("-o", "delete"), self._node("-o", "new"))
 
+    def _says_no_more(self, session: SessionFacts) -> tuple[Action, ...]:
+        if not self.account or session.account != self.account.name:
+            return ()
+        both = zip(self._settings(self.account), self._any._settings(self.account), strict=True)
+        return tuple(Action(back, do) for (do, _), (_, back) in reversed([*both]))
 
-@dataclass(frozen=True, slots=True)
-class InterfaceNamed:
-    """The host has an interface of open-iscsi by which it says ``name`` of itself, for targets that go by names."""
-
-    host: str
-    interface: str
-    name: str
-
-    def __post_init__(self) -> None:
-        interface_name(self.interface)
-        iqn(self.name, "The name of the initiator")
-        if not self.interface:
-            raise BadInput("The default interface says what /etc/iscsi/initiatorname.iscsi says.")
-
-    @property
-    def title(self) -> str:
-        return f"{self.host} logs in as {self.name} by {self.interface}"
-
-    def _iface(self, *words: str) -> Command:
-        return Command(("iscsiadm", "-m", "iface", "-I", self.interface, *words))
-
-    def reads(self) -> tuple[Command, ...]:
-        return (read(*INTERFACES, root=True),)
-
-    def facts(self, outputs: Sequence[Output]) -> str | None:
-        """Return the name that the interface says; "" for that of the host, None when there is no interface."""
-        (command,), (output,) = self.reads(), outputs
-        lines = (line.split(" ", 1) for line in expect(self.host, command, output).splitlines())
-        found = {line[0]: line[1].split(",")[-1] for line in lines if len(line) > 1}
-        name = found.get(self.interface)
-        return "" if name == UNSET else name
-
-    def plan(self, facts: str | None) -> Change | None:
-        if facts == self.name:
-            return None
-        actions = []
-        if facts is None:
-            actions.append(Action(self._iface("-o", "new"), self._iface("-o", "delete")))
-        if facts:
-            raise Refused(
-                f"{self.host} logs in as {facts} by {self.interface}, not as {self.name}. Somebody else uses that "
-                "interface of open-iscsi; it was left as it is."
-            )
-        name = ("-o", "update", "-n", "iface.initiatorname", "-v")
-        actions.append(Action(self._iface(*name, self.name), self._iface(*name, "")))
-        return Change(self.title, tuple(actions))
+    def _unmarks(self, session: SessionFacts) -> tuple[Action, ...]:
+        return () if session.before is None else (unmarking(self.lun, session.before),)

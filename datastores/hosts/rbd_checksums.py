@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datastores.domain.ceph import SNAP, RbdImage
-from datastores.domain.plan import Action, Change, Command, Detached, Output
+from datastores.domain.plan import Action, Change, Command, Counted, Detached, Output
 from datastores.hosts.ceph import NO_MARK, ask_mark, set_mark
 from datastores.hosts.rbd_clones import CHECKSUM, SourceFacts, source_facts, source_reads
 
@@ -29,6 +29,8 @@ class RbdChecksumKnown:
 
     host: str
     image: RbdImage
+    size: int = 0
+    """Bytes of the disk, for the progress alone; 0: unknown."""
 
     @property
     def title(self) -> str:
@@ -49,4 +51,5 @@ class RbdChecksumKnown:
         note = image.rbd("image-meta", "set", image.spec, f"cloudstore.{CHECKSUM}")
         compute = Command(("bash", "-c", COMPUTE, "bash", str(len(export)), *export, *note), timeout=86400)
         forget = set_mark(image, CHECKSUM, NO_MARK)
-        return Change(self.title, (Action(Detached(compute), undo=forget, scratch=True),))
+        detached = Detached(compute, total=self.size, counted=Counted.READ)
+        return Change(self.title, (Action(detached, undo=forget, scratch=True),))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from datastores.domain.ceph import SNAP, RbdImage
 from datastores.domain.errors import Refused
-from datastores.domain.plan import Action, Change, Command, Detached, Output
+from datastores.domain.plan import Action, Change, Command, Counted, Detached, Output
 from datastores.hosts.ceph import (
     NO_MARK,
     ImageInfo,
@@ -173,8 +173,9 @@ class RbdFlattened:
         return info(self.host, self.reads()[0], outputs[0])
 
     def plan(self, facts: ImageInfo | None) -> Change | None:
-        parent = the_image(self.host, self.image, facts).parent
-        if not parent:
+        image = the_image(self.host, self.image, facts)
+        if not image.parent:
             return None
-        flatten = Detached(tell(self.image, "flatten", "--no-progress", self.image.spec))
-        return Change(f"copy what {self.image.spec} shares with {parent}", (Action(flatten, harmless=True),))
+        command = tell(self.image, "flatten", "--no-progress", self.image.spec)
+        flatten = Detached(command, total=image.size, counted=Counted.READ)
+        return Change(f"copy what {self.image.spec} shares with {image.parent}", (Action(flatten, harmless=True),))

@@ -13,7 +13,7 @@ from datastores.hosts.actions import Executor
 from datastores.hosts.journal import Journal, Ledger, Recorder
 from datastores.hosts.lanes import Lane
 from datastores.hosts.stages import Numbered, lanes_of, number_plan, side_by_side, stages_of, steps_of
-from datastores.hosts.undo import take_back
+from datastores.hosts.undo import Needed, nobody, take_back
 
 TAKEN_BACK = "What the job had done before was taken back."
 MOST_TOLD = 5
@@ -28,7 +28,7 @@ class Run:
     ``approves``: tells whether a person agreed to this change of the step with this number.
     ``unit``: prefix of the names of transient systemd units, the same in every attempt of a job.
     ``giving_up``: called with the reason, and with what was done, before anything is taken back; from then on the job
-    must not go forward again.
+    must not go forward again. ``needed``: see ``take_back``.
     After :meth:`carry_out`, ``facts`` holds what was read last of every step.
     """
 
@@ -40,6 +40,7 @@ class Run:
     journal: Journal = field(default_factory=Journal)
     cancelled: Callable[[], bool] = lambda: False
     giving_up: Callable[[Exception, Journal], None] = lambda reason, done: None
+    needed: Needed = nobody
     facts: dict[int, Any] = field(default_factory=dict)
     ledger: Ledger = field(init=False)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -110,4 +111,4 @@ class Run:
 
     def _take_back(self) -> bool:
         steps, stages = steps_of(self.plan), stages_of(self.plan)
-        return take_back(self.ledger.balance(), lambda: steps, stages, self.connect, self.recorder)
+        return take_back(self.ledger.balance(), lambda: steps, stages, self.connect, self.recorder, self.needed)

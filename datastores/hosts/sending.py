@@ -14,24 +14,12 @@ from datastores.domain.plan import Action, Change, Command, Output, WriteFile, r
 from datastores.domain.routes import Route
 from datastores.domain.zfs import snapshot_name
 from datastores.hosts import ssh_send, zfs_send
-from datastores.hosts.authorized_keys import AuthorizedKeysPresent, KeyFacts
+from datastores.hosts.authorized_keys import OPEN_KEYS, AuthorizedKeysPresent, KeyFacts, as_account
 from datastores.hosts.inodes import Files, gone, look, seen, the_file
 from datastores.hosts.parsing import TextFile, canonical_path, text_file, text_reads
 
 PYTHON = read("python3", "--version")
 NOT_INSTALLED = 127
-
-OPEN_KEYS = """
-umask 077
-home=$(getent passwd "$(id -un)" | cut -d: -f6) && [ -n "$home" ] && cd -- "$home" || exit
-exec 9<.; flock -w 30 9 || exit
-[ ! -L .ssh ] && [ ! -L .ssh/authorized_keys ] || { echo "$home/.ssh leads elsewhere" >&2; exit 1; }
-keys=.ssh/authorized_keys
-replace() { sync "$new" && mv -fT "$new" $keys; }
-begin() { new=$(mktemp .ssh/.authorized_keys.XXXXXXXX) && trap 'rm -f -- "$new"' EXIT; }
-"""
-"""Two jobs may change the keys of an account at once, so they take turns. It runs as that account: whatever is done to
-the directory meanwhile leads nowhere where the account could not write itself."""
 
 ALLOW = f"""{OPEN_KEYS}
 [ -d .ssh ] || mkdir -m 0700 .ssh || exit
@@ -40,25 +28,17 @@ OpenSSH_[1-6].* | OpenSSH_7.[0-6]*) line=$1 ;;
 OpenSSH_*) line="expiry-time=\\"$(date -d "$2 days" +%Y%m%d%H%M)\\",$1" ;;
 *) line=$1 ;;
 esac
-begin || exit
-[ ! -e $keys ] || cp -pT $keys "$new" || exit
-[ -z "$(tail -c 1 "$new")" ] || echo >>"$new"
-printf '%s\\n' "$line" >>"$new" && replace
+add "$line"
 """
 """$1: the line; $2: days after which it is void. sshd(8) knows of that since OpenSSH 7.7, in the host's own time."""
 
 FORBID = f"""{OPEN_KEYS}
-[ -e $keys ] || exit 0
-begin && cp -pT $keys "$new" && MARK=$1 awk '$NF != ENVIRON["MARK"]' $keys >"$new" || exit
-if [ -s "$new" ]; then replace; else rm -f $keys; fi
+export WORD="$1"
+keep '$NF != ENVIRON["WORD"]'
 """
 """$1: the comment of the line. A file in which nothing is left is as good as none."""
 DAYS = 7
 """After so many days nobody is let in with a key, whatever has become of its job."""
-
-
-def as_account(account: str, *argv: str) -> Command:
-    return Command(("runuser", "-u", account, "--", *argv))
 
 
 def allow(account: str, line: str) -> Command:

@@ -3,7 +3,8 @@
 It needs nothing but Python 3.7, the program ssh, and ``key`` and ``known_hosts`` in its own directory. It fills the
 file PART with what ``ssh_send.py`` sends over ssh: holes stay holes, and what was written is read again and compared
 with the sender's checksum. When the connection is cut it connects again, and goes on where the last checksum held;
-so it needs no worker to watch it. LIMIT: bytes in a second, 0 for as fast as it goes.
+so it needs no worker to watch it. When it is started anew, after a restart of its host, it goes on where it had noted
+last that all was on the disk. LIMIT: bytes in a second, 0 for as fast as it goes.
 
 At the end it leaves ``received`` in its directory, which says which file (device and inode) is whole.
 """
@@ -33,6 +34,8 @@ FRAMES = 1 << 16
 REFUSED = 3
 """Exit status of the sender, and ours, when trying again is of no use."""
 
+NOTED = 256 << 20
+"""Bytes after which it notes how far it is."""
 PATIENCE = 3600.0
 """Seconds without a byte after which it gives up."""
 FIRST_PAUSE, PAUSE = 1.0, 15.0
@@ -60,22 +63,57 @@ class Cut(Exception):
     """The connection ended before the file did."""
 
 
-class Receiver:
-    """One file on its way. ``reached``: below that offset all is in it, compared with the sender's checksums."""
+class Anew(Cut):
+    """What had come before is of another state of the image, and was dropped."""
 
-    def __init__(self, part: str, limit: int) -> None:
-        self.part, self.limit = part, limit
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-        self.file = os.open(part, flags, 0o600)
-        self.reached = self.received = 0
+
+class Receiver:
+    """One file on its way. ``reached``: below that offset all is in it, compared with the sender's checksums.
+
+    ``note``: a file of this transfer alone, which says how far an earlier start of this program had come.
+    """
+
+    def __init__(self, part: str, limit: int, note: Path) -> None:
+        self.part, self.limit, self.note = part, limit, note
+        self.file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        self.reached = self.noted = self.received = 0
         self.source: tuple[int, int] | None = None
+        self._before = self._noted_before()
+        if not self._before:
+            os.ftruncate(self.file, 0)
         self._room = bytearray(BLOCK)
         self._splices = hasattr(os, "splice")  # Python 3.10
+
+    def _noted_before(self) -> tuple[int, int] | None:
+        """Take up the note of an earlier start, if it is about this file. Return size and time of its source."""
+        try:
+            inode, size, modified, reached = map(int, self.note.read_text().split())
+        except (OSError, ValueError):
+            return None
+        found = os.fstat(self.file)
+        if (inode, size) != (found.st_ino, found.st_size):
+            return None
+        self.reached = self.noted = reached
+        say(f"it goes on at {reached >> 20} MiB, as was noted before this host or program was started anew")
+        return size, modified
+
+    def _note(self) -> None:
+        """Note how far it is, once that is on the disk."""
+        os.fdatasync(self.file)
+        size, modified = self.source or (0, 0)
+        write_whole(self.note, f"{os.fstat(self.file).st_ino} {size} {modified} {self.reached}")
+        self.noted = self.reached
+
+    def _drop(self) -> None:
+        self.note.unlink()
+        os.ftruncate(self.file, 0)
+        self._before, self.reached, self.noted = None, 0, 0
 
     def take(self, stream: IO[bytes]) -> None:
         """Write what comes until the end.
 
-        :raises Cut: it ended before. :raises Refused: it is not what was sent before, or not what arrived.
+        :raises Anew: what an earlier start left is of no use. :raises Cut: it ended before.
+        :raises Refused: it is not what was sent before, or not what arrived.
         """
         self._header(stream)
         began, received = time.monotonic(), 0
@@ -108,9 +146,12 @@ class Receiver:
         magic, size, modified, allocated = HEADER.unpack(self._exactly(stream, HEADER.size))
         if magic != MAGIC:
             raise Refused("The other end does not send an image: does a login script print something there?")
+        if self._before not in (None, (size, modified)):
+            self._drop()
+            raise Anew("the image is not what it was when its first part came")
         if self.source is None:
-            free = os.fstatvfs(self.file)
-            if free.f_bavail * free.f_frsize < allocated:
+            free, there = os.fstatvfs(self.file), os.fstat(self.file).st_blocks * 512
+            if free.f_bavail * free.f_frsize + there < allocated:
                 raise Refused(f"{allocated} bytes are needed, and {free.f_bavail * free.f_frsize} are free.")
             os.ftruncate(self.file, size)
             self.source = size, modified
@@ -156,6 +197,8 @@ class Receiver:
         if found.digest() != digest:
             raise Refused(f"What lies in {self.part} below {reached} is not what was sent: its checksum differs.")
         self.reached = reached
+        if reached - self.noted >= NOTED:
+            self._note()
 
     def finish(self) -> str:
         """See the bytes on the disk; return which file it is. It has the time of its source from now on."""
@@ -168,13 +211,27 @@ class Receiver:
         return f"{found.st_dev}:{found.st_ino}"
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a small file, whole or not at all, and see it on the disk."""
+    new = path.with_suffix(".new")
+    with new.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(path)
+
+
 def say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def connect_and_take(receiver: Receiver, ssh: list[str]) -> None:
-    """Receive over one connection. :raises Cut: it has to be made again. :raises Refused: that would be of no use."""
+    """Receive over one connection.
+
+    :raises Anew: another one has to be made, for all of it. :raises Cut: another one has to be made, for the rest.
+    :raises Refused: that would be of no use.
+    """
     with tempfile.TemporaryFile() as told:
         process = subprocess.Popen(ssh, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told, bufsize=0)
         asked, sent = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
@@ -183,6 +240,8 @@ def connect_and_take(receiver: Receiver, ssh: list[str]) -> None:
         try:
             asked.write(f"{receiver.reached}\n".encode())
             receiver.take(sent)
+        except Anew:
+            raise
         except (Cut, BrokenPipeError):
             status = ended(process)
             told.seek(0)
@@ -215,6 +274,8 @@ def receive(receiver: Receiver, ssh: list[str]) -> None:
         try:
             connect_and_take(receiver, ssh)
             return
+        except Anew as changed:
+            say(f"{changed}: it begins anew")
         except Cut as cut:
             if receiver.source is None:
                 raise Refused(str(cut)) from None
@@ -230,16 +291,10 @@ def receive(receiver: Receiver, ssh: list[str]) -> None:
 def main(part: str, account: str, address: str, port: str, limit: str) -> None:
     here = Path(__file__).resolve().parent
     keys = ["-i", f"{here}/key", "-o", f"UserKnownHostsFile={here}/known_hosts", "-o", "HostKeyAlias=source"]
-    receiver = Receiver(part, int(limit))
+    receiver = Receiver(part, int(limit), here / "reached")
     began = time.monotonic()
     receive(receiver, [*SSH, *keys, "-l", account, "-p", port, "--", address])
-    whole = receiver.finish()
-    new = here / "received.new"
-    with new.open("w") as file:
-        file.write(whole)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(here / "received")
+    write_whole(here / "received", receiver.finish())
     seconds = time.monotonic() - began
     say(f"{receiver.received >> 20} MiB were received in {seconds:.2f} s, and every checksum holds")
 

@@ -25,16 +25,29 @@ LOCK = ("flock", "-w", "50", "/run/cloudstore-tgt.lock")
 """tgt-admin takes the next free number for a new target, so two at once would take the same one."""
 _TARGET = re.compile(r"Target (\d+): (\S+)\Z")
 SEALED = """
+umask 077
 secret=$(cat -- "$3") || exit
 { cat; printf '  incominguser %s %s\\n</target>\\n' "$2" "$secret"; } > "$1" && sync -- "$1"
 """
 """Write the file of a target, with the secret of its account, which comes from a file of the host."""
+SEALED_AGAIN = """
+umask 077
+secret=$(cat -- "$3") || exit
+[ "${2##*-}" = "$(printf %s "$secret" | sha256sum | head -c 6)" ] || { echo "$3 is of another" >&2; exit 1; }
+{ cat; printf '  incominguser %s %s\\n</target>\\n' "$2" "$secret"; } > "$1" && sync -- "$1"
+"""
+"""The same with a secret that was there before, if it still is: names of accounts end with digits of its digest."""
+PLAIN = """
+umask 077
+cat > "$1" && sync -- "$1"
+"""
 TOLD = """
 secret=$(cat -- "$2") || exit
 tgtadm --lld iscsi --op show --mode account | grep -qxF "    $1" ||
     exec tgtadm --lld iscsi --op new --mode account --user "$1" --password "$secret"
 """
 """Tell tgtd an account that it does not know. Like tgt-admin, it can only do so on the command line of tgtadm."""
+_INCOMING = "  incominguser "
 _SECRET = re.compile(r"^(  incominguser \S+) \S+$", re.MULTILINE)
 _PLAIN = re.compile(r"[A-Za-z0-9_./+@-]+\Z")
 _SECTIONS = ("System information:", "I_T nexus information:", "LUN information:", "Account information:",
@@ -201,17 +214,42 @@ class OfTarget:
         return TargetFacts(replace(file, text=text), targets(self.host, outputs[2]).get(self.name))
 
 
-def written(path: str, text: str, before: str | None, account: Account) -> tuple[Action, ...]:
-    """Return what writes the file of a target, with the secret of its account at the end; root alone may read it.
+def written(path: str, text: str, before: str | None, account: Account | None) -> tuple[Action, ...]:
+    """Return what writes the file of a target; root alone may read it.
 
-    ``text``: up to there.
+    ``text``: with an account, up to where its secret stands. No copy of the file is made: it would keep a secret.
     """
-    new, kept = f"{path}.cloudstore-new", f"{path}.cloudstore~"
+    new = f"{path}.cloudstore-new"
     make = Command(("install", "-m", "0600", "-o", "root", "-g", "root", "--", "/dev/null", new))
-    fill = Command(("sh", "-c", SEALED, "sh", new, account.name, account.file), stdin=encode(text))
-    actions = tuple(Action(command, gone(new), scratch=True) for command in (make, fill))
-    rename = Command(("mv", "-fT", "--", new, path))
+    actions = tuple(Action(command, gone(new), scratch=True) for command in (make, _filled(new, text, account)))
+    return *actions, Action(Command(("mv", "-fT", "--", new, path)), put_back(path, before, account))
+
+
+def _filled(path: str, text: str, account: Account | None) -> Command:
+    if account is None:
+        return Command(("sh", "-c", PLAIN, "sh", path), stdin=encode(text))
+    return Command(("sh", "-c", SEALED, "sh", path, account.name, account.file), stdin=encode(text))
+
+
+def names_account(text: str) -> bool:
+    """Tell whether a secret stands in the file of which this is the text."""
+    return _INCOMING in text
+
+
+def put_back(path: str, before: str | None, account: Account | None) -> Command | None:
+    """Return what makes the file what it was; None where it named an account, and now there is none.
+
+    ``before``: its text without the secret, which the host's file of the account has, or had before that one.
+    """
     if before is None:
-        return *actions, Action(rename, gone(path))
-    keep = Action(Command(("cp", "-pT", "--", path, kept)), gone(kept), scratch=True)
-    return *actions, keep, Action(rename, Command(("mv", "-fT", "--", kept, path)))
+        return gone(path)
+    lines, named, rest = before.partition(_INCOMING)
+    name = rest.partition("\n")[0]
+    if not named:
+        return _filled(path, before, None)
+    if account is None:
+        return None
+    if name == account.name:
+        return _filled(path, lines, account)
+    kept = f"{account.file}.cloudstore~"
+    return Command(("sh", "-c", SEALED_AGAIN, "sh", path, name, kept), stdin=encode(lines))

@@ -79,8 +79,8 @@ class TargetServed(OfTarget):
         return served.accounts != self._accounts and len(served.accounts + self._accounts) > 1
 
     def _written(self, before: str | None) -> tuple[Action, ...]:
-        if self.account:
-            return tgt.written(self.file, self._lines, before, self.account)
+        if self.account or tgt.names_account(before or ""):
+            return tgt.written(self.file, self._lines if self.account else self._text, before, self.account)
         write = WriteFile(self.file, self._text, before)
         return (Action(write, write.undo),)
 
@@ -111,11 +111,13 @@ class TargetGone(OfTarget):
     """tgtd serves no ``name``, and will not after a restart. It is never taken from under somebody who is logged in.
 
     What it served stays. ``leaving``: the addresses of hosts that steps before this one log out; should one of them be
-    logged in all the same, tgtd itself refuses, unless it is ``forced``: then its connection is cut.
+    logged in all the same, tgtd itself refuses, unless it is ``forced``: then its connection is cut. ``account``: as
+    which initiators log in, for the way back: a secret stands in the file, so no copy of it is kept.
     """
 
     leaving: tuple[str, ...] = ()
     forced: bool = False
+    account: Account | None = None
 
     @property
     def title(self) -> str:
@@ -130,13 +132,12 @@ class TargetGone(OfTarget):
             )
         if served and any(session.address not in self.leaving for session in served.sessions):
             raise tgt.in_use(self.host, served)
-        kept = f"{name}.cloudstore~"  # tgt-admin reads names that end in .conf alone
-        aside, back = (Command(("mv", "-fT", "--", *names)) for names in ((name, kept), (kept, name)))
         again = tgt.admin("--update", self.name)
         end = (Action(tgt.remove(served.number, forced=self.forced), again),) if served else ()
-        moved = (Action(aside, back),) if before is not None else ()
+        remove = Command(("rm", "-f", "--", name, f"{name}.cloudstore~"))
+        removed = (Action(remove, tgt.put_back(name, before, self.account)),) if before is not None else ()
         # the way back needs the file, so it is taken away last, and comes back first
-        return Change(f"serve {self.name} no more", (*end, *moved)) if served or moved else None
+        return Change(f"serve {self.name} no more", (*end, *removed)) if served or removed else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,4 +187,22 @@ class TargetUnused(OfTarget):
     def plan(self, facts: TargetFacts) -> Change | None:
         if facts.served and facts.served.sessions:
             raise tgt.in_use(self.host, facts.served)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetUnserved(TargetUnused):
+    """tgtd serves no ``name``, so it has not opened what lies behind it. A check: it changes nothing."""
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} is not served now"
+
+    def plan(self, facts: TargetFacts) -> Change | None:
+        TargetUnused.plan(self, facts)
+        if facts.served:
+            raise Refused(
+                f"{self.name} on {self.host} is served, so tgtd has its disk open, and would go on with what that was. "
+                "Delete the machine's disk first: the image stays, and can be given to it again."
+            )
         return None

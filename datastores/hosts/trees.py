@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from datastores.domain.errors import BadInput, Refused
-from datastores.domain.plan import Action, Change, Command, Detached, Output, read
+from datastores.domain.errors import BadInput, CommandFailed, Refused
+from datastores.domain.plan import Action, Change, Command, Counted, Detached, Output, read
 from datastores.domain.values import format_size, is_below
 from datastores.hosts.capacity import FileSystem, ask_room, rooms
 from datastores.hosts.copies import PART
@@ -46,6 +46,8 @@ written to, and stays."""
 DATABASES = 'find "$1" -xdev -maxdepth 3 -type f -name "*.db" -exec grep -lam 1 "^SQLite format 3" {} +'
 """Databases of SQLite right below a directory; it prints nothing where there is none."""
 SLOW = 60.0
+VANISHED = ": No such file or directory"
+TOO_SLOW = "the search for databases of SQLite took too long, and these must not lie on a network file system"
 
 
 def at_most(size: int) -> int:
@@ -97,7 +99,8 @@ class TreeCopied:
 
     @property
     def part(self) -> str:
-        return self.target + PART
+        """The copy while it is made: the job's own, whatever else lies beside it."""
+        return f"{self.target}.{self.token}{PART}"
 
     @property
     def outcome(self) -> str:
@@ -106,7 +109,7 @@ class TreeCopied:
     def reads(self) -> tuple[Command, ...]:
         _, parent, _ = around(self.target)
         return (
-            look(self.path, self.source, self.target, self.part, parent),
+            look(self.path, self.source, self.target, parent),
             ask_outcome(self.outcome),
             read("du", "-sx", "-B1", "--", self.source, root=True, timeout=SLOW),
             ask_room(parent),
@@ -125,8 +128,19 @@ class TreeCopied:
             int(size) if size.isdigit() else None,
             rooms(room, outputs[3]).get(parent),
             tuple(target for target in targets if is_below(target, self.source)),
-            tuple(outputs[5].stdout.splitlines()),
+            self._databases(outputs[5]) if self.network else (),
         )
+
+    def _databases(self, found: Output) -> tuple[str, ...]:
+        """Return the databases of SQLite. find(1) exits with 1, too, where grep found none in some of the files.
+
+        :raises CommandFailed: not all of them were looked at.
+        """
+        complaints = [line for line in found.stderr.splitlines() if not line.endswith(VANISHED)]
+        if complaints or found.exit_status not in {0, 1}:
+            search = self.reads()[5]
+            raise CommandFailed(search.argv, found.exit_status, found.stderr or TOO_SLOW, self.host)
+        return tuple(found.stdout.splitlines())
 
     def plan(self, facts: TreeFacts) -> Change | None:
         if self._is_switched(facts.files):
@@ -139,7 +153,8 @@ class TreeCopied:
             raise Refused(f"{self.target} on {self.host} is there already. Choose another name; it was left as it is.")
         self._check_source(facts)
         self._check_room(facts)
-        copy = Detached(Command(("sh", "-c", COPY, "sh", self.outcome, self.source, self.part, self.target)))
+        command = Command(("sh", "-c", COPY, "sh", self.outcome, self.source, self.part, self.target))
+        copy = Detached(command, total=facts.size or 0, counted=Counted.READ)
         remove = Command(("sh", "-c", UNCOPY, "sh", self.outcome, self.part, self.target), timeout=600)
         return Change(
             f"copy {self.source} to {self.target}, and compare every byte",

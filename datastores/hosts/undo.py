@@ -16,20 +16,34 @@ from datastores.hosts.stages import side_by_side
 Steps: TypeAlias = Callable[[], Sequence[AnyStep]]
 """Gives the steps of the plan, by their numbers; asked only when a host has to be read. Raises CloudstoreError when
 there are none to judge by."""
+Needed: TypeAlias = Callable[[Undoable], str]
+"""Says who else needs what an action has made: the end of a sentence that begins with "kept: "; "" for nobody."""
 REMOVES = "rm", "rmdir"
 NOT_THERE = ": No such file or directory"
 
 
-def take_back(journal: Journal, steps: Steps, stages: Sequence[int], connect: Connect, recorder: Recorder) -> bool:
+def nobody(entry: Undoable) -> str:
+    """Say that nobody else needs what an action has made."""
+    return ""
+
+
+def take_back(
+    journal: Journal,
+    steps: Steps,
+    stages: Sequence[int],
+    connect: Connect,
+    recorder: Recorder,
+    needed: Needed = nobody,
+) -> bool:
     """Stop the units that may still run, ask the hosts how the actions of unknown outcome ended, and undo.
 
     ``stages``: the stage of every step, by its number. Return whether all of it was taken back: what has no undo, what
     came before an action that destroyed something, and what nobody can judge, is reported and kept; what fails is
-    reported, and the others go on.
+    reported, and the others go on. What is ``needed`` by others is reported and kept, too, and is theirs from then on.
 
     :raises LostTouch: a host went away; what is left to undo can be undone when it is back.
     """
-    return _TakingBack(steps, stages, connect, recorder).all_of(journal)
+    return _TakingBack(steps, stages, connect, recorder, needed).all_of(journal)
 
 
 @dataclass(slots=True)
@@ -38,6 +52,7 @@ class _TakingBack:
     stages: Sequence[int]
     connect: Connect
     recorder: Recorder
+    needed: Needed
     complete: bool = True
 
     def all_of(self, journal: Journal) -> bool:
@@ -100,15 +115,24 @@ class _TakingBack:
         """Undo the last first: stage by stage, in each the hosts side by side."""
         done = sorted(done, key=_place)
         kept = max((place for place, entry in enumerate(done) if entry.final), default=-1) + 1
-        for _, entries in groupby(reversed(done[kept:]), key=lambda entry: self.stages[entry.index]):
+        own = [entry for entry in done[kept:] if not self._is_needed(entry)]
+        for _, entries in groupby(reversed(own), key=lambda entry: self.stages[entry.index]):
             self._on_each_host(list(entries), self._undo_one)
         for entry in reversed(done[:kept]):
             self._keep(entry)
+
+    def _is_needed(self, entry: Undoable) -> bool:
+        """Tell whether others need what the action made; then it stays, and is nothing of this job any more."""
+        by_whom = self.needed(entry) if entry.undo and not entry.scratch else ""
+        if by_whom:
+            self.recorder.undo(entry, kept=by_whom)
+        return bool(by_whom)
 
     def _undo_one(self, entry: Undoable) -> None:
         if entry.undo is None:
             self._keep(entry)
             return
+        output = Output(0)
         try:
             output = self.connect(entry.host).run(entry.undo)
         except Unreachable as error:
@@ -120,8 +144,10 @@ class _TakingBack:
             reason = "" if output.ok or had_nothing_to_remove(entry.undo, output) else reason
         if reason and not self._is_absent(entry):
             self._left(entry, reason)
-        else:
-            self.recorder.undo(entry)
+            return
+        if output.ok and output.stdout:
+            self.recorder.output(entry.index, output.stdout)
+        self.recorder.undo(entry)
 
     def _is_absent(self, entry: Undoable) -> bool:
         """Tell whether there is nothing to undo: the host would have to do the action again."""

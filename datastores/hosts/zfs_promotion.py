@@ -86,7 +86,10 @@ class MasterGone(OfHeir):
     """The data set whose place ``heir`` has taken is gone, and what it left to it is given up.
 
     A check as long as something stands on it: its change is empty, so that a plan can be shown that promotes first.
+    ``exported``: clients of NFS may have seen it.
     """
+
+    exported: bool = False
 
     @property
     def title(self) -> str:
@@ -106,7 +109,7 @@ class MasterGone(OfHeir):
                 f"{', '.join(below)} on {self.host} lies in {self.master}, and is none of ours. Remove it first."
             )
         actions = (
-            *(destroyed(mine, snapshots) if mine else ()),
+            *(destroyed(mine, snapshots, self.exported) if mine else ()),
             *(Action(Command(("zfs", "destroy", "-d", "--", each.name)), final=True) for each in left),
         )
         with_them = f" with its snapshots {listed(snapshots)}" if snapshots else ""

@@ -15,6 +15,7 @@ from datastores.domain.volumes import Format
 from datastores.domain.zfs import dataset_name, of_people, snapshot_name
 from datastores.hosts.image_headers import qcow2_head
 from datastores.hosts.inodes import Inode, look, seen
+from datastores.hosts.nfs_clients import recalled
 from datastores.hosts.overlays import HEAD
 from datastores.hosts.parsing import canonical_path
 from datastores.hosts.zfs import (
@@ -128,13 +129,17 @@ class RollbackFacts:
 
 @dataclass(frozen=True, slots=True)
 class DatasetRolledBack:
-    """The disk in ``dataset`` is as its snapshot, and was not written to since. Younger snapshots are gone then."""
+    """The disk in ``dataset`` is as its snapshot, and was not written to since. Younger snapshots are gone then.
+
+    ``exported``: clients of NFS may remember what it was like, and would go on with that.
+    """
 
     host: str
     dataset: str
     mountpoint: str
     name: str
     format: Format
+    exported: bool = False
 
     def __post_init__(self) -> None:
         dataset_name(self.dataset)
@@ -173,9 +178,10 @@ class DatasetRolledBack:
         if not younger and facts.content and facts.content == snapshot.content:
             return None
         check_unneeded(self.host, younger, "destroyed on the way back")
+        forgotten = (recalled(disk_in(self.mountpoint)),) if self.exported and facts.file else ()
         back = Action(Command(("zfs", "rollback", "--", self.full)), final=True)
         note = "What was written since the snapshot is lost."
         if not younger:
-            return Change(self.title, (back,), note)
+            return Change(self.title, (*forgotten, back), note)
         note += f" Younger snapshots are destroyed: {listed(younger)}."
-        return Change(self.title, (Action(destroy_all(younger), final=True), back), note)
+        return Change(self.title, (*forgotten, Action(destroy_all(younger), final=True), back), note)

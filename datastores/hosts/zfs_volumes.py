@@ -12,6 +12,7 @@ from datastores.domain.volumes import Format
 from datastores.domain.zfs import DISK, FORMAT, dataset_name
 from datastores.hosts.disks import SWEEP
 from datastores.hosts.files import Entries
+from datastores.hosts.nfs_clients import RECALL_SECONDS
 from datastores.hosts.parsing import Entry, canonical_path, entries, entries_read
 from datastores.hosts.zfs import (
     Dataset,
@@ -69,9 +70,40 @@ def mount(dataset: str) -> Action:
     return Action(Command(("zfs", "mount", dataset)), Command(("zfs", "unmount", dataset)))
 
 
-def unmount(dataset: str) -> Action:
+LET_GO = """
+dd if=/dev/null of="$2" conv=notrunc,nocreat count=0 status=none 2>/dev/null
+said=$(zfs unmount "$1" 2>&1) && exit
+for turn in 1 2 3 4; do
+    for cache in nfsd.export nfsd.fh; do
+        for second in $(seq 30); do
+            [ "$(cat "/proc/net/rpc/$cache/flush" 2>/dev/null || echo 0)" -ge "$(date +%s)" ] || break
+            sleep 1
+        done
+    done
+    exportfs -f
+    sleep 0.5
+    said=$(umount -- "$3" 2>&1) && exit
+done
+printf '%s\\n' "$said" >&2
+exit 1
+"""
+"""Unmount a data set that clients of NFS have seen.
+
+They give back what they remember of its file when that is opened for writing. The server itself keeps the file system
+busy for as long as it remembers that it is exported. zfs has it forget that with each unmount (exportfs); but each time
+sets a mark a second further, and before the clock has passed the mark the kernel puts it off (write_flush in
+net/sunrpc/cache.c). So where the first attempt fails, that is waited for.
+"""
+LET_GO_SECONDS = RECALL_SECONDS + 60
+
+
+def unmount(dataset: Dataset, exported: bool = False) -> Action:
     """Return what comes before a data set is destroyed: it fails when a guest has its disk open: nothing is lost."""
-    return Action(Command(("zfs", "unmount", dataset)), Command(("zfs", "mount", dataset)))
+    again = Command(("zfs", "mount", dataset.name))
+    if not exported:
+        return Action(Command(("zfs", "unmount", dataset.name)), again)
+    let_go = ("sh", "-c", LET_GO, "sh", dataset.name, disk_in(dataset.mountpoint), dataset.mountpoint)
+    return Action(Command(let_go, timeout=LET_GO_SECONDS), again)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +163,14 @@ class VolumeDatasetAbsent:
     ``link``: where a VM finds it; "" for none. It goes also when it leads elsewhere: to a persistent image. Its
     directory goes when nothing else is in it, unless that is ``within``.
     Nothing is forced: what is a clone of one of the snapshots, or lies below the data set, is named and refused.
+    ``exported``: clients of NFS may have seen it.
     """
 
     host: str
     dataset: str
     link: str = ""
     within: str = "/"
+    exported: bool = False
 
     def __post_init__(self) -> None:
         dataset_name(self.dataset)
@@ -180,7 +214,7 @@ class VolumeDatasetAbsent:
                 f"{', '.join(below)} on {self.host} lies in {self.dataset}, and is none of ours. Remove it first."
             )
         check_unneeded(self.host, snapshots, "destroyed")
-        return destroyed(mine, snapshots)
+        return destroyed(mine, snapshots, self.exported)
 
     def _unlink(self, link: Entry) -> tuple[Action, ...]:
         remove = Action(
@@ -191,10 +225,10 @@ class VolumeDatasetAbsent:
         return (remove,) if directory == self.within else (remove, sweep)
 
 
-def destroyed(dataset: Dataset, snapshots: Sequence[Dataset]) -> tuple[Action, ...]:
+def destroyed(dataset: Dataset, snapshots: Sequence[Dataset], exported: bool = False) -> tuple[Action, ...]:
     """Return the end of a data set with its snapshots, on none of which anything stands."""
     return (
-        *((unmount(dataset.name),) if dataset.mounted else ()),
+        *((unmount(dataset, exported),) if dataset.mounted else ()),
         *((Action(destroy_all(snapshots), final=True),) if snapshots else ()),
         Action(destroy(dataset.name), final=True),
     )

@@ -28,6 +28,7 @@ from datastores.hosts.runner import LEFT, TAKEN_BACK, Run
 from datastores.hosts.stages import steps_of
 from datastores.hosts.undo import take_back
 from datastores.jobs import doorbell
+from datastores.jobs.backups import is_over, sweeping
 from datastores.jobs.connections import connector
 from datastores.jobs.doubts import doubt
 from datastores.jobs.ends import Ending, end_all, tell_given_up, told
@@ -48,6 +49,7 @@ from datastores.jobs.submit import check_role
 from datastores.models import Job, JobStep
 from datastores.models.jobs import move_all
 from datastores.services.notifications import tell
+from datastores.services.shared import needed_by_others
 from datastores.services.usecase import UseCase
 
 logger = logging.getLogger(__name__)
@@ -166,6 +168,7 @@ class Attempt:
             journal=journal,
             cancelled=cancel_check(self.job),
             giving_up=self._give_up,
+            needed=needed_by_others(self.job),
         )
         run.carry_out()
         results = [(step, run.facts[index]) for index, step in enumerate(steps) if index in run.facts]
@@ -263,7 +266,8 @@ class Attempt:
         self.log.hosts = list(self.job.steps.values_list("host", flat=True))
         self.log.titles = list(self.job.steps.values_list("title", flat=True))
         stages = list(self.job.steps.values_list("stage", flat=True))
-        return take_back(journal, self._steps_begun, stages, connector(machines_of(self.job)), self.log)
+        connect, needed = connector(machines_of(self.job)), needed_by_others(self.job)
+        return take_back(journal, self._steps_begun, stages, connect, self.log, needed)
 
     def _steps_begun(self) -> list[AnyStep]:
         """Return the steps by which the hosts can be judged. Raises StalePlan when the plan has others now."""
@@ -328,7 +332,12 @@ class Attempt:
 
     def _end(self, state: JobState, update_rows: Callable[[], None], message: str = "") -> bool:
         """End the job, unless reconcile gave it to somebody else: then that attempt writes the end. See ``end_all``."""
-        return end_all([self.ending(update_rows)], self.state, state, message)
+        over = is_over(state, message, can_undo=self.case.can_undo)
+        sweep = sweeping(self.job, connector(machines_of(self.job))) if over else None
+        ended = end_all([self.ending(update_rows)], self.state, state, message)
+        if ended and sweep:
+            sweep()
+        return ended
 
     def _secrets(self) -> tuple[str, ...]:
         password = self.job.host.first_password if self.job.host else ""

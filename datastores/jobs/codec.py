@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from datastores.domain.plan import Action, Change, Command, Detached, Operation, WriteFile
+from datastores.domain.plan import Action, Change, Command, Detached, EditLines, Operation, WriteFile
 
 HIDDEN = "(secret)"
 
@@ -28,13 +28,9 @@ def decode_command(data: dict[str, Any]) -> Command:
 
 
 def encode_operation(operation: Operation) -> dict[str, Any]:
+    """Return what is done; how far it is told to be is no part of that."""
     if isinstance(operation, Detached):
-        return {
-            "type": "detached",
-            **encode_command(operation.command),
-            "growing": operation.growing,
-            "total": operation.total,
-        }
+        return {"type": "detached", **encode_command(operation.command)}
     if isinstance(operation, WriteFile):
         return {
             "type": "write",
@@ -44,6 +40,8 @@ def encode_operation(operation: Operation) -> dict[str, Any]:
             "mode": operation.mode,
             "diff": operation.diff,
         }
+    if isinstance(operation, EditLines):
+        return {"type": "lines", "path": operation.path, "diff": operation.diff, **encode_command(operation.command)}
     return {"type": "command", **encode_command(operation)}
 
 

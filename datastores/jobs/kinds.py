@@ -34,6 +34,8 @@ from datastores.services.volumes import (
     VolumeRead,
     VolumeRebalance,
     VolumeSplitBrain,
+    VolumeStart,
+    VolumeStop,
 )
 
 _CASES: tuple[type[UseCase], ...] = (
@@ -42,7 +44,7 @@ _CASES: tuple[type[UseCase], ...] = (
     ImageRestore, ImagePromote, SnapshotTake, SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize,
     DiskSaveAs, DiskMove, DiskPlace, DiskFlatten, DiskReserve, DiskGive, DiskDelete, DriftRepair, ExportChange,
     DirectoryMove, DirectoryReturn, DirectoryForget, VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance,
-    VolumeHeal, VolumeSplitBrain, VolumeOption, VolumeQuota, CacheWarm, CacheEvict,
+    VolumeHeal, VolumeSplitBrain, VolumeOption, VolumeQuota, VolumeStop, VolumeStart, CacheWarm, CacheEvict,
     LunsFind, LunPin, PortalsTry, OthersGuarded, OthersOpened,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

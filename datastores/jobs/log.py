@@ -16,7 +16,7 @@ from django.db import Error, connection, transaction
 from django.utils import timezone
 
 from datastores.domain.errors import LostTouch
-from datastores.domain.plan import Action, Detached, Output, WriteFile
+from datastores.domain.plan import Action, Detached, EditLines, Output, WriteFile
 from datastores.domain.states import EventKind, Level, StepState
 from datastores.hosts.journal import Undoable
 from datastores.jobs import codec, doorbell
@@ -180,11 +180,13 @@ class JobLog:
             self._start_ticker()
         self.on_news(self.hosts[index : index + 1])
 
-    def undo(self, entry: Undoable, error: str = "") -> None:
+    def undo(self, entry: Undoable, error: str = "", kept: str = "") -> None:
         is_left = bool(error) or (entry.undo is None and not entry.harmless)
         data = None if is_left else {"action": entry.number}  # what is left stays in the journal of the next attempt
         if error:
             state, text, level = StepState.FAILED, f"undo failed: {error}", Level.ERROR
+        elif kept:
+            state, text, level = StepState.KEPT, f"kept: {kept}", Level.WARNING
         elif entry.undo is None:
             state, text, level = StepState.KEPT, "cannot be undone, kept", Level.WARNING
         else:
@@ -391,7 +393,7 @@ def blocks(text: str) -> Iterator[str]:
 def describe(action: Action) -> str:
     """Return the action as the log shows it: the command, or the file with its diff."""
     operation = action.do
-    if isinstance(operation, WriteFile):
+    if isinstance(operation, WriteFile | EditLines):
         return f"write {operation.path}\n{operation.diff}".rstrip("\n")
     command = operation.command if isinstance(operation, Detached) else operation
     return f"$ {shell_line(command.argv)}"

@@ -11,6 +11,7 @@ from datastores.domain.states import StepState
 from datastores.hosts.previews import Preview
 from datastores.jobs import codec
 from datastores.models import Host, Job, JobStep
+from datastores.services.shared import TITLE_KEPT
 
 Machines: TypeAlias = Mapping[str, int | None]
 """Which hosts are meant by the names in plans and journals, by primary key; None: one that is gone."""
@@ -56,7 +57,7 @@ def check_same_steps(job: Job, steps: Sequence[AnyStep]) -> None:
 
 def shown_title(step: AnyStep) -> str:
     """Return the title of a step as its row holds it."""
-    return step.title[:1500]
+    return step.title[:TITLE_KEPT]
 
 
 def approval_of(job: Job) -> Callable[[int, Change], bool]:

@@ -13,10 +13,12 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 CSRF = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+PAUSE = 2.0
+"""Seconds."""
 
 
 class Visitor:
-    """One person with cookies and a kept connection.
+    """One person with cookies and a kept connection, which is made anew after a pause: the server has closed it then.
 
     :raises RuntimeError: the server answered with something else than expected.
     """
@@ -24,6 +26,7 @@ class Visitor:
     def __init__(self, url: str, name: str, password: str) -> None:
         self.host = urlsplit(url).netloc
         self.cookies: dict[str, str] = {}
+        self.asked = time.monotonic()
         self.http = http.client.HTTPConnection(self.host, timeout=60)
         page = self.get("/login/")
         token = CSRF.search(page)
@@ -41,12 +44,16 @@ class Visitor:
             "X-CSRFToken": self.cookies.get("csrftoken", ""),
             "Content-Type": "application/x-www-form-urlencoded",
         }
+        if time.monotonic() - self.asked > PAUSE:
+            self.http.close()
         self.http.request(method, path, urlencode(fields or {}, doseq=True) if fields is not None else None, headers)
         answer = self.http.getresponse()
         for cookie in answer.headers.get_all("Set-Cookie") or []:
             name, _, rest = cookie.partition("=")
             self.cookies[name] = rest.partition(";")[0]
-        return answer.status, answer.read().decode()
+        body = answer.read().decode()
+        self.asked = time.monotonic()
+        return answer.status, body
 
     def get(self, path: str) -> str:
         status, body = self.request("GET", path)

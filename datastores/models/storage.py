@@ -33,6 +33,8 @@ class Datastore(models.Model):
     type = models.CharField(max_length=8, choices=Type, default=Type.IMAGE)
     base = models.CharField(max_length=1024)
     """Absolute path, the same on every host."""
+    label = models.CharField(max_length=100, blank=True, default="")
+    """What its names on hosts are made of (of files, rules, targets), so that no other datastore has the same."""
     options = models.JSONField(default=dict, blank=True)
     secret = EncryptedTextField(default="", blank=True)
     """What lets its hosts in where the bytes are, such as the key of an account; "" where none is needed."""
@@ -79,6 +81,12 @@ class DatastoreHost(models.Model):
     datastore = models.ForeignKey(Datastore, models.CASCADE, related_name="members")
     host = models.ForeignKey(Host, models.PROTECT, related_name="memberships")
     position = models.PositiveSmallIntegerField()
+    peer = models.CharField(max_length=255, blank=True, default="")
+    """What targets and initiators call the host, whatever it is called here by now: no other is called so. "": nothing
+    that they would have kept."""
+    mounted_from = models.CharField(max_length=1024, blank=True, default="")
+    """What the host was told to mount when it was given the datastore, whatever became of the server's address since;
+    "" where cloudstore mounts nothing, or did so before this was remembered."""
     unseen = models.TextField(blank=True, default="")
     """Why the host does not see the directory that it must see; "": it does, or nobody has looked."""
     looked_at = models.DateTimeField(null=True)
@@ -148,10 +156,24 @@ class Appliance(models.Model):
     read_at = models.DateTimeField(null=True)
     tried_at = models.DateTimeField(null=True)
     guarded_at = models.DateTimeField(null=True)
-    """When the hosts that are none of the datastore were kept from it; None: they are not."""
+    """When hosts that are none of the datastore were kept from it last; None: none is."""
 
     def __str__(self) -> str:
         return f"the appliance of {self.datastore}"
+
+
+class ApplianceGuard(models.Model):
+    """A host that is none of the datastore, and is kept from the appliance until it is let there again."""
+
+    datastore = models.ForeignKey(Datastore, models.CASCADE, related_name="guards")
+    host = models.ForeignKey(Host, models.CASCADE, related_name="guards")
+
+    class Meta:
+        ordering = ["host__name"]
+        constraints = [models.UniqueConstraint(fields=["datastore", "host"], name="applianceguard_once")]
+
+    def __str__(self) -> str:
+        return f"{self.host}, kept from {self.datastore}"
 
 
 class ApplianceLun(models.Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from datastores.domain.gluster import Layout
 from datastores.domain.gluster_checks import Disks, Finding, PlacedBrick, check
 from datastores.drivers.gluster import GlusterDriver
 from datastores.models import Brick, Datastore, Host
+from datastores.services.placing import driver_of
 from datastores.services.viewers import listed
 
 
@@ -62,6 +64,20 @@ def require_unused(bricks: Iterable[tuple[Host, str]]) -> None:
     for host, path in bricks:
         if other := Brick.objects.filter(host=host, path=path).select_related("datastore").first():
             raise Refused(f"{host}:{path} is a brick of the datastore {other.datastore}.")
+
+
+def require_own_volume(driver: GlusterDriver, datastore: Datastore) -> None:
+    """Raise Refused when another datastore has a volume of that name in the pool of one of these hosts."""
+    hosts = Host.objects.filter(name__in=driver.peers)
+    others = Datastore.objects.filter(kind=driver.kind, bricks__host__in=hosts).exclude(pk=datastore.pk)
+    for other in others.distinct():
+        with contextlib.suppress(BadInput):  # its options are not acceptable any more: nobody knows its volume
+            known = driver_of(other)
+            if isinstance(known, GlusterDriver) and known.volume == driver.volume:
+                raise Refused(
+                    f"The volume {driver.volume} is that of the datastore {other} already. Name another one, under "
+                    '"Volume".'
+                )
 
 
 def store(datastore: Datastore, bricks: Sequence[PlacedBrick]) -> None:

@@ -14,6 +14,7 @@ from datastores.domain.values import format_size
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.ssh import SshDriver
 from datastores.models import CachedCopy, Datastore, DatastoreHost, Host, Image, Job
+from datastores.services import leases
 from datastores.services.caching import (
     LEAVABLE,
     begin,
@@ -93,7 +94,7 @@ class CacheWarm(UseCase):
     def resources(self, job: Job) -> dict[str, bool]:
         image, host, datastore = self._things(job)
         used = {f"image:{image.pk}": False, f"datastore:{datastore.pk}": False, f"host:{host.pk}": False,
-                f"host list of datastore:{datastore.pk}": False}  # fmt: skip
+                **leases.uses_hosts(datastore.pk)}  # fmt: skip
         return used | held_by(job.params) | hosts_on_the_way(job)
 
     def plan(self, job: Job) -> Plan:

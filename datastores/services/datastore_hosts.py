@@ -12,9 +12,10 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import HostState
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
-from datastores.models import Datastore, DatastoreHost, Disk, Host, Job, MovedDirectory, User
+from datastores.models import ApplianceGuard, Datastore, DatastoreHost, Disk, Host, Job, MovedDirectory, User
+from datastores.services import leases
 from datastores.services.bricks import require_no_bricks
-from datastores.services.placing import driver_of, driver_on, hosts_of, require_ready
+from datastores.services.placing import driver_of, driver_on, hosts_of, members_of, remember_mounts, require_ready
 from datastores.services.since import about, by_whom
 from datastores.services.usecase import Results, UseCase
 from datastores.services.viewers import listed
@@ -134,7 +135,7 @@ class DatastoreHosts(UseCase):
     def resources(self, job: Job) -> dict[str, bool]:
         storage = hosts_of(job.datastore)[0].pk
         hosts = {f"host:{key}": False for key in (storage, *job.params["add"], *job.params["remove"])}
-        return {f"host list of datastore:{job.datastore_id}": True, f"datastore:{job.datastore_id}": False, **hosts}
+        return {**leases.changes_hosts(job.datastore_id), f"datastore:{job.datastore_id}": False, **hosts}
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.datastore)
@@ -152,11 +153,12 @@ class DatastoreHosts(UseCase):
         self.check_still(job)
         members = DatastoreHost.objects.filter(datastore=job.datastore_id)
         members.filter(host__in=job.params["remove"]).delete()
-        last = members.aggregate(last=Max("position"))["last"]
-        DatastoreHost.objects.bulk_create(
-            DatastoreHost(datastore_id=job.datastore_id, host_id=host, position=position)
-            for position, host in enumerate(job.params["add"], last + 1)
-        )
+        first = members.aggregate(last=Max("position"))["last"] + 1
+        found = Host.objects.in_bulk(job.params["add"])
+        added = [found[key] for key in job.params["add"]]
+        DatastoreHost.objects.bulk_create(members_of(job.datastore.pk, added, first))
+        ApplianceGuard.objects.filter(datastore=job.datastore_id, host__in=added).delete()
+        remember_mounts(Datastore.objects.get(pk=job.datastore_id))
 
 
 def silent(keys: Collection[int]) -> list[str]:

@@ -9,8 +9,9 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from datastores.domain import values
+from datastores.domain import gluster, values
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
+from datastores.domain.iscsi import new_label
 from datastores.domain.plan import Plan, Shell
 from datastores.domain.states import HostState, ObjectState
 from datastores.domain.volumes import Capacity, Volume
@@ -20,12 +21,14 @@ from datastores.drivers.gluster import GlusterDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.mounts import MountAbsent
-from datastores.models import Appliance, Cluster, Datastore, DatastoreHost, Drift, Host, Job, MovedDirectory, User
-from datastores.services import bricks
+from datastores.models import Cluster, Datastore, DatastoreHost, Drift, Host, Job, MovedDirectory, User
+from datastores.services import bricks, leases
 from datastores.services.datastore_hosts import require_own_directory, silent, usable_hosts
-from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume
+from datastores.services.exports import require_found
+from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume, members_of, remember_mounts
 from datastores.services.usecase import Results, UseCase
 from datastores.services.viewers import listed
+from datastores.services.volume_names import require_own_volumes
 
 MOVES = "image.move", "disk.move"
 """Jobs of which the datastore is where something is to be; its row is still elsewhere."""
@@ -65,29 +68,32 @@ class DatastoreCreate(UseCase):
         hosts = usable_hosts(params["hosts"])
         require_own_directory(base, hosts)
         job.datastore = Datastore.objects.create(
-            name=name, kind=params["kind"], type=params["type"], base=base, options=params.get("options") or {},
+            name=name, kind=params["kind"], type=params["type"], base=base, label=new_label(base),
+            options=params.get("options") or {},
             secret=secret or DRIVERS[params["kind"]].new_secret(params.get("options") or {}),
             source_directories=[values.source_directory(path) for path in params.get("source_directories") or []],
             cluster=Cluster.objects.filter(pk=params.get("cluster")).first(), owner=job.user,
         )  # fmt: skip
-        DatastoreHost.objects.bulk_create(
-            DatastoreHost(datastore=job.datastore, host=host, position=position) for position, host in enumerate(hosts)
-        )
+        DatastoreHost.objects.bulk_create(members_of(job.datastore.pk, hosts))
         made_of(job.datastore, hosts, params.get("bricks") or [])
-        driver_of(job.datastore)  # checks the options
+        require_own_volumes(job.datastore, hosts[0])
+        driver_of(job.datastore).check_new()
+        require_found(job.datastore)
         job.title = f"Create datastore {name}"
         job.target_label = name
 
     def check_undo(self, job: Job) -> None:
         require_empty(job.datastore)
+        require_as_made(job.datastore, job.params)
 
     def again(self, job: Job) -> None:
         usable_hosts([host.pk for host in hosts_of(job.datastore)])
+        require_found(job.datastore)
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.PENDING, error="")
 
     def resources(self, job: Job) -> dict[str, bool]:
         hosts = {f"host:{member.host_id}": False for member in job.datastore.members.all()}
-        return {f"datastore:{job.datastore_id}": True, **hosts}
+        return {f"datastore:{job.datastore_id}": True, **leases.changes_hosts(job.datastore_id), **hosts}
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.datastore)
@@ -95,6 +101,7 @@ class DatastoreCreate(UseCase):
 
     def succeeded(self, job: Job, results: Results) -> None:
         Datastore.objects.filter(pk=job.datastore_id).update(state=ObjectState.READY, error="")
+        remember_mounts(job.datastore)
         if capacity := base_capacity(job.datastore, results):
             remember_capacity(job.datastore, capacity)
 
@@ -120,7 +127,25 @@ def made_of(datastore: Datastore, hosts: list[Host], given: list[dict[str, Any]]
         return
     bricks.require_fit(driver, wanted, hosts[0])
     bricks.require_unused(wanted)
+    bricks.require_own_volume(driver, datastore)
     bricks.store(datastore, driver.bricks)
+
+
+def require_as_made(datastore: Datastore, params: dict[str, Any]) -> None:
+    """Raise Refused when its hosts or bricks are not those any more that the job with these params made it of.
+
+    What other jobs did on hosts is no part of what is taken back.
+    """
+    hosts = set(datastore.members.values_list("host", flat=True))
+    made = [(each["host"], gluster.brick_path(each["path"])) for each in params.get("bricks") or []]
+    changed = [
+        what for what, same in (
+            ("hosts", hosts == set(params["hosts"])),
+            ("bricks", list(datastore.bricks.order_by("position").values_list("host", "path")) == made),
+        ) if not same
+    ]  # fmt: skip
+    if changed:
+        raise Refused(f"The {' and '.join(changed)} of {datastore.name} were changed since. Delete it instead.")
 
 
 def require_empty(datastore: Datastore) -> None:
@@ -130,8 +155,9 @@ def require_empty(datastore: Datastore) -> None:
         raise Refused(f"{datastore.name} still holds {images} images and {disks} VM disks. Delete or move them first.")
     if there := MovedDirectory.objects.filter(datastore=datastore).select_related("host").first():
         raise Refused(f"{there} was moved onto {datastore.name}. Bring it back, and delete what it has left, first.")
-    if Appliance.objects.filter(datastore=datastore).exclude(guarded_at=None).exists():
-        raise Refused(f"Other hosts are kept from the appliance of {datastore.name}. Let them get there again first.")
+    if kept := list(Host.objects.filter(guards__datastore=datastore).order_by("name").values_list("name", flat=True)):
+        who = listed(kept)
+        raise Refused(f"{who} cannot get to the appliance of {datastore.name}. Let them get there again first.")
     if move := Job.objects.filter(kind__in=MOVES, datastore=datastore, ended_at=None).order_by("pk").first():
         raise Refused(f"Job {move.pk} ({move.title}) is to put something into {datastore.name}. Cancel it first.")
 

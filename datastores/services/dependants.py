@@ -6,6 +6,7 @@ from django.db.models import Q
 
 from datastores.domain.errors import Refused
 from datastores.domain.volumes import Placement
+from datastores.drivers.inside import InsideDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Disk, Image, Job, VirtualMachine
 from datastores.services.viewers import Viewer, in_words, job_in_words, listed
@@ -36,8 +37,12 @@ def is_saved(disk: Disk) -> bool:
 
 def _stands_on_image() -> Q:
     """Disks that hold only their difference from the image: their kind says so; a full copy never does."""
-    kinds = [kind for kind, driver in DRIVERS.items() if driver.clone_needs_source]
-    return Q(kind=Disk.Kind.CLONE, datastore__kind__in=kinds)
+    where = Q(datastore__kind__in=[kind for kind, driver in DRIVERS.items() if driver.clone_needs_source])
+    for kind, driver in DRIVERS.items():
+        if issubclass(driver, InsideDriver):
+            inside = [str(value) for value, keeper in driver.insides.items() if keeper.clone_needs_source]
+            where |= Q(**{"datastore__kind": kind, f"datastore__options__{driver.chooses}__in": inside})
+    return where & Q(kind=Disk.Kind.CLONE)
 
 
 def dependants(image: Image, viewer: Viewer) -> list[str]:

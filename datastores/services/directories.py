@@ -17,6 +17,7 @@ from datastores.hosts.tree_links import DirectoryBack, DirectoryLinked
 from datastores.hosts.trees import TreeCopied, TreeGone
 from datastores.hosts.trials import TrialsSwept
 from datastores.models import Datastore, Host, Job, MovedDirectory, User
+from datastores.services import leases
 from datastores.services.measurements import place_on
 from datastores.services.placing import driver_of, hosts_of, require_ready
 from datastores.services.usecase import Results, UseCase
@@ -66,7 +67,8 @@ class DirectoryJob(UseCase):
 
     def resources(self, job: Job) -> dict[str, bool]:
         about = {f"directories of host:{job.host_id}": True, f"directories of datastore:{job.datastore_id}": True}
-        return about | {f"host:{job.host_id}": False, f"datastore:{job.datastore_id}": False}
+        used = {f"host:{job.host_id}": False, f"datastore:{job.datastore_id}": False}
+        return about | used | leases.uses_hosts(job.datastore_id)
 
     def require_host(self, job: Job) -> None:
         host = Host.objects.filter(pk=job.host_id).first()

@@ -10,16 +10,20 @@ from operator import attrgetter
 from django.db.models import Count
 
 from datastores.domain.errors import BadInput, Refused
+from datastores.domain.iscsi import distinct
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.volumes import Capability, Volume
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
-from datastores.models import Datastore, Disk, Host, VirtualMachine
+from datastores.models import ApplianceLun, Datastore, Disk, Host, VirtualMachine
+from datastores.services import leases
 from datastores.services.placing import hosts_of
 
 ON_ONE_HOST = frozenset(kind for kind, driver in DRIVERS.items() if driver.one_host)
 """Kinds of datastores of which each disk is used on one host."""
+TARGET_MAX = 30
+"""Characters of what a target is called as a resource, whose names are short."""
 LYING = frozenset(kind for kind in ON_ONE_HOST if Capability.ATTACH not in DRIVERS[kind].can)
 """Those of which each disk lies on the host where it is used: every host has a file system of its own for them."""
 
@@ -90,7 +94,19 @@ def on_its_host(disk: Disk) -> dict[str, bool]:
     """Return the host that a disk is used on as a resource: neither renamed, deleted nor taken out meanwhile."""
     if not disk.host_id:
         return {}
-    return {f"host:{disk.host_id}": False, f"host list of datastore:{disk.datastore_id}": False}
+    used = {f"host:{disk.host_id}": False, **leases.uses_hosts(disk.datastore_id)}
+    return used | target_on(disk, disk.host_id)
+
+
+def target_on(disk: Disk, host: int) -> dict[str, bool]:
+    """Return the session of a host at the target of a LUN as a resource.
+
+    All LUNs of a target share it: who attaches one counts on what who detaches another ends.
+    """
+    if not DRIVERS[disk.datastore.kind].has_luns:
+        return {}
+    names = ApplianceLun.objects.filter(image=disk.image_id).values_list("iqn", flat=True)
+    return {f"target {distinct(name, TARGET_MAX)} of host:{host}": True for name in names}
 
 
 def driver_for(disk: Disk, driver: StorageDriver) -> StorageDriver:

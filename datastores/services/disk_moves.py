@@ -6,7 +6,8 @@ from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.models import Disk, Host, Job
-from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, require_way, way_between
+from datastores.services import leases
+from datastores.services.carrying import hosts_on_the_way, keyed, limit_of, moved, require_way, way_between
 from datastores.services.disk_hosts import attaching, detaching, driver_for, host_for, require_usable
 from datastores.services.disks import DiskChange, comes_back
 from datastores.services.placing import disk_volume, driver_of, require_ready, room_kept
@@ -51,7 +52,7 @@ class DiskMove(DiskChange):
 
     def resources(self, job: Job) -> dict[str, bool]:
         used = {f"host:{key}": False for key in (job.params.get("from_host"), job.params.get("on")) if key}
-        used[f"host list of datastore:{job.datastore_id}"] = False
+        used |= leases.uses_hosts(job.datastore_id)
         return super().resources(job) | {f"datastore:{job.datastore_id}": False} | hosts_on_the_way(job) | used
 
     def plan(self, job: Job) -> Plan:
@@ -67,7 +68,7 @@ class DiskMove(DiskChange):
         then = *attaching(new, after, made), Stage("remove the old one", source.delete(left))
         return (
             *detaching(old, before, left),
-            *carried(job, "copy", source, left, driver, made, then),
+            *moved(job, "copy", source, left, driver, made, then),
         )
 
     def succeeded(self, job: Job, results: Results) -> None:

@@ -8,8 +8,16 @@ from datastores.domain.states import HostState, ObjectState
 from datastores.domain.volumes import Capability
 from datastores.drivers.base import StorageDriver
 from datastores.models import Disk, Host, Job
-from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, way_between
-from datastores.services.disk_hosts import attaching, detaching, driver_for, host_for, on_its_host, require_usable
+from datastores.services.carrying import hosts_on_the_way, keyed, limit_of, moved, way_between
+from datastores.services.disk_hosts import (
+    attaching,
+    detaching,
+    driver_for,
+    host_for,
+    on_its_host,
+    require_usable,
+    target_on,
+)
 from datastores.services.disks import DiskChange
 from datastores.services.placing import disk_volume, driver_of
 from datastores.services.usecase import CLOUD_STAFF, Results
@@ -75,7 +83,8 @@ class DiskPlace(DiskChange):
             require_lost(job.disk, job)
 
     def resources(self, job: Job) -> dict[str, bool]:
-        used = on_its_host(job.disk) | {f"host:{job.params['on']}": False}
+        there = {f"host:{job.params['on']}": False} | target_on(job.disk, job.params["on"])
+        used = on_its_host(job.disk) | there
         return super().resources(job) | used | (hosts_on_the_way(job) if job.params.get("host") else {})
 
     def plan(self, job: Job) -> Plan:
@@ -87,7 +96,7 @@ class DiskPlace(DiskChange):
             return *detaching(old, driver, volume, lost=lost), *attaching(new, driver, volume)
         source, target = driver_for(old, driver), driver_for(new, driver)
         then = (Stage("remove the old one", source.delete(volume)),)
-        return carried(job, "copy", source, volume, target, volume, then)
+        return moved(job, "copy", source, volume, target, volume, then)
 
     def _on(self, disk: Disk, host: int) -> Disk:
         """Return the disk as it is when it is used on this host."""

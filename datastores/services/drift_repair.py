@@ -8,7 +8,8 @@ from django.utils import timezone
 from datastores.domain.errors import Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.models import Drift, Host, Job
-from datastores.services.managed import Scope, find
+from datastores.services import leases
+from datastores.services.managed import OF_GUARDS, Scope, find
 from datastores.services.since import on_day
 from datastores.services.usecase import Results, UseCase
 
@@ -56,7 +57,11 @@ class DriftRepair(UseCase):
 
     def resources(self, job: Job) -> dict[str, bool]:
         held = {f"drift:{job.params['drift']}": True, f"host:{job.host_id}": False}
-        return held | ({f"datastore:{job.params['datastore']}": False} if job.params["datastore"] else {})
+        if not (datastore := job.params["datastore"]):
+            return held
+        if job.params["owner"] == OF_GUARDS:
+            held[f"appliance of datastore:{datastore}"] = False
+        return {**held, f"datastore:{datastore}": False, **leases.uses_hosts(datastore)}
 
     def plan(self, job: Job) -> Plan:
         about = {name: job.params[name] for name in ("datastore", "image", "disk")}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 from django.db.models import Q
 from django.utils import timezone
 
 from datastores.domain import values
-from datastores.domain.errors import BadInput, Refused
+from datastores.domain.errors import BadInput, CloudstoreError, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import HostState
 from datastores.drivers.abilities import Steps
@@ -17,6 +18,7 @@ from datastores.hosts.known import FactsKnown
 from datastores.models import Credential, Datastore, Host, HostKey, Job, MovedDirectory, User
 from datastores.models.audit import in_turn, record
 from datastores.services.notifications import tell
+from datastores.services.placing import remember_mounts
 from datastores.services.rows import change_row
 from datastores.services.since import about, by_whom
 from datastores.services.usecase import Results, UseCase, facts_of
@@ -64,10 +66,19 @@ def change_host(host: Host, version: int, fields: Iterable[str]) -> None:
     :raises Refused: somebody else changed it since the person saw ``version``, or it gets another name during a job.
     """
     check_host(host)
-    known = Host.objects.only("name").filter(pk=host.pk).exclude(name=host.name).first()
-    if known:
+    known = Host.objects.defer("facts").filter(pk=host.pk).first()
+    if known and known.name != host.name:
         require_idle(known, "renamed")
+    if known and known.address != host.address:
+        remember_served(known)
     change_row(host, version, **{name: getattr(host, name) for name in fields})
+
+
+def remember_served(host: Host) -> None:
+    """Note what others mount of it before it gets another address: that is what they have to unmount one day."""
+    for datastore in Datastore.objects.filter(members__host=host, members__position=0):
+        with contextlib.suppress(CloudstoreError):  # where nothing can be said of its options, nothing is stated either
+            remember_mounts(datastore)
 
 
 def require_idle(host: Host, done: str) -> None:
@@ -96,6 +107,8 @@ def require_unneeded(host: Host) -> None:
         raise Refused(f"{host} is the jump host of {', '.join(through[:10])}. Change that first.")
     if moved := MovedDirectory.objects.filter(host=host).first():
         raise Refused(f"{moved.path} was moved onto a datastore. Bring it back, and delete what it has left, first.")
+    if host.usable and (guard := host.guards.select_related("datastore").first()):
+        raise Refused(f"{host} is kept from the appliance of {guard.datastore}. Let it get there again first.")
     require_idle(host, "deleted")
 
 

@@ -26,7 +26,15 @@ from datastores.models.audit import in_turn, record
 from datastores.models.fields import secret_box
 from datastores.services import settings
 from datastores.services.dependants import built_on, require_at_rest, require_unneeded, require_untouched, users_of
-from datastores.services.placing import driver_of, hosts_of, image_volume, preparing, require_ready, require_state
+from datastores.services.placing import (
+    driver_of,
+    hosts_of,
+    image_volume,
+    keeping,
+    preparing,
+    require_ready,
+    require_state,
+)
 from datastores.services.rows import change_row
 from datastores.services.usecase import OWNERS, Results, UseCase
 from datastores.services.viewers import Viewer, listed, may_see
@@ -311,7 +319,7 @@ class ImageClone(ImageMaker):
         job.params = job.params | {"copies": not clones}
         if clones:
             fields["format"] = driver.clone_format(Format(source.format))
-        parent = source if clones and driver.clone_needs_source else None
+        parent = source if clones and keeping(source.datastore).clone_needs_source else None
         image = new_image(job, source.datastore, source=f"clone of {source.name}", parent=parent, **fields)
         job.title = f"Clone {source.name} to {image.name}"
 
@@ -330,7 +338,7 @@ class ImageClone(ImageMaker):
         require_state(source, ObjectState.READY)
         require_at_rest(source, job.user)
         driver = driver_of(source.datastore)
-        if source.persistent and can_clone(driver, source) and driver.clone_needs_source:
+        if source.persistent and can_clone(driver, source) and keeping(source.datastore).clone_needs_source:
             raise Refused(
                 f"{source.name} is persistent: a VM may write to it, and its clone would be an overlay, which that "
                 "corrupts. Make it not persistent first, or save the disk of the VM as an image."

@@ -18,6 +18,16 @@ AWAITED = "cached copy:"
 """How resources begin that are waited for while they are made, by those who are to use them."""
 
 
+def uses_hosts(datastore: int) -> dict[str, bool]:
+    """Return what a job holds that works on hosts of a datastore: none comes or leaves meanwhile."""
+    return {f"host list of datastore:{datastore}": False}
+
+
+def changes_hosts(datastore: int) -> dict[str, bool]:
+    """Return what a job holds that makes a datastore on its hosts, or after which it has others."""
+    return {f"host list of datastore:{datastore}": True}
+
+
 def acquire(job: Job, resources: dict[str, bool]) -> bool:
     """Take the leases in the caller's transaction. Return False when the job has to wait for other holders.
 

@@ -18,7 +18,7 @@ from datastores.services.changes import Change
 from datastores.services.datastores import remember_capacity
 from datastores.services.disk_making import CARRIED_AWAY
 from datastores.services.disks import DiskChange
-from datastores.services.placing import disk_volume, driver_of, hosts_of, require_ready
+from datastores.services.placing import disk_volume, driver_of, hosts_of, keeping, require_ready
 from datastores.services.usecase import CLOUD_STAFF, Results, UseCase
 
 
@@ -26,7 +26,7 @@ def limits_of(datastore: Datastore) -> dict[str, Any]:
     """Return the options that say how much the datastore may take, those that were never chosen among them."""
     driver = driver_class(datastore.kind)
     usual = {field.name: field.default for field in fields(driver.Options)}
-    return {name: datastore.options.get(name, usual[name]) for name in driver.limits}
+    return {name: datastore.options.get(name, usual[name]) for name in keeping(datastore).limits}
 
 
 def limits_in_words(datastore: Datastore) -> list[str]:

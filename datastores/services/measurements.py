@@ -17,6 +17,7 @@ from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.throughput import Ground, Throughput, ThroughputKnown
 from datastores.hosts.trials import RootWrites, TrialsSwept
 from datastores.models import Datastore, Host, Job, Measurement
+from datastores.services import leases
 from datastores.services.datastore_hosts import names_of, usable_hosts
 from datastores.services.placing import driver_of, hosts_of, require_ready
 from datastores.services.usecase import Results, UseCase
@@ -68,7 +69,8 @@ class DatastoreMeasure(UseCase):
 
     def resources(self, job: Job) -> dict[str, bool]:
         hosts = {f"host:{key}": False for key in job.params["hosts"]}
-        return {f"speed of datastore:{job.datastore_id}": True, f"datastore:{job.datastore_id}": False, **hosts}
+        used = {f"datastore:{job.datastore_id}": False, **leases.uses_hosts(job.datastore_id)}
+        return {f"speed of datastore:{job.datastore_id}": True, **used, **hosts}
 
     def plan(self, job: Job) -> Plan:
         driver, tokens = driver_of(job.datastore), tokens_of(job)

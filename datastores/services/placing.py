@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from django.db.models import Prefetch, prefetch_related_objects
+from django.db.models import Prefetch, Q, prefetch_related_objects
 
 from datastores.domain.errors import Refused
 from datastores.domain.gluster import Brick
 from datastores.domain.gluster_checks import PlacedBrick
-from datastores.domain.iscsi import Lun, PinnedLun, Portal
+from datastores.domain.iscsi import HOST_MAX, Lun, Names, PinnedLun, Portal, distinct
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
+from datastores.drivers.abilities import Abilities
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import driver_class, make_driver
 from datastores.models import ApplianceLun, Datastore, DatastoreHost, Disk, Host, Image
@@ -63,12 +64,19 @@ def driver_of(datastore: Datastore) -> StorageDriver:
     return driver_on(datastore, hosts)
 
 
+def keeping(datastore: Datastore) -> type[Abilities]:
+    """Return the kind that keeps its bytes: its own, or one inside of that."""
+    return driver_class(datastore.kind).keeps_with(datastore.options)
+
+
 def driver_on(datastore: Datastore, hosts: Sequence[str], bricks: Sequence[PlacedBrick] | None = None) -> StorageDriver:
     """Return the driver of a datastore as it would be on these hosts, the storage host first, or with these bricks."""
+    addresses = Addresses(datastore)
     return make_driver(
         datastore.kind, host=hosts[0], base=datastore.base, hosts=hosts, options=datastore.options,
-        locate=Addresses(datastore).of, secret=datastore.secret,
+        locate=addresses.of, mounted_from=addresses.mounted_from, secret=datastore.secret,
         bricks=bricks_of(datastore) if bricks is None else bricks, luns=luns_of(datastore),
+        names=names_for(datastore),
     )  # fmt: skip
 
 
@@ -92,12 +100,50 @@ def luns_of(datastore: Datastore) -> list[PinnedLun]:
     ]
 
 
+def names_for(datastore: Datastore) -> Names:
+    """Return what names on the hosts of a datastore were made of. Looked up only where its kind gives any."""
+    if not driver_class(datastore.kind).has_names or datastore.pk is None:
+        return Names()
+    if hasattr(datastore, "in_order"):
+        return Names(datastore.label, {member.host.name: member.peer for member in datastore.in_order})
+    return Names(datastore.label, dict(datastore.members.values_list("host__name", "peer")))
+
+
+def members_of(datastore: int, hosts: Iterable[Host], first: int = 0) -> list[DatastoreHost]:
+    """Return rows to be stored for hosts that become those of a datastore, from this position on.
+
+    What targets and initiators are to call a host is what they call it elsewhere, else its name, unless another one is
+    called so.
+    """
+    wanted = {host.pk: distinct(host.name, HOST_MAX) for host in hosts}
+    given = DatastoreHost.objects.filter(Q(host__in=wanted) | Q(peer__in=wanted.values())).exclude(peer="")
+    known = dict(given.values_list("host", "peer"))
+    for key, name in wanted.items():
+        known.setdefault(key, f"{name}-{key}" if name in known.values() else name)
+    return [
+        DatastoreHost(datastore_id=datastore, host_id=key, position=position, peer=known[key])
+        for position, key in enumerate(wanted, first)
+    ]
+
+
 class Addresses:
-    """At which address hosts reach each other: that at which cloudstore does. Asked of few datastores, so late."""
+    """At which address hosts reach each other: that at which cloudstore does. Asked of few datastores, so late.
+
+    What a host was told to mount names the address of its server by that time.
+    """
 
     def __init__(self, datastore: Datastore) -> None:
         known = getattr(datastore, "in_order", ())
         self._known = {member.host.name: member.host.address for member in known}
+        self._datastore = datastore
+        self._mounted: dict[str, str] | None = {member.host.name: member.mounted_from for member in known} or None
+
+    def mounted_from(self, name: str) -> str:
+        """Return what the host of this name was told to mount; "" for nothing yet."""
+        if self._mounted is None:
+            rows = DatastoreHost.objects.filter(datastore=self._datastore.pk)
+            self._mounted = dict(rows.values_list("host__name", "mounted_from"))
+        return self._mounted.get(name, "")
 
     def of(self, name: str) -> str:
         """Return the address of the host of this name.
@@ -110,6 +156,14 @@ class Addresses:
                 raise Refused(f"There is no host {name} any more.")
             self._known[name] = address
         return self._known[name]
+
+
+def remember_mounts(datastore: Datastore) -> None:
+    """Note what its hosts mount, where that is not remembered yet."""
+    driver = driver_of(datastore)
+    for member in datastore.members.filter(mounted_from="").select_related("host").defer("host__facts"):
+        if source := driver.remembered(member.host.name):
+            DatastoreHost.objects.filter(pk=member.pk).update(mounted_from=source)
 
 
 def require_ready(datastore: Datastore) -> None:

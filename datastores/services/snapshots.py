@@ -14,7 +14,7 @@ from datastores.drivers.registry import driver_class
 from datastores.models import Image, Job, Snapshot
 from datastores.services.dependants import require_at_rest, require_unneeded
 from datastores.services.image_changes import ImageChange
-from datastores.services.placing import driver_of, image_volume, preparing, require_ready, require_state
+from datastores.services.placing import driver_of, image_volume, keeping, preparing, require_ready, require_state
 from datastores.services.usecase import Results
 
 
@@ -25,7 +25,7 @@ def inside(image: Image) -> dict[str, Any]:
 
 def lost_snapshots(snapshot: Snapshot, beside: Iterable[Snapshot]) -> list[Snapshot]:
     """Return those of ``beside`` that are destroyed when one goes back to the snapshot: none, for most kinds."""
-    if not driver_class(snapshot.image.datastore.kind).revert_takes_younger:
+    if not keeping(snapshot.image.datastore).revert_takes_younger:
         return []
     return [other for other in beside if other.pk > snapshot.pk]
 
@@ -127,6 +127,15 @@ class SnapshotRevert(SnapshotChange):
         reverted = self.plan(job)[0].steps[-1]
         facts = next(facts for step, facts in results if step == reverted)
         Image.objects.filter(pk=job.image_id).update(virtual_size=facts.virtual_size)
+        self._forget_lost(job)
+
+    def broken_off(self, job: Job, error: str, *, lossy: bool) -> None:
+        """Younger snapshots are destroyed first, all of them or none; the image may be as it was."""
+        self.failed(job, error)
+        if lossy:
+            self._forget_lost(job)
+
+    def _forget_lost(self, job: Job) -> None:
         lost = lost_snapshots(job.snapshot, job.image.snapshots.all())
         Snapshot.objects.filter(pk__in=[other.pk for other in lost]).delete()
 

@@ -15,8 +15,10 @@ from datastores.hosts.gluster_balance import FixLayoutDone, Rebalanced
 from datastores.hosts.gluster_healing import SplitBrainResolved, VolumeHealed
 from datastores.hosts.gluster_quota import QuotaEnabled, QuotaLimitSet
 from datastores.hosts.gluster_seen import VolumeKnown, VolumeSeen
-from datastores.hosts.gluster_volumes import BricksRunning, VolumeOptionSet, VolumeStarted
+from datastores.hosts.gluster_volumes import BricksRunning, VolumeOptionSet, VolumeStarted, VolumeStopped
+from datastores.hosts.open_files import DirectoryAtRest
 from datastores.models import Datastore, Job, User, VolumeReading
+from datastores.services import leases
 from datastores.services.placing import driver_of, hosts_of, require_ready
 from datastores.services.usecase import CLOUD_STAFF, Results, UseCase
 
@@ -83,7 +85,7 @@ class VolumeCase(UseCase):
     def resources(self, job: Job) -> dict[str, bool]:
         hosts = {f"host:{host.pk}": False for host in hosts_of(job.datastore)}
         mine = {f"volume of datastore:{job.datastore_id}": True, f"datastore:{job.datastore_id}": False}
-        return {**mine, f"host list of datastore:{job.datastore_id}": False, **hosts}
+        return {**mine, **leases.uses_hosts(job.datastore_id), **hosts}
 
     def plan(self, job: Job) -> Plan:
         driver = volume_of(job.datastore)
@@ -133,6 +135,33 @@ class VolumeHeal(VolumeCase):
         what = driver.host, driver.volume
         healed = () if driver.options.placed().form is gluster.Form.DISTRIBUTE else (VolumeHealed(*what),)
         return (Stage("bricks", (VolumeStarted(*what), BricksRunning(*what))), Stage("heal", healed))
+
+
+class VolumeStop(VolumeCase):
+    """Stop a volume that nobody has anything open in: no host reaches its files until it is started again."""
+
+    kind = "volume.stop"
+    label = "Stop volume"
+    verb = "Stop the volume of"
+    can_undo = True
+
+    def stages(self, job: Job, driver: GlusterDriver) -> Plan:
+        unused = tuple(DirectoryAtRest(host, driver.base) for host in driver.hosts)
+        stop = VolumeStopped(driver.host, driver.volume)
+        return Stage("nobody uses it", unused), Stage("stop", (stop,))
+
+
+class VolumeStart(VolumeCase):
+    """Start a volume that was stopped, with all its bricks. Hosts that have it mounted reach it by themselves."""
+
+    kind = "volume.start"
+    label = "Start volume"
+    verb = "Start the volume of"
+    needs_approval = False
+
+    def stages(self, job: Job, driver: GlusterDriver) -> Plan:
+        what = driver.host, driver.volume
+        return (Stage("bricks", (VolumeStarted(*what), BricksRunning(*what))),)
 
 
 class VolumeRebalance(VolumeCase):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -69,6 +69,17 @@ state=$(systemctl show --property=LoadState --value -- "$1") || exit 75
 [ "$state" = not-found ] || { echo "the unit is still there ($state)" >&2; exit 1; }
 """
 
+# $1: unit, $2: what is counted. Some hosts keep the tree of systemd beside those of the controllers (cgroups(7)).
+COUNT = """
+group=$(systemctl show --property=ControlGroup --value -- "$1")
+for tree in /sys/fs/cgroup /sys/fs/cgroup/systemd; do
+    [ -n "$group" ] && [ -r "$tree$group/cgroup.procs" ] && break
+done || exit
+while read -r process; do
+    sed -n "s/^$2: //p" "/proc/$process/io"
+done <"$tree$group/cgroup.procs" 2>/dev/null | sort -n | tail -n 1
+"""
+
 NO_SYSTEMD = 75
 """What the script above exits with when nobody answers it."""
 STOP = 20
@@ -120,7 +131,7 @@ class Unit:
             raise BadInput(f"{detached.command.argv[0]} has input; a detached command gets none.")
         self._shell, self._detached, self._patience = shell, detached or Detached(Command(())), patience
         self._name, self._log = f"{name}.service", f"{LOGS}/{name}.log"
-        self._offset = 0
+        self._offset = self._done = 0
         self._last = ""
         self._answered = time.monotonic()
         self._on_news = on_news
@@ -191,11 +202,8 @@ class Unit:
         wanted = [
             read("systemctl", "show", f"--property={PROPERTIES}", "--", self._name, root=True),
             read("dd", f"if={self._log}", "bs=64K", *block, "status=none", root=True),
+            *self._ask_progress(),
         ]
-        if growing := self._detached.growing:
-            wanted.append(read("stat", "-L", "-c", "%b %B", "--", growing, root=True, timeout=5))
-        elif meter := self._detached.meter:
-            wanted.append(meter)
         try:
             shown, piece, *sizes = self._shell.run_many(wanted)
         except CommandFailed as error:  # a host that shuts down ends our shell as well
@@ -207,14 +215,26 @@ class Unit:
         lines.feed(piece.raw)
         self._offset += len(piece.raw)
         for size in sizes:
-            if size.ok:  # else it is not there yet
-                done, *unit = size.stdout.split()
-                self._report(int(done) * int(unit[0] if unit else 1), on_progress)
+            self._take_progress(size, on_progress)
         return State.parse(shown.stdout), len(piece.raw) == BLOCK
 
+    def _ask_progress(self) -> Iterator[Command]:
+        detached = self._detached
+        if detached.growing:
+            yield read("stat", "-L", "-c", "%b %B", "--", detached.growing, root=True, timeout=5)
+        elif detached.meter:
+            yield detached.meter
+        elif detached.counted:
+            yield read("sh", "-c", COUNT, "sh", self._name, detached.counted, root=True, timeout=5)
+
+    def _take_progress(self, size: Output, on_progress: OnProgress) -> None:
+        if size.ok and (said := size.stdout.split()):  # else it is not there yet
+            done, *unit = said
+            self._report(int(done) * int(unit[0] if unit else 1), on_progress)
+
     def _report(self, done: int, on_progress: OnProgress) -> None:
-        total = self._detached.total
-        on_progress(min(done, total) if total else done, total)
+        total, self._done = self._detached.total, max(done, self._done)
+        on_progress(min(self._done, total) if total else self._done, total)
 
     def _end(self, state: State, on_progress: OnProgress) -> Output:
         host, last = self._shell.host, "\n".join(self._last.splitlines()[-KEPT_LINES:])

@@ -17,11 +17,12 @@ from datastores.web.diffs import Line, diff_lines
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A command, or a file that is written."""
+    """A command, or a file that is written. ``script``: what changes lines of the file, whatever else is in it."""
 
     line: str
     diff: tuple[Line, ...] = ()
     hint: str = ""
+    script: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,8 @@ def statement(step: JobStep, change: dict[str, Any]) -> Statement:
 def operation(do: dict[str, Any]) -> Operation:
     if do["type"] == "write":
         return Operation(do["path"], diff_lines(do["diff"]), f"{do['owner']}:{do['group']} {do['mode']}")
+    if do["type"] == "lines":
+        return Operation(do["path"], diff_lines(do["diff"]), script=shell_line(do["argv"]))
     hints = [] if do["root"] else ["not as root"]
     if do.get("stdin"):
         hints.append("reads a secret" if do["stdin"] == HIDDEN else f"reads {len(do['stdin'])} bytes")
@@ -125,7 +128,7 @@ def as_shell(view: PlanView) -> str:
         for change in host.changes:
             lines = [f"# {host.host}: {change.step.title}"]
             for each in change.operations:
-                lines += patch(each) if each.diff else [each.line]
+                lines += patch(each) if each.diff and not each.script else [each.script or each.line]
             parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 

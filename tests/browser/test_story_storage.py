@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.person import STEP_SECONDS, add_host_by_key, button, field, open_image, succeeded, window
 from tests.lab.lab import Lab
@@ -71,7 +71,8 @@ def began(page: Page, product: Stack, storage_lab: Lab) -> dict[str, list[str]]:
     return etc_of(storage_lab)
 
 
-def test_a_volume_over_three_hosts_is_planned(page: Page, began: dict[str, list[str]], storage_lab: Lab) -> None:
+def described(page: Page) -> Locator:
+    """Fill in the form of the volume but for its bricks. Return where these are written."""
     page.goto("/datastores/new/")
     page.locator("input[name=kind][value=gluster]").check(force=True)
     field(page, "Name").fill("pool")
@@ -79,7 +80,20 @@ def test_a_volume_over_three_hosts_is_planned(page: Page, began: dict[str, list[
     field(page, "Storage host").select_option(label="h1")
     for name in HOSTS[1:]:
         page.get_by_label(name, exact=True).check()
-    bricks = page.locator("textarea[name$=bricks]")
+    return page.locator("textarea[name$=bricks]")
+
+
+def apply(page: Page) -> None:
+    """Approve the plan as soon as it is there, and see it carried out."""
+    page.wait_for_url(re.compile("/jobs/[^/]+/plan/$"))
+    expect(page.locator("h1")).to_contain_text("awaiting approval", timeout=LONG)
+    button(page, "Apply")
+    page.wait_for_url(re.compile("/jobs/[^/]+/$"))
+    expect(page.locator("[data-job-state]")).to_contain_text("succeeded", timeout=LONG)
+
+
+def test_a_volume_over_three_hosts_is_planned(page: Page, began: dict[str, list[str]], storage_lab: Lab) -> None:
+    bricks = described(page)
     bricks.fill("\n".join(f"{name}:{BRICK}" for name in HOSTS[:2]))
     bricks.blur()
     expect(page.locator("#bricks-said")).to_contain_text("takes its bricks 3 at a time")
@@ -162,3 +176,22 @@ def test_it_is_unprovisioned_and_the_hosts_end_as_they_began(
         assert told(storage_lab, name, "findmnt", "-n", "-l", "-o", "TARGET").split().count(BASE) == 0
         assert storage_lab.host(name).run(["test", "-e", BRICK]).returncode == 1
         assert told(storage_lab, name, "systemctl", "show", "-P", "ActiveState", "glusterd").strip() == "inactive"
+
+
+def test_made_again_and_deleted_it_leaves_the_daemon_and_nothing_else(
+    page: Page, began: dict[str, list[str]], storage_lab: Lab
+) -> None:
+    bricks = described(page)
+    bricks.fill("\n".join(f"{name}:{BRICK}" for name in HOSTS))
+    bricks.blur()
+    page.locator("main form button.btn-primary").last.click()
+    apply(page)
+    page.goto("/datastores/")
+    page.get_by_role("link", name="pool", exact=True).first.click()
+    button(page, "Delete$")
+    apply(page)
+    after = etc_of(storage_lab)
+    for name in HOSTS:
+        told(storage_lab, name, "systemctl", "disable", "--now", "glusterd")
+    left = [line for lines in differences(began, after).values() for line in lines]
+    assert [line for line in left if "glusterd.service" not in line] == []

@@ -59,7 +59,7 @@ class Diary:
     def news(self, index: int, text: str) -> None:
         """Nobody asks for it."""
 
-    def undo(self, entry: Undoable, error: str = "") -> None:
+    def undo(self, entry: Undoable, error: str = "", kept: str = "") -> None:
         if entry.undo or not entry.harmless:
             self.undone.append(entry.undo)
         self.errors += [error] if error else []

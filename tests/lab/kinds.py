@@ -43,6 +43,8 @@ class Rig:
     """Of a kind that has bricks: the path of the one that each host gives."""
     variant: str = ""
     """What tells it from others of its kind."""
+    used_on: str = ""
+    """The host on which disks are read and written, where it is not the storage host."""
 
     @property
     def name(self) -> str:
@@ -84,6 +86,16 @@ RIGS = (
     ),
     Rig(
         "iscsi",
+        "/srv/kind",
+        ("h1", "h2"),
+        {"disks": "/dev/vdb", "target": "lio", "prefix": "lv-lio-"},
+        Format.RAW,
+        lab="machines",
+        fitted=lambda hosts: ({}, make_chap_secret()),
+        variant="lio",
+    ),
+    Rig(
+        "iscsi",
         "/srv/xfs/luns",
         ("h1", "h2"),
         {"initiator": "qemu", "backing": "xfs"},
@@ -93,6 +105,19 @@ RIGS = (
         variant="xfs",
     ),
     Rig(
+        "iscsi",
+        "/srv/kind",
+        ("h1", "h2"),
+        {"backing": "zfs", "dataset": "tank/luns", "disks": "/dev/vdb", "compression": "off"},
+        Format.RAW,
+        lab="machines",
+        fitted=lambda hosts: ({}, make_chap_secret()),
+        variant="zfs",
+        lists=("zfs", "list", "-H", "-o", "name", "-t", "all", "-r", "tank"),
+        settles=("zpool", "sync"),
+        cleared=("zpool", "destroy", "-f", "tank"),
+    ),
+    Rig(
         "zfs",
         "/srv/zfs",
         options={"dataset": "tank/kind", "layout": "mirror", "disks": "/dev/vdb /dev/vdc", "compression": "off"},
@@ -100,6 +125,18 @@ RIGS = (
         lists=("zfs", "list", "-H", "-o", "name", "-t", "all", "-r", "tank"),
         settles=("zpool", "sync"),
         cleared=("zpool", "destroy", "-f", "tank"),
+    ),
+    Rig(
+        "zfs",
+        "/srv/zfs",
+        ("h1", "h2"),
+        {"dataset": "tank/kind", "disks": "/dev/vdb", "compression": "off", "exported": True},
+        lab="machines",
+        variant="exported",
+        used_on="h2",
+        lists=("zfs", "list", "-H", "-o", "name", "-t", "all", "-r", "tank"),
+        settles=("zpool", "sync"),
+        cleared=("sh", "-c", "exportfs -ua && systemctl stop nfs-server && zpool destroy -f tank"),
     ),
     Rig(
         "ceph",
@@ -229,7 +266,7 @@ class Store:
         """Let QEMU do something with a volume: where it is attached, else on the storage host."""
         # where a persistent disk is a link, nothing but the link leads to the image
         path = volume.path if volume.path.startswith("/") else self.driver.opened(volume).path
-        host = self.driver.host
+        host = self.rig.used_on or self.driver.host
         if link := self.attached.get(volume.path):
             host, path = self.user, self.told("readlink", link, host=self.user).strip()
             if path.startswith("iscsi://") and isinstance(self.driver, IscsiDriver) and self.driver.account:

@@ -18,7 +18,7 @@ from tests.lab.places import told
 
 pytestmark = pytest.mark.lab
 hosts = places.hosts
-BASE = "/srv/btrfs/limited/here"
+BASE, OTHER = "/srv/btrfs/limited/here", "/srv/btrfs/limited/there"
 
 
 def store(quota: str) -> StorageDriver:
@@ -28,7 +28,7 @@ def store(quota: str) -> StorageDriver:
 @pytest.fixture(autouse=True)
 def _nothing_left(hosts: Hosts) -> Iterator[None]:
     yield
-    told(hosts, "sh", "-c", f"rm -rf {BASE}; rmdir --ignore-fail-on-non-empty /srv/btrfs/limited; true")
+    told(hosts, "sh", "-c", f"rm -rf {BASE} {OTHER}; rmdir --ignore-fail-on-non-empty /srv/btrfs/limited; true")
     hosts.lab.host("h1").run(["btrfs", "quota", "disable", "/srv/btrfs"])
 
 
@@ -37,6 +37,21 @@ def test_a_subvolume_is_made_and_limited_and_all_of_it_taken_back(hosts: Hosts) 
     hosts.there_and_back(*steps)
     assert told(hosts, "stat", "-c", "%i %U:%G %a", BASE) == "256 nobody:nogroup 755\n"
     hosts.there_and_back(SubvolumeLimited("h1", BASE, 0))
+
+
+def test_limits_of_others_outlast_the_undo_of_the_first(hosts: Hosts) -> None:
+    for path in (BASE, OTHER):
+        hosts.run([SubvolumePresent("h1", path)])
+    first, second = (hosts.run([SubvolumeLimited("h1", path, 64 * MIB)]) for path in (BASE, OTHER))
+    disable = next(action.undo for action in SubvolumeLimited("h1", BASE, 1)._count() if action.undo)
+    assert "it goes on counting, for the limits of 0/" in hosts.shell("h1").run(disable).stdout
+    hosts.take_back(first)
+    limited = SubvolumeLimited("h1", OTHER, 64 * MIB), SubvolumeLimited("h1", BASE, 64 * MIB)
+    assert hosts.needs(*limited) == [False, True]
+    hosts.take_back(second)
+    assert hosts.shell("h1").run(disable).ok
+    assert "quotas not enabled" in hosts.lab.host("h1").run(["btrfs", "qgroup", "show", "/srv/btrfs"]).stderr
+    assert hosts.shell("h1").run(disable).ok, "nothing counts any more"
 
 
 def test_no_more_comes_in_than_the_quota_lets_and_that_is_its_capacity(hosts: Hosts) -> None:

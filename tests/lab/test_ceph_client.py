@@ -13,7 +13,7 @@ from datastores.domain.plan import Action, Command, WriteFile
 from datastores.drivers.registry import make_driver
 from datastores.hosts.ceph_client import ClusterUsable, PoolReady, QemuOpensRbd
 from datastores.hosts.ceph_files import CephConfPresent, CephKeyringPresent
-from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, of_ceph
+from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, LibvirtSecretGone, of_ceph
 from datastores.hosts.rbd_images import RbdImageAbsent, RbdImageExists
 from datastores.hosts.services import ServiceRunning
 from tests.lab import ceph
@@ -159,4 +159,10 @@ def test_libvirt_knows_the_key_where_it_runs(hosts: Hosts) -> None:
     other = told(hosts, "ceph-authtool", "--gen-print-key").strip()
     hosts.run([replace(step, key=other)])
     assert told(hosts, *virsh, "secret-get-value", SECRET).strip() == other
+    sockets = ("libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket")
+    told(hosts, "systemctl", "stop", *sockets, "libvirtd.service")
+    for stopped in (step, LibvirtSecretGone("h1", of_ceph(ACCESS), SECRET)):
+        with pytest.raises(CommandFailed, match="failed to connect to the hypervisor"):
+            hosts.needs(stopped)
+    told(hosts, "systemctl", "start", "libvirtd.service")
     told(hosts, *virsh, "secret-undefine", SECRET)

@@ -63,6 +63,8 @@ def clean(hosts: Hosts) -> Iterator[None]:
     yield
     gone = [SecretGone(name, account(FIRST)) for name in ("h1", "h2", "h3")]
     hosts.run([TargetGone("h1", NAME), *gone])
+    secrets = ("-e", FIRST, "-e", SECOND)
+    assert not hosts.lab.host("h1").run(["grep", "-rlF", *secrets, "/etc", "/var/lib/cloudstore"]).stdout
 
 
 @contextmanager
@@ -77,6 +79,13 @@ def in_use(hosts: Hosts, secret: str) -> Iterator[subprocess.Popen[str]]:
         assert user.stdin
         user.stdin.close()
     wait_until(lambda: not found(hosts)[NAME].sessions, seconds=20, otherwise="It does not log out.")
+
+
+def test_a_target_goes_there_and_back_with_its_secret(hosts: Hosts) -> None:
+    hosts.run([*known(FIRST, "h1", "h2"), served(hosts, FIRST)])
+    hosts.there_and_back(TargetGone("h1", NAME, (), account=account(FIRST)))
+    copy, said = f"{tgt.file_of(NAME)}.cloudstore~", f"  incominguser {account(FIRST).name} {FIRST}\n"
+    told(hosts, "dd", f"of={copy}", stdin=said)  # as earlier releases did, and nothing is left of it either
 
 
 def test_the_secret_is_there_and_back_and_seen_by_root_alone(hosts: Hosts) -> None:

@@ -203,3 +203,20 @@ def test_what_is_in_use_is_not_deleted(hosts: Hosts, described: str) -> None:
     with pytest.raises(Refused, match="leads to"):
         hosts.run([TreeGone(HOST, TARGET, PATH)])
     assert changed(hosts, described) == []
+
+
+def test_what_lies_beside_it_under_a_like_name_stays(hosts: Hosts, described: str) -> None:
+    beside = f"{TARGET}.part"
+    told(hosts, "sh", "-c", f"mkdir {beside} && echo precious > {beside}/mine")
+    hosts.take_back(hosts.run(THERE[:3]))
+    hosts.run(THERE)
+    assert told(hosts, "cat", f"{beside}/mine") == "precious\n"
+    assert changed(hosts, described) == []
+
+
+def test_a_database_is_found_before_it_comes_onto_a_network_file_system(hosts: Hosts, described: str) -> None:
+    copied = TreeCopied(HOST, PATH, TARGET, PATH, TOKEN, network=True)
+    assert hosts.needs(copied) == [True]
+    told(hosts, "sh", "-c", f"printf 'SQLite format 3' > {PATH}/one.db")
+    with pytest.raises(Refused, match="is a database of SQLite"):
+        hosts.run([copied])

@@ -22,7 +22,7 @@ from datastores.jobs.codec import encode_change
 from datastores.jobs.steps import approving
 from datastores.models import Job
 from datastores.services.volume_bricks import BrickCase, BrickReplace, BricksAdd, BricksRemove, plain
-from datastores.services.volumes import VolumeRebalance
+from datastores.services.volumes import VolumeRebalance, VolumeStart, VolumeStop
 from tests.lab import places
 from tests.lab.carrying import Diary, Hosts
 from tests.lab.kinds import Rig, Store, driver_of, set_up
@@ -79,6 +79,35 @@ def test_it_is_made_as_was_approved_before_any_daemon_ran_and_leaves_nothing(hos
     assert state(hosts) != before
     assert None not in hosts.take_back(run).undone
     assert state(hosts) == before
+
+
+def test_an_owner_with_a_number_is_made_where_it_is_missing_and_left_alone_where_it_is_there(hosts: Hosts) -> None:
+    numbers = {"owner": "oned", "owner_id": 4071, "group": "cloud", "group_id": 4072}
+    driver = gluster(replace(COPIES, options=numbers), hosts)
+    told(hosts, "groupadd", "-g", "4072", "cloud", name="h2")
+    told(hosts, "useradd", "-u", "4071", "-g", "cloud", "-d", "/var/lib/one", "-s", "/bin/bash", "oned", name="h2")
+    accounts = [told(hosts, "cat", "/etc/passwd", "/etc/group", name=name) for name in NAMES]
+    run = hosts.run(driver.set_up())
+    assert not any(hosts.needs(*(step for name in NAMES for step in driver.keeps(name))))
+    assert {told(hosts, "stat", "-c", "%u:%g", driver.base, name=name) for name in NAMES} == {"4071:4072\n"}
+    assert told(hosts, "getent", "passwd", "oned", name="h1") == "oned:x:4071:4072::/nonexistent:/usr/sbin/nologin\n"
+    assert told(hosts, "cat", "/etc/passwd", "/etc/group", name="h2") == accounts[1]
+    hosts.take_back(run)
+    assert [told(hosts, "cat", "/etc/passwd", "/etc/group", name=name) for name in NAMES] == accounts
+    told(hosts, "userdel", "oned", name="h2")
+    told(hosts, "groupdel", "cloud", name="h2")
+
+
+def test_an_owner_who_is_another_account_on_one_host_is_refused(hosts: Hosts) -> None:
+    driver = gluster(replace(COPIES, options={"owner": "oned"}), hosts)
+    for number, name in enumerate(NAMES):
+        told(hosts, "useradd", "-u", str(4081 + (number == 1)), "-g", "root", "oned", name=name)
+    before = state(hosts)
+    with pytest.raises(Refused, match=r"belongs to 4081:root on h2, not to oned:root: accounts have other numbers"):
+        hosts.run((*driver.set_up(), *driver.same_directory("5e1f0b")))
+    assert state(hosts) == before
+    for name in NAMES:
+        told(hosts, "userdel", "oned", name=name)
 
 
 def test_a_host_comes_as_a_client_and_goes(hosts: Hosts) -> None:
@@ -158,3 +187,20 @@ def test_disks_outlive_a_brick_that_dies_while_they_are_written(store: Store) ->
     sums = {told(hosts, "sha256sum", f"{ARBITER.bricks}{names}", name=name).split()[0] for name in ("h1", "h2")}
     assert len(sums) == 1
     hosts.run([*driver.delete(disk), *driver.delete_image(gold)])
+
+
+def test_a_volume_stops_when_nobody_uses_it_and_hosts_reach_it_when_it_has_started(store: Store) -> None:
+    hosts, driver = store.hosts, gluster(ARBITER, store.hosts)
+    file = f"{driver.base}/kept"
+    told(hosts, "sh", "-c", 'echo kept >"$1"', "sh", file)
+    told(hosts, "systemd-run", "--unit=reader", "tail", "-f", file, name="h2")
+    with pytest.raises(Refused, match="on h2 is in use: tail"):
+        hosts.run(VolumeStop().stages(Job(), driver))
+    told(hosts, "systemctl", "stop", "reader", name="h2")
+    hosts.run(VolumeStop().stages(Job(), driver))
+    seen = VolumeKnown("h1", driver.volume)
+    assert seen.facts(hosts.shell("h1").run_many(seen.reads())).problems[0].startswith("The volume is stopped")
+    hosts.run(VolumeStart().stages(Job(), driver))
+    for name in NAMES:
+        hosts.lab.host(name).run(["sh", "-c", f"until cat {file}; do sleep 0.2; done"], seconds=30, check=True)
+    told(hosts, "rm", file)

@@ -13,6 +13,8 @@ import pytest
 from datastores.domain.errors import CommandFailed, Refused
 from datastores.domain.keyvalue import Setting
 from datastores.domain.plan import AnyStep, Change, Command, Shell, Stage, encode
+from datastores.drivers.mounted import MountedDriver
+from datastores.drivers.registry import make_driver
 from datastores.hosts import sudoers
 from datastores.hosts.accounts import GroupHasId, UserHasId
 from datastores.hosts.authorized_keys import AuthorizedKeysPresent
@@ -111,6 +113,19 @@ def test_an_account_with_a_group_of_its_name_leaves_the_group_when_undone(shell:
     there_and_back(shell, UserHasId(shell.host, "nova", 4064, "nova", "/srv/nova"))
     assert "nova:x:4064:" in run(shell, "getent", "group", "nova")
     assert run(shell, "stat", "-c", "%G", "/srv/nova/of-nobody", "/srv/nova/of-nova") == "nogroup\nnova\n"
+
+
+def test_of_an_account_that_is_there_a_datastore_says_number_and_group_alone(shell: Shell) -> None:
+    options = {"owner": "oned", "owner_id": 4071, "group": "oned", "group_id": 4071}
+    store = make_driver("nfs", host="nas", base="/srv/owned", hosts=("nas", shell.host), options=options)
+    assert isinstance(store, MountedDriver)
+    group, account = store.accounts(shell.host)
+    there_and_back(shell, group)
+    there_and_back(shell, account)
+    assert run(shell, "getent", "passwd", "oned") == "oned:x:4071:4071::/nonexistent:/usr/sbin/nologin\n"
+    run(shell, "usermod", "-d", "/var/lib/one", "-s", "/bin/bash", "oned")
+    assert plan(shell, account) is None
+    there_and_back(shell, DirectoryPresent(shell.host, "/srv/owned", "oned", "oned"))
 
 
 def test_directories(shell: Shell) -> None:

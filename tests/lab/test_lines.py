@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from datastores.domain.plan import EditLines
 from datastores.hosts.lines import swapped
 from datastores.hosts.mounts import FstabLineAbsent, FstabLinePresent
 from datastores.hosts.runner import Run
@@ -21,6 +24,18 @@ TWO = FstabLinePresent("h2", "nfs1:/two", "/srv/two", "nfs4", "rw,noauto")
 
 def fstab(hosts: Hosts) -> str:
     return told(hosts, "cat", "/etc/fstab", name="h2")
+
+
+def test_two_that_have_read_the_same_file_keep_the_lines_of_both(hosts: Hosts) -> None:
+    before, shell = fstab(hosts), hosts.shell("h2")
+    changes = [step.plan(step.facts(shell.run_many(step.reads()))) for step in (ONE, TWO)]
+    edits = [change.actions[0] for change in changes if change]
+    dos = [edit.do.command for edit in edits if isinstance(edit.do, EditLines)]
+    with ThreadPoolExecutor(2) as threads:
+        assert [output.ok for output in threads.map(shell.run, dos)] == [True, True]
+    assert hosts.needs(ONE, TWO) == [False, False]
+    assert [shell.run(edit.undo).ok for edit in edits if edit.undo] == [True, True]
+    assert fstab(hosts) == before
 
 
 def taken_back(hosts: Hosts, run: Run) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from datastores.domain.errors import AuthenticationFailed, Cancelled
-from datastores.domain.plan import Command, Detached, Output
+from datastores.domain.plan import Command, Counted, Detached, Output
 from datastores.transport.detached import GONE, LOGS
 from datastores.transport.pool import Pool
 from datastores.transport.shell import SSHShell
@@ -38,9 +38,9 @@ sys.exit(output.exit_status)
 
 def follow(shell: SSHShell, unit: str, *argv: str, **options: Any) -> tuple[Output, str]:
     pieces: list[str] = []
-    growing, total = options.pop("growing", ""), options.pop("total", 0)
+    told = {name: options.pop(name) for name in ("growing", "total", "counted") if name in options}
     options = {"on_progress": lambda *_: None, "cancelled": lambda: False, **options}
-    detached = Detached(Command(argv), growing=growing, total=total)
+    detached = Detached(Command(argv), **told)
     return shell.run_detached(unit, detached, on_output=pieces.append, **options), "".join(pieces)
 
 
@@ -97,6 +97,26 @@ def test_progress_of_a_copy(shell: SSHShell) -> None:
     assert progress == sorted(progress)
     assert len({done for done, _ in progress}) > 2
     shell.run(Command(("rm", "/root/copy")))
+
+
+@pytest.mark.parametrize("release", ["h2", "debian11", "debian13"])
+def test_progress_of_what_a_child_of_the_command_reads(
+    release: str, request: pytest.FixtureRequest, lab: Lab, pool: Pool
+) -> None:
+    host = lab.host("h2") if release == "h2" else request.getfixturevalue(release)
+    shell = pool.shell(endpoint(lab, host))
+    progress: list[tuple[int, int]] = []
+    total = 1 << 30
+    shell.run(Command(("truncate", "-s", str(total), "/root/read")))
+    output, _ = follow(
+        shell, "cs-read", "sh", "-c", "cat /root/read | sha256sum; sleep 0.1",
+        counted=Counted.READ, total=total, on_progress=lambda done, total: progress.append((done, total)),
+    )  # fmt: skip
+    assert output.ok
+    assert progress[-1] == (total, total)
+    assert progress == sorted(progress)
+    assert len({done for done, _ in progress}) > 2
+    shell.run(Command(("rm", "/root/read")))
 
 
 def test_a_cancel_ends_every_process_of_the_unit(shell: SSHShell, lab: Lab) -> None:

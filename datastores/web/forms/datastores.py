@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 
 from datastores.domain import values
 from datastores.domain.errors import BadInput
@@ -63,8 +64,15 @@ def bricks_field() -> LinesField:
     )  # fmt: skip
 
 
+DECIDES = "data-decides"
+"""Marks the field of an option that others depend on: when it changes, the options are asked for anew."""
+
+
 class OptionsForm(Form):
-    """The options of one kind. Cleaned, it holds only what differs from the driver's defaults."""
+    """The options of one kind. Cleaned, it holds only what differs from the driver's defaults.
+
+    What has no meaning with the other options that are chosen (``words`` in drivers/files.py) is not asked for.
+    """
 
     def __init__(self, driver: type[StorageDriver], *args: Any, **kwargs: Any) -> None:
         self.driver, self.defaults = driver, {}
@@ -80,6 +88,25 @@ class OptionsForm(Form):
             self.fields["secret"] = key_field(driver)
             dress(self.fields["secret"])
         self.order_fields(["bricks", "layout"])
+        self._leave_out()
+
+    @classmethod
+    def anew(cls, driver: type[StorageDriver], given: QueryDict) -> OptionsForm:
+        """Return the form with what a person has given in it so far, and defaults for what was not asked before."""
+        values = given.copy()
+        for field in dataclasses.fields(driver.Options):
+            if not isinstance(field.default, bool):
+                values.setdefault(f"options-{driver.kind}-{field.name}", field.default)
+        return cls(driver, data=values)
+
+    def _leave_out(self) -> None:
+        for field in dataclasses.fields(self.driver.Options):
+            if when := field.metadata.get("when"):
+                decider, values = when
+                self.fields[decider].widget.attrs[DECIDES] = "true"
+                shown = self[decider].value()
+                if shown not in values and str(shown) not in map(str, values):
+                    del self.fields[field.name]
 
     def options(self) -> dict[str, Any]:
         """Return the options as JSON data. An emptied text or number means the default."""
@@ -242,7 +269,7 @@ class LimitsForm(Form):
     def __init__(self, driver: type[StorageDriver], now: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, initial=now, **kwargs)
         known = {field.name: field for field in dataclasses.fields(driver.Options)}
-        for name in driver.limits:
+        for name in now:
             self.fields[name] = option_field(known[name])
             dress(self.fields[name])
 

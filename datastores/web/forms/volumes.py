@@ -87,6 +87,13 @@ class ReplaceForm(BrickForm):
         return {**old, "brick": brick_of(self.cleaned_data["new"], self.hosts), "clear": self.cleaned_data["clear"]}
 
 
+class BareForm(Form):
+    """There is nothing to choose."""
+
+    def params(self) -> dict[str, Any]:
+        return {}
+
+
 class RebalanceForm(Form):
     way = forms.ChoiceField(choices=WAYS, widget=forms.RadioSelect, initial="files", label="What")
 

@@ -13,6 +13,7 @@ from django.views.generic import DetailView
 
 from datastores.domain.errors import CloudstoreError
 from datastores.domain.states import ObjectState
+from datastores.domain.volumes import Capability
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Datastore, DatastoreHost, Host, Image
@@ -91,7 +92,13 @@ FIGURES = {
 def words(driver: type[StorageDriver]) -> dict[str, Any]:
     """Return a kind of datastore for a template, which would call a class instead of looking at it."""
     names = ("kind", "label", "about", "ds", "tm", "persistent", "disposable", "leaves", "has_bricks", "has_luns")
-    return {name: getattr(driver, name) for name in names} | {"can": sorted(driver.can)}
+    return {name: getattr(driver, name) for name in names} | {"can": sorted(driver.can - driver.at_best)}
+
+
+def abilities_of(datastore: Datastore) -> list[Capability]:
+    """Return what can be done with volumes of some format in it, with the options that it has."""
+    driver = driver_of(datastore)
+    return sorted({each for format in driver.formats for each in driver.capabilities(format)})
 
 
 @roles(read=READERS)
@@ -158,9 +165,10 @@ class DatastorePage(DetailView):
         members = hosts_of(datastore)
         return super().get_context_data(**kwargs) | {
             "kind": words(DRIVERS[datastore.kind]),
+            "can": abilities_of(datastore) if members else (),
             "stays": what_stays(datastore),
             "logs_in_as": account_of(datastore),
-            "has_limits": bool(DRIVERS[datastore.kind].limits),
+            "has_limits": bool(limits_of(datastore)),
             "limits": limits_in_words(datastore),
             "storage_host": members[0] if members else None,
             "other_hosts": members[1:],
@@ -224,11 +232,11 @@ def datastore_new(request: Request) -> HttpResponse:
 
 @roles(read=ADMINS)
 def datastore_options(request: Request) -> HttpResponse:
-    """The options of the kind that was just chosen, for the form of a new datastore."""
+    """The options of the kind that was just chosen, or of one that was, for the form of a new datastore."""
     driver = DRIVERS.get(request.GET.get("kind", "")) or next(iter(DRIVERS.values()))
-    return render(
-        request, "datastores/_datastore_options.html", {"options": OptionsForm(driver), "driver": words(driver)}
-    )
+    given = any(name.startswith(f"options-{driver.kind}-") for name in request.GET)
+    options = OptionsForm.anew(driver, request.GET) if given else OptionsForm(driver)
+    return render(request, "datastores/_datastore_options.html", {"options": options, "driver": words(driver)})
 
 
 @roles(read=ADMINS)
@@ -294,10 +302,10 @@ def datastore_hosts(request: Request, pk: int) -> HttpResponse:
 def datastore_limits(request: Request, pk: int) -> HttpResponse:
     """Change how much a datastore may take."""
     datastore = visible(request, Datastore, pk=pk)
-    driver, ahead = DRIVERS[datastore.kind], ahead_of("datastore.limit")
-    if not driver.limits:
+    driver, now, ahead = DRIVERS[datastore.kind], limits_of(datastore), ahead_of("datastore.limit")
+    if not now:
         return done(request, f"{driver.label} datastores have no limits of their own.", "datastore", pk)
-    form = LimitsForm(driver, limits_of(datastore), request.POST or None)
+    form = LimitsForm(driver, now, request.POST or None)
 
     def act(_: object) -> HttpResponse:
         return started(request, start(request, "datastore.limit", form.params(), datastore=datastore))

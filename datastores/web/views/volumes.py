@@ -18,6 +18,7 @@ from datastores.web.ahead import ahead_of
 from datastores.web.forms.base import Form, attempt
 from datastores.web.forms.volumes import (
     AddForm,
+    BareForm,
     ChooseForm,
     OptionForm,
     QuotaForm,
@@ -53,6 +54,8 @@ DEEDS = {
         Deed("rebalance", "shuffle", "Rebalance", RebalanceForm),
         Deed("option", "sliders", "Set an option", OptionForm),
         Deed("quota", "speedometer2", "Limit what it holds", QuotaForm),
+        Deed("stop", "pause-circle", "Stop it", BareForm),
+        Deed("start", "play-circle", "Start it", BareForm),
         Deed("choose", "signpost-split", "Choose which copy is right", ChooseForm, ("bricks", "torn")),
     )
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,12 +12,13 @@ from datastores.domain.iscsi import Account, Lun, Portal, make_chap_secret
 from datastores.domain.plan import AnyStep, Stage
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.registry import make_driver
-from datastores.hosts import lio, tgt
+from datastores.hosts import actions, lio, tgt
 from datastores.hosts.chap import SecretPresent
+from datastores.hosts.initiator_names import InterfaceNamed
 from datastores.hosts.lio import LioTargetGone, LioTargetServed
 from datastores.hosts.lvm_contents import VolumeFilled
 from datastores.hosts.lvm_groups import GroupReady, PoolReady
-from datastores.hosts.open_iscsi import InterfaceNamed, SessionClosed, SessionOpen
+from datastores.hosts.open_iscsi import NOTHING_FOUND, SessionClosed, SessionOpen
 from datastores.hosts.secret_files import secret_digest
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.tgt_targets import TargetGone, TargetServed
@@ -27,6 +28,7 @@ from tests.lab.carrying import Hosts, connected
 from tests.lab.disks import MIB
 from tests.lab.machine import wait_until
 from tests.lab.test_approved_plans import approved
+from tests.lab.test_kinds_conform import cut_anywhere
 from tests.lab.vm.lab import MachineLab
 
 pytestmark = pytest.mark.vm
@@ -104,6 +106,73 @@ def test_a_host_that_does_not_know_the_secret_is_not_let_in(server: Hosts) -> No
     assert refused.returncode == AUTHORIZATION_FAILURE, refused.stderr
     told(server, "h2", *node, "-p", str(found.portal), "-o", "delete")
     server.run(by_tgt(server))
+
+
+@pytest.fixture
+def appliance(server: Hosts) -> Iterator[Lun]:
+    """The first of two LUNs of a target that was made by hand on h1."""
+    found, files = lun(server, "appliance"), ("/var/tmp/1", "/var/tmp/2")
+    told(server, "h1", "truncate", "-s", str(SIZE), *files)
+    backing = "".join(f"  backing-store {each}\n" for each in files)
+    server.lab.host("h1").run(
+        ["dd", "of=/etc/tgt/conf.d/appliance.conf"], stdin=f"<target {found.iqn}>\n{backing}</target>\n"
+    )
+    server.run([ServiceRunning("h1", tgt.SERVICE)])
+    told(server, "h1", "tgt-admin", "--update", found.iqn)
+    yield found
+    told(server, "h1", "rm", "/etc/tgt/conf.d/appliance.conf", *files)
+    told(server, "h1", "tgt-admin", "--delete", found.iqn)
+
+
+def sessions_of_others(machines: Hosts, found: Lun) -> tuple[AnyStep, AnyStep]:
+    left = "/srv/nas/7/disk.0"
+    told(machines, "h2", "mkdir", "-p", "/srv/nas/7")
+    closed = SessionClosed("h2", found, "", foreign=True, among="/srv/nas", leaving=left)
+    return SessionOpen("h2", found, "", foreign=True), closed
+
+
+def left(machines: Hosts, found: Lun) -> str:
+    """Return what is left of a session on h2: links to its devices, and marks."""
+    places, names = ("/dev/disk/by-path", "/var/lib/cloudstore/sessions"), f"*-{found.iqn}-*"
+    return told(machines, "h2", "find", *places, "-name", names, "-o", "-type", "f")
+
+
+def test_a_session_at_an_appliance_stays_while_somebody_else_uses_another_lun(server: Hosts, appliance: Lun) -> None:
+    opened, closed = sessions_of_others(server, appliance)
+    server.there_and_back(opened)
+    other = replace(appliance, number=2).device
+    told(server, "h2", "dmsetup", "create", "held", "--table", f"0 2048 linear {other} 0")
+    assert server.needs(closed) == [False]
+    told(server, "h2", "dmsetup", "remove", "held")
+    server.there_and_back(closed)
+    assert left(server, appliance) == ""
+
+
+def test_a_worker_that_dies_between_any_two_actions_leaves_a_session_that_is_known_as_ours(
+    server: Hosts, appliance: Lun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "is_short", lambda action: False)
+    opened, closed = sessions_of_others(server, appliance)
+    assert cut_anywhere(server, lambda number: [opened], lambda number: server.run([closed])) > 3
+    server.run([opened])
+    assert cut_anywhere(server, lambda number: [closed], lambda number: server.run([opened])) > 3
+    server.run([closed])
+    assert left(server, appliance) == ""
+    assert server.lab.host("h2").run(["iscsiadm", "-m", "node", "-T", appliance.iqn]).returncode == NOTHING_FOUND
+
+
+def test_a_session_that_somebody_else_began_at_an_appliance_is_left(server: Hosts, appliance: Lun) -> None:
+    opened, closed = sessions_of_others(server, appliance)
+    node = "iscsiadm", "-m", "node", "-T", appliance.iqn, "-p", str(appliance.portal)
+    told(server, "h2", *node, "-o", "new")
+    server.there_and_back(opened)
+    server.there_and_back(closed)  # the session is ours, the record is not
+    assert "node.startup = manual" in told(server, "h2", *node)
+    told(server, "h2", *node, "--login")
+    wait_until(lambda: server.needs(opened) == [False], seconds=30, otherwise="It has no device.")
+    assert server.needs(closed) == [False]
+    told(server, "h2", *node, "--logout")
+    told(server, "h2", *node, "-o", "delete")
 
 
 def test_what_is_approved_of_disks_and_images_is_what_is_done(server: Hosts) -> None:

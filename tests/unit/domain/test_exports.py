@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from datastores.domain import exports
 from datastores.domain.errors import BadInput
-from datastores.domain.export_checks import Severity, check, check_all
+from datastores.domain.export_checks import Severity, check, check_all, clash
 from datastores.domain.exports import Client, Export, export_client, export_option, export_path
 
 texts = st.text(
@@ -166,3 +166,19 @@ def test_options_are_those_of_the_manual() -> None:
     for wrong in ("no_rootsquash", "rw)", "anonuid=1)", "", "rw,ro"):
         with pytest.raises(BadInput):
             export_option(wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "root", "why"),
+    [
+        ("", True, ""),
+        ("/srv/b h1(rw)\n", False, ""),
+        ("/srv/a h1(rw,fsid=0)\n", True, ""),
+        ("/srv/b h1(rw)\n/srv/c h1(rw)\n", True, "not find /srv/b, /srv/c any more"),
+        ("/srv/b h1(rw,fsid=0)\n", True, "not find /srv/b any more"),
+        ("/srv/b h1(rw,fsid=root)\n", False, "/srv/b has fsid=0"),
+    ],
+)
+def test_a_new_export_neither_hides_others_nor_is_hidden(text: str, root: bool, why: str) -> None:
+    said = clash("/srv/a", root=root, others=list(exports.parse(text).entries()))
+    assert why in said and bool(why) == bool(said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from datastores.domain.errors import BadInput
-from datastores.domain.iscsi import Lun, Portal, authority, initiator, iqn, name_part
+from datastores.domain.iscsi import Lun, Portal, authority, distinct, initiator, iqn, name_part
 
 NAME = "iqn.2013-10.org.opennebula:h1.vg-one.lv-one-7"
 
@@ -65,3 +65,25 @@ def test_a_portal_is_written_in_one_way(address: str) -> None:
 
 def test_any_path_becomes_a_part_of_a_name() -> None:
     assert name_part("/srv/My images+1/7/disk.0") == "srv-my-images-1-7-disk.0"
+
+
+def test_no_two_texts_are_made_the_same_name() -> None:
+    texts = [
+        *(
+            "kvm1",
+            "kvm-1",
+            "kvm_1",
+            "Kvm-1",
+            "kvm.1",
+            "/srv/one_a",
+            "/srv/one-a",
+            "/srv/One-A",
+            "/srv/one/a",
+            "/",
+            "//",
+        ),
+        *("k" * 64, "k" * 65, "k" * 66, "/srv/" + "k" * 99, "/srv/" + "k" * 98),
+    ]
+    made = [distinct(text, 64) for text in texts]
+    assert len(set(made)) == len(texts) and max(map(len, made)) == 64
+    assert made[0] == "kvm1" and all(iqn(f"iqn.2013-10.org.opennebula:{name}") for name in made)

@@ -52,6 +52,17 @@ def address(host: str) -> str:
     return f"10.0.0.{host.removeprefix('h')}"
 
 
+ONLY_WITH: dict[tuple[str, Capability], dict[str, Any]] = {
+    ("iscsi", each): {"backing": "zfs", "dataset": "tank/luns"} for each in DRIVERS["iscsi"].at_best
+}
+"""Options without which a kind lacks a capability that it has otherwise."""
+
+
+def able_driver(kind: str, method: str) -> StorageDriver:
+    """Return a datastore of this kind that can do it, if any can."""
+    return driver(kind, **ONLY_WITH.get((kind, NEEDS.get(method, Capability.CLONE)), {}))
+
+
 def driver(kind: str, **options: Any) -> StorageDriver:
     luns = [PinnedLun(UUID, Lun(Portal("10.0.0.5"), "iqn.2004-04.com.example:one", 3), 1 << 30)]
     return make_driver(kind, host="h1", base=BASE, hosts=("h1", "h2"), options=options, locate=address, luns=luns)
@@ -102,9 +113,19 @@ def test_capabilities_are_exactly_what_is_implemented(kind: str, method: str) ->
 
 
 @kinds
+def test_what_a_kind_can_at_best_it_can_with_some_options(kind: str) -> None:
+    formats = DRIVERS[kind].formats
+    usual = {each for format in formats for each in driver(kind).capabilities(format)}
+    assert DRIVERS[kind].can - DRIVERS[kind].at_best <= usual | {Capability.ATTACH}
+    for capability in DRIVERS[kind].at_best:
+        assert capability not in usual
+        assert capability in driver(kind, **ONLY_WITH[kind, capability]).capabilities(formats[0])
+
+
+@kinds
 @pytest.mark.parametrize("method", NEEDS)
 def test_what_is_not_declared_is_refused_in_words(kind: str, method: str) -> None:
-    store = driver(kind)
+    store = able_driver(kind, method)
     if NEEDS[method] in DRIVERS[kind].can:
         assert getattr(store, method)(*arguments(store, method))
         return
@@ -136,7 +157,7 @@ def test_signatures_are_those_of_the_interface(kind: str) -> None:
 
 @able
 def test_writing_methods_return_steps_for_the_hosts_of_the_datastore(kind: str, method: str) -> None:
-    store = driver(kind)
+    store = able_driver(kind, method)
     steps = getattr(store, method)(*arguments(store, method))
     assert isinstance(steps, tuple)
     assert all(step.host == "h1" and step.title and step.reads() for step in steps)

@@ -13,10 +13,11 @@ from datastores.domain.gluster_checks import Disks, PlacedBrick, check
 from datastores.domain.plan import AnyStep
 from datastores.drivers.gluster import GlusterDriver
 from datastores.drivers.registry import make_driver
-from datastores.hosts.files import DirectoryPresent, DirectorySwept, MountedRootBelongs
+from datastores.hosts.files import DirectorySwept, MountedRootBelongs
 from datastores.hosts.gluster_bricks import BrickAbsent, BrickEmpty, BrickReady
 from datastores.hosts.gluster_pool import PeerProbed, PeerUnneeded
 from datastores.hosts.gluster_volumes import BricksRunning, VolumeAbsent, VolumeExists, VolumeOptionSet, VolumeStarted
+from datastores.hosts.mount_points import MountPointPresent
 from datastores.hosts.mounts import FstabLinePresent, MountPresent
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.services import ServiceRunning
@@ -64,8 +65,8 @@ def test_the_storage_host_makes_the_pool_and_the_volume() -> None:
     of = tuple(Brick(f"10.0.0.{number}", PATH) for number in (1, 2, 3))
     assert made["volume"] == (
         VolumeExists("h1", "srv-vm-images", Layout(3), of, coming=True),
-        VolumeOptionSet("h1", "srv-vm-images", "auth.allow", "10.0.0.1,10.0.0.2,10.0.0.3", coming=True),
-        VolumeStarted("h1", "srv-vm-images", coming=True),
+        VolumeOptionSet("h1", "srv-vm-images", "auth.allow", "10.0.0.1,10.0.0.2,10.0.0.3", coming=True, of=of),
+        VolumeStarted("h1", "srv-vm-images", coming=True, of=of),
     )
 
 
@@ -75,7 +76,7 @@ def test_every_host_mounts_it_from_any_peer_now_and_at_boot() -> None:
     made = stages(driver)
     for host in driver.hosts:
         mounted = [step for step in made["storage host" if host == "h1" else "hosts"] if step.host == host]
-        assert mounted[0] == DirectoryPresent(host, BASE, "oneadmin", "cloud", "0755")
+        assert mounted[0] == MountPointPresent(host, BASE)
         assert mounted[1:3] == [FstabLinePresent(host, *what), MountPresent(host, *what)]
     root = the(made["storage host"], MountedRootBelongs)
     assert root == MountedRootBelongs("h1", BASE, "oneadmin", "cloud", "0755")
@@ -101,12 +102,13 @@ def test_a_host_that_is_added_mounts_it_and_is_let_in() -> None:
 
 def test_it_is_taken_down_from_the_mounts_to_the_pool_and_only_when_nothing_is_in_it() -> None:
     down = gluster().tear_down()
+    of = tuple(Brick(f"10.0.0.{number}", PATH) for number in (1, 2, 3))
     assert [stage.title for stage in down] == ["nothing is stored", "hosts", "volume", "bricks", "pool"]
     assert down[0].steps == tuple(BrickEmpty(host, PATH) for host in ("h1", "h2", "h3"))
     assert DirectorySwept("h3", BASE) in down[1].steps
-    assert down[2].steps == (VolumeAbsent("h1", "srv-vm-images"),)
+    assert down[2].steps == (VolumeAbsent("h1", "srv-vm-images", of=of),)
     assert down[3].steps == tuple(BrickAbsent(host, PATH, after="srv-vm-images") for host in ("h1", "h2", "h3"))
-    assert down[4].steps == tuple(PeerUnneeded("h1", f"10.0.0.{number}", "srv-vm-images") for number in (2, 3))
+    assert down[4].steps == tuple(PeerUnneeded("h1", f"10.0.0.{number}", "srv-vm-images", of) for number in (2, 3))
 
 
 def test_what_is_looked_at_later_takes_a_silent_daemon_for_no_empty_pool() -> None:

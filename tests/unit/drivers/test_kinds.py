@@ -137,7 +137,7 @@ def test_the_rest_is_the_same_for_every_kind(kind: str) -> None:
         DataBlockExists("h1", QCOW2.path, Format.QCOW2, 25 << 30, Filesystem.EXT4, OWNED),
     )
     assert store.import_file("/var/tmp/a", RAW) == (FileCopied("h1", "/var/tmp/a", RAW.path, OWNED),)
-    assert store.checksum(RAW) == (ChecksumKnown("h1", RAW.path),)
+    assert store.checksum(RAW) == (ChecksumKnown("h1", RAW.path, 25 << 30),)
     assert store.delete(RAW) == (DiskAbsent("h1", RAW.path, BASE),)
     assert store.link(RAW, "/srv/vms/7/disk.0") == (DiskLinked("h1", "/srv/vms/7/disk.0", RAW.path),)
     assert store.resize(RAW, 1 << 40) == (ImageResized("h1", RAW.path, Format.RAW, 1 << 40),)

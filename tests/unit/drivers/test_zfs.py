@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from datastores.domain.errors import BadInput, CommandFailed, Refused
+from datastores.domain.exports import Client
 from datastores.domain.plan import Output, Stage
 from datastores.domain.routes import Route
 from datastores.domain.states import StepState
@@ -16,13 +17,22 @@ from datastores.domain.zfs import Disks, Layout, Property
 from datastores.drivers.registry import make_driver
 from datastores.drivers.transfers import Way, over_ssh, transfer, way
 from datastores.drivers.zfs import ZfsDriver
+from datastores.drivers.zfs_options import EXPORTED_MOUNT
 from datastores.hosts.blocks import DataBlockExists
 from datastores.hosts.copies import FileConverted, FileCopied, Ownership
 from datastores.hosts.disks import DiskLinked
+from datastores.hosts.exports import ExportAbsent, ExportPresent
+from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.filesystems import BaseReady
+from datastores.hosts.mount_points import MountPointPresent
+from datastores.hosts.mounts import FstabLinePresent, MountAbsent, MountPresent
+from datastores.hosts.nfs_clients import ClosedByClients
+from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.receiving import FileReceived, ReceivingForgotten, SourceReachable
 from datastores.hosts.runner import Run
 from datastores.hosts.sending import SendingAllowed, SendingEnded, StreamAllowed
+from datastores.hosts.services import ServiceRunning
+from datastores.hosts.sights import Sight
 from datastores.hosts.stored import FileStored
 from datastores.hosts.zfs import PoolReady, ZfsReady
 from datastores.hosts.zfs_clones import CloneExists, GoldTaken
@@ -85,6 +95,88 @@ def test_only_the_storage_host_has_to_do_with_it() -> None:
     store = zfs()
     assert (store.activate("h2"), store.keeps("h2"), store.deactivate("h1"), store.seen_from) == ((), (), (), ("h1",))
     assert Capability.LIVE_MIGRATION not in store.capabilities(Format.RAW)
+
+
+ADDRESSES = {"h1": "10.0.0.1", "h2": "10.0.0.2"}
+
+
+def exported(**options: Any) -> ZfsDriver:
+    chosen = {"dataset": SET, "exported": True, **options}
+    made = make_driver(
+        "zfs", host="h1", base=BASE, hosts=("h1", "h2"), options=chosen, locate=ADDRESSES.__getitem__
+    )  # fmt: skip
+    assert isinstance(made, ZfsDriver)
+    return made
+
+
+def test_exported_it_is_seen_on_every_host_which_crosses_into_the_data_sets() -> None:
+    store = exported()
+    how = ("rw", "sync", "no_root_squash", "no_subtree_check", "crossmnt", f"mountpoint={BASE}")
+    export = ExportPresent("h1", BASE, (Client("10.0.0.2", how),))
+    served = PackageInstalled("h1", "nfs-kernel-server"), DirectoryPresent("h1", "/etc/exports.d"), export
+    for steps in (store.activate("h1"), store.keeps("h1")):
+        assert steps[-4:] == (*served, ServiceRunning("h1", "nfs-server.service"))
+    assert store.activate("h1")[-5] == BaseReady("h1", BASE, BASE, coming=True)  # what is exported is mounted by then
+    what = ("h2", f"10.0.0.1:{BASE}", BASE, "nfs4", EXPORTED_MOUNT)
+    client = PackageInstalled("h2", "nfs-common"), MountPointPresent("h2", BASE), FstabLinePresent(*what)
+    mounted = MountPresent(*what, nested=True), BaseReady("h2", BASE, BASE, coming=True)
+    assert store.activate("h2") == store.keeps("h2") == (*client, *mounted)
+    assert store.serve() == (export,)
+    assert (store.remembered("h1"), store.remembered("h2")) == ("", f"10.0.0.1:{BASE}")
+    assert store.same_directory("abc")[0].title == "write on the other hosts"
+    with pytest.raises(BadInput, match="soft mount"):
+        exported(mount="_netdev,soft").check_new()
+    assert (store.shared, store.seen_from, store.mount_point("h1")) == (True, ("h1", "h2"), "")
+    assert Capability.LIVE_MIGRATION in store.capabilities(Format.RAW)
+
+
+def test_what_a_client_was_told_to_mount_is_what_it_unmounts() -> None:
+    made = make_driver(
+        "zfs", host="h1", base=BASE, hosts=("h1", "h2"), options={"dataset": SET, "exported": True},
+        locate=ADDRESSES.__getitem__, mounted_from={"h1": "", "h2": f"10.9.9.9:{BASE}"}.__getitem__,
+    )  # fmt: skip
+    assert made.deactivate("h2")[0].source == f"10.9.9.9:{BASE}"  # type: ignore[attr-defined]
+
+
+def test_no_client_has_it_mounted_when_it_is_taken_down_and_data_sets_stay() -> None:
+    clients, server = exported().tear_down()
+    assert clients.steps[0] == MountAbsent("h2", f"10.0.0.1:{BASE}", BASE, "nfs4", EXPORTED_MOUNT, nested=True)
+    assert server.steps == (ExportAbsent("h1", BASE),)
+    assert zfs().tear_down() == ()
+
+
+def test_nothing_is_written_to_the_bare_directory_of_a_client_and_copies_are_made_at_home() -> None:
+    store = exported()
+    assert store.guard("h2") == (BaseReady("h2", BASE, BASE),) and store.guard("h1") == ()
+    assert store.sight("h2") == Sight(BASE, BASE)
+    elsewhere = make_driver("xfs", host="h2", base="/srv/xfs", hosts=("h2",))
+    into, out = way(elsewhere, Format.RAW, store), way(store, Format.RAW, elsewhere)
+    assert (into.host, into.sender) == ("h1", "h2")  # data sets are made on the storage host
+    assert (out.host, out.sender) == ("h2", "")
+
+
+def test_what_clients_have_open_is_neither_destroyed_nor_taken_back_and_what_they_remember_is_forgotten() -> None:
+    store, heir = exported(), Volume(f"{BASE}/8/disk.0", Format.RAW)
+    file = ClosedByClients("h1", IMAGE.path)
+    assert store.delete_image(IMAGE) == (file, VolumeDatasetAbsent("h1", HOME[0], "", BASE, True))
+    assert store.delete(DISK)[0] == ClosedByClients("h1", f"{PLACE[1]}/disk.0")
+    assert store.revert(IMAGE, "one") == (file, DatasetRolledBack("h1", *HOME, "one", Format.RAW, True))
+    first, promoted, gone = store.promote(heir, IMAGE)
+    assert (first, promoted) == (file, ClonePromoted("h1", HOME[0], f"{SET}/var/8.0"))
+    assert gone == MasterGone("h1", HOME[0], f"{SET}/var/8.0", True)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"exported": True, "mount": "rw"}, "_netdev"),
+        ({"exported": True, "clients": "0.0.0.0/0"}, "everybody"),
+        ({"clients": "10.0.0.0/24"}, "together with Exported"),
+    ],
+)
+def test_an_export_is_checked_and_is_chosen_first(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(BadInput, match=why):
+        zfs(**options)
 
 
 def test_without_a_name_the_data_set_is_the_base_path() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from datastores.domain.errors import (
     Cancelled,
+    CloudstoreError,
     CommandFailed,
     LostTouch,
     NotConnected,
@@ -25,10 +26,10 @@ from datastores.domain.plan import Action, AnyStep, Change, Command, Output, Sta
 from datastores.domain.states import StepState
 from datastores.hosts.journal import Journal, Undoable
 from datastores.hosts.previews import Preview, preview
-from datastores.hosts.runner import Run
+from datastores.hosts.runner import TAKEN_BACK, Run
 from datastores.hosts.stages import side_by_side, stages_of, steps_of
 from datastores.hosts.together import apply, look
-from datastores.hosts.undo import take_back
+from datastores.hosts.undo import Needed, nobody, take_back
 from tests.fakes import FakeShell, said
 from tests.unit.flags import FlagCopied, FlagForGood, FlagGone, FlagSeen, FlagSet, flag_host, ran
 
@@ -70,8 +71,8 @@ class Record:
     def news(self, index: int, text: str, answers: bool) -> None:
         self.texts.append(text)
 
-    def undo(self, entry: Undoable, error: str = "") -> None:
-        self.undone.append((entry.index, error))
+    def undo(self, entry: Undoable, error: str = "", kept: str = "") -> None:
+        self.undone.append((entry.index, error or kept))
 
 
 def run_of(*steps: AnyStep, on: dict[str, FakeShell], **options: Any) -> tuple[Run, Record]:
@@ -79,10 +80,12 @@ def run_of(*steps: AnyStep, on: dict[str, FakeShell], **options: Any) -> tuple[R
     return Run((Stage("all", steps),), on.__getitem__, record, unit="job", **options), record
 
 
-def taken_back(journal: Journal, shell: FakeShell, *steps: AnyStep) -> tuple[bool, list[tuple[int, str]]]:
+def taken_back(
+    journal: Journal, shell: FakeShell, *steps: AnyStep, needed: Needed = nobody
+) -> tuple[bool, list[tuple[int, str]]]:
     """Take back what the journal holds. Return whether that was all, and what was told."""
     record, plan = Record.empty(), (Stage("all", steps),)
-    complete = take_back(journal, lambda: steps_of(plan), stages_of(plan), lambda name: shell, record)
+    complete = take_back(journal, lambda: steps_of(plan), stages_of(plan), lambda name: shell, record, needed)
     return complete, record.undone
 
 
@@ -307,6 +310,25 @@ def test_what_is_unknown_is_settled_by_asking_the_host() -> None:
     assert ran(shell, "clear") == [("clear", "a")]
 
 
+def test_what_others_need_stays_and_is_said_to() -> None:
+    shell = flag_host(a="on", b="on")
+    journal = Journal(done=(cleared(0, "a"), cleared(1, "b"), cleared(2, "scratch", scratch=True)))
+    steps = FlagSet("h1", "a"), FlagSet("h1", "b"), FlagSet("h1", "scratch")
+    who = {0: "the datastore two needs it", 2: "the datastore two needs it"}
+    told = taken_back(journal, shell, *steps, needed=lambda entry: who.get(entry.index, ""))
+    assert told == (True, [(0, "the datastore two needs it"), (2, ""), (1, "")])
+    assert ran(shell, "clear") == [("clear", "scratch"), ("clear", "b")], "what is scratch is the job's alone"
+
+
+def test_what_others_need_stays_when_a_later_step_fails() -> None:
+    shell = flag_host(a="off", b="broken")
+    run, record = run_of(FlagSet("h1", "a"), FlagSet("h1", "b"), on={"h1": shell}, needed=lambda entry: "two needs it")
+    with pytest.raises(CloudstoreError) as failed:
+        run.carry_out()
+    assert (record.undone, ran(shell, "clear")) == ([(0, "two needs it")], [])
+    assert failed.value.__notes__ == [TAKEN_BACK]
+
+
 def test_a_preview_reads_and_changes_nothing() -> None:
     shell = flag_host(a="off", b="on", c="broken")
     plan = (Stage("all", tuple(FlagSet("h1", name) for name in "abc")),)
@@ -443,17 +465,15 @@ def test_a_file_that_may_not_be_in_a_script_is_written_by_itself(step: FileIs, m
 
 
 @pytest.mark.parametrize("mode", ["0644", "0640"])
-@pytest.mark.parametrize("broken", [0, 1, 2, 3])
-def test_a_file_fails_with_the_first_of_its_commands_that_fails(mode: str, broken: int) -> None:
+def test_a_file_that_cannot_be_written_fails_its_step(mode: str) -> None:
     step = FileIs("h1", "/etc/f", mode)
-    shell, commands = file_host(step, a="off"), step.write.commands
-    shell.answers[commands[broken].argv] = said(exit_status=1, stderr="no space left on device")
+    shell, (write,) = file_host(step, a="off"), step.write.commands
+    shell.answers[write.argv] = said(exit_status=1, stderr="no space left on device")
     run, record = run_of(FlagSet("h1", "a"), step, on={"h1": shell})
     with pytest.raises(CommandFailed, match="no space left on device") as caught:
         run.carry_out()
-    assert caught.value.argv == commands[broken].argv
-    written = [argv for argv in shell.ran if argv[0] in {"install", "dd", "cp", "mv"}]
-    assert written == [command.argv for command in commands[: broken + 1]]
+    assert caught.value.argv == write.argv
+    assert step.write.undo.argv not in shell.ran
     assert RELOAD.argv not in shell.ran
     assert ran(shell, "clear") == [("clear", "a")], "what came before it is undone, and the file is not"
     assert ("failed", 1, 0) in record.journal
@@ -479,7 +499,7 @@ def test_a_scratch_file_that_was_begun_is_undone() -> None:
 
     step = Scratch("h1", "/etc/f")
     shell = file_host(step)
-    shell.answers[step.write.commands[1].argv] = said(exit_status=1, stderr="no space left on device")
+    shell.answers[step.write.commands[0].argv] = said(exit_status=1, stderr="no space left on device")
     run, record = run_of(step, on={"h1": shell})
     with pytest.raises(CommandFailed):
         run.carry_out()
@@ -489,7 +509,7 @@ def test_a_scratch_file_that_was_begun_is_undone() -> None:
 def test_a_connection_that_is_lost_while_a_file_is_written_undoes_nothing() -> None:
     step = FileIs("h1", "/etc/f")
     shell = file_host(step)
-    shell.answers[step.write.commands[1].argv] = Unreachable("h1 went away")
+    shell.answers[step.write.commands[0].argv] = Unreachable("h1 went away")
     run, record = run_of(step, on={"h1": shell})
     with pytest.raises(LostTouch):
         run.carry_out()

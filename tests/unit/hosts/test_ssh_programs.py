@@ -12,7 +12,7 @@ from typing import IO, cast
 import pytest
 
 from datastores.hosts import ssh_receive, ssh_send
-from datastores.hosts.ssh_receive import Cut, Receiver, Refused
+from datastores.hosts.ssh_receive import Anew, Cut, Receiver, Refused
 
 MIB = 1 << 20
 
@@ -32,9 +32,14 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
+def started(tmp_path: Path) -> Receiver:
+    """The program as it is started in the directory of a transfer, for the first time or anew."""
+    return Receiver(str(tmp_path / "part"), 0, tmp_path / "reached")
+
+
 @pytest.fixture
 def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    made = Receiver(str(tmp_path / "part"), 0)
+    made = started(tmp_path)
     yield made
     os.close(made.file)
 
@@ -112,6 +117,47 @@ def test_what_was_covered_by_a_checksum_is_not_sent_again(image: Path, receiver:
     take(receiver, rest)
     receiver.finish()
     assert Path(receiver.part).read_bytes() == image.read_bytes()
+
+
+@pytest.fixture
+def cut_off(image: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> int:
+    """A transfer of which the receiving host was switched off. Return where it had noted last to be."""
+    monkeypatch.setattr(ssh_receive, "NOTED", MIB)
+    with pytest.raises(Cut):
+        take(receiver, sent(image)[: 15 * MIB])
+    os.pwrite(receiver.file, b"lost with the power", receiver.noted)
+    return receiver.noted
+
+
+def test_a_host_that_was_started_anew_goes_on_where_it_was(image: Path, cut_off: int, tmp_path: Path) -> None:
+    assert cut_off >= 8 * MIB
+    again = started(tmp_path)
+    assert again.reached == cut_off
+    rest = sent(image, str(again.reached))
+    assert len(rest) < 14 * MIB
+    take(again, rest)
+    again.finish()
+    assert Path(again.part).read_bytes() == image.read_bytes()
+
+
+def test_what_came_of_an_image_that_was_written_to_since_is_dropped(image: Path, cut_off: int, tmp_path: Path) -> None:
+    os.utime(image)
+    again = started(tmp_path)
+    with pytest.raises(Anew):
+        take(again, sent(image, str(again.reached)))
+    assert (again.reached, Path(again.part).stat().st_size) == (0, 0)
+    take(again, sent(image))
+    again.finish()
+    assert Path(again.part).read_bytes() == image.read_bytes()
+
+
+@pytest.mark.parametrize("note", ["", "1 2 3", "x y z u", "{inode} 17 5 4096"])
+def test_what_lies_there_without_a_note_about_it_is_not_trusted(
+    image: Path, cut_off: int, tmp_path: Path, note: str
+) -> None:
+    (tmp_path / "reached").write_text(note.format(inode=(tmp_path / "part").stat().st_ino))
+    again = started(tmp_path)
+    assert (again.reached, Path(again.part).stat().st_size) == (0, 0)
 
 
 def test_a_byte_that_is_not_what_was_sent(image: Path, receiver: Receiver) -> None:
@@ -198,7 +244,7 @@ def test_a_later_connection_is_made_again(
     first, second = tmp_path / "first", tmp_path / "second"
     first.write_bytes(data[: 12 * MIB])
     with pytest.raises(Cut):  # to learn where it goes on
-        take(probe := Receiver(str(tmp_path / "probe"), 0), data[: 12 * MIB])
+        take(probe := Receiver(str(tmp_path / "probe"), 0, tmp_path / "note"), data[: 12 * MIB])
     second.write_bytes(sent(image, str(probe.reached)))
     os.close(probe.file)
     script = 'read at; if [ "$at" = 0 ]; then cat "$1"; echo lost it >&2; exit 255; else cat "$2"; fi'

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from datastores.domain.errors import Refused, Unreachable
 from datastores.domain.plan import AnyStep, Plan, Stage
-from datastores.domain.states import EventKind, JobState
+from datastores.domain.states import EventKind, JobState, StepState
 from datastores.hosts.runner import LEFT, TAKEN_BACK
-from datastores.jobs import control
+from datastores.jobs import attempts, control
 from datastores.jobs.journal import journal_of
 from datastores.jobs.log import JobLog
 from datastores.models import Cluster, Job, JobEvent, Lease, User
@@ -49,6 +49,23 @@ def left_by_a_dead_worker(job: Job, *flags: str) -> None:
     work(job)
     steps = {"a": 0, "b": 1}
     JobEvent.objects.filter(job=job, kind=EventKind.ACTION_DONE, step__in=[steps[flag] for flag in flags]).delete()
+
+
+# What others need
+
+
+def test_an_undo_leaves_what_others_need_and_is_complete(
+    ask: Ask, shell: FakeShell, operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = work(ask())
+    monkeypatch.setattr(attempts, "needed_by_others", lambda job: lambda entry: "two needs it" * (not entry.index))
+    control.undo(job, operator)
+    job = work(job)
+    assert (job.state, Cluster.objects.get().description) == (JobState.CANCELLED, "undone")
+    assert ran(shell, "clear") == [("clear", "b")]
+    assert job.steps.get(index=0).state == StepState.KEPT
+    assert job.events.filter(kind=EventKind.UNDO, text="kept: two needs it", step=0).exists()
+    assert journal_of(job).touched == frozenset(), "it is theirs now"
 
 
 # Cancelled

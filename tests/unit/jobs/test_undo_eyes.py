@@ -130,7 +130,15 @@ def test_what_is_demanded_for_deleting_counts_for_an_undo_that_deletes(
 def test_every_undo_that_deletes_something_names_the_kind_that_does(kind: str) -> None:
     undo_is = KINDS[kind].undo_is
     made = "image" if kind == "disk.save" else kind.partition(".")[0]
-    kinds = ("drift.repair", "export.change", "volume.option", "volume.quota", "directory.move", "datastore.limit")
+    kinds = (
+        "drift.repair",
+        "export.change",
+        "volume.option",
+        "volume.quota",
+        "volume.stop",
+        "directory.move",
+        "datastore.limit",
+    )
     others = dict.fromkeys((*kinds, "disk.reserve"), "")
     assert undo_is == (others | {"volume.add": "volume.remove"}).get(kind, f"{made}.delete")
     assert undo_is in ("", *KINDS)

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from datastores.domain.errors import BadInput, CloudstoreError, Refused
+from datastores.domain.errors import BadInput, Busy, CloudstoreError, Refused
 from datastores.domain.iscsi import Lun, Portal
 from datastores.domain.plan import AnyStep
 from datastores.domain.states import ObjectState
+from datastores.drivers.iscsi import IscsiDriver
+from datastores.drivers.nas import NasDriver
 from datastores.hosts.appliance_luns import Answer, LunsKnown, Met, PortalTried, SizedLun
 from datastores.hosts.appliances import LunReached
 from datastores.hosts.chap import SecretGone, SecretPresent
@@ -31,6 +33,9 @@ from datastores.models import (
     User,
 )
 from datastores.services.appliances import remember_luns, unpin
+from datastores.services.hosts import require_unneeded
+from datastores.services.managed import Scope, find, statements
+from datastores.services.placing import driver_of
 from tests.unit.conftest import a_datastore, a_host, a_vm, an_image
 from tests.unit.services.conftest import ended
 
@@ -109,6 +114,22 @@ class TestFound:
         remember_luns(nas, offered(3, size=5 * GIB))
         assert (rows(nas)[3].gone_at, rows(nas)[3].size, rows(nas)[3].size_before) == (None, 5 * GIB, 10 * GIB)
 
+    def test_what_was_pinned_while_it_was_being_read_stays_pinned(
+        self, admin: User, nas: Datastore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        remember_luns(nas, offered(3))
+        image, rows_of = an_image(admin, datastore=nas), ApplianceLun.objects.filter
+
+        def read_before(**which: Any) -> list[ApplianceLun]:
+            found = list(rows_of(**which))
+            rows_of(number=3).update(image=image)
+            return found
+
+        monkeypatch.setattr(ApplianceLun.objects, "filter", read_before)
+        remember_luns(nas, offered(3, size=5 * GIB))
+        monkeypatch.undo()
+        assert (rows(nas)[3].image, rows(nas)[3].size, rows(nas)[3].size_before) == (image, 5 * GIB, 10 * GIB)
+
     def test_datastores_of_other_kinds_have_none(self, operator: User) -> None:
         with pytest.raises(Refused, match="made here, not found"):
             asked("nas.find", operator, a_datastore("plain"))
@@ -172,6 +193,24 @@ class TestUsed:
         ]
         assert [(step.among, step.leaving) for step in closed] == [("/srv/nas", f"/srv/nas/{disk.vm_id}/disk.0")]
 
+    def test_the_session_of_two_luns_is_changed_by_one_job_at_a_time(
+        self, admin: User, nas: Datastore, job: Job, hosts: list[Host]
+    ) -> None:
+        """Who attaches one would find the session there that who detaches the other ends."""
+        KINDS[job.kind].succeeded(job, [])
+        ended(job)
+        remember_luns(nas, [*offered(3, 4), SizedLun(Lun(Portal("10.0.0.5"), f"{IQN}-other", 1), GIB)])
+        vm, second, elsewhere = Disk.objects.get().vm, *(
+            ended(asked("nas.pin", admin, nas, lun=row.pk, name=f"data{row.pk}")).image
+            for row in ApplianceLun.objects.filter(datastore=nas, image=None)
+        )  # fmt: skip
+        submit("disk.delete", user=admin, disk=Disk.objects.get())
+        on = {"on": hosts[1].pk}
+        with pytest.raises(Busy, match=r"^Target .*ts-459-one-[0-9a-f]{8} of host kvm2 is being changed"):
+            submit("disk.create", user=admin, params=on, image=second, vm=vm)
+        assert submit("disk.create", user=admin, params=on, image=elsewhere, vm=vm)
+        assert submit("disk.create", user=admin, params={"on": hosts[0].pk}, image=second, vm=a_vm(admin))
+
     def test_it_is_not_unpinned_meanwhile(self, admin: User, job: Job, pinned: Image) -> None:
         KINDS[job.kind].succeeded(job, [])
         ended(job)
@@ -216,12 +255,90 @@ class TestReached:
         deleted = planned(submit("datastore.delete", user=admin, datastore=nas))
         assert {type(step) for step in deleted} >= {SecretGone, PortalsOpen}
 
+    def test_who_is_kept_from_it_becomes_one_of_its_hosts_only_afterwards(
+        self, admin: User, nas: Datastore, hosts: list[Host]
+    ) -> None:
+        nas.options |= {"guard": False}
+        nas.save()
+        guard = asked("nas.guard", admin, nas)
+        added = asked("datastore.hosts", admin, nas, add=[hosts[2].pk], remove=[])
+        assert added.leases.filter(granted=False, resource=f"host list of datastore:{nas.pk}").exists()
+        ended(guard)
+        assert [step.host for step in planned(added) if isinstance(step, PortalsOpen)] == ["kvm3"]
+        ended(added)
+        assert not nas.guards.exists()
+        with pytest.raises(Refused, match="No other host is kept from it"):
+            asked("nas.open", admin, nas)
+
+    def test_who_does_not_answer_stays_kept_from_it_and_remembered(
+        self, admin: User, nas: Datastore, hosts: list[Host]
+    ) -> None:
+        ended(asked("nas.guard", admin, nas))
+        away = a_host("kvm4")
+        ended(asked("nas.guard", admin, nas))
+        Host.objects.filter(pk=away.pk).update(state="unreachable")
+        opened = asked("nas.open", admin, nas)
+        assert {step.host for step in planned(opened)} == {"kvm3"}
+        ended(opened)
+        assert Appliance.objects.get().guarded_at and [row.host for row in nas.guards.all()] == [away]
+        with pytest.raises(Refused, match="kvm4 cannot get to the appliance"):
+            submit("datastore.delete", user=admin, datastore=nas)
+        with pytest.raises(Refused, match="kvm4 cannot be asked now"):
+            asked("nas.open", admin, nas)
+        Host.objects.filter(pk=away.pk).update(state="ready")
+        with pytest.raises(Refused, match="is kept from the appliance of nas"):
+            require_unneeded(Host.objects.get(pk=away.pk))
+        ended(asked("nas.open", admin, nas))
+        assert not Appliance.objects.get().guarded_at and not nas.guards.exists()
+
+    def test_rules_that_somebody_took_away_are_found_missing(
+        self, admin: User, nas: Datastore, hosts: list[Host]
+    ) -> None:
+        ended(asked("nas.guard", admin, nas))
+        (kept,) = (each for each in statements(Scope(Host.objects.filter(pk=hosts[2].pk))) if each.owner == "nas.guard")
+        *_, guarded = kept.steps
+        assert (
+            isinstance(guarded, PortalsGuarded)
+            and guarded.nobody
+            and (kept.host, kept.datastore) == (hosts[2].pk, nas.pk)
+        )
+        assert f"appliance of datastore:{nas.pk}" in kept.resources
+        about = Scope(Host.objects.filter(pk=hosts[2].pk), datastore=nas.pk)
+        assert find(kept.key(guarded), "nas.guard", about) == (kept, kept.steps)
+
+    def test_hosts_of_another_datastore_on_the_same_appliance_are_not_kept_from_it(
+        self, admin: User, nas: Datastore, hosts: list[Host]
+    ) -> None:
+        a_datastore("more", kind="nas", hosts=hosts[2:], options={"portals": "10.0.1.5:3261"})
+        with pytest.raises(Refused, match="no other host"):
+            asked("nas.guard", admin, nas)
+
     def test_where_there_is_no_other_host_nobody_is_kept_from_it(
         self, admin: User, nas: Datastore, hosts: list[Host]
     ) -> None:
         hosts[2].delete()
         with pytest.raises(Refused, match="no other host"):
             asked("nas.guard", admin, nas)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("/srv/one_a", "/srv/one-a"), ("/srv/one-a", "/srv/One-A"), ("/srv/one", "/srv/one")]
+)
+@pytest.mark.parametrize("kind", ["nas", "iscsi"])
+def test_no_two_datastores_have_files_or_rules_of_one_name(
+    admin: User, hosts: list[Host], kind: str, one: str, other: str
+) -> None:
+    """Rules lie on hosts that are none of the datastore, too, so the same path on another host is another one."""
+    options = {"portals": "10.0.0.5", "user": "x"} if kind == "nas" else {"backing": "files"}
+    for base, host in zip((one, other), hosts, strict=False):
+        params = {"name": host.name, "kind": kind, "type": "image", "base": base, "hosts": [host.pk],
+                  "options": options, "secret": SECRET}  # fmt: skip
+        submit("datastore.create", user=admin, params=params)
+    first, second = (driver_of(each) for each in Datastore.objects.all())
+    assert isinstance(first, NasDriver | IscsiDriver) and isinstance(second, NasDriver | IscsiDriver)
+    assert first.account and second.account and first.account.file != second.account.file
+    guards = [PortalsGuarded("kvm3", each.label_on_hosts, (Portal("10.0.0.5"),)) for each in (first, second)]
+    assert not {each.argv for each in guards[0].reads()[:5]} & {each.argv for each in guards[1].reads()[:5]}
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from datastores.domain import gluster
 from datastores.domain.errors import BadInput, Refused
 from datastores.hosts.gluster_bricks import BrickReady
-from datastores.hosts.gluster_volumes import VolumeExists, VolumeOptionSet
+from datastores.hosts.gluster_pool import PeerUnneeded
+from datastores.hosts.gluster_volumes import VolumeAbsent, VolumeExists, VolumeOptionSet
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
 from datastores.models import Brick, Datastore, Host, Job, User
@@ -55,6 +57,25 @@ def test_the_plan_is_the_same_when_it_is_made_of_the_rows(admin: User, hosts: li
     assert KINDS[job.kind].plan(job) == KINDS[job.kind].plan(Job.objects.get())
     [exists] = [step for step in steps(job) if isinstance(step, VolumeExists)]
     assert [str(brick) for brick in exists.bricks] == [f"10.0.0.{number}:/srv/disk/vms" for number in (1, 2, 3)]
+
+
+def test_two_volumes_of_one_pool_have_two_names(admin: User, hosts: list[Host]) -> None:
+    made(admin, hosts, *three(hosts), base="/srv/a-b")
+    others = [(host, "/srv/disk/others") for host in hosts[1:]]
+    for like in ({"base": "/srv/a/b"}, {"base": "/srv/c", "options": {"volume": "srv-a-b"}}):
+        with pytest.raises(Refused, match="The volume srv-a-b is that of the datastore vms already"):
+            made(admin, hosts[1:], *others, name="others", **like)
+    made(admin, hosts[1:], *others, name="others", base="/srv/a/b", options={"volume": "another"})
+    elsewhere = [a_host(f"e{number}") for number in (1, 2, 3)]
+    made(admin, elsewhere, *three(elsewhere), name="elsewhere", base="/srv/a/b")
+
+
+def test_the_deletion_of_one_that_was_never_made_is_of_its_own_volume(admin: User, hosts: list[Host]) -> None:
+    job = ended(made(admin, hosts, *three(hosts)), "failed")
+    down = submit("datastore.delete", user=admin, datastore=job.datastore)
+    told = [step for step in steps(down) if isinstance(step, VolumeAbsent | PeerUnneeded)]
+    assert {step.of for step in told} == {tuple(gluster.Brick(host.address, "/srv/disk/vms") for host in hosts[:3])}
+    assert len(told) == 3
 
 
 def test_a_host_that_is_renamed_or_moved_stays_who_the_pool_thinks_it_is(admin: User, hosts: list[Host]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from datastores.domain.errors import BadInput, Busy, CloudstoreError, Refused
@@ -12,8 +14,9 @@ from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
 from datastores.models import AuditEntry, Datastore, Disk, Host, Job, Lease, User
 from datastores.services.hosts import require_unneeded
+from datastores.services.managed import Scope, statements
 from datastores.services.placing import hosts_of
-from tests.unit.conftest import a_datastore, a_disk, a_host, a_vm, an_image
+from tests.unit.conftest import a_datastore, a_disk, a_drift, a_host, a_vm, an_image
 from tests.unit.services.conftest import ended
 
 pytestmark = pytest.mark.django_db
@@ -310,3 +313,28 @@ class TestLinks:
             change(admin, linked, add=[hosts["kvm3"]])
         ended(change(admin, gold, add=[hosts["kvm3"]]))
         ended(change(admin, linked, add=[hosts["kvm3"]]))
+
+
+@pytest.mark.parametrize("kind", ["directory.move", "drift.repair", "datastore.measure"])
+def test_hosts_stay_while_something_is_done_there(
+    admin: User, gold: Datastore, hosts: dict[str, Host], kind: str
+) -> None:
+    """Other jobs on the datastore go on."""
+    drift = a_drift(host=hosts["kvm1"], datastore=gold, key=drift_key(gold, hosts["kvm1"]))
+    asked: dict[str, dict[str, Any]] = {
+        "directory.move": {"params": {"path": "/var/lib/one", "name": "one"}, "host": hosts["kvm1"]},
+        "drift.repair": {"params": {"drift": drift.pk}},
+        "datastore.measure": {"params": {"hosts": [hosts["kvm1"].pk]}},
+    }
+    job = submit(kind, user=admin, **({"datastore": gold} | asked[kind]))
+    removal = change(admin, gold, remove=[hosts["kvm1"]])
+    assert removal.leases.filter(granted=False).exists(), "it waits for the other"
+    ended(job, "cancelled")
+    with pytest.raises(Busy, match="Host list of datastore gold is being changed"):
+        submit(kind, user=admin, **({"datastore": gold} | asked[kind]))
+
+
+def drift_key(datastore: Datastore, host: Host) -> str:
+    """Return the key of what is kept true of the datastore on the host, first of all."""
+    managed = next(statements(Scope(Host.objects.filter(pk=host.pk), datastore.pk)))
+    return managed.key(managed.steps[0])

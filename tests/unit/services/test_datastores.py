@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from datastores.domain.errors import Busy, NotConnected, Refused
+from datastores.domain.errors import BadInput, Busy, NotConnected, Refused
 from datastores.domain.plan import Action, Change, Command
-from datastores.domain.states import HostState, JobState
+from datastores.domain.states import EventKind, HostState, JobState
 from datastores.domain.volumes import Capacity
 from datastores.hosts.filesystems import BaseFacts, BaseReady
-from datastores.hosts.mounts import MountAbsent
+from datastores.hosts.mounts import FstabLinePresent, MountAbsent, MountPresent
 from datastores.hosts.probes import ProbeGone, ProbePresent, ProbeVisible
 from datastores.jobs import control
 from datastores.jobs.codec import encode_change
@@ -21,8 +21,9 @@ from datastores.jobs.steps import approval_of
 from datastores.jobs.submit import submit
 from datastores.models import Datastore, Host, Job, User
 from datastores.services.datastores import Measure, remember_capacity, remember_measure, remember_unmeasured
+from datastores.services.hosts import change_host
 from datastores.services.placing import driver_of, image_volume
-from tests.unit.conftest import a_datastore, a_disk, a_host, a_job, a_step, an_image
+from tests.unit.conftest import a_datastore, a_disk, a_host, a_job, a_step, an_image, write_log
 from tests.unit.services.conftest import ended
 
 pytestmark = pytest.mark.django_db
@@ -32,6 +33,94 @@ def planned(admin: User, kind: str, count: int, **options: object) -> Job:
     hosts = [a_host(f"h{number}").pk for number in range(count)]
     params = {"name": "ds", "kind": kind, "type": "image", "base": "/srv/ds", "hosts": hosts, "options": options}
     return submit("datastore.create", user=admin, params=params)
+
+
+def nfs(admin: User, hosts: list[Host], name: str, kind: str = "nfs", **options: object) -> Job:
+    params = {"name": name, "kind": kind, "type": "image", "base": f"/srv/{name}", "options": options}
+    return submit("datastore.create", user=admin, params=params | {"hosts": [host.pk for host in hosts]})
+
+
+def test_what_clients_see_of_one_server_is_one_tree(admin: User) -> None:
+    hosts = [a_host("h0"), a_host("h1")]
+    nfs(admin, hosts, "plain")
+    with pytest.raises(Refused, match="not find /srv/plain any more"):
+        nfs(admin, hosts, "root", fsid="0")
+    nfs(admin, hosts[::-1], "elsewhere", fsid="0")
+    with pytest.raises(Refused, match="h1: /srv/elsewhere has fsid=0"):
+        nfs(admin, hosts[::-1], "hidden")
+    assert {row.name for row in Datastore.objects.all()} == {"plain", "elsewhere"}
+
+
+def test_two_of_one_server_are_exported_by_files_of_their_own(admin: User) -> None:
+    hosts = [a_host("h0"), a_host("h1")]
+    nfs(admin, hosts, "a-b")
+    with pytest.raises(Refused, match="h0 would export /srv/a/b by the file of /srv/a-b"):
+        a_b = {"name": "nested", "kind": "nfs", "type": "image", "base": "/srv/a/b", "options": {}}
+        submit("datastore.create", user=admin, params=a_b | {"hosts": [host.pk for host in hosts]})
+
+
+def test_data_sets_that_are_exported_are_in_the_same_tree(admin: User) -> None:
+    hosts = [a_host("h0"), a_host("h1")]
+    nfs(admin, hosts, "tank", "zfs", dataset="tank/one")
+    nfs(admin, hosts, "root", fsid="0")
+    with pytest.raises(Refused, match="/srv/root has fsid=0"):
+        nfs(admin, hosts, "two", "zfs", dataset="tank/two", exported=True)
+    nfs(admin, hosts[::-1], "two", "zfs", dataset="tank/two", exported=True)
+    with pytest.raises(Refused, match="not find /srv/two any more"):
+        nfs(admin, hosts[::-1], "hides", fsid="0")
+
+
+def test_what_others_export_from_a_server_is_neither_hidden_nor_hides(admin: User) -> None:
+    theirs = a_host("h0", facts={"exports": [{"path": "/etc/exports", "text": "/srv/mine 10.0.0.0/24(rw,fsid=0)\n"}]})
+    with pytest.raises(Refused, match="h0: /srv/mine has fsid=0"):
+        nfs(admin, [theirs], "plain")
+    with pytest.raises(Refused, match="not find /srv/mine"):
+        nfs(admin, [theirs], "root", fsid="0")
+
+
+def test_a_new_one_is_not_mounted_soft_but_an_older_one_goes_on(admin: User) -> None:
+    with pytest.raises(BadInput, match="soft mount"):
+        nfs(admin, [a_host("h0"), a_host("h1")], "soft", mount="rw,_netdev,soft")
+    old = a_datastore("old", hosts=[a_host("h2")], kind="nfs", options={"mount": "rw,_netdev,soft"})
+    assert driver_of(old)
+
+
+def change_address(host: Host, address: str) -> None:
+    host = Host.objects.get(pk=host.pk)
+    host.address = address
+    change_host(host, host.version, ["address"])
+
+
+def mounts_of(datastore: Datastore, host: str) -> list[str]:
+    """Return what a host is to mount, and what is to be unmounted there when the datastore goes."""
+    driver = driver_of(Datastore.objects.get(pk=datastore.pk))
+    steps = [*driver.keeps(host), *driver.deactivate(host)]
+    return [step.source for step in steps if isinstance(step, FstabLinePresent | MountPresent | MountAbsent)]
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_what_a_host_mounts_outlives_a_new_address_of_the_server(admin: User, remembered: bool) -> None:
+    """Datastores of before it was remembered have nothing noted: then it is noted just before it changes."""
+    hosts = [a_host("h0", address="10.9.0.1"), a_host("h1")]
+    datastore = ended(nfs(admin, hosts, "served")).datastore
+    assert [member.mounted_from for member in datastore.members.all()] == ["", "10.9.0.1:/srv/served"]
+    if not remembered:
+        datastore.members.update(mounted_from="")
+    change_address(hosts[0], "10.9.0.99")
+    assert mounts_of(datastore, "h1") == ["10.9.0.1:/srv/served"] * 3
+
+
+def test_a_host_that_is_added_mounts_from_the_address_of_now(admin: User) -> None:
+    hosts = [a_host("h0", address="10.9.0.1"), a_host("h1")]
+    datastore = ended(nfs(admin, hosts, "served")).datastore
+    change_address(hosts[0], "10.9.0.99")
+    more = a_host("h2")
+    job = submit("datastore.hosts", user=admin, datastore=datastore, params={"add": [more.pk], "remove": []})
+    planned = [step for stage in KINDS[job.kind].plan(job) for step in stage.steps]
+    assert [step.source for step in planned if isinstance(step, MountPresent)] == ["10.9.0.99:/srv/served"]
+    ended(job)
+    assert mounts_of(datastore, "h2") == ["10.9.0.99:/srv/served"] * 3
+    assert mounts_of(datastore, "h1") == ["10.9.0.1:/srv/served"] * 3
 
 
 def test_all_hosts_of_a_shared_one_are_shown_to_see_the_same_directory(admin: User) -> None:
@@ -194,3 +283,59 @@ class TestDeletion:
         job = submit("datastore.delete", user=admin, datastore=nfs)
         Host.objects.update(state=HostState.READY)
         assert {step.host for stage in KINDS[job.kind].plan(job) for step in stage.steps} == {"kvm2", "nas"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "refused"),
+    [
+        ("lvm", {}, True),
+        ("iscsi", {"prefix": "lv-one-more-"}, True),
+        ("iscsi", {"prefix": "lv-lio-"}, False),
+        ("iscsi", {"group_name": "vg-two"}, False),
+        ("iscsi", {"backing": "files"}, False),
+    ],
+)
+def test_two_in_one_volume_group_name_their_volumes_apart(
+    admin: User, kind: str, options: dict[str, Any], refused: bool
+) -> None:
+    host = a_host()
+    a_datastore("first", kind="iscsi", hosts=[host])
+    params = {"name": "second", "kind": kind, "type": "image", "base": "/srv/second", "hosts": [host.pk]}
+    if refused:
+        with pytest.raises(Refused, match="begin with lv-one- in vg-one for first"):
+            submit("datastore.create", user=admin, params=params | {"options": options})
+    else:
+        submit("datastore.create", user=admin, params=params | {"options": options})
+    submit(
+        "datastore.create", user=admin, params=params | {"options": options, "name": "third", "hosts": [a_host().pk]}
+    )
+
+
+def test_one_is_taken_back_only_from_the_hosts_that_its_job_knows(admin: User) -> None:
+    job = ended(planned(admin, "nfs", 2))
+    a_step(job, machine=Host.objects.get(name="h0"))
+    write_log(job, "$ set", kind=EventKind.ACTION_STARTED)
+    ended(submit("datastore.hosts", user=admin, params={"add": [a_host().pk], "remove": []}, datastore=job.datastore))
+    with pytest.raises(Refused, match="The hosts of ds were changed since"):
+        control.undo(job, admin)
+
+
+def test_nor_from_bricks_that_it_does_not_know(admin: User) -> None:
+    hosts = [a_host(f"h{number}") for number in range(4)]
+    made_of = [{"host": host.pk, "path": "/bricks/ds"} for host in hosts[:3]]
+    params = {"name": "ds", "kind": "gluster", "type": "image", "base": "/srv/ds", "bricks": made_of,
+              "hosts": [host.pk for host in hosts], "options": {"forced": True}}  # fmt: skip
+    job = ended(submit("datastore.create", user=admin, params=params))
+    KINDS[job.kind].check_undo(job)
+    job.datastore.bricks.filter(position=2).update(host=hosts[3], peer=hosts[3].address)
+    with pytest.raises(Refused, match="The bricks of ds were changed since"):
+        KINDS[job.kind].check_undo(job)
+
+
+def test_a_host_does_not_come_while_one_is_taken_back(admin: User) -> None:
+    job = ended(planned(admin, "nfs", 2))
+    a_step(job, machine=Host.objects.get(name="h0"))
+    write_log(job, "$ set", kind=EventKind.ACTION_STARTED)
+    submit("datastore.hosts", user=admin, params={"add": [a_host().pk], "remove": []}, datastore=job.datastore)
+    with pytest.raises(Busy, match="Host list of datastore ds is being changed by"):
+        control.undo(job, admin)

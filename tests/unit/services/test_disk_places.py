@@ -9,11 +9,14 @@ import pytest
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import AnyStep
 from datastores.domain.states import HostState
+from datastores.hosts.lio import LioTargetGone
 from datastores.hosts.receiving import FileReceived
 from datastores.hosts.tgt_targets import TargetGone, TargetServed
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
-from datastores.models import Datastore, Disk, Host, HostKey, Job, User
+from datastores.models import Datastore, DatastoreHost, Disk, Host, HostKey, Job, User
+from datastores.services.hosts import change_host
+from datastores.services.placing import members_of
 from tests.unit.conftest import a_datastore, a_disk, a_host, a_vm, an_image
 from tests.unit.services.conftest import ended
 
@@ -162,3 +165,50 @@ def test_a_deletion_takes_from_it_what_was_attached(
     job = submit("disk.delete", user=admin, disk=disk, params={"lost": True})
     assert {step.host for step in steps(job)} == {"nas"}
     assert steps(job)[0].forced
+
+
+class TestRenamed:
+    """What targets and initiators were told a host is called stays, for they keep it."""
+
+    @pytest.fixture
+    def served(self, hosts: list[Host], alice: User) -> Disk:
+        """A disk that is attached to node1."""
+        store = a_datastore("lio", hosts=hosts, kind="iscsi", options={"target": "lio"})
+        store.members.all().delete()
+        DatastoreHost.objects.bulk_create(members_of(store.pk, hosts))
+        return a_disk_on(hosts[1], alice, store)
+
+    @staticmethod
+    def rename(host: Host, name: str) -> None:
+        host.name = name
+        change_host(host, host.version, ["name"])
+
+    @staticmethod
+    def said(disk: Disk, user: User) -> tuple[list[str], list[str]]:
+        """Return what a deletion of the disk would take away, and whom it would log out."""
+        job = submit("disk.delete", user=user, disk=disk)
+        gone = [step for step in steps(job) if isinstance(step, LioTargetGone)]
+        return sorted({step.name for step in gone}), sorted({who for step in gone for who in step.leaving})
+
+    def test_a_target_is_found_by_its_name_after_its_host_got_another(
+        self, admin: User, served: Disk, hosts: list[Host]
+    ) -> None:
+        self.rename(hosts[0], "storage")
+        self.rename(hosts[1], "node9")
+        targets, initiators = self.said(served, admin)
+        begin = "iqn.2013-10.org.opennebula"
+        assert targets == [f"{begin}:nas.vg-one.lv-one-{served.vm_id}-0"]
+        assert f"{begin}:node1" in initiators and f"{begin}:node9" not in initiators
+
+    def test_who_gets_the_old_name_of_another_is_called_something_else(
+        self, admin: User, served: Disk, hosts: list[Host]
+    ) -> None:
+        self.rename(hosts[1], "node9")
+        namesake = a_host("node1")
+        ended(
+            submit(
+                "datastore.hosts", user=admin, params={"add": [namesake.pk], "remove": []}, datastore=served.datastore
+            )
+        )
+        assert [row.peer for row in members_of(0, [namesake, hosts[1]])] == [f"node1-{namesake.pk}", "node1"]
+        assert served.datastore.members.get(host=namesake).peer == f"node1-{namesake.pk}"

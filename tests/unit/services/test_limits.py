@@ -14,6 +14,7 @@ from datastores.hosts.zfs_volumes import VolumeDatasetExists
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
 from datastores.models import Datastore, Disk, Job, User
+from datastores.services.limits import limits_in_words, limits_of
 from datastores.services.promises import promised
 from tests.unit.conftest import GIB, a_datastore, a_disk, a_vm, an_image, signed_in, text_of
 from tests.unit.services.conftest import done, ended
@@ -52,6 +53,21 @@ def test_a_quota_is_changed_and_changed_back_and_other_options_stay(admin: User,
     KINDS[job.kind].undone(job)
     tank.refresh_from_db()
     assert tank.options == {"dataset": "tank/cloud", "quota": "2T", "account": "one"}
+
+
+def test_iscsi_has_the_limits_of_what_keeps_its_bytes(admin: User) -> None:
+    tank = a_datastore(kind="iscsi", options={"backing": "zfs", "dataset": "tank/luns", "quota": "2T"})
+    assert limits_in_words(tank) == ["Quota 2T"]
+    step = step_of(limited(admin, tank, quota="3T"))
+    assert step == DatasetLimited(step.host, "tank/luns", 3 << 40, 0)
+    plain = a_datastore(kind="iscsi")
+    assert limits_of(plain) == {}
+    with pytest.raises(BadInput, match="have no limits"):
+        limited(admin, plain, quota="3T")
+    page = signed_in(admin).get(f"/datastores/{tank.pk}/limits/")
+    assert {"quota", "reservation", "reserve"} == set(page.context["form"].fields)
+    can = [set(signed_in(admin).get(f"/datastores/{each.pk}/").context["can"]) for each in (tank, plain)]
+    assert can[0] - can[1] == {"promote", "reserve"} and "attach" in can[1]
 
 
 def test_what_is_asked_for_is_checked(admin: User, tank: Datastore) -> None:

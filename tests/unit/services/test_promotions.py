@@ -6,6 +6,7 @@ import pytest
 
 from datastores.domain.errors import BadInput, Busy, Refused, Unsupported
 from datastores.hosts.stages import steps_of
+from datastores.hosts.tgt_targets import TargetGone
 from datastores.hosts.zfs_promotion import ClonePromoted, MasterGone
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
@@ -53,6 +54,21 @@ def test_an_image_takes_the_place_of_the_one_it_was_cloned_from(alice: User, mas
     assert (heir.parent, other.parent, clone.image, copy.image) == (None, heir, heir, None)
     with pytest.raises(Refused, match="is needed by"):
         submit("image.delete", user=alice, image=heir)
+
+
+def test_what_lies_in_zfs_is_a_clone_also_where_it_is_served_by_iscsi(alice: User) -> None:
+    for backing, heirs in (("zfs", 1), ("xfs", 0)):
+        options = {"backing": "zfs", "dataset": "tank/luns"} if backing == "zfs" else {"backing": backing}
+        image = an_image(alice, datastore=a_datastore(kind="iscsi", options=options))
+        disk = a_disk(image)
+        assert list(heirs_of(image, alice)) == [f"disk:{disk.pk}"] * heirs
+        if heirs:
+            with pytest.raises(Refused, match="is needed by"):
+                submit("image.delete", user=alice, image=image)
+            kinds = [
+                type(step) for step in steps_of(KINDS["image.promote"].plan(promote(alice, image, f"disk:{disk.pk}")))
+            ]
+            assert kinds == [TargetGone, ClonePromoted, MasterGone]
 
 
 def test_a_clone_of_a_clone_is_one_of_the_first_then(alice: User, master: Image) -> None:

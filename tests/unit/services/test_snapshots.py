@@ -16,7 +16,7 @@ from datastores.jobs import control
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
 from datastores.models import Datastore, Image, Job, User
-from datastores.services.snapshots import lost_by_revert
+from datastores.services.snapshots import lost_by_revert, lost_snapshots
 from tests.unit.conftest import GIB, a_datastore, an_image
 from tests.unit.services.conftest import done, ended
 
@@ -68,6 +68,26 @@ def test_snapshots_that_a_way_back_destroys_are_named_before_and_gone_after(
     first, *others = steps_of(KINDS[job.kind].plan(Job.objects.get(pk=job.pk)))
     ended(job, result=[(first, RevertFacts({}, GIB)), *((step, None) for step in others)])
     assert list(image.snapshots.values_list("name", flat=True)) == left
+
+
+def test_snapshots_in_zfs_are_lost_also_where_it_is_served_by_iscsi(alice: User) -> None:
+    for options, lost in (({"backing": "zfs", "dataset": "tank/luns"}, ["younger"]), ({"backing": "xfs"}, [])):
+        image = an_image(alice, datastore=a_datastore(kind="iscsi", options=options))
+        before, _ = (image.snapshots.create(name=name, state=ObjectState.READY) for name in ("before", "younger"))
+        assert [each.name for each in lost_snapshots(before, image.snapshots.all())] == lost
+
+
+@pytest.mark.parametrize(("lossy", "left"), [(True, ["before"]), (False, ["before", "after", "last"])])
+def test_snapshots_that_were_destroyed_on_the_way_are_forgotten_though_it_went_no_further(
+    alice: User, lossy: bool, left: list[str]
+) -> None:
+    image = an_image(alice, datastore=a_datastore(kind="zfs", base="/tank/one"))
+    before, *_ = [image.snapshots.create(name=name, state=ObjectState.READY) for name in ("before", "after", "last")]
+    job = submit("snapshot.revert", user=alice, image=image, snapshot=before)
+    KINDS[job.kind].broken_off(Job.objects.get(pk=job.pk), "dataset is busy", lossy=lossy)
+    image.refresh_from_db()
+    assert list(image.snapshots.order_by("pk").values_list("name", flat=True)) == left
+    assert (image.state, image.error) == (ObjectState.READY, "dataset is busy")
 
 
 @pytest.mark.parametrize("how", ["failed", "cancelled"])

@@ -116,6 +116,8 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "datastore-volume-option": (NOBODY, ADMINS),
     "datastore-volume-quota": (NOBODY, ADMINS),
     "datastore-volume-choose": (NOBODY, ADMINS),
+    "datastore-volume-stop": (NOBODY, ADMINS),
+    "datastore-volume-start": (NOBODY, ADMINS),
     "image-list": (EVERYBODY, OWNERS),
     "image-register": (OWNERS, OWNERS),
     "image-block": (OWNERS, OWNERS),

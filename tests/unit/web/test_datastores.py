@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django import forms
+from django.test import Client
 
 from datastores.drivers.registry import DRIVERS, make_driver
 from datastores.models import AuditEntry, Cluster, Datastore, DatastoreHost, Host, Job, User
@@ -44,6 +45,32 @@ def test_every_kind_has_a_form_whose_defaults_are_the_drivers(kind: str) -> None
     assert form.is_valid(), form.errors
     assert form.options() == {}
     assert make_driver(kind, host="h1", base="/srv", options=form.options()).options == driver.Options()
+
+
+def asked(client: Client, **fields: str) -> str:
+    return text_of(client.get("/datastores/options/", fields))
+
+
+def test_what_has_no_meaning_with_what_is_chosen_is_not_asked_for(admin: User) -> None:
+    client = signed_in(admin)
+    lvm = asked(client, kind="iscsi")
+    assert 'name="options-iscsi-group_name"' in lvm and 'name="options-iscsi-dataset"' not in lvm
+    given = {"options-iscsi-backing": "zfs", "options-iscsi-portal": "10.9.9.9", "options-iscsi-chap": "on"}
+    zfs = asked(client, kind="iscsi", **given)
+    assert 'name="options-iscsi-dataset"' in zfs and 'name="options-iscsi-group_name"' not in zfs
+    assert 'value="10.9.9.9"' in zfs and 'value="64K"' in zfs  # what was typed, and the default of what is new
+    assert 'name="options-zfs-clients"' not in asked(client, kind="zfs")
+    exported = asked(client, kind="zfs", **{"options-zfs-exported": "on", "options-zfs-dataset": "tank/one"})
+    assert 'name="options-zfs-clients"' in exported and 'value="tank/one"' in exported
+    assert "lookupcache=positive" in exported
+
+
+def test_what_is_sent_of_options_that_were_not_asked_for_does_not_count() -> None:
+    sent = {"options-iscsi-backing": "xfs", "options-iscsi-dataset": "tank/luns", "options-iscsi-chap": "on"}
+    form = OptionsForm(DRIVERS["iscsi"], data=sent)
+    assert form.is_valid() and form.options() == {"backing": "xfs"}
+    form = OptionsForm(DRIVERS["iscsi"], data=sent | {"options-iscsi-backing": "zfs"})
+    assert form.is_valid() and form.options() == {"backing": "zfs", "dataset": "tank/luns"}
 
 
 def new(**fields: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from datastores.domain.plan import Action, Change, Command, Detached, WriteFile
 from datastores.domain.states import EventKind, JobState, StepState
+from datastores.hosts.lines import edited
 from datastores.jobs import run
 from datastores.jobs.codec import encode_action, encode_change
 from datastores.jobs.kinds import KINDS
@@ -69,6 +70,15 @@ def test_the_plan_as_shell_can_be_run(admin: User, planned: Job) -> None:
     assert "# nfs: /srv is exported\npatch -- '/etc/exports.d/a b.exports' <<'END'\n---" in shell
     assert "chmod 0640 -- '/etc/exports.d/a b.exports'\nexportfs -r\n" in shell
     assert """mount -- nfs:/srv '/mnt/it'"'"'s'\n""" in shell
+
+
+def test_lines_of_a_file_of_others_are_shown_alone_and_changed_alone(admin: User) -> None:
+    job = a_job(admin, "datastore.create", state=JobState.AWAITING)
+    line = edited("/etc/fstab", "", "nas:/srv /srv nfs4 rw 0 0")
+    a_step(job, "fstab", change=encode_change(Change("add it", (line,))))
+    page = text_of(signed_in(admin).get(f"/jobs/{job.uuid}/plan/"))
+    assert '<span class="a">+nas:/srv /srv nfs4 rw 0 0</span>' in page
+    assert as_shell(plan_view(job)).endswith(" sh /etc/fstab '' 'nas:/srv /srv nfs4 rw 0 0' ''\n")
 
 
 def test_a_secret_is_not_in_the_plan(admin: User) -> None:
