@@ -162,7 +162,7 @@ def test_the_link_of_a_persistent_disk_leads_to_its_image_everywhere(
 
 
 def test_nothing_is_exported_as_long_as_the_data_set_is_not_mounted(machines: Hosts, store: ZfsDriver) -> None:
-    told(machines, "h2", "umount", "--recursive", BASE)
+    machines.run([*store.deactivate("h2")])
     bare = f"systemctl stop nfs-server && zfs unmount -a && mkdir -p {BASE} && systemctl start nfs-server"
     told(machines, "h1", "sh", "-c", bare)
     with pytest.raises(CommandFailed, match=r"No such file or directory|access denied|not permitted"):
