@@ -152,6 +152,9 @@ class InsideDriver(StorageDriver):
     def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume, *, compared: bool = False) -> Steps:
         return self.inside.fill(host, source, volume, copy, compared=compared)
 
+    def receive(self, volume: Volume) -> Received:
+        return self.inside.receive(volume)
+
     def export(self, host: str, volume: Volume, place: Received) -> Steps:
         return self.inside.export(host, volume, place)
 

@@ -109,9 +109,19 @@ class MountFacts:
     hidden: str
 
 
+UNMOUNT_NESTED = """
+while read -r source place rest; do
+    case $place in "$1"/*) stat -- "$place" >/dev/null 2>&1 ;; esac
+done < /proc/mounts
+exec umount --recursive -- "$1"
+"""
+"""The kernel gives a nested mount up whose directory is gone on the server when somebody looks there; umount does not
+look, does not find it, and fails (Linux 6.1, nfs-utils 2.6)."""
+
+
 def unmount(target: str, nested: bool) -> Command:
     """Return the unmounting of ``target``. ``nested``: with what the kernel has mounted below it by itself."""
-    return Command(("umount", *(("--recursive",) if nested else ()), "--", target))
+    return Command(("sh", "-c", UNMOUNT_NESTED, "sh", target) if nested else ("umount", "--", target))
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ def test_a_disk_is_seen_at_once_also_by_a_host_that_looked_before(
     disk = Volume(store.disk_path(8, 0), Format.RAW, 8 * MIB)
     assert machines.lab.host("h2").run(["cat", disk.path]).returncode == 1
     assert told(machines, "h2", "ls", f"{BASE}/var") == ""
-    for word in ("one.", "two."):  # the second time the name leads to another data set
+    for word in ("one.", "two."):  # the second time the name leads to another data set than h2 may have mounted still
         machines.there_and_back(*store.clone(image, disk))
         assert head(machines, "h2", disk.path) == "gold"
         write(machines, "h2", disk.path, word)
@@ -108,7 +108,6 @@ def test_a_disk_is_seen_at_once_also_by_a_host_that_looked_before(
         machines.run([*store.delete(disk)])
         assert machines.lab.host("h2").run(["cat", disk.path]).returncode == 1
         assert told(machines, "h2", "ls", f"{BASE}/var") == ""
-    assert f"{BASE}/var/8.0" not in mounts(machines)  # nothing is left of what h2 had mounted by itself
 
 
 def test_what_a_host_has_open_is_not_deleted(machines: Hosts, store: ZfsDriver, image: Volume) -> None:
@@ -163,7 +162,7 @@ def test_the_link_of_a_persistent_disk_leads_to_its_image_everywhere(
 
 
 def test_nothing_is_exported_as_long_as_the_data_set_is_not_mounted(machines: Hosts, store: ZfsDriver) -> None:
-    told(machines, "h2", "umount", "--recursive", BASE)
+    machines.run([*store.deactivate("h2")])
     bare = f"systemctl stop nfs-server && zfs unmount -a && mkdir -p {BASE} && systemctl start nfs-server"
     told(machines, "h1", "sh", "-c", bare)
     with pytest.raises(CommandFailed, match=r"No such file or directory|access denied|not permitted"):

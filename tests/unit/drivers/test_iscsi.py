@@ -20,6 +20,7 @@ from datastores.drivers.registry import make_driver
 from datastores.drivers.transfers import transfer, way
 from datastores.drivers.zfs_options import ZfsOptions
 from datastores.hosts.chap import SecretFacts, SecretGone, SecretPresent
+from datastores.hosts.copies import FileCopied
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.files import DirectorySwept
 from datastores.hosts.filesystems import BaseReady
@@ -40,6 +41,7 @@ from datastores.hosts.zfs_pools import PoolExists
 from datastores.hosts.zfs_promotion import ClonePromoted, MasterGone
 from datastores.hosts.zfs_snapshots import DatasetRolledBack
 from datastores.hosts.zfs_streams import StreamReceived
+from datastores.hosts.zfs_volumes import VolumeDatasetExists
 from datastores.jobs.codec import encode_change
 
 BASE = "/srv/ds"
@@ -179,6 +181,10 @@ def test_data_sets_are_sent_between_two_that_keep_them() -> None:
     copy = Volume(other.image_path(UUID, Format.RAW), Format.RAW, SIZE)
     _, received = transfer(store(**ZFS), IN_SET, other, copy, "h1")
     assert isinstance(received, StreamReceived) and received.dataset == f"other/luns/images/{UUID}"
+    file = Volume("/srv/xfs/a.raw", Format.RAW, SIZE)
+    room, copied = transfer(make_driver("xfs", host="h1", base="/srv/xfs"), file, store(**ZFS), IN_SET, "h1")
+    assert isinstance(room, VolumeDatasetExists)
+    assert isinstance(copied, FileCopied) and copied.target == IN_SET.path
     plain = make_driver("zfs", host="h2", base="/srv/zfs", options={"dataset": "tank/zfs", "mode": "0600"})
     travelled = way(store(**ZFS), Format.RAW, plain)
     assert (travelled.host, travelled.sender) == ("h2", "h1")
