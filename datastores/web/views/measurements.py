@@ -89,6 +89,8 @@ def in_words(driver: type[StorageDriver]) -> dict[str, Any]:
 
 def clone_words(driver: type[StorageDriver]) -> str:
     """Return what the disk of a VM costs."""
+    if driver.has_luns:
+        return "nothing: each LUN is one disk, and is made by hand"
     if Capability.CLONE not in driver.can:
         return "a full copy: as long, and as much room, as the image has bytes"
     kept = "; the image has to stay" if driver.clone_needs_source else ""
