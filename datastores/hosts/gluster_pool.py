@@ -24,17 +24,23 @@ from datastores.hosts.gluster import (
 PEER_WAIT = """
 tries=0
 while [ $tries -lt 60 ]; do
-    gluster --mode=script --xml pool list | awk -F'[<>]' -v peer="$1" '
+    ours=$(gluster --mode=script --xml pool list | awk -F'[<>]' -v peer="$1" '
         /<peer>/ { named = 0 }
         /<hostname>/ && $3 == peer { named = 1 }
+        /<connected>1</ { connected++ }
         /<state>3</ && named { found = 1 }
-        END { exit !found }' && exit
+        END { if (found) print connected }')
+    if [ -n "$ours" ]; then
+        theirs=$(gluster --remote-host="$1" --mode=script --xml pool list | grep -c "<connected>1<")
+        [ "$theirs" -ge "$ours" ] && exit
+    fi
     tries=$((tries + 1)); sleep 0.5
 done
 echo "$1 did not become part of the pool within 30 s" >&2
 exit 1
 """
-"""A probe returns before both sides know each other, and until then no volume can be made there."""
+"""A probe returns before both sides know each other, and before the others know the new one. Until then no volume can be
+made there, and no brick added."""
 
 
 def named(peers: Sequence[Peer], name: str) -> Peer | None:
