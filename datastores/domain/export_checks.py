@@ -63,7 +63,7 @@ def check(entry: Export) -> list[Finding]:
 def check_all(entries: Iterable[Export]) -> list[tuple[Export, list[Finding]]]:
     """Return each entry with what is to be said of it, also in view of the others: of all files of one host."""
     known = list(entries)
-    roots = {entry.path for entry in known if any(_is_root(client) for client in entry.clients)}
+    roots = {entry.path for entry in known if is_root(entry)}
     return [(entry, check(entry) + list(_several_roots(entry, roots))) for entry in known]
 
 
@@ -76,7 +76,7 @@ def clash(path: str, *, root: bool, others: Iterable[Export]) -> str:
     if root and beside:
         listed = ", ".join(sorted({entry.path for entry in beside}))
         return f"With fsid=0, NFSv4 clients would see {path} alone, and not find {listed} any more. Leave fsid empty."
-    if roots := sorted(entry.path for entry in beside if any(_is_root(client) for client in entry.clients)):
+    if roots := sorted(entry.path for entry in beside if is_root(entry)):
         return (
             f"{roots[0]} has fsid=0, so NFSv4 clients see nothing else of this server, and would not find {path}. "
             "Take fsid=0 away there first."
@@ -145,6 +145,11 @@ def _several_roots(entry: Export, roots: set[str]) -> Iterator[Finding]:
         yield Finding(
             "fsid=0", Severity.BAD, f"{others} has fsid=0 as well: a client gets only one of them as its root."
         )
+
+
+def is_root(entry: Export) -> bool:
+    """Tell whether it has fsid=0 for anybody."""
+    return any(_is_root(client) for client in entry.clients)
 
 
 def _is_root(client: Client) -> bool:

@@ -13,6 +13,9 @@ GROUP_MAX, VOLUME_MAX, PREFIX_MAX = 32, 127, 16
 READABLE = 24
 """Characters of a snapshot's name that its volume shows."""
 
+GROUP, PREFIX = "vg-one", "lv-one-"
+"""The volume group, and what names of volumes begin with, unless others are chosen."""
+
 _NAME = re.compile(r"[A-Za-z0-9_+.][A-Za-z0-9_+.-]*\Z")
 _RESERVED = re.compile(
     r"(snapshot|pvmove)|.*(_cdata|_cmeta|_corig|_cvol|_imeta|_iorig|_mimage|_mlog|_pmspare|_rimage|_rmeta|_tdata|_tmeta"

@@ -8,11 +8,12 @@ anything changes, verify by planning again, and tests need no host.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias, TypeVar
+
+from datastores.domain.diffs import unified
 
 F = TypeVar("F")  # what a step reads
 
@@ -292,12 +293,6 @@ class Stage:
 
 
 Plan: TypeAlias = tuple[Stage, ...]
-
-
-def unified(path: str, before: str, after: str, *, around: int = 0) -> str:
-    """Return a unified diff of two texts of a file. ``around``: the lines of context."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), path, path, lineterm="", n=around)
-    return "\n".join(lines)
 
 
 def encode(text: str) -> str:

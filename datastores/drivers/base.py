@@ -257,6 +257,10 @@ class StorageDriver(Travels, ABC):
         """Return what of ``activate`` stays true on ``host`` from then on; nothing that writes in order to look."""
         return self.activate(host)
 
+    def stands_on(self, host: str) -> Steps:
+        """Return what has to stay true on ``host`` as long as the datastore is there, whoever has made it so."""
+        return *(step for stage in self.set_up() for step in stage.steps if step.host == host), *self.keeps(host)
+
     def sight(self, host: str) -> Sight | None:
         """Return what ``host`` has to see of the datastore, as one that only uses it; None for nothing."""
         return None

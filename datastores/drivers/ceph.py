@@ -268,9 +268,9 @@ class CephDriver(StorageDriver):
             raise Unsupported("A CD cannot become a disk of another format, nor the other way round.")
         return (RbdImageExported(host, self._image(volume), file.path, file.format, *place.how),)
 
-    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
-        """Take whatever QEMU opens on ``host``; within a cluster no host carries the bytes."""
+    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume, *, compared: bool = False) -> Steps:
+        """Take whatever QEMU opens on ``host``; within a cluster no host carries the bytes, nor compares them."""
         image = self._image(copy)
         if isinstance(source, CephDriver) and source.access == self.access:
             return (RbdImageCopied(host, image_at(self.access, volume.path), image),)
-        return (RbdImageImported(host, source.opened(volume), image),)
+        return (RbdImageImported(host, source.opened(volume), image, compared),)

@@ -238,6 +238,11 @@ class GlusterDriver(MountedDriver):
         running = (*self.made(), BricksRunning(host, self.volume)) if host == self.host else ()
         return *self.daemon(host), *running, *self.used(host)
 
+    def stands_on(self, host: str) -> Steps:
+        """The pool is one, whichever of its hosts was asked to take the others in."""
+        others = (PeerProbed(host, peer) for name, peer in self.peers.items() if name != host)
+        return *MountedDriver.stands_on(self, host), *(others if host in self.peers else ())
+
     @property
     def served_by(self) -> tuple[str, ...]:
         return tuple(self.peers)

@@ -149,8 +149,8 @@ class InsideDriver(StorageDriver):
     def whole(self, volume: Volume) -> Steps:
         return self.inside.whole(volume)
 
-    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
-        return self.inside.fill(host, source, volume, copy)
+    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume, *, compared: bool = False) -> Steps:
+        return self.inside.fill(host, source, volume, copy, compared=compared)
 
     def receive(self, volume: Volume) -> Received:
         return self.inside.receive(volume)

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from datastores.domain.errors import BadInput
 from datastores.domain.iscsi import AUTHORITY, PORT, authority, initiator, is_name
+from datastores.domain.lvm import GROUP, PREFIX
 from datastores.domain.values import host_address, port_number
 from datastores.domain.volumes import Capability
 from datastores.domain.zfs import Layout
@@ -74,10 +75,14 @@ class IscsiOptions:
         ),
     )
     group_name: str = field(
-        default="vg-one", metadata=words("Volume group", "Where volumes are, when the bytes are in lvm.", LVM)
+        default=GROUP, metadata=words("Volume group", "Where volumes are, when the bytes are in lvm.", LVM)
     )
     pool: str = field(
         default="pool", metadata=words("Thin pool", "In the volume group; made where it is missing.", LVM)
+    )
+    prefix: str = field(
+        default=PREFIX,
+        metadata=words("Volumes begin with", "What their names begin with; no other datastore may have the same.", LVM),
     )
     wipe: Wipe = field(
         default=Wipe.NONE, metadata=words("Wipe", "What is done with a volume before it is removed.", LVM)
@@ -179,7 +184,9 @@ class IscsiOptions:
 
         :raises BadInput: one is not acceptable.
         """
-        return LvmOptions(group_name=self.group_name, pool=self.pool, disks=self.disks, wipe=self.wipe)
+        return LvmOptions(
+            group_name=self.group_name, pool=self.pool, prefix=self.prefix, disks=self.disks, wipe=self.wipe
+        )
 
     def datasets_options(self) -> ZfsOptions:
         """Return the options of the data sets inside.

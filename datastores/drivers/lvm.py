@@ -49,7 +49,7 @@ class LvmOptions(FileOptions):
     """Options of LVM datastores. Owner, group and mode are those of CDs, which are files."""
 
     group_name: str = field(
-        default="vg-one", metadata=words("Volume group", "Where the volumes are, on the storage host.")
+        default=names.GROUP, metadata=words("Volume group", "Where the volumes are, on the storage host.")
     )
     thin: bool = field(
         default=True,
@@ -57,7 +57,7 @@ class LvmOptions(FileOptions):
     )
     pool: str = field(default="pool", metadata=words("Thin pool", "In the volume group; made where it is missing."))
     prefix: str = field(
-        default="lv-one-",
+        default=names.PREFIX,
         metadata=words(
             "Names begin with", "What the names of volumes begin with; no other datastore may have the same."
         ),
@@ -251,13 +251,15 @@ class LvmDriver(FileDriver):
         self.volume_name(volume)
         return (DeviceIsSafe(self.host, volume.path),)
 
-    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
+    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume, *, compared: bool = False) -> Steps:
         """CDs are files."""
-        return () if copy.format is Format.ISO else self._filled(source.opened(volume), copy)
+        return () if copy.format is Format.ISO else self._filled(source.opened(volume), copy, compared=compared)
 
-    def _filled(self, source: Opened, target: Volume) -> Steps:
+    def _filled(self, source: Opened, target: Volume, *, compared: bool = False) -> Steps:
         size = names.whole_sectors(max(target.virtual_size, source.size))
-        filled = VolumeFilled(self.host, self._vg, self.volume_name(target), size, self._pool, source)
+        filled = VolumeFilled(
+            self.host, self._vg, self.volume_name(target), size, self._pool, source, compared=compared
+        )
         return filled, self._linked(target)
 
     def checksum(self, volume: Volume) -> Steps:

@@ -173,7 +173,7 @@ class NasDriver(StorageDriver):
 
     def _guard(self, host: str) -> Steps:
         if not self.options.guard or not self.portals:
-            return ()
+            return (PortalsOpen(host, self.label_on_hosts),)  # it may have been kept from them before
         users = (self.options.qemu_user,) if self.options.initiator == Initiator.QEMU else ()
         return PackageInstalled(host, "nftables"), PortalsGuarded(host, self.label_on_hosts, self.portals, users)
 
@@ -193,8 +193,7 @@ class NasDriver(StorageDriver):
         return forgotten(host, self.account, qemu=self.options.initiator == Initiator.QEMU)
 
     def deactivate(self, host: str) -> Steps:
-        guard = (PortalsOpen(host, self.label_on_hosts),) if self.options.guard else ()
-        return DirectorySwept(host, self.base), *self._forgotten(host), *guard
+        return DirectorySwept(host, self.base), *self._forgotten(host), PortalsOpen(host, self.label_on_hosts)
 
     # LUNs as disks
 

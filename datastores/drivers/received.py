@@ -14,7 +14,7 @@ class Received:
     """How the bytes of a volume come in: what is made ``before``, the ``file`` they go to, what is made ``after``.
 
     ``ownership``: that of the file. ``with_directory``: who writes it makes its directory. ``coming``: ``before`` makes
-    that.
+    that. ``compared``: the file is compared with its source, which is going to be deleted.
     """
 
     file: Volume
@@ -23,8 +23,9 @@ class Received:
     ownership: Ownership = AS_SOURCE
     with_directory: bool = False
     coming: bool = False
+    compared: bool = False
 
     @property
-    def how(self) -> tuple[Ownership, bool, bool]:
+    def how(self) -> tuple[Ownership, bool, bool, bool]:
         """What every step that writes a file is told besides."""
-        return self.ownership, self.with_directory, self.coming
+        return self.ownership, self.with_directory, self.coming, self.compared

@@ -5,7 +5,7 @@ A host that sees both copies them; where there is none, the target's host fetche
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from datastores.domain.errors import Unsupported
 from datastores.domain.plan import Plan, Stage
@@ -71,10 +71,12 @@ def check_files(source: StorageDriver, target: StorageDriver) -> None:
             )
 
 
-def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy: Volume, host: str) -> Steps:
+def transfer(
+    source: StorageDriver, volume: Volume, target: StorageDriver, copy: Volume, host: str, *, moved: bool = False
+) -> Steps:
     """Return the steps that make ``copy`` in ``target`` a full, independent copy of ``volume`` in ``source``.
 
-    ``host``: sees both.
+    ``host``: sees both. ``moved``: ``volume`` is going to be deleted, so the copy is compared with it first.
 
     :raises Unsupported: the two have no host or no format in common, or ``copy`` has a format the target refuses.
     """
@@ -84,9 +86,9 @@ def transfer(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     if streamed := source.keeper.streams(volume, target.keeper, copy):
         return streamed
     whole = source.whole(volume)
-    if filled := target.fill(host, source, volume, copy):
+    if filled := target.fill(host, source, volume, copy, compared=moved):
         return *whole, *target.guard(host), *filled
-    place = target.receive(copy)
+    place = replace(target.receive(copy), compared=moved)
     copied = source.export(host, volume, place)
     return *whole, *target.guard(host), *place.before, *copied, *place.after
 

@@ -86,8 +86,11 @@ class Travels(Abilities):
         """Return the steps that send ``volume`` to ``target`` as its kind does best; () when files are copied."""
         return ()
 
-    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume) -> Steps:
-        """Make ``copy`` here of a volume of ``source`` on ``host``, which sees both; () when ``source`` exports it."""
+    def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume, *, compared: bool = False) -> Steps:
+        """Make ``copy`` here of a volume of ``source`` on ``host``, which sees both; () when ``source`` exports it.
+
+        ``compared``: with the volume, which is going to be deleted.
+        """
         return ()
 
     def makes_directory(self, volume: Volume) -> bool:

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 
 from datastores.domain.errors import Refused
 from datastores.domain.iscsi import SECRETS, Account, chap_secret
-from datastores.domain.plan import Action, Change, Command, Output
+from datastores.domain.plan import Action, Change, Command, Output, read
+from datastores.hosts import tgt
 from datastores.hosts.files import access_actions
-from datastores.hosts.parsing import Entry, entries, entries_read, text_file, text_reads
+from datastores.hosts.parsing import Entry, entries, entries_read, expect, text_file, text_reads
 from datastores.hosts.secret_files import secret_digest, secret_written
 
 MODE = "0600"
+COPIES = (tgt.DIRECTORY, "-maxdepth", "1", "-name", "cloudstore-*.conf.cloudstore~")
 _DIRECTORY = Action(Command(("install", "-d", "-m", "0700", "-o", "root", "-g", "root", "--", SECRETS)), harmless=True)
 
 
@@ -62,6 +64,14 @@ class SecretPresent:
 
 
 @dataclass(frozen=True, slots=True)
+class GoneFacts:
+    """Files with the secret: the one of the account, and copies of tgtd's that earlier releases left behind."""
+
+    files: dict[str, Entry]
+    copies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SecretGone:
     """No file holds the secret of the account any more, nor the one that it had before."""
 
@@ -77,16 +87,20 @@ class SecretGone:
         return self.account.file, f"{self.account.file}.cloudstore~"
 
     def reads(self) -> tuple[Command, ...]:
-        return (entries_read(*self._paths),)
+        holds = "-exec", "grep", "-qF", "--", f"  incominguser {self.account.name} ", "{}", ";"
+        return entries_read(*self._paths), read("find", *COPIES, *holds, "-print0", root=True)
 
-    def facts(self, outputs: Sequence[Output]) -> dict[str, Entry]:
-        return entries(self.host, self.reads()[0], outputs[0])
+    def facts(self, outputs: Sequence[Output]) -> GoneFacts:
+        look, ask = self.reads()
+        no_tgt = outputs[1].exit_status == 1 and "No such file or directory" in outputs[1].stderr
+        copies = "" if no_tgt else expect(self.host, ask, outputs[1])
+        return GoneFacts(entries(self.host, look, outputs[0]), tuple(sorted(copies.split("\0")[:-1])))
 
-    def plan(self, facts: dict[str, Entry]) -> Change | None:
-        if others := [f"{entry.path} is {entry}" for entry in facts.values() if not entry.is_file]:
+    def plan(self, facts: GoneFacts) -> Change | None:
+        if others := [f"{entry.path} is {entry}" for entry in facts.files.values() if not entry.is_file]:
             raise Refused(f"{others[0]} on {self.host}, not a file of cloudstore. It was left as it is.")
-        if not facts:
+        if not facts.files and not facts.copies:
             return None
         # who is given the datastore again is given the secret again
-        remove = Action(Command(("rm", "-f", "--", *self._paths)), harmless=True)
+        remove = Action(Command(("rm", "-f", "--", *self._paths, *facts.copies)), harmless=True)
         return Change(f"remove {self.account.file}", (remove,))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from datastores.domain.errors import Refused
-from datastores.domain.plan import Action, Change, Command, Detached, Output
+from datastores.domain.plan import Action, Change, Command, Counted, Detached, Output
 from datastores.domain.volumes import Format
 from datastores.hosts import qemu_img
 from datastores.hosts.capacity import FileSystem, ask_room, check_room, rooms
@@ -17,6 +17,19 @@ PART = ".part"
 MAKE = 'umask 077; part=$1; shift; "$@" && exec sync -- "$part"'
 """Run what makes a file, and see its bytes on the disk. Nobody else may open it before it has its owner and mode: he
 could read it, or change it after its inspection."""
+
+
+COMPARE = """
+part=$1 bytes=$2
+shift 2
+[ ! -e "$part" ] || dd if="$part" iflag=nocache count=0 status=none
+command -v qemu-img >/dev/null || [ -z "$bytes" ] || set -- cmp -- "$bytes" "$part"
+"$@" && exit
+echo "$part differs from what it was made of just now: it is not used. Look at the disks of this host." >&2
+exit 1
+"""
+"""$1: the copy, which is read from its disk again; $2: a file that has the same bytes, "" for none; $3...: who compares
+them. Without qemu-img only the latter can be compared, holes and all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +77,16 @@ def made(part: str, command: Command, total: int) -> tuple[Action, ...]:
     return scratch(part, Detached(long, growing=part, total=total))
 
 
+def comparison(copy: str, compare: Command, total: int, bytes_of: str = "") -> Detached:
+    """Return the comparison of a copy with its source. ``total``: bytes to be read; ``bytes_of``: see ``COMPARE``."""
+    long = Command(("sh", "-c", COMPARE, "sh", copy, bytes_of, *compare.argv))
+    return Detached(long, total=total, counted=Counted.READ)
+
+
+def same(part: str, compare: Command, total: int, bytes_of: str = "") -> tuple[Action, ...]:
+    return scratch(part, comparison(part, compare, total, bytes_of))
+
+
 def renamed(part: str, target: str) -> Action:
     """Return what gives a complete ``part`` its name; nothing is overwritten.
 
@@ -108,6 +131,8 @@ class FileCopied:
     with_directory: bool = False
     coming: bool = False
     """A step before this one makes the directory."""
+    compared: bool = False
+    """It is compared with its source before it has its name: that is going to be deleted."""
 
     def __post_init__(self) -> None:
         canonical_path(self.source)
@@ -142,6 +167,9 @@ class FileCopied:
         )
         check_room(self.host, around(self.target)[1], facts.room, source.allocated)
         copied = made(self.part, self._cp(), source.allocated)
+        if self.compared:
+            compare = qemu_img.compare(*(qemu_img.opened(path, "raw") for path in (self.source, self.part)))
+            copied += same(self.part, compare, 2 * source.allocated, self.source)
         owned = scratch(self.part, *(self.ownership.or_like(source).commands(self.part) if self.ownership else ()))
         return Change(self.title, (*directory, *copied, *owned, renamed(self.part, self.target)))
 
@@ -180,6 +208,8 @@ class FileConverted:
     with_directory: bool = False
     coming: bool = False
     """A step before this one makes the directory."""
+    compared: bool = False
+    """It is compared with its source before it has its name: that is going to be deleted."""
 
     def __post_init__(self) -> None:
         canonical_path(self.source)
@@ -229,6 +259,9 @@ class FileConverted:
         check_room(self.host, around(self.target)[1], facts.room, facts.written)
         convert = qemu_img.convert(self.source, self.source_format, self.part, self.target_format.qemu)
         converted = made(self.part, convert, facts.written)
+        if self.compared:
+            disks = (self.source, self.source_format), (self.part, self.target_format.qemu)
+            converted += same(self.part, qemu_img.compare(*(qemu_img.opened(*disk) for disk in disks)), 0)
         timed = Command(("touch", "-m", "-r", self.source, "--", self.part))
         owned = scratch(self.part, *self.ownership.or_like(source).commands(self.part), timed)
         return Change(self.title, (*directory, *converted, *owned, renamed(self.part, self.target)))

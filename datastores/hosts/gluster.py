@@ -124,7 +124,12 @@ def pool(host: str, output: Output, *, coming: bool = False) -> tuple[Peer, ...]
     """
     if coming and not_running(output):
         return ()
-    return tuple(_peer(each) for each in answered(host, POOL, output).iter("peer"))
+    return peers_of(answered(host, POOL, output))
+
+
+def peers_of(tree: Element) -> tuple[Peer, ...]:
+    """Return the peers that a list of the pool names."""
+    return tuple(_peer(each) for each in tree.iter("peer"))
 
 
 def _peer(element: Element) -> Peer:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datastores.domain.plan import Action, Command, EditLines
 
 SWAP = """
-exec 9>/run/cloudstore-lines.lock && flock -w 30 9 || exit
+exec 9>/run/cloudstore-lines.lock || exit
+flock -w 30 9 || { echo "another job holds /run/cloudstore-lines.lock" >&2; exit 1; }
 new=$(mktemp -- "$1.cloudstore-XXXXXXXX") || exit
 trap 'rm -f -- "$new"' EXIT
 trap 'exit 143' HUP INT TERM

@@ -13,7 +13,7 @@ from datastores.domain.values import SECTOR, format_size
 from datastores.hosts import lvm, qemu_img
 from datastores.hosts.blocks import MKFS, SMALLEST, Filesystem
 from datastores.hosts.capacity import FileSystem, ask_room, check_room, rooms
-from datastores.hosts.copies import PART, Ownership, made, renamed, scratch, stale
+from datastores.hosts.copies import PART, Ownership, comparison, made, renamed, same, scratch, stale
 from datastores.hosts.inodes import Files, Inode, around, look, room_for, seen, the_file
 from datastores.hosts.lvm import Group, Volumes, ask_group, ask_volumes, the_group
 from datastores.hosts.opened import Opened
@@ -61,6 +61,8 @@ class VolumeFilled:
     pool: str = ""
     source: Opened | None = None
     filesystem: Filesystem = Filesystem.NONE
+    compared: bool = False
+    """It is compared with the source before it has its name: that is going to be deleted."""
 
     def __post_init__(self) -> None:
         group_name(self.group), volume_name(self.name)
@@ -125,8 +127,17 @@ class VolumeFilled:
             command, total=file.allocated if file else wanted, counted=Counted.READ if self.source else None
         )
         complete = lvm.rename(self.group, self.part, self.name), lvm.rename(self.group, self.name, self.part)
-        made = Action(fill, undo=lvm.unmake(self.group, self.part), scratch=True)
-        return Change(self.title, (made, Action(*complete)))
+        return Change(self.title, (*self._scratch(fill), *self._compared(), Action(*complete)))
+
+    def _scratch(self, do: Detached) -> tuple[Action, ...]:
+        return (Action(do, undo=lvm.unmake(self.group, self.part), scratch=True),)
+
+    def _compared(self) -> tuple[Action, ...]:
+        if not (self.source and self.compared):
+            return ()
+        device = lvm.device(self.group, self.part)
+        compare = qemu_img.compare(self.source.options, qemu_img.opened(device, "raw"))
+        return self._scratch(comparison(device, compare, 0))
 
     def _fill(self, wanted: int, tag: str, length: int) -> Command:
         device, empty = lvm.device(self.group, self.part), 0
@@ -170,6 +181,8 @@ class DeviceTaken:
     with_directory: bool = False
     coming: bool = False
     """The directory of ``target`` is made by an earlier step."""
+    compared: bool = False
+    """It is compared with the device before it has its name: that is going to be deleted."""
 
     def __post_init__(self) -> None:
         canonical_path(self.target)
@@ -203,7 +216,10 @@ class DeviceTaken:
         check_room(self.host, around(self.target)[1], facts.room, 0)
         source = Opened(self.device, "raw", self.size, device=True)
         convert = qemu_img.to_raw(source.options, self.part)
+        written = made(self.part, convert, self.size)
+        if self.compared:
+            written += same(
+                self.part, qemu_img.compare(source.options, qemu_img.opened(self.part, "raw")), 2 * self.size
+            )
         owned = scratch(self.part, *self.ownership.commands(self.part))
-        return Change(
-            self.title, (*directory, *made(self.part, convert, self.size), *owned, renamed(self.part, self.target))
-        )
+        return Change(self.title, (*directory, *written, *owned, renamed(self.part, self.target)))

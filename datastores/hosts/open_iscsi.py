@@ -48,7 +48,8 @@ class SessionFacts:
     """``open``: it is logged in. ``recorded``: "" for no record of the target, else how the record says it begins.
 
     ``account``: as whom the record says that it logs in; "" for no CHAP. ``digest``: SHA-256 of the secret in it.
-    ``before``: at a foreign target, what ``recorded`` was before cloudstore began the session; None: it began none.
+    ``before``: at a foreign target, what ``recorded`` was before cloudstore began the session, and behind a colon the
+    account of the record, if it had one; None: it began none.
     """
 
     open: bool
@@ -167,7 +168,8 @@ class SessionOpen(OfSession):
         recorded = "automatic" if theirs else facts.recorded
         if facts.open and recorded == "automatic" and self.lun.device in facts.files and not proves:
             return None
-        actions = [*marking(self.lun, recorded)] if self.foreign and not theirs and facts.before is None else []
+        said = f"{recorded}:{facts.account}" if facts.account else recorded
+        actions = [*marking(self.lun, said)] if self.foreign and not theirs and facts.before is None else []
         if not recorded:
             actions.append(Action(self._node("-o", "new"), self._node("-o", "delete")))
         if recorded != "automatic":
@@ -260,14 +262,19 @@ class SessionClosed(OfSession):
         """What the record said is taken out of it first, so that the way back says it again, in the other order."""
         if not session.recorded:
             return ()
-        startup = session.before or "manual"
-        automatic = Action(self._any._set("node.startup", startup), self._set("node.startup", session.recorded))
-        if session.before:
-            return (automatic,) if session.recorded != startup else ()
-        proven = self._settings(self.account) if self.account and session.account == self.account.name else ()
-        said = tuple(Action(back, do) for do, back in reversed(proven))
-        delete = Action(self._any._node("-o", "delete"), self._node("-o", "new"))
-        return automatic, *said, delete
+        startup, _, account = (session.before or "").partition(":")
+        manual = self._any._set("node.startup", startup or "manual")
+        begins = (Action(manual, self._set("node.startup", session.recorded)),)
+        said = () if account else self._says_no_more(session)
+        if startup:  # the record was there before
+            return *(begins if session.recorded != startup else ()), *said
+        return *begins, *said, Action(self._any._node("-o", "delete"), self._node("-o", "new"))
+
+    def _says_no_more(self, session: SessionFacts) -> tuple[Action, ...]:
+        if not self.account or session.account != self.account.name:
+            return ()
+        both = zip(self._settings(self.account), self._any._settings(self.account), strict=True)
+        return tuple(Action(back, do) for (do, _), (_, back) in reversed([*both]))
 
     def _unmarks(self, session: SessionFacts) -> tuple[Action, ...]:
         return () if session.before is None else (unmarking(self.lun, session.before),)

@@ -151,6 +151,25 @@ def opened(path: str, format: str, device_size: int = 0) -> tuple[str, ...]:
     return "--image-opts", "--", f"driver=raw,size={device_size},file.driver=host_device,file.filename={name}"
 
 
+def compare(first: tuple[str, ...], second: tuple[str, ...]) -> Command:
+    """Return the comparison of two disks of ``opened``: what a guest reads of them. What only one has are zeros.
+
+    It ends with 1 where they differ, and reads no holes.
+    """
+    (*how, one), (*to, other) = first, second
+    words: tuple[str, ...]
+    if how[0] == to[0] == "-f":
+        words = ("-f", how[1], "-F", to[1], "--", one, other)
+    else:
+        words = ("--image-opts", "--", *(_as_options(disk) for disk in (first, second)))
+    return Command(("prlimit", f"--as={CONVERT_MEMORY}", "--", "qemu-img", "compare", "-q", *words))
+
+
+def _as_options(disk: tuple[str, ...]) -> str:
+    *how, name = disk
+    return name if how[0] == "--image-opts" else f"driver={how[1]},file.filename={name.replace(',', ',,')}"
+
+
 def create(path: str, size: int = 0, *, base: str = "", base_format: str = "") -> Command:
     """Return the making of a qcow2 file: an empty one, or an overlay on ``base``.
 

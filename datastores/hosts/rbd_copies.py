@@ -17,7 +17,7 @@ from datastores.domain.volumes import Format
 from datastores.hosts import qemu_img
 from datastores.hosts.capacity import FileSystem, ask_room, check_room, rooms
 from datastores.hosts.ceph import ImageInfo, anew, answered, ask, ask_info, info, removed
-from datastores.hosts.copies import AS_SOURCE, PART, Ownership, check_part, made, renamed, scratch
+from datastores.hosts.copies import AS_SOURCE, PART, Ownership, check_part, comparison, made, renamed, same, scratch
 from datastores.hosts.inodes import Files, around, look, room_for, seen, the_file
 from datastores.hosts.opened import Opened
 from datastores.hosts.parsing import canonical_path
@@ -61,11 +61,11 @@ def check_whole(image: RbdImage, found: ImageInfo, size: int, source: str) -> No
         )
 
 
-def copied(image: RbdImage, total: int, *argv: str) -> tuple[Action, ...]:
-    """Return the making of an image by a command that reads ``total`` bytes, and its renaming."""
+def copied(image: RbdImage, total: int, *argv: str, compare: Detached | None = None) -> tuple[Action, ...]:
+    """Return the making of an image by a command that reads ``total`` bytes, its comparison, and its renaming."""
     long = Detached(anew(image.part, *argv), total=total, counted=Counted.READ)
-    make = Action(long, undo=removed(image.part), scratch=True)
-    return make, image_renamed(image)
+    steps = [each for each in (long, compare) if each]
+    return *(Action(each, undo=removed(image.part), scratch=True) for each in steps), image_renamed(image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,8 @@ class RbdImageImported:
     host: str
     source: Opened
     image: RbdImage
+    compared: bool = False
+    """It is compared with the source before it has its name: that is going to be deleted."""
 
     @property
     def title(self) -> str:
@@ -150,7 +152,12 @@ class RbdImageImported:
                 "needed. Nothing was copied; make room there or take another datastore."
             )
         convert = qemu_img.to_raw(self.source.options, self.image.part.qemu)
-        return Change(self.title, copied(self.image, needed or facts.size, *convert.argv))
+        return Change(self.title, copied(self.image, needed or facts.size, *convert.argv, compare=self._comparison()))
+
+    def _comparison(self) -> Detached | None:
+        part = self.image.part
+        compare = qemu_img.compare(self.source.options, qemu_img.opened(part.qemu, "raw"))
+        return comparison(part.spec, compare, 0) if self.compared else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +183,8 @@ class RbdImageExported:
     with_directory: bool = False
     coming: bool = False
     """The directory of ``target`` is made by an earlier step."""
+    compared: bool = False
+    """It is compared with the image before it has its name: that is going to be deleted."""
 
     def __post_init__(self) -> None:
         canonical_path(self.target)
@@ -226,4 +235,7 @@ class RbdImageExported:
         like = self.ownership.with_mode("0660").or_like(facts.files[parent if parent in facts.files else above])
         owned = scratch(self.part, *like.commands(self.part))
         written = made(self.part, convert, facts.written)
+        if self.compared:
+            disks = (self.image.qemu, "raw"), (self.part, self.target_format.qemu)
+            written += same(self.part, qemu_img.compare(*(qemu_img.opened(*disk) for disk in disks)), 0)
         return Change(self.title, (*directory, *written, *owned, renamed(self.part, self.target)))

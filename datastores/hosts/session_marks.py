@@ -23,7 +23,7 @@ def ask_mark(lun: Lun) -> tuple[Command, Command]:
 
 
 def marked(host: str, lun: Lun, outputs: Sequence[Output]) -> str | None:
-    """Return how the record of the target said before that its session begins, "" for no record; None for no mark.
+    """Return what was said of the record of the target before, "" for no record; None for no mark.
 
     :raises CommandFailed: it could not be read.
     """
@@ -32,7 +32,10 @@ def marked(host: str, lun: Lun, outputs: Sequence[Output]) -> str | None:
 
 
 def marking(lun: Lun, recorded: str) -> tuple[Action, ...]:
-    """Return what marks the session that is about to be begun. ``recorded``: what the record of the target says."""
+    """Return what marks the session that is about to be begun. ``recorded``: what the record of the target says.
+
+    It is one word.
+    """
     directory = Action(Command(("install", "-d", "-m", "0755", "--", DIRECTORY)), harmless=True)
     write = WriteFile(mark_of(lun), f"{lun.iqn} {lun.portal} {recorded}\n")
     return directory, Action(write, write.undo)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datastores.domain.errors import BadInput, CommandFailed, Refused
-from datastores.domain.plan import Action, Change, Command, Detached, Output, read
+from datastores.domain.plan import Action, Change, Command, Counted, Detached, Output, read
 from datastores.domain.values import format_size, is_below
 from datastores.hosts.capacity import FileSystem, ask_room, rooms
 from datastores.hosts.copies import PART
@@ -153,7 +153,8 @@ class TreeCopied:
             raise Refused(f"{self.target} on {self.host} is there already. Choose another name; it was left as it is.")
         self._check_source(facts)
         self._check_room(facts)
-        copy = Detached(Command(("sh", "-c", COPY, "sh", self.outcome, self.source, self.part, self.target)))
+        command = Command(("sh", "-c", COPY, "sh", self.outcome, self.source, self.part, self.target))
+        copy = Detached(command, total=facts.size or 0, counted=Counted.READ)
         remove = Command(("sh", "-c", UNCOPY, "sh", self.outcome, self.part, self.target), timeout=600)
         return Change(
             f"copy {self.source} to {self.target}, and compare every byte",

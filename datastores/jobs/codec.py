@@ -28,13 +28,9 @@ def decode_command(data: dict[str, Any]) -> Command:
 
 
 def encode_operation(operation: Operation) -> dict[str, Any]:
+    """Return what is done; how far it is told to be is no part of that."""
     if isinstance(operation, Detached):
-        return {
-            "type": "detached",
-            **encode_command(operation.command),
-            "growing": operation.growing,
-            "total": operation.total,
-        }
+        return {"type": "detached", **encode_command(operation.command)}
     if isinstance(operation, WriteFile):
         return {
             "type": "write",

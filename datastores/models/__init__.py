@@ -17,6 +17,7 @@ from datastores.models.saved_views import SavedView
 from datastores.models.settings import SettingsSection
 from datastores.models.storage import (
     Appliance,
+    ApplianceGuard,
     ApplianceLun,
     ApplianceReach,
     Brick,
@@ -30,6 +31,7 @@ from datastores.models.virtual_machines import Disk, VirtualMachine
 __all__ = [
     "Alert",
     "Appliance",
+    "ApplianceGuard",
     "ApplianceLun",
     "ApplianceReach",
     "AuditEntry",

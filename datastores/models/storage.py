@@ -156,10 +156,24 @@ class Appliance(models.Model):
     read_at = models.DateTimeField(null=True)
     tried_at = models.DateTimeField(null=True)
     guarded_at = models.DateTimeField(null=True)
-    """When the hosts that are none of the datastore were kept from it; None: they are not."""
+    """When hosts that are none of the datastore were kept from it last; None: none is."""
 
     def __str__(self) -> str:
         return f"the appliance of {self.datastore}"
+
+
+class ApplianceGuard(models.Model):
+    """A host that is none of the datastore, and is kept from the appliance until it is let there again."""
+
+    datastore = models.ForeignKey(Datastore, models.CASCADE, related_name="guards")
+    host = models.ForeignKey(Host, models.CASCADE, related_name="guards")
+
+    class Meta:
+        ordering = ["host__name"]
+        constraints = [models.UniqueConstraint(fields=["datastore", "host"], name="applianceguard_once")]
+
+    def __str__(self) -> str:
+        return f"{self.host}, kept from {self.datastore}"
 
 
 class ApplianceLun(models.Model):

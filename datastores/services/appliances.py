@@ -5,17 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from datastores.domain.errors import BadInput, Refused
+from datastores.domain.iscsi import portals
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import HostState, ObjectState
 from datastores.domain.volumes import Format
 from datastores.drivers.nas import NasDriver
 from datastores.hosts.appliance_luns import LunsKnown, Met, PortalTried, SizedLun
 from datastores.hosts.appliances import LunReached
-from datastores.models import Appliance, ApplianceLun, ApplianceReach, Datastore, Drift, Host, Image, Job, User
+from datastores.models import (
+    Appliance,
+    ApplianceGuard,
+    ApplianceLun,
+    ApplianceReach,
+    Datastore,
+    Drift,
+    Host,
+    Image,
+    Job,
+    User,
+)
 from datastores.models.audit import in_turn, record
+from datastores.services import leases
 from datastores.services.dependants import users_of
 from datastores.services.images import ImageMaker, new_image
 from datastores.services.placing import driver_of, hosts_of, image_volume, require_ready, require_state
@@ -32,9 +46,18 @@ def appliance_of(datastore: Datastore) -> NasDriver:
 
 
 def other_hosts(datastore: Datastore) -> list[Host]:
-    """Return the hosts that can be asked and are none of the datastore: they have no business with the appliance."""
-    rows = Host.objects.filter(state=HostState.READY, maintenance=False).exclude(memberships__datastore=datastore)
-    return list(rows.defer("facts").order_by("name"))
+    """Return the hosts that can be asked and have no business with the appliance.
+
+    They are none of the datastore, and none of another on the same appliance.
+    """
+    mine = set(appliance_of(datastore).portals)
+    options = Datastore.objects.filter(kind=NasDriver.kind).values_list("pk", "options")
+    same = [pk for pk, given in options if mine.intersection(portals(given.get("portals", "")))]
+    return list(askable().exclude(memberships__datastore__in=same))
+
+
+def askable() -> QuerySet[Host]:
+    return Host.objects.filter(state=HostState.READY, maintenance=False).defer("facts").order_by("name")
 
 
 class ApplianceCase(UseCase):
@@ -59,15 +82,21 @@ class ApplianceCase(UseCase):
         require_ready(job.datastore)
         appliance_of(job.datastore)
         if self.others:
-            job.params["others"] = [host.pk for host in other_hosts(job.datastore)]
+            job.params["others"] = [host.pk for host in self.wanted(job)]
             if job.pk:
                 job.save(update_fields=["params"])
+
+    def wanted(self, job: Job) -> list[Host]:
+        """Return the hosts that are none of the datastore and that the job is about."""
+        return other_hosts(job.datastore)
 
     def others_of(self, job: Job) -> list[Host]:
         return list(Host.objects.filter(pk__in=job.params.get("others", ())).defer("facts").order_by("name"))
 
     def resources(self, job: Job) -> dict[str, bool]:
         hosts = {f"host:{host.pk}": False for host in (*hosts_of(job.datastore), *self.others_of(job))}
+        if self.others:  # none of them becomes one of its hosts meanwhile
+            hosts |= leases.uses_hosts(job.datastore_id)
         return {f"appliance of datastore:{job.datastore_id}": True, f"datastore:{job.datastore_id}": False, **hosts}
 
 
@@ -161,11 +190,16 @@ class OthersGuarded(ApplianceCase):
         return (Stage("guard", tuple(step for host in self.others_of(job) for step in driver.guard_other(host.name))),)
 
     def succeeded(self, job: Job, results: Results) -> None:
+        rows = [ApplianceGuard(datastore=job.datastore, host=host) for host in self.others_of(job)]
+        ApplianceGuard.objects.bulk_create(rows, ignore_conflicts=True)
         Appliance.objects.update_or_create(datastore=job.datastore, defaults={"guarded_at": timezone.now()})
 
 
 class OthersOpened(ApplianceCase):
-    """Let other hosts get to the portals of an appliance again, as far as it lets them."""
+    """Let other hosts get to the portals of an appliance again, as far as it lets them.
+
+    Those that cannot be asked now stay kept from it, and stay remembered.
+    """
 
     kind = "nas.open"
     label = "Open portals"
@@ -176,12 +210,25 @@ class OthersOpened(ApplianceCase):
     roles = frozenset({User.Role.ADMIN})
     others = True
 
+    def wanted(self, job: Job) -> list[Host]:
+        return list(askable().filter(guards__datastore=job.datastore))
+
+    def again(self, job: Job) -> None:
+        super().again(job)
+        if not job.params["others"]:
+            away = Host.objects.filter(guards__datastore=job.datastore).values_list("name", flat=True)
+            why = f"{listed(list(away))} cannot be asked now." if away else "No other host is kept from it."
+            raise Refused(f"There is nothing to open: {why}")
+
     def plan(self, job: Job) -> Plan:
         driver = appliance_of(job.datastore)
         return (Stage("open", tuple(step for host in self.others_of(job) for step in driver.open_other(host.name))),)
 
     def succeeded(self, job: Job, results: Results) -> None:
-        Appliance.objects.filter(datastore=job.datastore).update(guarded_at=None)
+        guards = ApplianceGuard.objects.filter(datastore=job.datastore)
+        guards.filter(host__in=job.params["others"]).delete()
+        if not guards.exists():
+            Appliance.objects.filter(datastore=job.datastore).update(guarded_at=None)
 
 
 class LunPin(ImageMaker):

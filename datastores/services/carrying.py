@@ -70,8 +70,24 @@ def carried(
 
     ``then``: what is done when it is there.
     """
-    if not job.params.get("sender"):
-        return Stage(title, transfer(source, volume, target, made, job.params["host"])), *then
+    if job.params.get("sender"):
+        return _fetched(job, source, volume, target, made, then)
+    return Stage(title, transfer(source, volume, target, made, job.params["host"])), *then
+
+
+def moved(
+    job: Job, title: str, source: StorageDriver, volume: Volume, target: StorageDriver, made: Volume, then: Plan
+) -> Plan:
+    """Return the same where ``then`` deletes ``volume``: the copy is compared with it before.
+
+    Over SSH it always is.
+    """
+    if job.params.get("sender"):
+        return _fetched(job, source, volume, target, made, then)
+    return Stage(title, transfer(source, volume, target, made, job.params["host"], moved=True)), *then
+
+
+def _fetched(job: Job, source: StorageDriver, volume: Volume, target: StorageDriver, made: Volume, then: Plan) -> Plan:
     journey = over_ssh(source, volume, target, made, route_of(job))
     return *journey.stages, *then, *journey.after
 

@@ -12,7 +12,7 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import HostState
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
-from datastores.models import Datastore, DatastoreHost, Disk, Host, Job, MovedDirectory, User
+from datastores.models import ApplianceGuard, Datastore, DatastoreHost, Disk, Host, Job, MovedDirectory, User
 from datastores.services import leases
 from datastores.services.bricks import require_no_bricks
 from datastores.services.placing import driver_of, driver_on, hosts_of, members_of, remember_mounts, require_ready
@@ -157,6 +157,7 @@ class DatastoreHosts(UseCase):
         found = Host.objects.in_bulk(job.params["add"])
         added = [found[key] for key in job.params["add"]]
         DatastoreHost.objects.bulk_create(members_of(job.datastore.pk, added, first))
+        ApplianceGuard.objects.filter(datastore=job.datastore_id, host__in=added).delete()
         remember_mounts(Datastore.objects.get(pk=job.datastore_id))
 
 

@@ -21,13 +21,14 @@ from datastores.drivers.gluster import GlusterDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.mounts import MountAbsent
-from datastores.models import Appliance, Cluster, Datastore, DatastoreHost, Drift, Host, Job, MovedDirectory, User
+from datastores.models import Cluster, Datastore, DatastoreHost, Drift, Host, Job, MovedDirectory, User
 from datastores.services import bricks, leases
 from datastores.services.datastore_hosts import require_own_directory, silent, usable_hosts
 from datastores.services.exports import require_found
 from datastores.services.placing import driver_of, driver_on, hosts_of, image_volume, members_of, remember_mounts
 from datastores.services.usecase import Results, UseCase
 from datastores.services.viewers import listed
+from datastores.services.volume_names import require_own_volumes
 
 MOVES = "image.move", "disk.move"
 """Jobs of which the datastore is where something is to be; its row is still elsewhere."""
@@ -75,6 +76,7 @@ class DatastoreCreate(UseCase):
         )  # fmt: skip
         DatastoreHost.objects.bulk_create(members_of(job.datastore.pk, hosts))
         made_of(job.datastore, hosts, params.get("bricks") or [])
+        require_own_volumes(job.datastore, hosts[0])
         driver_of(job.datastore).check_new()
         require_found(job.datastore)
         job.title = f"Create datastore {name}"
@@ -153,8 +155,9 @@ def require_empty(datastore: Datastore) -> None:
         raise Refused(f"{datastore.name} still holds {images} images and {disks} VM disks. Delete or move them first.")
     if there := MovedDirectory.objects.filter(datastore=datastore).select_related("host").first():
         raise Refused(f"{there} was moved onto {datastore.name}. Bring it back, and delete what it has left, first.")
-    if Appliance.objects.filter(datastore=datastore).exclude(guarded_at=None).exists():
-        raise Refused(f"Other hosts are kept from the appliance of {datastore.name}. Let them get there again first.")
+    if kept := list(Host.objects.filter(guards__datastore=datastore).order_by("name").values_list("name", flat=True)):
+        who = listed(kept)
+        raise Refused(f"{who} cannot get to the appliance of {datastore.name}. Let them get there again first.")
     if move := Job.objects.filter(kind__in=MOVES, datastore=datastore, ended_at=None).order_by("pk").first():
         raise Refused(f"Job {move.pk} ({move.title}) is to put something into {datastore.name}. Cancel it first.")
 

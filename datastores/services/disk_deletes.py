@@ -10,7 +10,7 @@ from datastores.domain.volumes import Capability
 from datastores.drivers.base import StorageDriver
 from datastores.hosts.copies import PART
 from datastores.models import Disk, Drift, Image, ImageFootprint, Job
-from datastores.services.carrying import carried, hosts_on_the_way, keyed, way_between
+from datastores.services.carrying import hosts_on_the_way, keyed, moved, way_between
 from datastores.services.disk_hosts import detaching, driver_for, on_its_host
 from datastores.services.disk_places import require_lost
 from datastores.services.disks import DiskChange, comes_back, require_shut_down_cleanly
@@ -80,7 +80,7 @@ class DiskDelete(DiskChange):
             *preparing(target, master),
             Stage("delete", source.delete(left)),
         )
-        return carried(job, "copy back", source, left, target, returned, then)
+        return moved(job, "copy back", source, left, target, returned, then)
 
     def broken_off(self, job: Job, error: str, *, lossy: bool) -> None:
         """What it came back with is in the image for good, so it does not come back once more."""

@@ -7,7 +7,7 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.models import Disk, Host, Job
 from datastores.services import leases
-from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, require_way, way_between
+from datastores.services.carrying import hosts_on_the_way, keyed, limit_of, moved, require_way, way_between
 from datastores.services.disk_hosts import attaching, detaching, driver_for, host_for, require_usable
 from datastores.services.disks import DiskChange, comes_back
 from datastores.services.placing import disk_volume, driver_of, require_ready, room_kept
@@ -68,7 +68,7 @@ class DiskMove(DiskChange):
         then = *attaching(new, after, made), Stage("remove the old one", source.delete(left))
         return (
             *detaching(old, before, left),
-            *carried(job, "copy", source, left, driver, made, then),
+            *moved(job, "copy", source, left, driver, made, then),
         )
 
     def succeeded(self, job: Job, results: Results) -> None:

@@ -8,7 +8,7 @@ from datastores.domain.states import HostState, ObjectState
 from datastores.domain.volumes import Capability
 from datastores.drivers.base import StorageDriver
 from datastores.models import Disk, Host, Job
-from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, way_between
+from datastores.services.carrying import hosts_on_the_way, keyed, limit_of, moved, way_between
 from datastores.services.disk_hosts import (
     attaching,
     detaching,
@@ -96,7 +96,7 @@ class DiskPlace(DiskChange):
             return *detaching(old, driver, volume, lost=lost), *attaching(new, driver, volume)
         source, target = driver_for(old, driver), driver_for(new, driver)
         then = (Stage("remove the old one", source.delete(volume)),)
-        return carried(job, "copy", source, volume, target, volume, then)
+        return moved(job, "copy", source, volume, target, volume, then)
 
     def _on(self, disk: Disk, host: int) -> Disk:
         """Return the disk as it is when it is used on this host."""

@@ -9,7 +9,7 @@ from datastores.domain.errors import Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.models import Drift, Host, Job
 from datastores.services import leases
-from datastores.services.managed import Scope, find
+from datastores.services.managed import OF_GUARDS, Scope, find
 from datastores.services.since import on_day
 from datastores.services.usecase import Results, UseCase
 
@@ -59,6 +59,8 @@ class DriftRepair(UseCase):
         held = {f"drift:{job.params['drift']}": True, f"host:{job.host_id}": False}
         if not (datastore := job.params["datastore"]):
             return held
+        if job.params["owner"] == OF_GUARDS:
+            held[f"appliance of datastore:{datastore}"] = False
         return {**held, f"datastore:{datastore}": False, **leases.uses_hosts(datastore)}
 
     def plan(self, job: Job) -> Plan:

@@ -9,12 +9,12 @@ from django.db.models import Q
 
 from datastores.domain import exports
 from datastores.domain.errors import BadInput, Refused
-from datastores.domain.export_checks import Finding, Severity, check, check_all, clash
+from datastores.domain.export_checks import Finding, Severity, check, check_all, clash, is_root
 from datastores.domain.exports import Client, Export
 from datastores.domain.plan import Plan, Stage
 from datastores.drivers.nfs import NfsDriver
 from datastores.drivers.zfs import ZfsDriver
-from datastores.hosts.exports import ExportRewritten, ExportsFile, is_ours
+from datastores.hosts.exports import ExportRewritten, ExportsFile, file_of, is_ours
 from datastores.models import Datastore, Host, Job, User
 from datastores.services.placing import driver_of, hosts_of
 from datastores.services.usecase import Results, UseCase
@@ -62,17 +62,19 @@ def require_found(datastore: Datastore) -> None:
         return
     texts = [file["text"] for file in host.facts.get("exports", ()) if not is_ours(file["path"])]
     theirs = [entry for text in texts for entry in exports.parse(text).entries()]
-    kinds = Q(kind=NfsDriver.kind) | Q(kind=ZfsDriver.kind, options__exported=True)
-    neighbours = Datastore.objects.filter(kinds, members__host=host, members__position=0)
-    ours = [seen_as(row) for row in neighbours.exclude(pk=datastore.pk)]
+    ours = served(host, but=datastore.pk)
     if why := clash(driver.base, root=exported.is_root, others=[*ours, *theirs]):
         raise Refused(f"{host.name}: {why}")
+    if same := [entry.path for entry in ours if file_of(entry.path) == file_of(driver.base)]:
+        raise Refused(f"{host.name} would export {driver.base} by the file of {same[0]}. Choose another base path.")
 
 
-def seen_as(datastore: Datastore) -> Export:
-    """Return what a datastore exports, to whomever."""
-    fsid = datastore.options.get("fsid", "")
-    return Export(datastore.base, (Client("*", (f"fsid={fsid}",) if fsid else ()),))
+def served(host: Host, *, but: int | None = None) -> list[Export]:
+    """Return what the datastores export of which the host is the storage host, each to whomever."""
+    kinds = Q(kind=NfsDriver.kind) | Q(kind=ZfsDriver.kind, options__exported=True)
+    rows = Datastore.objects.filter(kinds, members__host=host, members__position=0).exclude(pk=but)
+    known = ((row.base, row.options.get("fsid", "")) for row in rows)
+    return [Export(base, (Client("*", (f"fsid={fsid}",) if fsid else ()),)) for base, fsid in known]
 
 
 def the_line(value: str, path: str = "") -> str:
@@ -115,8 +117,16 @@ class ExportChange(UseCase):
         if job.params["after"] == job.params["before"]:
             raise BadInput("That is how the line reads already.")
         self.check_still(job)
+        self._check_root(job, before)
         job.title = f"Change the export of {path or job.params['file']} on {job.host.name}"[:300]
         job.target_label = job.host.name
+
+    def _check_root(self, job: Job, before: list[Export]) -> None:
+        """Refuse fsid=0 for an export that had none, beside datastores that clients would not find any more."""
+        (after,) = exports.parse(job.params["after"]).entries()
+        becomes = is_root(after) and not any(map(is_root, before))
+        if becomes and (why := clash(after.path, root=True, others=served(job.host))):
+            raise Refused(why)
 
     def again(self, job: Job) -> None:
         self.check_still(job)

@@ -107,6 +107,8 @@ def require_unneeded(host: Host) -> None:
         raise Refused(f"{host} is the jump host of {', '.join(through[:10])}. Change that first.")
     if moved := MovedDirectory.objects.filter(host=host).first():
         raise Refused(f"{moved.path} was moved onto a datastore. Bring it back, and delete what it has left, first.")
+    if host.usable and (guard := host.guards.select_related("datastore").first()):
+        raise Refused(f"{host} is kept from the appliance of {guard.datastore}. Let it get there again first.")
     require_idle(host, "deleted")
 
 

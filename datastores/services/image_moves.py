@@ -6,7 +6,7 @@ from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.models import Datastore, Image, Job
-from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, require_way, way_between
+from datastores.services.carrying import hosts_on_the_way, keyed, limit_of, moved, require_way, way_between
 from datastores.services.dependants import require_unneeded
 from datastores.services.image_changes import ImageChange
 from datastores.services.images import require_free_name
@@ -62,7 +62,7 @@ class ImageMove(ImageChange):
         new = Image(uuid=image.uuid, format=job.params["format"], virtual_size=image.virtual_size)
         here, there = image_volume(old, source), image_volume(new, driver)
         then = *preparing(driver, there), Stage("remove the old one", source.delete_image(here))
-        return carried(job, "copy", source, here, driver, there, then)
+        return moved(job, "copy", source, here, driver, there, then)
 
     def succeeded(self, job: Job, results: Results) -> None:
         super().succeeded(job, results)

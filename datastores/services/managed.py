@@ -23,17 +23,21 @@ from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
+from datastores.drivers.nas import NasDriver
 from datastores.hosts.stored import Footprint
-from datastores.models import Datastore, DatastoreHost, Disk, Host, Image, Job
+from datastores.models import ApplianceGuard, Datastore, DatastoreHost, Disk, Host, Image, Job
 from datastores.services.cached_files import said_of_caches
 from datastores.services.datastores import MOVES
 from datastores.services.disk_hosts import LYING
 from datastores.services.hosts import login_steps
-from datastores.services.placing import IN_ORDER, driver_on
+from datastores.services.placing import IN_ORDER, driver_of, driver_on
 
 logger = logging.getLogger(__name__)
 WORKS_ON_IMAGE = (Q(kind__startswith="image.") | Q(kind__startswith="snapshot.")) & ~Q(kind="image.checksum")
 """Jobs after which an image's file may be another one."""
+
+
+OF_GUARDS = "nas.guard"
 
 
 def leaves_image(kind: str) -> bool:
@@ -78,6 +82,8 @@ class Managed:
         held = [f"{name}:{key}" for name in names if (key := getattr(self, name)) is not None]
         if self.inside and self.image is None and self.disk is None:
             held.append(f"images of datastore:{self.datastore}")
+        if self.owner == OF_GUARDS:
+            held.append(f"appliance of datastore:{self.datastore}")
         return tuple(held)
 
     @property
@@ -281,6 +287,18 @@ def cached_copies(scope: Scope) -> Iterator[Managed]:
         )  # fmt: skip
 
 
+def guards(scope: Scope) -> Iterator[Managed]:
+    """The rules that keep hosts from the appliances of datastores of which they are none."""
+    rows = ApplianceGuard.objects.filter(host__in=scope.names).select_related("datastore").order_by("pk")
+    for row in rows.filter(datastore=scope.datastore) if scope.datastore else rows:
+        datastore = row.datastore
+        with scope.row(row.host_id, f"datastore:{datastore.pk}", f"the guard of {datastore.name}"):
+            driver = driver_of(datastore)
+            steps = driver.guard_other(scope.names[row.host_id]) if isinstance(driver, NasDriver) else ()
+            settled = datastore.state == ObjectState.READY
+            yield Managed(OF_GUARDS, row.host_id, datastore.name, steps, datastore=datastore.pk, settled=settled)
+
+
 KEEPERS: tuple[tuple[str, Keeper], ...] = (
     ("host.onboard", logins),
     ("datastore.create", directories),
@@ -288,6 +306,7 @@ KEEPERS: tuple[tuple[str, Keeper], ...] = (
     ("disk.create", disks),
     ("datastore.create", whole_directories),
     ("cache.warm", cached_copies),
+    (OF_GUARDS, guards),
 )
 """Each with the ``owner`` of all that it yields."""
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
-from datastores.domain.plan import AnyStep, Command
+from datastores.domain.plan import Command
 from datastores.domain.states import ObjectState
+from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
 from datastores.hosts.journal import Undoable
 from datastores.models import Datastore, Host, Job
@@ -32,7 +33,7 @@ class Needs:
     statements: dict[tuple[int, str], str] = field(default_factory=dict)
     accounts: dict[tuple[int, str], str] = field(default_factory=dict)
 
-    def add(self, name: str, host: int, driver: StorageDriver, steps: Iterator[AnyStep]) -> None:
+    def add(self, name: str, host: int, driver: StorageDriver, steps: Steps) -> None:
         for option in ACCOUNT_OPTIONS:
             if account := getattr(driver.options, option, ""):
                 self.accounts.setdefault((host, account), name)
@@ -80,19 +81,13 @@ def needs_of_others(datastore: int | None, hosts: set[int]) -> Needs:
             continue
         for host in scope.names.keys() & set(members):
             with scope.row(host, f"datastore:{other.pk}", f"the datastore {other.name}"):
-                needs.add(other.name, host, driver, said_of(driver, scope.names[host]))
+                needs.add(other.name, host, driver, driver.stands_on(scope.names[host]))
     for other, names in coming(datastore):
-        driver = driver_on(other, [*host_names(other), *names])
         for host in (host for host, name in scope.names.items() if name in names):
             with scope.row(host, f"datastore:{other.pk}", f"the datastore {other.name}"):
-                needs.add(other.name, host, driver, iter(driver.activate(scope.names[host])))
+                driver = driver_on(other, [*host_names(other), *names])
+                needs.add(other.name, host, driver, driver.activate(scope.names[host]))
     return needs
-
-
-def said_of(driver: StorageDriver, host: str) -> Iterator[AnyStep]:
-    """Yield all that made the datastore usable on the host, and what is kept true there."""
-    yield from (step for stage in driver.set_up() for step in stage.steps if step.host == host)
-    yield from driver.keeps(host)
 
 
 def coming(datastore: int | None) -> Iterator[tuple[Datastore, list[str]]]:

@@ -16,6 +16,7 @@ from datastores.drivers.gluster import GlusterDriver
 from datastores.hosts.gluster_bricks import BrickAbsent
 from datastores.hosts.gluster_healing import VolumeHealed
 from datastores.hosts.gluster_layout import BrickReplaced, BricksAdded, BricksRemoved
+from datastores.hosts.gluster_names import PeersAllowed
 from datastores.hosts.gluster_pool import PeerProbed, PeerUnneeded
 from datastores.models import Host, Job
 from datastores.services import bricks
@@ -75,14 +76,17 @@ class BrickCase(VolumeCase):
         before, after = (replace(driver, bricks=side) for side in sides)
         return before, after
 
-    def arriving(self, before: GlusterDriver, after: GlusterDriver) -> Plan:
-        """Return the stages that make ready the bricks that come, and their hosts."""
+    def arriving(self, job: Job, before: GlusterDriver, after: GlusterDriver) -> Plan:
+        """Return the stages that make ready the bricks that come, their hosts, and the volume for both."""
         peers = {host: peer for host, peer in after.peers.items() if host not in before.peers}
         fresh = [each for each in after.bricks if each not in before.bricks]
+        silent = {after.host, *job.params["silent"]}
+        others = {peer for side in (before, after) for host, peer in side.peers.items() if host not in silent}
         return (
             Stage("packages and daemons", tuple(step for host in peers for step in after.daemon(host)), gate=True),
             Stage("pool", tuple(PeerProbed(after.host, peer) for peer in peers.values())),
             Stage("bricks", tuple(after.ready(each) for each in fresh)),
+            Stage("names of hosts", (PeersAllowed(after.host, after.volume, tuple(sorted(others))),)),
         )
 
     def leaving(self, job: Job, before: GlusterDriver, after: GlusterDriver) -> Plan:
@@ -165,7 +169,7 @@ class BricksAdd(BrickCase):
         before, after = self.drivers(job, driver)
         fresh = tuple(each.brick for each in after.bricks if each not in before.bricks)
         added = BricksAdded(driver.host, driver.volume, fresh, driver.options.forced)
-        return *self.arriving(before, after), Stage("volume", (added,)), *self.leaving(job, before, after)
+        return *self.arriving(job, before, after), Stage("volume", (added,)), *self.leaving(job, before, after)
 
     def check_undo(self, job: Job) -> None:
         self.check_rows(job, "after")
@@ -229,4 +233,5 @@ class BrickReplace(BrickCase):
         [(old, new)] = [pair for pair in zip(before.bricks, after.bricks, strict=True) if pair[0] != pair[1]]
         replaced = BrickReplaced(*what, old.brick, new.brick)
         healed = Stage("heal", (VolumeHealed(*what),))
-        return *self.arriving(before, after), Stage("volume", (replaced,)), healed, *self.leaving(job, before, after)
+        arriving, leaving = self.arriving(job, before, after), self.leaving(job, before, after)
+        return *arriving, Stage("volume", (replaced,)), healed, *leaving

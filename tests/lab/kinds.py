@@ -86,6 +86,16 @@ RIGS = (
     ),
     Rig(
         "iscsi",
+        "/srv/kind",
+        ("h1", "h2"),
+        {"disks": "/dev/vdb", "target": "lio", "prefix": "lv-lio-"},
+        Format.RAW,
+        lab="machines",
+        fitted=lambda hosts: ({}, make_chap_secret()),
+        variant="lio",
+    ),
+    Rig(
+        "iscsi",
         "/srv/xfs/luns",
         ("h1", "h2"),
         {"initiator": "qemu", "backing": "xfs"},

@@ -84,6 +84,8 @@ def in_use(hosts: Hosts, secret: str) -> Iterator[subprocess.Popen[str]]:
 def test_a_target_goes_there_and_back_with_its_secret(hosts: Hosts) -> None:
     hosts.run([*known(FIRST, "h1", "h2"), served(hosts, FIRST)])
     hosts.there_and_back(TargetGone("h1", NAME, (), account=account(FIRST)))
+    copy, said = f"{tgt.file_of(NAME)}.cloudstore~", f"  incominguser {account(FIRST).name} {FIRST}\n"
+    told(hosts, "dd", f"of={copy}", stdin=said)  # as earlier releases did, and nothing is left of it either
 
 
 def test_the_secret_is_there_and_back_and_seen_by_root_alone(hosts: Hosts) -> None:

@@ -138,6 +138,27 @@ def test_a_clone_holds_what_the_master_holds_and_never_writes_to_it(store: Store
     assert whole(store, gold)
 
 
+@operation("dependants")
+def test_an_image_goes_only_when_no_disk_needs_it(store: Store, gold: Volume) -> None:
+    needs(store, Capability.CLONE)
+    kept = store.driver.clone_needs_source or bool(store.cache)
+    if kept and not store.rig.lists:
+        pytest.skip("not applicable: a file knows nothing of its overlays; the rows do, and refuse it")
+    image, disk = store.image(9), store.disk(7)
+    store.hosts.run(store.driver.copy(gold, image))
+    store.hosts.run([*store.disk_of(image, disk), *store.use(disk, 7)])
+    if kept:
+        with pytest.raises(Refused):
+            store.hosts.run(store.delete_image(image))
+        assert whole(store, image)
+    else:
+        store.hosts.run(store.delete_image(image))
+    assert whole(store, disk)
+    store.hosts.run(store.remove(disk))
+    if kept:
+        store.hosts.run(store.delete_image(image))
+
+
 @operation("promote")
 def test_a_clone_takes_the_place_of_its_image(store: Store) -> None:
     needs(store, Capability.PROMOTE)
@@ -307,7 +328,7 @@ def cut_before(number: int) -> Callable[[Action], None]:
     return look
 
 
-def cut_anywhere(store: Store, steps_of: Callable[[int], Steps], check: Callable[[int], None]) -> int:
+def cut_anywhere(hosts: Hosts, steps_of: Callable[[int], Steps], check: Callable[[int], None]) -> int:
     """Carry out the steps with the power cut before their first action, their second, and so on; then again, whole.
 
     ``steps_of`` is given the number of the attempt, so that each has a target of its own. Return how many there were.
@@ -315,9 +336,9 @@ def cut_anywhere(store: Store, steps_of: Callable[[int], Steps], check: Callable
     for number in count():
         steps = steps_of(number)
         try:
-            store.hosts.run(steps, diary=Diary(cut_before(number)))
+            hosts.run(steps, diary=Diary(cut_before(number)))
         except PowerCut:
-            store.hosts.run(steps_of(number))
+            hosts.run(steps_of(number))
             check(number)
         else:
             check(number)
@@ -336,7 +357,7 @@ def test_a_worker_that_dies_between_any_two_actions_is_followed_by_one_that_comp
         assert whole(store, store.disk(number))
         run(driver.delete(store.disk(number)))
 
-    assert cut_anywhere(store, lambda number: store.disk_of(gold, store.disk(number)), gone) > 0
+    assert cut_anywhere(store.hosts, lambda number: store.disk_of(gold, store.disk(number)), gone) > 0
 
     def deleted(number: int) -> None:
         run(driver.delete_image(store.image(number + 16)))
@@ -345,11 +366,11 @@ def test_a_worker_that_dies_between_any_two_actions_is_followed_by_one_that_comp
         assert whole(store, store.image(number + 16))
         deleted(number)
 
-    assert cut_anywhere(store, lambda number: driver.copy(gold, store.image(number + 16)), copied) > 0
-    assert cut_anywhere(store, lambda number: driver.create(store.image(number + 16)), deleted) > 0
+    assert cut_anywhere(store.hosts, lambda number: driver.copy(gold, store.image(number + 16)), copied) > 0
+    assert cut_anywhere(store.hosts, lambda number: driver.create(store.image(number + 16)), deleted) > 0
     if Capability.RESIZE in store.can:
         grow = lambda number: driver.resize(gold, SIZE + (number + 1) * MIB)  # noqa: E731
-        assert cut_anywhere(store, grow, lambda number: None) > 0
+        assert cut_anywhere(store.hosts, grow, lambda number: None) > 0
     assert whole(store, gold)
 
 
@@ -360,8 +381,8 @@ def test_an_image_travels_to_another_kind_and_back(store: Store, gold: Volume) -
     there = Volume(other.image_path("0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0affff", Format.RAW), Format.RAW, SIZE)
     back = store.image(9)
     here = way(store.driver, gold.format, other).host
-    store.hosts.run(transfer(store.driver, gold, other, there, here))
-    store.hosts.run(transfer(other, there, store.driver, back, way(other, Format.RAW, store.driver).host))
+    store.hosts.run(transfer(store.driver, gold, other, there, here, moved=True))
+    store.hosts.run(transfer(other, there, store.driver, back, way(other, Format.RAW, store.driver).host, moved=True))
     assert whole(store, back)
     store.hosts.run([*other.delete_image(there), *store.driver.delete_image(back)])
     store.told("rmdir", other.base)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from datastores.domain.iscsi import Lun, PinnedLun, Portal, make_chap_secret
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.nas import NasDriver
 from datastores.drivers.registry import make_driver
+from datastores.hosts import actions
 from datastores.hosts.appliance_luns import Answer, LunsKnown, Met, PortalTried
 from datastores.hosts.portal_guards import PortalsGuarded, PortalsOpen
 from datastores.services.disk_hosts import in_order
@@ -21,6 +24,7 @@ from tests.lab.disks import MIB
 from tests.lab.kinds import as_account
 from tests.lab.machine import wait_until
 from tests.lab.places import told
+from tests.lab.test_kinds_conform import cut_anywhere
 
 pytestmark = pytest.mark.lab
 
@@ -80,6 +84,14 @@ def nas(hosts: Hosts) -> Iterator[NasDriver]:
     assert told(hosts, "find", "/var/lib/cloudstore/chap", "-type", "f", name="h2") == ""
 
 
+@pytest.fixture(autouse=True)
+def told_of_kind(request: pytest.FixtureRequest, record_property: Callable[[str, Any], None]) -> None:
+    """Note the operation for the table of kinds, which its suite cannot try: nothing is made on an appliance."""
+    if marker := request.node.get_closest_marker("operation"):
+        record_property("kind", "nas")
+        record_property("operation", marker.args[0])
+
+
 def tried(hosts: Hosts, name: str) -> Met:
     step = PortalTried(name, portal(hosts))
     return step.facts(hosts.shell(name).run_many(step.reads()))
@@ -92,6 +104,7 @@ def test_luns_are_found_with_their_sizes_by_who_knows_the_secret(hosts: Hosts, n
     assert not replace(step, target="iqn.2004-04.com.appliance:other").facts(hosts.shell("h2").run_many(step.reads()))
 
 
+@pytest.mark.operation("attach")
 def test_a_pinned_lun_is_attached_written_to_and_left_as_it_is(hosts: Hosts, nas: NasDriver) -> None:
     volume, link = Volume(nas.image_path(UUID, Format.RAW), Format.RAW, SIZES[2]), nas.link_path(7, 0)
     attached = in_order("attach", nas.attach(volume, "h2", link))
@@ -107,6 +120,39 @@ def test_a_pinned_lun_is_attached_written_to_and_left_as_it_is(hosts: Hosts, nas
         hosts.run(nas.attach(volume, "h2", link))
     told(hosts, "truncate", "-s", str(SIZES[2]), f"{PLACE}/2")
     told(hosts, "systemctl", "restart", "tgt")
+
+
+@pytest.mark.operation("disks at once")
+def test_machines_are_given_one_lun_after_another_side_by_side(hosts: Hosts, nas: NasDriver) -> None:
+    volume = Volume(nas.image_path(UUID, Format.RAW), Format.RAW, SIZES[2])
+    links = [nas.link_path(7, number) for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda link: hosts.run(nas.attach(volume, "h2", link)), links))
+    assert {told(hosts, "readlink", link, name="h2") for link in links} == {f"{nas.pinned(volume).lun.url}\n"}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda link: hosts.run(nas.detach(volume, "h2", link)), links))
+    assert told(hosts, "find", BASE, "-mindepth", "1", name="h2") == ""
+
+
+@pytest.mark.operation("crash")
+def test_a_worker_that_dies_between_any_two_actions_is_followed_by_one_that_completes_it(
+    hosts: Hosts, nas: NasDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "is_short", lambda action: False)
+    volume = Volume(nas.image_path(UUID, Format.RAW), Format.RAW, SIZES[2])
+
+    def attached(number: int) -> None:
+        link = nas.link_path(number, 0)
+        assert told(hosts, "readlink", link, name="h2").strip() == nas.pinned(volume).lun.url
+        hosts.run(nas.detach(volume, "h2", link))
+
+    assert cut_anywhere(hosts, lambda number: nas.attach(volume, "h2", nas.link_path(number, 0)), attached) > 0
+
+    def guarded(number: int) -> None:
+        assert tried(hosts, "h3").answer is Answer.SILENT
+        hosts.run(nas.open_other("h3"))
+
+    assert cut_anywhere(hosts, lambda number: nas.guard_other("h3"), guarded) > 0
 
 
 def test_only_root_and_qemu_get_to_the_portal_from_a_host_that_may(hosts: Hosts, nas: NasDriver) -> None:

@@ -90,6 +90,34 @@ def test_a_source_that_is_written_to_meanwhile_is_no_source(hosts: Hosts, base: 
     assert names_in(hosts, base) == {"gold.raw"}
 
 
+@pytest.mark.parametrize("convert", [False, True], ids=["copy", "convert"])
+def test_a_copy_that_was_damaged_on_its_way_never_takes_the_place_of_its_source(
+    hosts: Hosts, base: str, convert: bool
+) -> None:
+    source = image(hosts, f"{base}/gold.raw", virtual=64 * MIB, data=24 * MIB)
+    step: AnyStep = FileCopied("h1", source, f"{base}/copy", compared=True)
+    if convert:
+        step = FileConverted("h1", source, "raw", f"{base}/copy", Format.QCOW2, compared=True)
+
+    def damage(action: Action) -> None:
+        if isinstance(action.do, Detached) and "compare" in action.do.command.argv:
+            part, time = f"{base}/copy.part", f"{base}/time"
+            flip = f"dd if=/dev/urandom of={part} bs=4096 count=1 seek=2000 conv=notrunc status=none"
+            told(hosts, "sh", "-c", f"touch -r {part} {time}; {flip}; touch -r {time} {part}; rm {time}")
+
+    with pytest.raises(CommandFailed, match=r"copy\.part differs from what it was made of just now"):
+        hosts.run([step], diary=Diary(damage))
+    assert names_in(hosts, base) == {"gold.raw"}
+    hosts.there_and_back(step)
+    told(hosts, "rm", f"{base}/copy")
+    told(hosts, "mv", "/usr/bin/qemu-img", "/usr/bin/qemu-img.away")
+    try:
+        if not convert:
+            hosts.run([step])
+    finally:
+        told(hosts, "mv", "/usr/bin/qemu-img.away", "/usr/bin/qemu-img")
+
+
 def test_an_earlier_attempt_is_replaced(hosts: Hosts, base: str) -> None:
     source = image(hosts, f"{base}/gold.raw")
     for step in (

@@ -10,8 +10,8 @@ from django.shortcuts import render
 from datastores.domain.errors import Refused
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.appliance_luns import Answer
-from datastores.models import Appliance, ApplianceLun, ApplianceReach, Datastore, Image, Job
-from datastores.services.appliances import differences, unpin
+from datastores.models import Appliance, ApplianceLun, ApplianceReach, Datastore, Host, Image, Job
+from datastores.services.appliances import differences, other_hosts, unpin
 from datastores.services.placing import hosts_of
 from datastores.web.access import ADMINS, OWNERS, READERS, STAFF, Request, client_address, roles, visible
 from datastores.web.acting import done, start, started
@@ -38,6 +38,7 @@ def luns_page(request: Request, datastore: Datastore, sent: tuple[int, PinForm] 
          "opened": bool(sent and sent[0] == row.pk)}
         for row in rows
     ]  # fmt: skip
+    kept = list(Host.objects.filter(guards__datastore=datastore).order_by("name").values_list("name", flat=True))
     jobs = Job.objects.visible_to(request.user).filter(datastore=datastore, kind__startswith=PREFIX).order_by("-pk")
     page = {
         "object": datastore,
@@ -46,6 +47,8 @@ def luns_page(request: Request, datastore: Datastore, sent: tuple[int, PinForm] 
         "may_pin": may_pin,
         "pin_ahead": ahead_of("nas.pin"),
         "reaches": reaches(datastore),
+        "kept": kept,
+        "free": [host.name for host in other_hosts(datastore) if host.name not in kept],
         "guards": bool(datastore.options.get("guard", True)),
         "jobs": jobs[:8],
     }

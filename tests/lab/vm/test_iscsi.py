@@ -12,13 +12,13 @@ from datastores.domain.iscsi import Account, Lun, Portal, make_chap_secret
 from datastores.domain.plan import AnyStep, Stage
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.registry import make_driver
-from datastores.hosts import lio, tgt
+from datastores.hosts import actions, lio, tgt
 from datastores.hosts.chap import SecretPresent
 from datastores.hosts.initiator_names import InterfaceNamed
 from datastores.hosts.lio import LioTargetGone, LioTargetServed
 from datastores.hosts.lvm_contents import VolumeFilled
 from datastores.hosts.lvm_groups import GroupReady, PoolReady
-from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
+from datastores.hosts.open_iscsi import NOTHING_FOUND, SessionClosed, SessionOpen
 from datastores.hosts.secret_files import secret_digest
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.tgt_targets import TargetGone, TargetServed
@@ -28,6 +28,7 @@ from tests.lab.carrying import Hosts, connected
 from tests.lab.disks import MIB
 from tests.lab.machine import wait_until
 from tests.lab.test_approved_plans import approved
+from tests.lab.test_kinds_conform import cut_anywhere
 from tests.lab.vm.lab import MachineLab
 
 pytestmark = pytest.mark.vm
@@ -130,6 +131,12 @@ def sessions_of_others(machines: Hosts, found: Lun) -> tuple[AnyStep, AnyStep]:
     return SessionOpen("h2", found, "", foreign=True), closed
 
 
+def left(machines: Hosts, found: Lun) -> str:
+    """Return what is left of a session on h2: links to its devices, and marks."""
+    places, names = ("/dev/disk/by-path", "/var/lib/cloudstore/sessions"), f"*-{found.iqn}-*"
+    return told(machines, "h2", "find", *places, "-name", names, "-o", "-type", "f")
+
+
 def test_a_session_at_an_appliance_stays_while_somebody_else_uses_another_lun(server: Hosts, appliance: Lun) -> None:
     opened, closed = sessions_of_others(server, appliance)
     server.there_and_back(opened)
@@ -138,14 +145,28 @@ def test_a_session_at_an_appliance_stays_while_somebody_else_uses_another_lun(se
     assert server.needs(closed) == [False]
     told(server, "h2", "dmsetup", "remove", "held")
     server.there_and_back(closed)
-    assert told(server, "h2", "sh", "-c", "ls /dev/disk/by-path /var/lib/cloudstore/sessions").count("iscsi") == 0
+    assert left(server, appliance) == ""
+
+
+def test_a_worker_that_dies_between_any_two_actions_leaves_a_session_that_is_known_as_ours(
+    server: Hosts, appliance: Lun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "is_short", lambda action: False)
+    opened, closed = sessions_of_others(server, appliance)
+    assert cut_anywhere(server, lambda number: [opened], lambda number: server.run([closed])) > 3
+    server.run([opened])
+    assert cut_anywhere(server, lambda number: [closed], lambda number: server.run([opened])) > 3
+    server.run([closed])
+    assert left(server, appliance) == ""
+    assert server.lab.host("h2").run(["iscsiadm", "-m", "node", "-T", appliance.iqn]).returncode == NOTHING_FOUND
 
 
 def test_a_session_that_somebody_else_began_at_an_appliance_is_left(server: Hosts, appliance: Lun) -> None:
     opened, closed = sessions_of_others(server, appliance)
     node = "iscsiadm", "-m", "node", "-T", appliance.iqn, "-p", str(appliance.portal)
     told(server, "h2", *node, "-o", "new")
-    server.there_and_back(opened, closed)  # the session is ours, the record is not
+    server.there_and_back(opened)
+    server.there_and_back(closed)  # the session is ours, the record is not
     assert "node.startup = manual" in told(server, "h2", *node)
     told(server, "h2", *node, "--login")
     wait_until(lambda: server.needs(opened) == [False], seconds=30, otherwise="It has no device.")

@@ -44,6 +44,11 @@ ARGV = {
         qemu_img.to_raw(qemu_img.opened("/srv/x", "qcow2"), "rbd:vms/x"),
         qemu_img.to_raw(qemu_img.opened("/dev/vg/lv", "raw", 512), "/srv/x"),
     ],
+    "compare": [
+        qemu_img.compare(qemu_img.opened("/srv/x", "qcow2"), qemu_img.opened("rbd:vms/x", "raw")),
+        qemu_img.compare(qemu_img.opened("/dev/vg/a", "raw", 512), qemu_img.opened("/srv/x,y", "qcow2")),
+        qemu_img.compare(qemu_img.opened("/srv/x", "qcow2"), qemu_img.opened("/dev/vg/a", "raw", 512)),
+    ],
     "create": [
         qemu_img.create("/srv/x", 512),
         qemu_img.create("/srv/x", base="/srv/b", base_format="raw"),
@@ -60,8 +65,14 @@ def names_every_format(argv: list[str]) -> bool:
     verb, rest = argv[1], argv[2:]
     if verb == "snapshot":
         return "--image-opts" in rest and rest[-1].startswith("driver=qcow2,")
+    if verb == "compare" and "--image-opts" in rest:
+        return all(word.startswith(tuple(f"driver={format}," for format in FORMATS)) for word in rest[-2:])
     source = [] if "--image-opts" in rest and any(word.startswith("driver=raw,") for word in rest) else ["-f"]
-    wanted = [*source, *(["-O"] if verb in {"convert", "measure"} else []), *(["-F"] if "-b" in rest else [])]
+    wanted = [
+        *source,
+        *(["-O"] if verb in {"convert", "measure"} else []),
+        *(["-F"] if "-b" in rest or verb == "compare" else []),
+    ]
     return all(option in rest and rest[rest.index(option) + 1] in FORMATS for option in wanted)
 
 
@@ -104,6 +115,8 @@ def test_only_one_module_opens_images() -> None:
         "qemu-img measure -U -O qcow2 -- /srv/x",
         "qemu-img create -q -f qcow2 -b /srv/b -- /srv/x",
         "qemu-img create -q -f qcow2 -F -b /srv/b -- /srv/x",
+        "qemu-img compare -q -f raw -- /srv/x /srv/y",
+        "qemu-img compare -q --image-opts -- driver=raw,file.filename=/srv/x file.filename=/srv/y",
         "qemu-img info -U -- /srv/x",
         "qemu-img resize -q -- /srv/x 512",
         "qemu-img snapshot -q -c one -- /srv/x",

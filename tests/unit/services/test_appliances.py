@@ -33,6 +33,8 @@ from datastores.models import (
     User,
 )
 from datastores.services.appliances import remember_luns, unpin
+from datastores.services.hosts import require_unneeded
+from datastores.services.managed import Scope, find, statements
 from datastores.services.placing import driver_of
 from tests.unit.conftest import a_datastore, a_host, a_vm, an_image
 from tests.unit.services.conftest import ended
@@ -252,6 +254,64 @@ class TestReached:
         ended(job)
         deleted = planned(submit("datastore.delete", user=admin, datastore=nas))
         assert {type(step) for step in deleted} >= {SecretGone, PortalsOpen}
+
+    def test_who_is_kept_from_it_becomes_one_of_its_hosts_only_afterwards(
+        self, admin: User, nas: Datastore, hosts: list[Host]
+    ) -> None:
+        nas.options |= {"guard": False}
+        nas.save()
+        guard = asked("nas.guard", admin, nas)
+        added = asked("datastore.hosts", admin, nas, add=[hosts[2].pk], remove=[])
+        assert added.leases.filter(granted=False, resource=f"host list of datastore:{nas.pk}").exists()
+        ended(guard)
+        assert [step.host for step in planned(added) if isinstance(step, PortalsOpen)] == ["kvm3"]
+        ended(added)
+        assert not nas.guards.exists()
+        with pytest.raises(Refused, match="No other host is kept from it"):
+            asked("nas.open", admin, nas)
+
+    def test_who_does_not_answer_stays_kept_from_it_and_remembered(
+        self, admin: User, nas: Datastore, hosts: list[Host]
+    ) -> None:
+        ended(asked("nas.guard", admin, nas))
+        away = a_host("kvm4")
+        ended(asked("nas.guard", admin, nas))
+        Host.objects.filter(pk=away.pk).update(state="unreachable")
+        opened = asked("nas.open", admin, nas)
+        assert {step.host for step in planned(opened)} == {"kvm3"}
+        ended(opened)
+        assert Appliance.objects.get().guarded_at and [row.host for row in nas.guards.all()] == [away]
+        with pytest.raises(Refused, match="kvm4 cannot get to the appliance"):
+            submit("datastore.delete", user=admin, datastore=nas)
+        with pytest.raises(Refused, match="kvm4 cannot be asked now"):
+            asked("nas.open", admin, nas)
+        Host.objects.filter(pk=away.pk).update(state="ready")
+        with pytest.raises(Refused, match="is kept from the appliance of nas"):
+            require_unneeded(Host.objects.get(pk=away.pk))
+        ended(asked("nas.open", admin, nas))
+        assert not Appliance.objects.get().guarded_at and not nas.guards.exists()
+
+    def test_rules_that_somebody_took_away_are_found_missing(
+        self, admin: User, nas: Datastore, hosts: list[Host]
+    ) -> None:
+        ended(asked("nas.guard", admin, nas))
+        (kept,) = (each for each in statements(Scope(Host.objects.filter(pk=hosts[2].pk))) if each.owner == "nas.guard")
+        *_, guarded = kept.steps
+        assert (
+            isinstance(guarded, PortalsGuarded)
+            and guarded.nobody
+            and (kept.host, kept.datastore) == (hosts[2].pk, nas.pk)
+        )
+        assert f"appliance of datastore:{nas.pk}" in kept.resources
+        about = Scope(Host.objects.filter(pk=hosts[2].pk), datastore=nas.pk)
+        assert find(kept.key(guarded), "nas.guard", about) == (kept, kept.steps)
+
+    def test_hosts_of_another_datastore_on_the_same_appliance_are_not_kept_from_it(
+        self, admin: User, nas: Datastore, hosts: list[Host]
+    ) -> None:
+        a_datastore("more", kind="nas", hosts=hosts[2:], options={"portals": "10.0.1.5:3261"})
+        with pytest.raises(Refused, match="no other host"):
+            asked("nas.guard", admin, nas)
 
     def test_where_there_is_no_other_host_nobody_is_kept_from_it(
         self, admin: User, nas: Datastore, hosts: list[Host]

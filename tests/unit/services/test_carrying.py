@@ -6,6 +6,7 @@ import pytest
 
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import AnyStep
+from datastores.hosts.copies import FileConverted, FileCopied
 from datastores.hosts.receiving import FileReceived, ReceivingForgotten, pace
 from datastores.hosts.returned import FileReplaced
 from datastores.hosts.sending import SendingAllowed
@@ -182,3 +183,18 @@ def test_a_disk_of_another_datastore_does_not_come_back(alice: User, pair: tuple
     disk = a_disk(an_image(alice, datastore=pair[0]), kind=Disk.Kind.COPY)
     job = submit("disk.delete", user=alice, disk=disk)
     assert not job.params["back"]
+
+
+def test_what_is_moved_on_one_host_is_compared_before_the_old_one_goes(alice: User, hosts: list[Host]) -> None:
+    here, there = (a_datastore(name, hosts=hosts[:1], base=f"/srv/{name}") for name in ("here", "there"))
+    image = an_image(alice, datastore=here)
+    other = an_image(alice, datastore=there)
+    disk = a_disk(image, kind=Disk.Kind.COPY)
+    moves = (
+        submit("image.move", user=alice, image=other, datastore=here),
+        submit("disk.move", user=alice, disk=disk, datastore=there),
+    )
+    for job in moves:
+        assert [step.compared for step in steps(job) if isinstance(step, FileCopied | FileConverted)] == [True]
+    saved = submit("image.clone", user=alice, params={"name": "another", "source": image.pk})
+    assert not [step for step in steps(saved) if getattr(step, "compared", False)], "nothing is lost with it"

@@ -51,6 +51,14 @@ def test_what_clients_see_of_one_server_is_one_tree(admin: User) -> None:
     assert {row.name for row in Datastore.objects.all()} == {"plain", "elsewhere"}
 
 
+def test_two_of_one_server_are_exported_by_files_of_their_own(admin: User) -> None:
+    hosts = [a_host("h0"), a_host("h1")]
+    nfs(admin, hosts, "a-b")
+    with pytest.raises(Refused, match="h0 would export /srv/a/b by the file of /srv/a-b"):
+        a_b = {"name": "nested", "kind": "nfs", "type": "image", "base": "/srv/a/b", "options": {}}
+        submit("datastore.create", user=admin, params=a_b | {"hosts": [host.pk for host in hosts]})
+
+
 def test_data_sets_that_are_exported_are_in_the_same_tree(admin: User) -> None:
     hosts = [a_host("h0"), a_host("h1")]
     nfs(admin, hosts, "tank", "zfs", dataset="tank/one")
@@ -275,6 +283,32 @@ class TestDeletion:
         job = submit("datastore.delete", user=admin, datastore=nfs)
         Host.objects.update(state=HostState.READY)
         assert {step.host for stage in KINDS[job.kind].plan(job) for step in stage.steps} == {"kvm2", "nas"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "refused"),
+    [
+        ("lvm", {}, True),
+        ("iscsi", {"prefix": "lv-one-more-"}, True),
+        ("iscsi", {"prefix": "lv-lio-"}, False),
+        ("iscsi", {"group_name": "vg-two"}, False),
+        ("iscsi", {"backing": "files"}, False),
+    ],
+)
+def test_two_in_one_volume_group_name_their_volumes_apart(
+    admin: User, kind: str, options: dict[str, Any], refused: bool
+) -> None:
+    host = a_host()
+    a_datastore("first", kind="iscsi", hosts=[host])
+    params = {"name": "second", "kind": kind, "type": "image", "base": "/srv/second", "hosts": [host.pk]}
+    if refused:
+        with pytest.raises(Refused, match="begin with lv-one- in vg-one for first"):
+            submit("datastore.create", user=admin, params=params | {"options": options})
+    else:
+        submit("datastore.create", user=admin, params=params | {"options": options})
+    submit(
+        "datastore.create", user=admin, params=params | {"options": options, "name": "third", "hosts": [a_host().pk]}
+    )
 
 
 def test_one_is_taken_back_only_from_the_hosts_that_its_job_knows(admin: User) -> None:

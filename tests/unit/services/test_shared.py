@@ -66,6 +66,14 @@ def test_daemons_accounts_and_peers_stay_for_another_datastore_of_the_same_hosts
     assert needed(one, steps, VolumeExists) == {""}, "that is its own"
 
 
+def test_a_pool_stays_though_another_of_its_hosts_was_asked_to_make_it(admin: User, hosts: list[Host]) -> None:
+    one = a_gluster("one", hosts)
+    steps = made_by(admin, one)
+    a_gluster("two", [hosts[2], hosts[0]], options={"set_size": 2})
+    told = {step.peer: needed(one, {n: step}, PeerProbed) for n, step in steps.items() if isinstance(step, PeerProbed)}
+    assert told == {hosts[1].address: {""}, hosts[2].address: {"the datastore two needs it"}}
+
+
 def test_an_account_stays_for_a_datastore_that_only_names_it(admin: User, hosts: list[Host]) -> None:
     one = a_gluster("one", hosts)
     steps = made_by(admin, one)

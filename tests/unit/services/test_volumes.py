@@ -15,6 +15,7 @@ from datastores.hosts.gluster_balance import FixLayoutDone, Rebalanced
 from datastores.hosts.gluster_bricks import BrickAbsent, BrickReady
 from datastores.hosts.gluster_healing import VolumeHealed
 from datastores.hosts.gluster_layout import BrickReplaced, BricksAdded, BricksRemoved
+from datastores.hosts.gluster_names import PeersAllowed
 from datastores.hosts.gluster_pool import PeerProbed, PeerUnneeded
 from datastores.hosts.gluster_seen import VolumeKnown
 from datastores.hosts.gluster_volumes import BricksRunning
@@ -78,11 +79,13 @@ class TestMoreBricks:
     def test_their_hosts_join_the_pool_first(self, job: Job) -> None:
         stages = KINDS[job.kind].plan(job)
         assert [stage.title for stage in stages] == [
-            "packages and daemons", "pool", "bricks", "volume", "who may mount", "mounts", "look at it",
+            "packages and daemons", "pool", "bricks", "names of hosts", "volume", "who may mount", "mounts",
+            "look at it",
         ]  # fmt: skip
         assert [step.peer for step in of(job, PeerProbed)] == ["10.0.0.4", "10.0.0.5", "10.0.0.6"]
         assert {step.host for step in of(job, BrickReady)} == {"h4", "h5", "h6"}
         assert [str(each) for each in the(job, BricksAdded).bricks] == [f"10.0.0.{n}:{PATH}" for n in (4, 5, 6)]
+        assert the(job, PeersAllowed).peers == tuple(f"10.0.0.{n}" for n in (2, 3, 4, 5, 6))
         lines = of(job, FstabLinePresent)
         assert len(lines) == 7 and all(line.options.endswith("10.0.0.5:10.0.0.6") for line in lines)
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from datastores.hosts.appliance_luns import Answer
-from datastores.models import ApplianceLun, ApplianceReach, Datastore, Image, Job, User
+from datastores.models import ApplianceGuard, ApplianceLun, ApplianceReach, Datastore, Image, Job, User
 from datastores.services.appliances import remember_luns
 from tests.unit.conftest import a_datastore, a_host, an_image, signed_in, text_of
 from tests.unit.services.test_appliances import GIB, IQN, offered
@@ -82,6 +82,14 @@ def test_others_are_kept_from_it_by_a_job(anna: Client, nas: Datastore) -> None:
     a_host("web1")
     anna.post(f"/datastores/{nas.pk}/luns/guard/", {"on": "1"})
     assert Job.objects.get().kind == "nas.guard"
+
+
+def test_the_page_says_which_hosts_are_kept_from_it_and_which_are_not(anna: Client, nas: Datastore) -> None:
+    kept, _ = a_host("web1"), a_host("web2")
+    assert "Not kept from them: web1, web2." in text_of(anna.get(f"/datastores/{nas.pk}/luns/"))
+    ApplianceGuard.objects.create(datastore=nas, host=kept)
+    page = text_of(anna.get(f"/datastores/{nas.pk}/luns/"))
+    assert ": web1. Not kept from them: web2." in page and "Let other hosts get there" in page
 
 
 def test_other_kinds_have_no_luns(anna: Client) -> None:

@@ -14,7 +14,7 @@ from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
 from datastores.models import Host, Job, User
 from datastores.services.exports import ExportChange, judged, remember_line, rewritten
-from tests.unit.conftest import a_host, signed_in, text_of
+from tests.unit.conftest import a_datastore, a_host, signed_in, text_of
 from tests.unit.hosts.test_facts import facts, recorded
 
 pytestmark = pytest.mark.django_db
@@ -51,6 +51,15 @@ def test_a_host_without_exports_has_no_such_card(admin: User) -> None:
 def test_the_line_is_offered_as_it_was_probably_meant(host: Host, admin: User) -> None:
     page = text_of(signed_in(admin).get(address(host)))
     assert f'value="{MEANT}"' in page and STRAY in page
+
+
+def test_fsid_0_is_refused_where_clients_would_lose_a_datastore(host: Host, admin: User) -> None:
+    params = {"file": "/etc/exports", "before": STRAY, "after": "/storage 10.0.0.0/24(rw,fsid=0)"}
+    store = a_datastore(hosts=[host], kind="nfs", base="/srv/images")
+    with pytest.raises(Refused, match="not find /srv/images any more"):
+        submit("export.change", user=admin, host=host, params=dict(params))
+    store.delete()
+    assert submit("export.change", user=admin, host=host, params=params)
 
 
 def test_a_rewritten_line_waits_with_its_plan_and_is_known_at_once_when_it_is_done(host: Host, admin: User) -> None:
