@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from datastores.domain.errors import BadInput
+from datastores.domain.values import host_address, port_number
 
 CONNECT_SECONDS = 10
 """After which a client gives up to find a monitor; by itself it would try for five minutes."""
@@ -18,8 +19,11 @@ SNAP = "snap"
 PART = ".part"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}\Z")
+MONITOR_PORT = 3300
 _CLUSTER = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}\Z")
-_MONITORS = re.compile(r"[A-Za-z0-9.:/\[\]-]+(,[A-Za-z0-9.:/\[\]-]+)*\Z")
+_MONITOR = re.compile(
+    r"\[?(?:v[12]:)?(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[A-Za-z0-9.-]+))(?::(?P<port>[0-9]{1,5}))?(?:/[0-9]+)?\]?\Z"
+)
 _SETTING = re.compile(r"\s*(?P<key>[A-Za-z][A-Za-z0-9 _-]*?)\s*=\s*(?P<value>.*?)\s*(?:[#;].*)?\Z")
 _KEY_SIZES = {1: 28, 2: 44}
 """Bytes of a key by its kind (16 bits, little-endian): AES-128, AES-256; both begin with kind, time and length."""
@@ -56,8 +60,12 @@ def cluster_id(value: str) -> str:
 
 def monitors(value: str) -> str:
     """Return the monitors as ``mon_host`` names them: addresses separated by commas, without blanks."""
-    if not _MONITORS.match(value):
-        raise BadInput("The monitors are addresses separated by commas, such as 10.0.0.1,10.0.0.2.")
+    for word in value.split(","):
+        found = _MONITOR.match(word)
+        if not found:
+            raise BadInput("The monitors are addresses separated by commas, such as 10.0.0.1,10.0.0.2.")
+        host_address(found["v6"] or found["host"], f"The monitor {word[:60]}")
+        port_number(int(found["port"] or MONITOR_PORT))
     return value
 
 

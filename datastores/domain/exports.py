@@ -26,6 +26,8 @@ _NAMES = """
 OPTIONS = frozenset(_NAMES.split())
 """exports(5) of nfs-utils 2.6."""
 EVERYBODY = frozenset({"", "*", "0.0.0.0/0", "::/0", "0.0.0.0/0.0.0.0"})
+MOST_FSID = (1 << 32) - 1
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
 
 def export_client(value: str) -> str:
@@ -47,6 +49,14 @@ def export_client(value: str) -> str:
     if str(ipaddress.ip_interface(value).ip) != str(network.network_address):
         raise BadInput(f"{value} has bits beyond its mask; the network is {network}.")
     return str(network)
+
+
+def export_fsid(value: str) -> str:
+    """Return what an export is told apart by: root, a number of 32 bits, or a UUID (exports(5))."""
+    number = int(value) if value.isascii() and value.isdigit() and len(value) <= len(str(MOST_FSID)) else -1
+    if value != "root" and not 0 <= number <= MOST_FSID and not _UUID.fullmatch(value):
+        raise BadInput(f"{value[:40]!r} is no fsid: root, a number up to {MOST_FSID}, or a UUID.")
+    return value
 
 
 def export_path(value: str) -> str:

@@ -30,6 +30,7 @@ _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGTP]?)(i?B?)\s*\Z", re.IGNORECASE)
 NO_DISK = ("/dev", "/proc", "/sys", "/run")
 """What is below these is not on a disk."""
 SYSTEM_FILES = ("/etc", "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/boot", "/root")
+OWN_STATE = "/var/lib/cloudstore"
 TOO_WIDE = frozenset({"/", "/var", "/var/lib", "/home"})
 SYSTEM_DIRECTORIES = frozenset({"/", "/etc", "/usr", "/bin", "/boot", "/root", "/home"})
 
@@ -90,6 +91,27 @@ def base_path(value: str) -> str:
     if path in SYSTEM_DIRECTORIES or any(is_below(path, directory) for directory in NO_DISK):
         raise BadInput(f"{path} belongs to the system. Choose a directory of its own, such as /srv/images.")
     return path
+
+
+def own_directory(path: str, what: str = "The base path") -> str:
+    """Return the path of a directory that a new datastore may fill.
+
+    :raises BadInput: files of the system, or of cloudstore itself, lie around it.
+    """
+    if any(is_below(path, directory) for directory in (*NO_DISK, *SYSTEM_FILES, OWN_STATE)):
+        raise BadInput(f"{what} {path} belongs to the system. Choose a directory of its own, such as /srv/images.")
+    return path
+
+
+def disk_mode(value: str) -> str:
+    """Return the octal mode of new images and disks.
+
+    :raises BadInput: their owner could not read and write them, or they could be run as programs.
+    """
+    mode = int(file_mode(value), 8)
+    if mode & 0o600 != 0o600 or mode & ~0o666:
+        raise BadInput(f"With the mode {value} images and disks could not be used, or be run. Take one such as 0660.")
+    return value
 
 
 def source_directory(value: str) -> str:

@@ -16,7 +16,7 @@ from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.iscsi import LABEL_MAX, Names, distinct
 from datastores.domain.plan import Plan, Shell, Stage
-from datastores.domain.values import is_below
+from datastores.domain.values import is_below, own_directory
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.drivers.abilities import Steps
 from datastores.drivers.travels import Travels
@@ -123,6 +123,7 @@ class StorageDriver(Travels, ABC):
 
     def check_new(self) -> None:
         """Raise BadInput where a new datastore may not be like this, though an older one may have to go on so."""
+        own_directory(self.base)
 
     @classmethod
     def new_secret(cls, options: Mapping[str, Any]) -> str:

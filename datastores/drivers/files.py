@@ -11,7 +11,7 @@ from uuid import UUID
 from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import Plan, Shell, Stage
 from datastores.domain.routes import Route
-from datastores.domain.values import account_name, file_mode
+from datastores.domain.values import account_name, disk_mode, file_mode
 from datastores.domain.volumes import Capability, Capacity, Format, Volume
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
@@ -78,6 +78,10 @@ class FileDriver(StorageDriver):
     imports: ClassVar[tuple[Format, ...]] = ALL_FORMATS
 
     options: FileOptions
+
+    def check_new(self) -> None:
+        StorageDriver.check_new(self)
+        disk_mode(self.options.mode)
 
     def capabilities(self, format: Format) -> frozenset[Capability]:
         """A CD is neither made larger nor snapshotted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -115,6 +116,13 @@ class NasDriver(StorageDriver):
     @property
     def portals(self) -> tuple[Portal, ...]:
         return portals(self.options.portals)
+
+    def check_new(self) -> None:
+        StorageDriver.check_new(self)
+        for portal in self.portals:
+            address = ipaddress.ip_address(portal.address)
+            if address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast:
+                raise BadInput(f"No appliance answers other hosts at {address}. Name its addresses on the network.")
 
     @property
     def account(self) -> Account | None:

@@ -78,6 +78,7 @@ class NfsDriver(MountedDriver):
             raise BadInput(f"The base path {self.base} does not lie below {wanted}.")
 
     def check_new(self) -> None:
+        MountedDriver.check_new(self)
         among(self.options).check_new()
 
     @property

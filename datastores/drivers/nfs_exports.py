@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from datastores.domain.errors import BadInput
-from datastores.domain.exports import Client, export_client, export_option, export_path
+from datastores.domain.exports import Client, export_client, export_fsid, export_option, export_path
 from datastores.domain.values import host_address
 from datastores.drivers.abilities import Steps
 from datastores.drivers.files import words
@@ -116,7 +116,9 @@ class ExportOptions:
                 raise BadInput("Where nobody is squashed, there is nobody who could get another number.")
 
     def check_new(self) -> None:
-        """Raise BadInput where disks of a new datastore would not fare well with these mount options."""
+        """Raise BadInput where disks of a new datastore would not fare well with this fsid or these mount options."""
+        if self.fsid:
+            export_fsid(self.fsid)
         given = set(self.mount.split(","))
         if given & {"soft", "softerr"}:
             raise BadInput(

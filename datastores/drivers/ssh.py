@@ -8,7 +8,7 @@ from uuid import UUID
 
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused
-from datastores.domain.values import is_below, parse_size
+from datastores.domain.values import is_below, own_directory, parse_size
 from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers.abilities import Steps
 from datastores.drivers.directories import DirectoryDriver, DirectoryOptions, Mounted
@@ -132,6 +132,11 @@ class SshDriver(DirectoryDriver):
         return (FileReplaced(self.host, volume.path, returned.path),)
 
     # Copies of images on the hosts of disks
+
+    def check_new(self) -> None:
+        FileDriver.check_new(self)
+        if self.options.cache_directory:
+            own_directory(self.options.cache_directory, "The directory of the cache")
 
     @property
     def cache_base(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from datastores.domain.characters import Character
 from datastores.domain.plan import Shell
+from datastores.domain.values import disk_mode
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.domain.zfs import pool_of
 from datastores.drivers.abilities import Steps
@@ -76,6 +77,8 @@ class ZfsDriver(ZfsHomes):
     rename = StorageDriver.rename
 
     def check_new(self) -> None:
+        ZfsHomes.check_new(self)
+        disk_mode(self.options.mode)
         if self.shared:
             among(self.options).check_new()
 

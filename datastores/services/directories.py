@@ -25,6 +25,10 @@ from datastores.services.usecase import Results, UseCase
 BEFORE, ANEW = ".cloudstore-before", ".cloudstore-new"
 """What is added to the path for the directory that was there, and for the one that is made on the way back."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,60}\Z")
+_VITAL = re.compile(
+    r"(sshd?|dbus|dbus-broker|polkit|networking|NetworkManager|wpa_supplicant|cloudstore|systemd|user|session|init|ifup)\b"
+    r"|.*\.(slice|scope|target)\Z"
+)
 NOT_BELOW = ("/etc", "/usr", "/boot", "/proc", "/sys", "/dev", "/run", "/bin", "/sbin", "/lib", "/root", "/tmp")  # noqa: S108
 SYSTEMS = frozenset({"/", "/var", "/var/lib", "/var/log", "/var/cache", "/home", "/opt", "/srv", "/var/lib/dpkg",
                      "/var/lib/apt", "/var/lib/systemd", "/var/lib/cloudstore"})  # fmt: skip
@@ -49,9 +53,15 @@ def place_name(value: str) -> str:
 
 
 def unit_names(lines: Iterable[str]) -> list[str]:
-    """Return the units, each once; a name without a suffix is that of a service."""
+    """Return the units, each once; a name without a suffix is that of a service.
+
+    :raises BadInput: one is none, or the host would not be reached any more while it is stopped.
+    """
     words = [line.strip() for line in lines if line.strip()]
-    return list(dict.fromkeys(unit_name(word if "." in word else f"{word}.service") for word in words))
+    units = list(dict.fromkeys(unit_name(word if "." in word else f"{word}.service") for word in words))
+    if vital := next(filter(_VITAL.match, units), ""):
+        raise BadInput(f"{vital} is not stopped: the host is reached by it, or its system stands on it.")
+    return units
 
 
 class DirectoryJob(UseCase):

@@ -93,7 +93,10 @@ class Known:
 
     def deeds(self) -> list[Deed]:
         """Return what can be done to it as it is."""
-        return [deed for deed in DEEDS.values() if "torn" not in deed.needs or self.torn]
+        needless = {"Started": {"start"}, "Stopped": {"stop"}}.get(self.seen.get("state", ""), set())
+        return [
+            deed for name, deed in DEEDS.items() if name not in needless and ("torn" not in deed.needs or self.torn)
+        ]
 
 
 def without_volume(request: Request, datastore: Datastore) -> HttpResponse | None:

@@ -96,6 +96,12 @@ def test_a_directory_around_a_datastore_and_a_host_that_does_not_see_it_are_refu
     assert not Job.objects.exists()
 
 
+@pytest.mark.parametrize("unit", ["ssh", "sshd.service", "ssh.socket", "dbus", "systemd-networkd", "multi-user.target"])
+def test_what_a_host_is_reached_by_is_not_stopped(admin: User, nas: Host, gold: Datastore, unit: str) -> None:
+    with pytest.raises(BadInput, match="is not stopped: the host is reached by it"):
+        move(admin, nas, gold, services=[unit])
+
+
 def test_it_is_remembered_brought_back_and_what_is_left_deleted(admin: User, nas: Host, gold: Datastore) -> None:
     ended(move(admin, nas, gold, services=["opennebula"]))
     row = MovedDirectory.objects.get()
