@@ -141,7 +141,7 @@ def test_a_clone_holds_what_the_master_holds_and_never_writes_to_it(store: Store
 @operation("dependants")
 def test_an_image_goes_only_when_no_disk_needs_it(store: Store, gold: Volume) -> None:
     needs(store, Capability.CLONE)
-    kept = store.driver.clone_needs_source or bool(store.cache)
+    kept = store.driver.keeper.clone_needs_source or bool(store.cache)
     if kept and not store.rig.lists:
         pytest.skip("not applicable: a file knows nothing of its overlays; the rows do, and refuse it")
     image, disk = store.image(9), store.disk(7)
