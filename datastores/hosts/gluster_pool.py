@@ -39,8 +39,8 @@ done
 echo "$1 did not become part of the pool within 30 s" >&2
 exit 1
 """
-"""A probe returns before both sides know each other, and before the others know the new one. Until then no volume can be
-made there, and no brick added."""
+"""A probe returns before both sides know each other, and before the others know the new one. Until then no volume can
+be made there, and no brick added."""
 
 
 def named(peers: Sequence[Peer], name: str) -> Peer | None:
