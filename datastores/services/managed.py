@@ -141,6 +141,8 @@ class Scope:
         found = []
         for datastore in rows.order_by("pk").prefetch_related(IN_ORDER):
             hosts = [member.host for member in datastore.in_order]
+            if not hosts:  # it was deleted between the two queries
+                continue
             try:
                 driver = driver_on(datastore, [host.name for host in hosts])
             except CloudstoreError as error:
