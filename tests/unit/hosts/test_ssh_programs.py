@@ -99,7 +99,7 @@ def test_all_of_it_arrives_and_holes_stay_holes(
     there = arrived.stat()
     assert found == f"{there.st_dev}:{there.st_ino}"
     assert there.st_mtime_ns == image.stat().st_mtime_ns
-    assert there.st_blocks * 512 <= 21 * MIB
+    assert there.st_blocks * 512 <= 21 * MIB + 65536  # the file system counts blocks of its own, too
 
 
 def test_only_data_is_sent(image: Path) -> None:
