@@ -12,6 +12,8 @@ import pytest
 from django.core.management import call_command
 from django.db.migrations.loader import MigrationLoader
 
+from tests.sources import parsed
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [path for folder in ("cloudstore", "datastores") for path in (ROOT / folder).rglob("*.py")]
 
@@ -99,7 +101,7 @@ def out_of_turn(source: str) -> list[int]:
     """Return the lines of audit entries that are written in a transaction which did not take its turn first."""
     blocks = [
         block
-        for block in ast.walk(ast.parse(source))
+        for block in ast.walk(parsed(source))
         if isinstance(block, ast.With)
         and any(ast.unparse(item.context_expr).startswith("transaction.atomic(") for item in block.items)
     ]

@@ -19,6 +19,7 @@ from datastores.hosts import qemu_img
 from datastores.hosts.copies import FileConverted, FileCopied
 from datastores.hosts.inodes import Inode
 from datastores.hosts.sizes import ImageResized, SizeFacts
+from tests.sources import parsed
 
 TREE = Path(datastores.__file__).parent
 CASES = Path(__file__).parent / "cases"
@@ -103,7 +104,7 @@ def opened_by(tree: ast.AST) -> Iterator[str]:
 
 
 def test_only_one_module_opens_images() -> None:
-    callers = {path.name for path in TREE.rglob("*.py") for _ in opened_by(ast.parse(path.read_text()))}
+    callers = {path.name for path in TREE.rglob("*.py") for _ in opened_by(parsed(path.read_text()))}
     assert callers == {"qemu_img.py"}
 
 
