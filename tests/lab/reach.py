@@ -30,7 +30,7 @@ def noticed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def pool() -> Iterator[Pool]:
-    with Pool(timeout=5) as pool:
+    with Pool() as pool:
         yield pool
 
 

@@ -11,6 +11,7 @@ from datastores.domain.errors import Refused
 from datastores.domain.iscsi import Account, Lun, Portal, make_chap_secret
 from datastores.domain.plan import AnyStep, Stage
 from datastores.domain.volumes import Format, Volume
+from datastores.drivers.initiators import initiating
 from datastores.drivers.registry import make_driver
 from datastores.hosts import actions, lio, tgt
 from datastores.hosts.chap import SecretPresent
@@ -220,7 +221,7 @@ def test_a_host_logs_in_to_lio_there_and_back(server: Hosts) -> None:
 
 def test_after_a_reboot_of_both_the_host_is_logged_in_again(server: Hosts, machine_lab: MachineLab) -> None:
     told(server, "h1", "systemctl", "disable", "--now", tgt.SERVICE)
-    server.run(by_lio(server))
+    server.run([*initiating("h2", qemu=False), *by_lio(server)])
     for name in ("h1", "h2"):
         machine_lab.host(name).reboot()
     with connected(machine_lab) as machines:
