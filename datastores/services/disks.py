@@ -231,7 +231,7 @@ class DiskCreate(DiskMaker):
         if job.disk.kind == Disk.Kind.COPY:
             note_copied(job.disk, results)
         if job.disk.kind == Disk.Kind.LINK:  # from now on a VM may write to it
-            Image.objects.filter(pk=job.image_id).update(sha256="")
+            Image.objects.filter(pk=job.image_id).update(**Image.WRITTEN)
 
     def _cached(self, job: Job, results: Results) -> None:
         """Note what the disk lies over, and how well the cache of its host serves."""

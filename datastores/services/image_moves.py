@@ -76,5 +76,5 @@ class ImageMove(ImageChange):
     def _note_place(self, job: Job) -> None:
         changed = {"datastore": job.datastore, "format": job.params["format"], "parent": None}
         if job.params["format"] != job.params["from_format"]:
-            changed["sha256"] = ""
+            changed |= Image.WRITTEN
         Image.objects.filter(pk=job.image_id).update(**changed)
