@@ -24,7 +24,7 @@ from datastores.hosts.inodes import Inode
 from datastores.hosts.receiving import FileReceived
 from datastores.models import CachedCopy, Datastore, DatastoreHost, Disk, Host, Image, Job
 from datastores.services.carrying import carried, way_between
-from datastores.services.placing import driver_of, image_volume
+from datastores.services.placing import driver_of, image_volume, require_running
 from datastores.services.usecase import Results
 
 MADE_ROOM = "It was to make room for another copy, which could not be made."
@@ -76,6 +76,7 @@ def begin(
     ``held``: of the copy that is made anew. ``travels``: its format. ``evicts``: the copies that make room, as [key,
     path]. ``checks``: what the image holds is not known yet, so its digest is computed, too.
     """
+    require_running(image.datastore)
     way = way_between(source, image.format, driver.cache)
     held = held or image.data_digest[:16] or job.uuid.hex[:16]
     same = {"member": member, "uuid": image.uuid, "held": held, "format": way["format"]}
