@@ -79,6 +79,7 @@ class ZfsDriver(ZfsHomes):
     def check_new(self) -> None:
         ZfsHomes.check_new(self)
         disk_mode(self.options.mode)
+        self.options.check_new()
         if self.shared:
             among(self.options).check_new()
 

@@ -38,8 +38,12 @@ class ZfsOptions(FileOptions):
         ),
     )
     layout: Layout = field(
-        default=Layout.STRIPE,
-        metadata=words("Layout", "Of a pool that is to be made: stripe (no copy), mirror, raidz1, raidz2 or raidz3."),
+        default=Layout.SINGLE,
+        metadata=words(
+            "Layout",
+            "Of a pool that is to be made: single (one disk), mirror, raidz1, raidz2 or raidz3; stripe takes several "
+            "disks without a copy.",
+        ),
     )
     disks: str = field(
         default="",
@@ -122,6 +126,18 @@ class ZfsOptions(FileOptions):
         quota, reservation = self.limits()
         if quota and reservation > quota:
             raise BadInput("What is kept free for the datastore is more than it may take.")
+
+    def check_new(self) -> None:
+        """Check what a datastore that is there need not keep to.
+
+        :raises BadInput: nobody has said what is kept of a file on several disks.
+        """
+        disks = self.pool_disks()
+        if disks and len(disks.data) > 1 and self.layout == Layout.SINGLE:
+            raise BadInput(
+                f"Choose a layout for the {len(disks.data)} disks: mirror keeps a copy of every block, raidz1 to "
+                "raidz3 survive one to three lost disks. With stripe, the first disk that dies takes all files with it."
+            )
 
     def pool_disks(self) -> Disks | None:
         """Return the disks of the pool that is to be made; None: it is there."""
