@@ -62,16 +62,21 @@ class ZfsOptions(FileOptions):
     )
     record_size: str = field(
         default="64K",
-        metadata=words("Record size", "Largest block of a file, from 4K to 1M; small ones suit databases in VMs."),
+        metadata=words(
+            "Record size", "Largest block of a file, from 4 KiB to 1 MiB; small ones suit databases in VMs."
+        ),
     )
     access_times: bool = field(
         default=False, metadata=words("Access times", "Each reading is noted on the disk (atime); VMs need it not.")
     )
     quota: str = field(
-        default="", metadata=words("Quota", "What all of it may take at most, such as 2T; empty for the whole pool.")
+        default="", metadata=words("Quota", "What all of it may take at most, such as 2 TiB; empty for the whole pool.")
     )
     reservation: str = field(
-        default="", metadata=words("Reservation", "What is kept free for it whatever else is in the pool; or empty.")
+        default="",
+        metadata=words(
+            "Reservation", "What is kept free for it whatever else is in the pool, such as 500 GiB; or empty."
+        ),
     )
     reserve: bool = field(
         default=False,
