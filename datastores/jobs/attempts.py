@@ -75,6 +75,8 @@ class Attempt:
         self.is_begun = job.attempts > 1
         """There may be steps and a journal."""
         self.failure = Failure()
+        self.unreached: set[str] = set()
+        """Hosts of which it heard nothing: they are read when it has ended."""
 
     def claim(self, state: JobState) -> bool:
         """Take the job. False: another worker was faster, or it waits for something else than it did."""
@@ -171,6 +173,7 @@ class Attempt:
             needed=needed_by_others(self.job),
             leaves_out=self.case.leaves_out,
         )
+        self.unreached = run.unreached
         run.carry_out()
         without = self._told_left_out(run.left_out.values())
         results = [(step, run.facts[index]) for index, step in enumerate(steps) if index in run.facts]
@@ -201,10 +204,9 @@ class Attempt:
             self._end(JobState.FAILED, lambda: self._note_failure(error), error)
 
     def _told_left_out(self, errors: Collection[Unreachable]) -> str:
-        """Return which hosts were left out, and why. They are looked after as if the job had failed for them."""
+        """Return which hosts were left out, and why."""
         for error in errors:
             quarantine_after(error)
-        doubt(error.host for error in errors)
         return self.log.clean(" ".join(f"{error.host} was left out: {error}" for error in errors))
 
     # What they have in common
@@ -295,7 +297,7 @@ class Attempt:
                 self._interrupted(str(error))
             else:
                 self._failed(error)
-            doubt([error.host] if error.host else self.log.hosts)
+            self.unreached |= {error.host} if error.host else set(self.log.hosts)
         except Cancelled as error:
             self._end(JobState.CANCELLED, lambda: self.case.cancelled(self.job), self.log.clean(told(error)))
         except CloudstoreError as error:
@@ -305,6 +307,8 @@ class Attempt:
             message = self.log.clean(told(error))
             self.log.add(EventKind.JOB, traceback.format_exc(), level=Level.ERROR)
             self._end(JobState.ERRORED, lambda: self._note_failure(message), message)
+        if self.unreached:
+            doubt(self.unreached)
 
     def _failed(self, error: CloudstoreError) -> None:
         message = self.log.clean(told(error))
