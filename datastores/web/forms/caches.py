@@ -54,7 +54,7 @@ class WarmForm(Form):
         members = [host.pk for host in hosts_of(datastore)]
         self.fields["find"].widget.attrs["hx-get"] = reverse("datastore-cache", args=[datastore.pk])
         self.fields["images"].queryset = cacheable()  # type: ignore[attr-defined]
-        self.more = self._offer(find, self.data.getlist("images") if self.is_bound else chosen)
+        self.more = self._offer(find, self["images"].data or chosen)
         self.fields["hosts"].queryset = Host.objects.usable().filter(pk__in=members)  # type: ignore[attr-defined]
 
     def _offer(self, find: str, chosen: Sequence[str]) -> int:
