@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from datastores.domain import openings
 from datastores.domain.ceph import Access, RbdImage, cephx_key, image_at
 from datastores.domain.characters import Character
 from datastores.domain.errors import Refused, Unsupported
+from datastores.domain.openings import Opening, opening
 from datastores.domain.plan import Shell
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.drivers.abilities import Steps
@@ -142,6 +144,14 @@ class CephDriver(StorageDriver):
     def _image(self, volume: Volume) -> RbdImage:
         self.check_inside(volume)
         return image_at(self.access, volume.path)
+
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        monitors = tuple(self.options.monitors.split(",")) if self.options.monitors else ("the monitors",)
+        return (
+            *opening(self.hosts, monitors, openings.CEPH_MONITORS, "Ceph"),
+            *opening(self.hosts, ("all hosts of the cluster",), openings.CEPH_DAEMONS, "Ceph"),
+        )
 
     # A host as a client
 
