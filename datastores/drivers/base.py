@@ -304,6 +304,10 @@ class StorageDriver(Travels, ABC):
         """Compute the SHA-256 of its bytes; the facts of the last step are the 64 hexadecimal digits."""
 
     @abstractmethod
+    def data_digest(self, volume: Volume) -> Steps:
+        """Compute a digest of its data, holes left out; the facts of the last step are a ``checksums.DataDigest``."""
+
+    @abstractmethod
     def delete(self, volume: Volume) -> Steps:
         """Remove it; when it is gone already, nothing is left to do."""
 

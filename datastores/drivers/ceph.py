@@ -27,7 +27,7 @@ from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, of_ceph
 from datastores.hosts.opened import Opened
 from datastores.hosts.packages import PackageInstalled
-from datastores.hosts.rbd_checksums import RbdChecksumKnown
+from datastores.hosts.rbd_checksums import RbdChecksumKnown, RbdDataDigestKnown
 from datastores.hosts.rbd_clones import RbdCloned, RbdClonesPrepared, RbdFlattened
 from datastores.hosts.rbd_contexts import RbdContextExists
 from datastores.hosts.rbd_copies import RbdImageCopied, RbdImageExported, RbdImageImported, ask_pools, room_in
@@ -211,6 +211,9 @@ class CephDriver(StorageDriver):
 
     def checksum(self, volume: Volume) -> Steps:
         return *self.prepare(volume), RbdChecksumKnown(self.host, self._image(volume), volume.virtual_size)
+
+    def data_digest(self, volume: Volume) -> Steps:
+        return *self.prepare(volume), RbdDataDigestKnown(self.host, self._image(volume), volume.virtual_size)
 
     def delete(self, volume: Volume) -> Steps:
         """A disk goes at once: in the trash it would still keep the image that it was cloned from."""

@@ -110,6 +110,11 @@ class IscsiDriver(InsideDriver):
         StorageDriver.__post_init__(self)
         plain_path(self.base)
 
+    def check_new(self) -> None:
+        StorageDriver.check_new(self)
+        if isinstance(self.inside, ZfsDriver):
+            self.inside.options.check_new()
+
     @property
     def inside(self) -> StorageDriver:
         """The kind that keeps the bytes."""

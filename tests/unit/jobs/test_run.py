@@ -17,8 +17,9 @@ from datastores.jobs.log import JobLog
 from datastores.models import AuditEntry, Cluster, Host, HostKey, Job, Lease, User
 from datastores.transport.hostkeys import fingerprint
 from tests.fakes import FakeShell, said
-from tests.unit.flags import FlagGone, ran
-from tests.unit.jobs.conftest import Ask, work
+from tests.unit.conftest import a_host
+from tests.unit.flags import FlagGone, FlagSet, ran
+from tests.unit.jobs.conftest import Ask, FlagsUp, work
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOST_KEY = (
@@ -64,6 +65,26 @@ def test_a_failure_is_undone_and_says_why(ask: Ask, shell: FakeShell) -> None:
     assert ran(shell, "clear") == [("clear", "a")]
     assert [step.state for step in job.steps.all()] == [StepState.UNDONE, StepState.FAILED]
     assert Cluster.objects.get().description.startswith("failed: set on h1 failed: no space left")
+
+
+def test_what_could_not_be_reached_is_told_though_the_job_has_succeeded(
+    ask: Ask, shell: FakeShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(name: str) -> FakeShell:
+        if name == "h2":
+            raise HostKeyChanged("h2", "a", "b", HOST_KEY)
+        return shell
+
+    both = (Stage("flags", (FlagSet("h1", "a"), FlagSet("h2", "a"))),)
+    monkeypatch.setattr(FlagsUp, "leaves_out", True)
+    monkeypatch.setattr(FlagsUp, "plan", lambda case, job: both)
+    monkeypatch.setattr(attempts, "connector", lambda machines: connect)
+    a_host("h2")
+    job = work(ask())
+    assert job.state == JobState.SUCCEEDED
+    assert job.error.startswith("h2 was left out: h2 offered the key b")
+    assert Host.objects.get(name="h2").state == HostState.QUARANTINED
+    assert [step.state for step in job.steps.all()] == [StepState.CHANGED, StepState.FAILED]
 
 
 def test_a_defect_is_called_a_defect_and_keeps_its_traceback(
