@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeAlias
 from datastores.domain.errors import Unsupported
 from datastores.domain.plan import AnyStep
 from datastores.domain.volumes import Capability, Format, Volume
+from datastores.hosts.disk_throughput import Used
 
 Steps: TypeAlias = tuple[AnyStep, ...]
 
@@ -26,6 +27,9 @@ class Abilities:
     """Whether going back to a snapshot destroys those that were taken after it."""
     limits: ClassVar[tuple[str, ...]] = ()
     """Names of the options that say how much it may take; they can be changed while it is in use (``limited``)."""
+
+    unmeasured: ClassVar[str] = "This kind of datastore has no directory there that files could be written into."
+    """Why nothing of it can be measured on a host, where neither ``writable`` nor ``measured_as`` tells how."""
 
     @classmethod
     def keeps_with(cls, options: Mapping[str, Any]) -> type[Abilities]:
@@ -108,3 +112,10 @@ class Abilities:
     def rename(self, volume: Volume, path: str) -> Steps:
         """Give a disk another place within the datastore: that of a disk of another VM. No byte is copied."""
         raise Unsupported(f"Disks in {self.label} datastores cannot be handed over to another machine.")
+
+    def measured_as(self, volume: Volume, host: str, link: str) -> Used | None:
+        """Return how ``host`` uses a disk of raw bytes that it was given as ``link``.
+
+        It is made to be measured, where no file can be written (``writable``). None: the host gets no such disk.
+        """
+        return None

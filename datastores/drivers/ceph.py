@@ -21,6 +21,7 @@ from datastores.hosts.ceph import ask_images, images
 from datastores.hosts.ceph_client import ClusterUsable, PoolReady, QemuOpensRbd
 from datastores.hosts.ceph_files import CephConfPresent, CephKeyringPresent
 from datastores.hosts.contexts import ContextFile, Variable
+from datastores.hosts.disk_throughput import Used
 from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, of_ceph
 from datastores.hosts.opened import Opened
@@ -133,6 +134,9 @@ class CephDriver(StorageDriver):
 
     def opened(self, volume: Volume) -> Opened:
         return Opened(self._image(volume).qemu, volume.format.qemu, volume.virtual_size)
+
+    def measured_as(self, volume: Volume, host: str, link: str) -> Used | None:
+        return Used(self.opened(volume), "the cluster")
 
     def check_inside(self, volume: Volume) -> None:
         pool = self.options.pool

@@ -22,12 +22,14 @@ from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.xfs import XfsDriver
 from datastores.drivers.zfs import ZfsDriver
 from datastores.hosts import lio, tgt
+from datastores.hosts.disk_throughput import Used
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.initiator_names import InterfaceNamed, interface_of
 from datastores.hosts.lio import LioTargetGone, LioTargetServed
 from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
+from datastores.hosts.opened import Opened
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.secret_files import secret_digest
 from datastores.hosts.services import ServiceRunning
@@ -182,6 +184,11 @@ class IscsiDriver(InsideDriver):
         kernel = self.options.initiator == Initiator.KERNEL
         session = (SessionClosed(host, self.lun(volume), self._interface(host), self.account),) if kernel else ()
         return DiskAbsent(host, link, self.base), *session, *self._gone(volume, *((host,) if kernel else ()))
+
+    def measured_as(self, volume: Volume, host: str, link: str) -> Used | None:
+        if self.options.initiator == Initiator.QEMU:
+            return Used(Opened(self.lun(volume).url, "raw", volume.virtual_size), self.host, self.account)
+        return Used(Opened(link, "raw", volume.virtual_size, device=True), self.host)
 
     @property
     def _by_name(self) -> bool:

@@ -21,6 +21,7 @@ from datastores.hosts import lvm
 from datastores.hosts.blocks import Filesystem
 from datastores.hosts.checksums import BytesHashed
 from datastores.hosts.device_inspection import DeviceIsSafe
+from datastores.hosts.disk_throughput import Used
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.lvm_clones import CloneLinked
 from datastores.hosts.lvm_contents import DeviceTaken, VolumeFilled
@@ -169,6 +170,9 @@ class LvmDriver(FileDriver):
     def writable(self, host: str) -> str:
         """No file that is written here lies in the volume group."""
         return ""
+
+    def measured_as(self, volume: Volume, host: str, link: str) -> Used | None:
+        return Used(self.opened(volume)) if host == self.host else None
 
     def capacity(self, shell: Shell) -> Capacity:
         """That of the thin pool, or of the volume group. CDs lie elsewhere, and are small."""
