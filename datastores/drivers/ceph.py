@@ -273,7 +273,7 @@ class CephDriver(StorageDriver):
         return (RbdImageExported(host, self._image(volume), file.path, file.format, *place.how),)
 
     def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume, *, compared: bool = False) -> Steps:
-        """Take whatever QEMU opens on ``host``; within a cluster no host carries the bytes, but one that compares them."""
+        """Take whatever QEMU opens on ``host``; within a cluster no host carries bytes, but one that compares them."""
         image = self._image(copy)
         if isinstance(source, CephDriver) and source.access == self.access:
             return (RbdImageCopied(host, image_at(self.access, volume.path), image, compared),)
