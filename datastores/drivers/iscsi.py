@@ -31,6 +31,7 @@ from datastores.hosts.lio import LioTargetGone, LioTargetServed
 from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
 from datastores.hosts.opened import Opened
 from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.portals import Listener, PortalFree
 from datastores.hosts.secret_files import secret_digest
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.tgt import plain_path
@@ -171,7 +172,8 @@ class IscsiDriver(InsideDriver):
             logged_in = (InterfaceNamed(host, self._interface(host), self.initiator(host)),)
         if self.options.initiator == Initiator.KERNEL:
             logged_in = *logged_in, SessionOpen(host, self.lun(volume), self._interface(host), self.account)
-        served = *self._secret(self.host), self._served(volume, host)
+        free = (self._portal_free,) if self._by_name else ()
+        served = *free, *self._secret(self.host), self._served(volume, host)
         return *served, *self._secret(host), *logged_in, DeviceLinked(host, link, self.reached(volume))
 
     def detach(self, volume: Volume, host: str, link: str, *, lost: bool = False) -> Steps:
@@ -193,6 +195,13 @@ class IscsiDriver(InsideDriver):
     @property
     def _by_name(self) -> bool:
         return self.options.target == Server.LIO
+
+    @property
+    def _portal_free(self) -> PortalFree:
+        """tgtd listens everywhere, all the time; LIO does from its first target on, so that is looked at each time."""
+        if not self._by_name:
+            return PortalFree(self.host, self.options.port, Listener.TGTD)
+        return PortalFree(self.host, self.options.port, Listener.KERNEL, self.options.portal)
 
     def _interface(self, host: str) -> str:
         """Return the interface of open-iscsi by which the host logs in; "" for the usual one, under the usual name."""
@@ -242,7 +251,7 @@ class IscsiDriver(InsideDriver):
         if host != self.host:
             return *client, *directory
         package, service = ("targetcli-fb", lio.SERVICE) if self._by_name else ("tgt", tgt.SERVICE)
-        served = PackageInstalled(host, package), ServiceRunning(host, service)
+        served = self._portal_free, PackageInstalled(host, package), ServiceRunning(host, service)
         return *client, *directory, *inside(host), *served
 
     def _secret(self, host: str) -> Steps:
