@@ -119,3 +119,13 @@ class Abilities:
         It is made to be measured, where no file can be written (``writable``). None: the host gets no such disk.
         """
         return None
+
+    @property
+    def found_by_address(self) -> bool:
+        """Whether attached disks are reached at the address that the storage host has for others (``locate``)."""
+        return False
+
+    @property
+    def lets_in_by_address(self) -> bool:
+        """Whether a host is let in to the disks that are attached to it by the address that it has for others."""
+        return False
