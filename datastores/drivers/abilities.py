@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from datastores.domain.errors import Unsupported
 from datastores.domain.plan import AnyStep
 from datastores.domain.volumes import Capability, Format, Volume
 from datastores.hosts.disk_throughput import Used
+
+if TYPE_CHECKING:
+    from datastores.drivers.nfs_exports import NfsExport
 
 Steps: TypeAlias = tuple[AnyStep, ...]
 
@@ -129,3 +132,16 @@ class Abilities:
     def lets_in_by_address(self) -> bool:
         """Whether a host is let in to the disks that are attached to it by the address that it has for others."""
         return False
+
+    def guard_other(self, host: str) -> Steps:
+        """Keep a host that is none of the datastore from its bytes, with all that run on it; () where nobody has to."""
+        return ()
+
+    def open_other(self, host: str) -> Steps:
+        """Take that back."""
+        return ()
+
+    @property
+    def over_nfs(self) -> NfsExport | None:
+        """What the storage host exports of it, where that is cloudstore's own to say and its options want it."""
+        return None
