@@ -23,6 +23,7 @@ from datastores.hosts.ceph import ask_images, images
 from datastores.hosts.ceph_client import ClusterUsable, PoolReady, QemuOpensRbd
 from datastores.hosts.ceph_files import CephConfPresent, CephKeyringPresent
 from datastores.hosts.contexts import ContextFile, Variable
+from datastores.hosts.disk_throughput import Used
 from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, of_ceph
 from datastores.hosts.opened import Opened
@@ -135,6 +136,9 @@ class CephDriver(StorageDriver):
 
     def opened(self, volume: Volume) -> Opened:
         return Opened(self._image(volume).qemu, volume.format.qemu, volume.virtual_size)
+
+    def measured_as(self, volume: Volume, host: str, link: str) -> Used | None:
+        return Used(self.opened(volume), "the cluster")
 
     def check_inside(self, volume: Volume) -> None:
         pool = self.options.pool
@@ -282,8 +286,8 @@ class CephDriver(StorageDriver):
         return (RbdImageExported(host, self._image(volume), file.path, file.format, *place.how),)
 
     def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume, *, compared: bool = False) -> Steps:
-        """Take whatever QEMU opens on ``host``; within a cluster no host carries the bytes, nor compares them."""
+        """Take whatever QEMU opens on ``host``; within a cluster no host carries bytes, but one that compares them."""
         image = self._image(copy)
         if isinstance(source, CephDriver) and source.access == self.access:
-            return (RbdImageCopied(host, image_at(self.access, volume.path), image),)
+            return (RbdImageCopied(host, image_at(self.access, volume.path), image, compared),)
         return (RbdImageImported(host, source.opened(volume), image, compared),)

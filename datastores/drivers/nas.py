@@ -96,6 +96,10 @@ class NasDriver(StorageDriver):
     has_luns: ClassVar[bool] = True
     has_names: ClassVar[bool] = True
     leaves: ClassVar[str] = "Hosts are logged out, and forget its secret. Everything on the appliance stays as it is."
+    unmeasured: ClassVar[str] = (
+        "LUNs are made at the appliance, by hand, and whatever is on one would be overwritten: cloudstore makes none "
+        "there to be tried. Have a LUN made for that, and use fio on a host that is logged in to it."
+    )
     key_label: ClassVar[str] = "CHAP secret"
     key_help: ClassVar[str] = (
         "Of the account, as it is set at the appliance: 12 to 16 letters, digits or . _ : @ + - signs. Empty: none."
