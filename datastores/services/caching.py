@@ -17,7 +17,6 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import StorageDriver
-from datastores.drivers.files import FileDriver
 from datastores.drivers.ssh import SshDriver
 from datastores.hosts.copies import FileConverted, FileCopied
 from datastores.hosts.inodes import Inode
@@ -196,8 +195,7 @@ def filled(job: Job, copy: CachedCopy, image: Image, driver: SshDriver, results:
     asked, copied = source.data_digest(volume)[-1], driver.cached(there)[0][-1]
     data = next(facts.value for step, facts in results if step == asked) if job.params["checks"] else copy.data_digest
     digest = next(facts.value for step, facts in results if step == copied)
-    whole = not isinstance(source, FileDriver) or source.stands_alone(volume)
-    if whole and volume.format == copy.format and digest != data:
+    if source.stands_alone(volume) and volume.format == copy.format and digest != data:
         raise Refused(
             f"What has arrived on {driver.host} has the digest {digest}, and {image.name} has {data}: "
             f"{CHANGED}. Try again: then it is read anew."

@@ -31,6 +31,7 @@ from datastores.hosts.lvm_clones import CloneLinked
 from datastores.hosts.lvm_groups import GroupReady
 from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
 from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.portals import Listener, PortalFree
 from datastores.hosts.reflinks import ReflinkExists
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.sizes import ImageResized
@@ -231,7 +232,8 @@ def test_the_storage_host_serves_and_every_host_can_log_in() -> None:
 
 def test_lio_knows_a_host_by_the_name_under_which_it_logs_in() -> None:
     name, interface = "iqn.2013-10.org.opennebula:h2", "cloudstore-fe13e221"
-    assert store(target="lio").attach(DISK, "h2", LINK)[:3] == (
+    assert store(target="lio").attach(DISK, "h2", LINK)[:4] == (
+        PortalFree("h1", 3260, Listener.KERNEL),
         LioTargetServed("h1", NAME, "/dev/vg-one/lv-one-7-0", (name,)),
         InterfaceNamed("h2", interface, name),
         SessionOpen("h2", LUN, interface),
@@ -347,14 +349,23 @@ def test_the_secret_is_in_no_plan_that_is_shown_or_stored() -> None:
 
 def test_a_host_logs_in_by_another_interface_under_each_of_its_names() -> None:
     """Two datastores may begin the names of initiators in their own ways; open-iscsi has one name for an interface."""
-    one, other = (store(target="lio", authority=f"iqn.2026-11.{each}").attach(DISK, "h2", LINK)[1] for each in "ab")
+    one, other = (store(target="lio", authority=f"iqn.2026-11.{each}").attach(DISK, "h2", LINK)[2] for each in "ab")
     assert isinstance(one, InterfaceNamed) and isinstance(other, InterfaceNamed)
     assert one.name != other.name and one.interface != other.interface
     assert other.plan(other.facts([Output(0, f"{one.interface} tcp,<empty>,<empty>,<empty>,{one.name}\n".encode())]))
 
 
 def test_lio_listens_where_it_is_told() -> None:
-    served = store(target="lio", portal="10.9.9.9", secret=SECRET).attach(DISK, "h2", LINK)[1]
+    free, _, served, *_ = store(target="lio", portal="10.9.9.9", secret=SECRET).attach(DISK, "h2", LINK)
     assert isinstance(served, LioTargetServed)
+    assert free == PortalFree("h1", 3260, Listener.KERNEL, "10.9.9.9")
     assert (served.portal, served.account) == ("10.9.9.9", store(secret=SECRET).account)
-    assert store(target="lio").attach(DISK, "h2", LINK)[0].portal == "0.0.0.0"
+    assert store(target="lio").attach(DISK, "h2", LINK)[1].portal == "0.0.0.0"
+
+
+@pytest.mark.parametrize(("target", "server"), [("tgt", Listener.TGTD), ("lio", Listener.KERNEL)])
+def test_two_servers_do_not_listen_at_one_port_of_a_host(target: str, server: Listener) -> None:
+    made = store(target=target)
+    [on_storage] = [step for step in made.activate("h1") if isinstance(step, PortalFree)]
+    assert on_storage == PortalFree("h1", 3260, server) and on_storage in made.keeps("h1")
+    assert not [step for step in made.activate("h2") if isinstance(step, PortalFree)]

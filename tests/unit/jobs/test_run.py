@@ -131,12 +131,19 @@ def pinned(host: Host) -> Host:
     return host
 
 
+def silent(job: Job, *hosts: str) -> None:
+    """The host of the job's second step falls silent."""
+    log = JobLog(job, hosts=hosts, on_news=doubt)
+    log.news(1, "h1 does not answer. We try again.", False)
+    log.stop_ticker()
+
+
 def test_a_host_of_which_a_job_heard_nothing_is_read_at_once(ask: Ask, shell: FakeShell, pinned: Host) -> None:
     shell.answers["set", "b"] = Unreachable("h1 does not answer")
     job = work(ask())
     assert Job.objects.get(kind="host.read").host == pinned
     job.refresh_from_db()
-    JobLog(job, hosts=["h1", "h1"], on_news=doubt).news(1, "h1 does not answer. We try again.", False)
+    silent(job, "h1", "h1")
     assert Job.objects.filter(kind="host.read").count() == 1, "it is being read already"
 
 
@@ -171,7 +178,7 @@ def test_one_that_is_known_not_to_answer_is_not_read_for_each_job(ask: Ask, shel
 
 
 def test_while_a_long_command_is_followed_it_is_read_when_it_falls_silent(ask: Ask, pinned: Host) -> None:
-    JobLog(ask(), hosts=["away", "h1"], on_news=doubt).news(1, "h1 does not answer. We try again.", False)
+    silent(ask(), "away", "h1")
     assert Job.objects.get(kind="host.read").host == pinned
 
 

@@ -79,7 +79,7 @@ class TestHowFarItIs:
         assert "h1: no answer" in part(page, "data-job-eta", "</span>")
         assert "<span>does not answer</span>" in part(page, "data-lane-state", "</div>")
         log.news(step.index, "h1 answers again after 3 s.", answers=True)
-        log.flush()
+        log.rest()
         page = page_of(admin, job)
         assert "left" in part(page, "data-job-eta", "</span>")
         assert "<span>running</span>" in part(page, "data-lane-state", "</div>")
