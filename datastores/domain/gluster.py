@@ -171,6 +171,19 @@ def brick_path(value: str) -> str:
     return value
 
 
+def volume_directory(value: str) -> str:
+    """Return a directory of a volume as its path from the root of the volume; "/" is all of it.
+
+    No comma or bracket: in auth.allow these part directories and the addresses that may mount them.
+    """
+    if absolute_path(value, "The directory") != value or not _BRICK.match(value):
+        raise BadInput(
+            f"{value[:80]!r} is no directory of a volume: a path in it, such as /tenants/blue, of letters, digits and "
+            "/ . _ + @ -."
+        )
+    return value
+
+
 def check_layout(layout: Layout, bricks: Sequence[Brick], *, forced: bool = False) -> None:
     """Check that a volume can be made of these bricks, in this order: each set is neighbours.
 

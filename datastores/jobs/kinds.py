@@ -36,6 +36,7 @@ from datastores.services.volumes import (
     VolumeSplitBrain,
     VolumeStart,
     VolumeStop,
+    VolumeUnlimit,
 )
 
 _CASES: tuple[type[UseCase], ...] = (
@@ -44,7 +45,8 @@ _CASES: tuple[type[UseCase], ...] = (
     ImageRestore, ImagePromote, SnapshotTake, SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize,
     DiskSaveAs, DiskMove, DiskPlace, DiskFlatten, DiskReserve, DiskGive, DiskDelete, DriftRepair, ExportChange,
     DirectoryMove, DirectoryReturn, DirectoryForget, VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance,
-    VolumeHeal, VolumeSplitBrain, VolumeOption, VolumeQuota, VolumeStop, VolumeStart, CacheWarm, CacheEvict,
+    VolumeHeal, VolumeSplitBrain, VolumeOption, VolumeQuota, VolumeUnlimit, VolumeStop, VolumeStart, CacheWarm,
+    CacheEvict,
     LunsFind, LunPin, PortalsTry, OthersGuarded, OthersOpened,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

@@ -17,7 +17,14 @@ from datastores.hosts.gluster_bricks import BrickAbsent, BrickReady
 from datastores.hosts.gluster_healing import VolumeHealed, ask_entries, heal
 from datastores.hosts.gluster_layout import BrickReplaced, BricksAdded, BricksRemoved
 from datastores.hosts.gluster_pool import PeerDetached, PeerProbed
-from datastores.hosts.gluster_quota import QuotaEnabled, QuotaLimitSet, ask_limits, limits
+from datastores.hosts.gluster_quota import (
+    DirectoryThere,
+    QuotaEnabled,
+    QuotaLimitAbsent,
+    QuotaLimitSet,
+    ask_limits,
+    limits,
+)
 from datastores.hosts.gluster_volumes import (
     BricksRunning,
     VolumeAbsent,
@@ -188,6 +195,22 @@ def test_files_move_to_new_bricks_and_away_again_and_get_limits(hosts: Hosts) ->
     hosts.there_and_back(replace(limit, size=20 << 20))
     found = limits("h1", ask_limits(volume), hosts.shell("h1").run(ask_limits(volume)))
     assert found["/"].hard == 20 << 20
+    gone(hosts, volume)
+
+
+def test_a_directory_takes_no_more_than_its_limit_until_that_is_lifted(hosts: Hosts) -> None:
+    volume = "limited"
+    in_use(hosts, volume, Layout(), "h1", "h2")
+    with pytest.raises(Refused, match="no directory /srv/volume/blue"):
+        hosts.run([DirectoryThere("h1", f"{MOUNT}/blue")])
+    told(hosts, "mkdir", f"{MOUNT}/blue")
+    blue = QuotaLimitSet("h1", volume, "/blue", 2 << 20)
+    hosts.run([QuotaEnabled("h1", volume)])
+    hosts.there_and_back(blue)
+    fill = ("dd", "if=/dev/zero", f"of={MOUNT}/blue/file", "bs=64k", "count=160", "conv=fsync", "status=none")
+    assert hosts.lab.host("h1").run(fill).returncode
+    hosts.there_and_back(QuotaLimitAbsent("h1", volume, "/blue"))
+    told(hosts, *fill)
     gone(hosts, volume)
 
 

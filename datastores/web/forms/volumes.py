@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 
 from datastores.domain.errors import BadInput
-from datastores.domain.gluster import option_name
+from datastores.domain.gluster import option_name, volume_directory
 from datastores.models import Brick, Host
 from datastores.web.forms.base import CheckedField, Form, LinesField, SizeField
 from datastores.web.forms.datastores import brick_line
@@ -124,7 +124,22 @@ class OptionForm(Form):
 
 
 class QuotaForm(Form):
-    size = SizeField(label="At most", help_text="What the whole volume may hold. From then on each write is counted.")
+    path = CheckedField(
+        volume_directory, mono=True, label="Directory", initial="/", help_text="From the root of the volume, such as "
+        "/tenants/blue; / is all of it.",
+    )  # fmt: skip
+    size = SizeField(label="At most", help_text="What is in it and below. From then on each write is counted.")
 
     def params(self) -> dict[str, Any]:
-        return {"size": self.cleaned_data["size"]}
+        return {name: self.cleaned_data[name] for name in ("path", "size")}
+
+
+class UnlimitForm(Form):
+    path = forms.ChoiceField(label="Directory")
+
+    def __init__(self, *args: Any, limited: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["path"].choices = [(path, path) for path in limited]  # type: ignore[attr-defined]
+
+    def params(self) -> dict[str, Any]:
+        return {"path": self.cleaned_data["path"]}

@@ -135,6 +135,7 @@ def test_every_undo_that_deletes_something_names_the_kind_that_does(kind: str) -
         "export.change",
         "volume.option",
         "volume.quota",
+        "volume.unlimit",
         "volume.stop",
         "directory.move",
         "datastore.limit",

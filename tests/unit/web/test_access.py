@@ -115,6 +115,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "datastore-volume-rebalance": (NOBODY, ADMINS),
     "datastore-volume-option": (NOBODY, ADMINS),
     "datastore-volume-quota": (NOBODY, ADMINS),
+    "datastore-volume-unlimit": (NOBODY, ADMINS),
     "datastore-volume-choose": (NOBODY, ADMINS),
     "datastore-volume-stop": (NOBODY, ADMINS),
     "datastore-volume-start": (NOBODY, ADMINS),

@@ -94,7 +94,7 @@ def test_a_copy_is_chosen_only_where_there_is_something_to_choose(anna: Client, 
             {"option": "network.ping-timeout", "value": "10"},
             {"option": "network.ping-timeout", "value": "10"},
         ),
-        ("quota", {"size": "10 GiB"}, {"size": 10 << 30}),
+        ("quota", {"path": "/", "size": "10 GiB"}, {"path": "/", "size": 10 << 30}),
         ("replace", {"old": f"h3:{PATH}", "new": f"kvm4:{PATH}"}, {"peer": "h3", "path": PATH, "clear": False}),
     ],
 )
