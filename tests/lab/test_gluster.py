@@ -205,12 +205,12 @@ def test_a_directory_takes_no_more_than_its_limit_until_that_is_lifted(hosts: Ho
         hosts.run([DirectoryThere("h1", f"{MOUNT}/blue")])
     told(hosts, "mkdir", f"{MOUNT}/blue")
     blue = QuotaLimitSet("h1", volume, "/blue", 2 << 20)
-    hosts.run([QuotaEnabled("h1", volume)])
+    timeouts = [VolumeOptionSet("h1", volume, f"features.{name}-timeout", "1") for name in ("soft", "hard")]
+    hosts.run([QuotaEnabled("h1", volume), *timeouts])
     hosts.there_and_back(blue)
-    fill = ("dd", "if=/dev/zero", f"of={MOUNT}/blue/file", "bs=64k", "count=160", "conv=fsync", "status=none")
-    assert hosts.lab.host("h1").run(fill).returncode
+    fill = 'for i in $(seq 30); do dd if=/dev/zero bs=1M count=1 conv=fsync >>"$1" || exit 0; sleep 1; done; exit 1'
+    told(hosts, "sh", "-c", fill, "sh", f"{MOUNT}/blue/file")
     hosts.there_and_back(QuotaLimitAbsent("h1", volume, "/blue"))
-    told(hosts, *fill)
     gone(hosts, volume)
 
 

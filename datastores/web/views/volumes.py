@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from datastores.drivers.registry import DRIVERS
-from datastores.models import Brick, Datastore, Host, Job, VolumeReading
+from datastores.models import Brick, Datastore, Host, Job, Partition, VolumeReading
 from datastores.services.placing import hosts_of
 from datastores.web.access import ADMINS, READERS, STAFF, Request, roles, visible
 from datastores.web.acting import done, start, started
@@ -20,11 +20,13 @@ from datastores.web.forms.volumes import (
     AddForm,
     BareForm,
     ChooseForm,
+    GiveForm,
     OptionForm,
     QuotaForm,
     RebalanceForm,
     RemoveForm,
     ReplaceForm,
+    TakeForm,
     UnlimitForm,
 )
 
@@ -56,6 +58,8 @@ DEEDS = {
         Deed("option", "sliders", "Set an option", OptionForm),
         Deed("quota", "speedometer2", "Limit what it holds", QuotaForm),
         Deed("unlimit", "unlock", "Lift a limit", UnlimitForm, ("limited",)),
+        Deed("give", "person-plus", "Give a partition", GiveForm),
+        Deed("take", "person", "Take a partition back", TakeForm, ("partitions",)),
         Deed("stop", "pause-circle", "Stop it", BareForm),
         Deed("start", "play-circle", "Start it", BareForm),
         Deed("choose", "signpost-split", "Choose which copy is right", ChooseForm, ("bricks", "hosts", "torn")),
@@ -70,11 +74,13 @@ class Known:
     datastore: Datastore
     bricks: list[Brick]
     reading: VolumeReading | None
+    partitions: list[Partition]
 
     @classmethod
     def of(cls, datastore: Datastore) -> Known:
         bricks = list(Brick.objects.filter(datastore=datastore).select_related("host").defer("host__facts"))
-        return cls(datastore, bricks, VolumeReading.objects.filter(datastore=datastore).first())
+        partitions = list(Partition.objects.filter(datastore=datastore).select_related("owner", "datastore__reading"))
+        return cls(datastore, bricks, VolumeReading.objects.filter(datastore=datastore).first(), partitions)
 
     @property
     def seen(self) -> dict[str, Any]:
@@ -107,8 +113,7 @@ class Known:
         needless |= {
             deed.name
             for deed in DEEDS.values()
-            for name in ("torn", "limited")
-            if name in deed.needs and not getattr(self, name)
+            if any(name in deed.needs and not getattr(self, name) for name in ("torn", "limited", "partitions"))
         }
         return [deed for name, deed in DEEDS.items() if name not in needless]
 
@@ -132,6 +137,7 @@ def volume_page(request: Request, known: Known, sent: dict[str, Form] | None = N
         "reading": known.reading,
         "seen": known.seen,
         "bricks": known.rows(),
+        "partitions": known.partitions,
         "acts": acts,
         "opened": next(iter(sent), "") if sent else "",
         "working": jobs.filter(ended_at=None).exclude(kind="volume.read").order_by("-pk").first(),

@@ -116,6 +116,8 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "datastore-volume-option": (NOBODY, ADMINS),
     "datastore-volume-quota": (NOBODY, ADMINS),
     "datastore-volume-unlimit": (NOBODY, ADMINS),
+    "datastore-volume-give": (NOBODY, ADMINS),
+    "datastore-volume-take": (NOBODY, ADMINS),
     "datastore-volume-choose": (NOBODY, ADMINS),
     "datastore-volume-stop": (NOBODY, ADMINS),
     "datastore-volume-start": (NOBODY, ADMINS),
