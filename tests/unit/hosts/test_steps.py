@@ -30,7 +30,7 @@ from datastores.domain.plan import (
     WriteFile,
     encode,
 )
-from datastores.hosts import authorized_keys, gluster_waits, lines, sending
+from datastores.hosts import authorized_keys, gluster_waits, lines, lvm_wiping, sending
 
 SCRIPTS = {
     lines.SWAP: "SWAP",
@@ -42,6 +42,8 @@ SCRIPTS = {
     gluster_waits.DRAIN: "DRAIN",
     gluster_waits.STOP: "STOP",
     gluster_waits.HEAL: "HEAL",
+    lvm_wiping.ZERO: "ZERO",
+    lvm_wiping.DISCARD: "DISCARD",
 }
 """Scripts that cases name instead of showing them."""
 CONSTANT = {WRITE, *SCRIPTS}
