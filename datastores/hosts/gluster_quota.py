@@ -10,7 +10,7 @@ from datastores.domain.gluster import volume_directory, volume_name
 from datastores.domain.plan import Action, Change, Command, Output
 from datastores.domain.values import format_size
 from datastores.hosts.files import Entries
-from datastores.hosts.gluster import ask, heard, inner, number, tell
+from datastores.hosts.gluster import SECONDS, ask, heard, inner, number, tell
 from datastores.hosts.gluster_volumes import OfVolume, Volumes
 from datastores.hosts.parsing import canonical_path, entries, entries_read
 
@@ -26,6 +26,17 @@ class Limit:
 
 
 Limits = dict[str, Limit]
+DISABLE = """
+said=$(gluster --mode=script --xml volume quota "$1" list)
+case $said in
+*"<limit>"*) exit 0 ;;
+*"No quota configured"*|*"<opRet>0<"*) exec gluster --mode=script volume quota "$1" disable ;;
+*"Quota is disabled"*|*"Quota is not enabled"*) exit 0 ;;
+esac
+echo "it cannot be told which limits there are: $said" >&2
+exit 1
+"""
+"""Count no more, unless a directory has got a limit meanwhile: gluster would forget that, too."""
 
 
 def ask_limits(name: str) -> Command:
@@ -58,7 +69,8 @@ class QuotaEnabled(OfVolume):
         """A volume that is not there yet gets the same plan: an earlier step may make it."""
         if self.name in facts and facts[self.name].options.get("features.quota") == "on":
             return None
-        enable, disable = (tell("volume", "quota", self.name, verb) for verb in ("enable", "disable"))
+        enable = tell("volume", "quota", self.name, "enable")
+        disable = Command(("sh", "-c", DISABLE, "sh", self.name), timeout=2 * SECONDS)
         return Change(f"count what is in the directories of {self.name}", (Action(enable, disable),))
 
 

@@ -250,6 +250,9 @@ class VolumeQuota(VolumeCase):
     def verb_of(self, job: Job) -> str:
         return f"Limit to {format_size(job.params['size'])} {whole(job)}"
 
+    def check(self, job: Job, driver: GlusterDriver) -> None:
+        require_no_partition(path_of(job), driver)
+
     def stages(self, job: Job, driver: GlusterDriver) -> Plan:
         what, path = (driver.host, driver.volume), path_of(job)
         there = (DirectoryThere(driver.host, f"{driver.base}{path}"),) if path != "/" else ()
@@ -271,8 +274,17 @@ class VolumeUnlimit(VolumeCase):
     def verb_of(self, job: Job) -> str:
         return f"Lift the limit of {whole(job)}"
 
+    def check(self, job: Job, driver: GlusterDriver) -> None:
+        require_no_partition(path_of(job), driver)
+
     def stages(self, job: Job, driver: GlusterDriver) -> Plan:
         return (Stage("limit", (QuotaLimitAbsent(driver.host, driver.volume, path_of(job)),)),)
+
+
+def require_no_partition(path: str, driver: GlusterDriver) -> None:
+    """Raise Refused for the directory of a partition, whose limit is remembered with it."""
+    if path in {each.path for each in driver.partitions}:
+        raise Refused(f"{path} is a partition. Give it another limit as such, or take it back.")
 
 
 def path_of(job: Job) -> str:

@@ -206,8 +206,13 @@ def test_a_directory_takes_no_more_than_its_limit_until_that_is_lifted(hosts: Ho
     told(hosts, "mkdir", f"{MOUNT}/blue")
     blue = QuotaLimitSet("h1", volume, "/blue", 2 << 20)
     timeouts = [VolumeOptionSet("h1", volume, f"features.{name}-timeout", "1") for name in ("soft", "hard")]
-    hosts.run([QuotaEnabled("h1", volume), *timeouts])
+    hosts.take_back(hosts.run([QuotaEnabled("h1", volume)]))
+    assert hosts.needs(QuotaEnabled("h1", volume)) == [True]
+    enabled = hosts.run([QuotaEnabled("h1", volume)])
+    hosts.run(timeouts)
     hosts.there_and_back(blue)
+    hosts.take_back(enabled)
+    assert hosts.needs(QuotaEnabled("h1", volume), blue) == [False, False], "others count on it by now"
     fill = 'for i in $(seq 30); do dd if=/dev/zero bs=1M count=1 conv=fsync >>"$1" || exit 0; sleep 1; done; exit 1'
     told(hosts, "sh", "-c", fill, "sh", f"{MOUNT}/blue/file")
     hosts.there_and_back(QuotaLimitAbsent("h1", volume, "/blue"))

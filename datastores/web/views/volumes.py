@@ -97,8 +97,9 @@ class Known:
 
     @property
     def limited(self) -> list[str]:
-        """The directories that have a limit."""
-        return list(self.seen.get("limits", ()))
+        """The directories that have a limit and are no partition."""
+        partitions = {each.path for each in self.partitions}
+        return [path for path in self.seen.get("limits", ()) if path not in partitions]
 
     @property
     def hosts(self) -> list[Host]:

@@ -30,7 +30,7 @@ from datastores.domain.plan import (
     WriteFile,
     encode,
 )
-from datastores.hosts import authorized_keys, gluster_waits, lines, lvm_wiping, sending
+from datastores.hosts import authorized_keys, gluster_quota, gluster_waits, lines, lvm_wiping, sending
 
 SCRIPTS = {
     lines.SWAP: "SWAP",
@@ -42,6 +42,7 @@ SCRIPTS = {
     gluster_waits.DRAIN: "DRAIN",
     gluster_waits.STOP: "STOP",
     gluster_waits.HEAL: "HEAL",
+    gluster_quota.DISABLE: "DISABLE",
     lvm_wiping.ZERO: "ZERO",
     lvm_wiping.DISCARD: "DISCARD",
 }

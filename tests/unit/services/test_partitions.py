@@ -69,6 +69,8 @@ def test_a_partition_is_a_directory_with_a_limit_and_hosts_of_its_own(admin: Use
     assert isinstance(driver, GlusterDriver) and driver.allowed == told
     assert [str(row) for row in Partition.objects.visible_to(tina)] == ["blue of vms"]
     assert not Partition.objects.visible_to(User.objects.create(username="theo", role=User.Role.TENANT))
+    with pytest.raises(Refused, match="is a partition"):
+        submit("volume.unlimit", user=admin, params={"path": "/partitions/blue"}, datastore=vms)
     with pytest.raises(Refused, match="has the partitions blue"):
         require_empty(vms)
 
