@@ -16,6 +16,11 @@ SHARE = 10
 
 _COPIED = re.compile(r"^(\d+) bytes .*copied, ([0-9.e+-]+) s, ", re.MULTILINE)
 """What dd (coreutils 8.30 to 9.1) says in the C locale. The rate after it is rounded, and so not read."""
+_BENCHED = re.compile(r"^Sending (\d+) (?:read|write) requests, (\d+) bytes each.*?^Run completed in ([0-9.]+) seconds",
+                      re.MULTILINE | re.DOTALL)  # fmt: skip
+"""What ``qemu-img bench`` (5.2 to 7.2) says."""
+_QUICKEST = 0.0005
+"""Seconds: qemu-img rounds to thousandths, and so may say 0."""
 _P50, _P99 = "50.000000", "99.000000"
 
 
@@ -76,3 +81,16 @@ def of_dd(text: str, *, direct: bool, size: int) -> Figures:
         raise ValueError(f"dd did not say what was expected: {text[-200:]!r}")
     write, read = (round(count / seconds) for count, seconds in found)
     return Figures("dd", direct, size, write, read)
+
+
+def of_bench(text: str, *, direct: bool, size: int) -> Figures:
+    """Return what four runs of ``qemu-img bench`` say: large blocks written and read, then small ones.
+
+    :raises ValueError: that is not what qemu-img says.
+    """
+    runs = [(int(count), int(block), max(float(took), _QUICKEST)) for count, block, took in _BENCHED.findall(text)]
+    if len(runs) != 4:
+        raise ValueError(f"qemu-img did not say what was expected: {text[-200:]!r}")
+    write, read = (round(count * block / took) for count, block, took in runs[:2])
+    writes, reads = (count / took for count, _, took in runs[2:])
+    return Figures("qemu-img bench", direct, size, write, read, writes, reads)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from datastores.domain.errors import Unsupported
 from datastores.domain.plan import AnyStep
 from datastores.domain.volumes import Capability, Format, Volume
+from datastores.hosts.disk_throughput import Used
+
+if TYPE_CHECKING:
+    from datastores.drivers.nfs_exports import NfsExport
 
 Steps: TypeAlias = tuple[AnyStep, ...]
 
@@ -26,6 +30,9 @@ class Abilities:
     """Whether going back to a snapshot destroys those that were taken after it."""
     limits: ClassVar[tuple[str, ...]] = ()
     """Names of the options that say how much it may take; they can be changed while it is in use (``limited``)."""
+
+    unmeasured: ClassVar[str] = "This kind of datastore has no directory there that files could be written into."
+    """Why nothing of it can be measured on a host, where neither ``writable`` nor ``measured_as`` tells how."""
 
     @classmethod
     def keeps_with(cls, options: Mapping[str, Any]) -> type[Abilities]:
@@ -108,3 +115,33 @@ class Abilities:
     def rename(self, volume: Volume, path: str) -> Steps:
         """Give a disk another place within the datastore: that of a disk of another VM. No byte is copied."""
         raise Unsupported(f"Disks in {self.label} datastores cannot be handed over to another machine.")
+
+    def measured_as(self, volume: Volume, host: str, link: str) -> Used | None:
+        """Return how ``host`` uses a disk of raw bytes that it was given as ``link``.
+
+        It is made to be measured, where no file can be written (``writable``). None: the host gets no such disk.
+        """
+        return None
+
+    @property
+    def found_by_address(self) -> bool:
+        """Whether attached disks are reached at the address that the storage host has for others (``locate``)."""
+        return False
+
+    @property
+    def lets_in_by_address(self) -> bool:
+        """Whether a host is let in to the disks that are attached to it by the address that it has for others."""
+        return False
+
+    def guard_other(self, host: str) -> Steps:
+        """Keep a host that is none of the datastore from its bytes, with all that run on it; () where nobody has to."""
+        return ()
+
+    def open_other(self, host: str) -> Steps:
+        """Take that back."""
+        return ()
+
+    @property
+    def over_nfs(self) -> NfsExport | None:
+        """What the storage host exports of it, where that is cloudstore's own to say and its options want it."""
+        return None

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from datastores.domain import openings
 from datastores.domain.ceph import Access, RbdImage, cephx_key, image_at
 from datastores.domain.characters import Character
 from datastores.domain.errors import Refused, Unsupported
+from datastores.domain.openings import Opening, opening
 from datastores.domain.plan import Shell
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.drivers.abilities import Steps
@@ -21,11 +23,12 @@ from datastores.hosts.ceph import ask_images, images
 from datastores.hosts.ceph_client import ClusterUsable, PoolReady, QemuOpensRbd
 from datastores.hosts.ceph_files import CephConfPresent, CephKeyringPresent
 from datastores.hosts.contexts import ContextFile, Variable
+from datastores.hosts.disk_throughput import Used
 from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, of_ceph
 from datastores.hosts.opened import Opened
 from datastores.hosts.packages import PackageInstalled
-from datastores.hosts.rbd_checksums import RbdChecksumKnown
+from datastores.hosts.rbd_checksums import RbdChecksumKnown, RbdDataDigestKnown
 from datastores.hosts.rbd_clones import RbdCloned, RbdClonesPrepared, RbdFlattened
 from datastores.hosts.rbd_contexts import RbdContextExists
 from datastores.hosts.rbd_copies import RbdImageCopied, RbdImageExported, RbdImageImported, ask_pools, room_in
@@ -134,6 +137,9 @@ class CephDriver(StorageDriver):
     def opened(self, volume: Volume) -> Opened:
         return Opened(self._image(volume).qemu, volume.format.qemu, volume.virtual_size)
 
+    def measured_as(self, volume: Volume, host: str, link: str) -> Used | None:
+        return Used(self.opened(volume), "the cluster")
+
     def check_inside(self, volume: Volume) -> None:
         pool = self.options.pool
         if not volume.path.startswith(f"{pool}/"):
@@ -142,6 +148,14 @@ class CephDriver(StorageDriver):
     def _image(self, volume: Volume) -> RbdImage:
         self.check_inside(volume)
         return image_at(self.access, volume.path)
+
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        monitors = tuple(self.options.monitors.split(",")) if self.options.monitors else ("the monitors",)
+        return (
+            *opening(self.hosts, monitors, openings.CEPH_MONITORS, "Ceph"),
+            *opening(self.hosts, ("all hosts of the cluster",), openings.CEPH_DAEMONS, "Ceph"),
+        )
 
     # A host as a client
 
@@ -201,6 +215,9 @@ class CephDriver(StorageDriver):
 
     def checksum(self, volume: Volume) -> Steps:
         return *self.prepare(volume), RbdChecksumKnown(self.host, self._image(volume), volume.virtual_size)
+
+    def data_digest(self, volume: Volume) -> Steps:
+        return *self.prepare(volume), RbdDataDigestKnown(self.host, self._image(volume), volume.virtual_size)
 
     def delete(self, volume: Volume) -> Steps:
         """A disk goes at once: in the trash it would still keep the image that it was cloned from."""
@@ -269,8 +286,8 @@ class CephDriver(StorageDriver):
         return (RbdImageExported(host, self._image(volume), file.path, file.format, *place.how),)
 
     def fill(self, host: str, source: StorageDriver, volume: Volume, copy: Volume, *, compared: bool = False) -> Steps:
-        """Take whatever QEMU opens on ``host``; within a cluster no host carries the bytes, nor compares them."""
+        """Take whatever QEMU opens on ``host``; within a cluster no host carries bytes, but one that compares them."""
         image = self._image(copy)
         if isinstance(source, CephDriver) and source.access == self.access:
-            return (RbdImageCopied(host, image_at(self.access, volume.path), image),)
+            return (RbdImageCopied(host, image_at(self.access, volume.path), image, compared),)
         return (RbdImageImported(host, source.opened(volume), image, compared),)

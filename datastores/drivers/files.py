@@ -19,7 +19,7 @@ from datastores.drivers.received import Received
 from datastores.drivers.travels import Sent
 from datastores.hosts import capacity
 from datastores.hosts.blocks import DataBlockExists, Filesystem
-from datastores.hosts.checksums import ChecksumKnown
+from datastores.hosts.checksums import ChecksumKnown, DataDigestKnown
 from datastores.hosts.contexts import ContextFile, ContextIsoExists, Variable
 from datastores.hosts.copies import PART, FileConverted, FileCopied, Ownership
 from datastores.hosts.disks import DiskAbsent, DiskLinked, DiskRenamed
@@ -76,6 +76,7 @@ class FileDriver(StorageDriver):
     formats: ClassVar[tuple[Format, ...]] = ALL_FORMATS
     exports: ClassVar[tuple[Format, ...]] = ALL_FORMATS
     imports: ClassVar[tuple[Format, ...]] = ALL_FORMATS
+    sends_files: ClassVar[bool] = True
 
     options: FileOptions
 
@@ -175,6 +176,10 @@ class FileDriver(StorageDriver):
     def checksum(self, volume: Volume) -> Steps:
         return (self._checksum(volume),)
 
+    def data_digest(self, volume: Volume) -> Steps:
+        self.check_inside(volume)
+        return (DataDigestKnown(self.host, volume.path),)
+
     def delete(self, volume: Volume) -> Steps:
         self.check_inside(volume)
         return (DiskAbsent(self.host, volume.path, self.base),)
@@ -221,10 +226,6 @@ class FileDriver(StorageDriver):
         self.check_inside(copy)
         made = self.makes_directory(copy)
         return *self.guard(route.target), FileReceived(route, copy.path, self.ownership, made, data)
-
-    def stands_alone(self, volume: Volume) -> bool:
-        """Whether the file is all there is of the volume, so that copying the file copies the disk."""
-        return True
 
     def same_directory(self, token: str) -> Plan:
         storage, *others = self.seen_from

@@ -10,6 +10,7 @@ from uuid import UUID
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Unsupported
 from datastores.domain.iscsi import NAME_MAX, Account, Lun, Portal, chap_secret, make_chap_secret, name_part
+from datastores.domain.openings import Opening, opening
 from datastores.domain.plan import AnyStep, Plan
 from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers.abilities import Steps
@@ -18,21 +19,20 @@ from datastores.drivers.btrfs import BtrfsDriver, BtrfsOptions
 from datastores.drivers.initiators import forgotten, initiating, told
 from datastores.drivers.inside import InsideDriver
 from datastores.drivers.iscsi_options import MODE, Backing, FilesInside, Initiator, IscsiOptions, Server
+from datastores.drivers.iscsi_servers import LioServer, TgtServer
 from datastores.drivers.lvm import LvmDriver
 from datastores.drivers.xfs import XfsDriver
 from datastores.drivers.zfs import ZfsDriver
-from datastores.hosts import lio, tgt
+from datastores.hosts.disk_throughput import Used
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.initiator_names import InterfaceNamed, interface_of
-from datastores.hosts.lio import LioTargetGone, LioTargetServed
 from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
-from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.opened import Opened
 from datastores.hosts.secret_files import secret_digest
-from datastores.hosts.services import ServiceRunning
-from datastores.hosts.tgt import plain_path
-from datastores.hosts.tgt_targets import TargetGone, TargetRenewed, TargetServed, TargetUnserved, TargetUnused
+from datastores.hosts.tgt import LUN, plain_path
+from datastores.hosts.tgt_targets import TargetRenewed, TargetUnserved, TargetUnused
 
 RAW_FORMATS = (Format.RAW, Format.ISO)
 """A target serves bytes as they are: what lies in qcow2 would be seen as qcow2 by the guest."""
@@ -109,6 +109,11 @@ class IscsiDriver(InsideDriver):
         StorageDriver.__post_init__(self)
         plain_path(self.base)
 
+    def check_new(self) -> None:
+        StorageDriver.check_new(self)
+        if isinstance(self.inside, ZfsDriver):
+            self.inside.options.check_new()
+
     @property
     def inside(self) -> StorageDriver:
         """The kind that keeps the bytes."""
@@ -140,6 +145,11 @@ class IscsiDriver(InsideDriver):
 
     # What is served, and where it is found
 
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        clients = tuple(host for host in self.hosts if host != self.host)
+        return opening(clients, (self.host,), str(self.options.port), "iSCSI")
+
     def target(self, volume: Volume) -> str:
         """Return the name of its target: <authority>:<host>.<vg>.<lv>, or <authority>:<host>.<label>-<path> of a file.
 
@@ -155,7 +165,7 @@ class IscsiDriver(InsideDriver):
 
     def lun(self, volume: Volume) -> Lun:
         portal = Portal(self.options.portal or self.locate(self.host), self.options.port)
-        return Lun(portal, self.target(volume), tgt.LUN)
+        return Lun(portal, self.target(volume), LUN)
 
     def reached(self, volume: Volume) -> str:
         """Return what a VM on another host opens: a device of its kernel, or an address."""
@@ -169,7 +179,8 @@ class IscsiDriver(InsideDriver):
             logged_in = (InterfaceNamed(host, self._interface(host), self.initiator(host)),)
         if self.options.initiator == Initiator.KERNEL:
             logged_in = *logged_in, SessionOpen(host, self.lun(volume), self._interface(host), self.account)
-        served = *self._secret(self.host), self._served(volume, host)
+        free = (self._server.free,) if self._by_name else ()
+        served = *free, *self._secret(self.host), self._served(volume, host)
         return *served, *self._secret(host), *logged_in, DeviceLinked(host, link, self.reached(volume))
 
     def detach(self, volume: Volume, host: str, link: str, *, lost: bool = False) -> Steps:
@@ -183,6 +194,11 @@ class IscsiDriver(InsideDriver):
         session = (SessionClosed(host, self.lun(volume), self._interface(host), self.account),) if kernel else ()
         return DiskAbsent(host, link, self.base), *session, *self._gone(volume, *((host,) if kernel else ()))
 
+    def measured_as(self, volume: Volume, host: str, link: str) -> Used | None:
+        if self.options.initiator == Initiator.QEMU:
+            return Used(Opened(self.lun(volume).url, "raw", volume.virtual_size), self.host, self.account)
+        return Used(Opened(link, "raw", volume.virtual_size, device=True), self.host)
+
     @property
     def _by_name(self) -> bool:
         return self.options.target == Server.LIO
@@ -195,23 +211,34 @@ class IscsiDriver(InsideDriver):
         """Return the name that a host logs in by, where the target goes by names."""
         return f"{self.options.authority}:{self.names.of(host)}"
 
+    @property
+    def _server(self) -> TgtServer | LioServer:
+        options = self.options
+        who = tuple(options.clients.split())
+        if self._by_name:
+            return LioServer(self.host, who, self.account, options.port, options.portal)
+        return TgtServer(self.host, who, self.account, options.port)
+
     def _served(self, volume: Volume, host: str) -> AnyStep:
-        name, named = self.target(volume), tuple(self.options.clients.split())
-        inside = self.inside
+        name, inside = self.target(volume), self.inside
         if not self._by_name:
-            who = named or (self.locate(host),)
-            return TargetServed(self.host, name, volume.path, volume.virtual_size, who, self.account)
+            return self._server.served(name, volume.path, volume.virtual_size, self.locate(host))
         if not isinstance(inside, LvmDriver) or volume.format is not Format.RAW:
             raise Unsupported("LIO serves volumes alone, and CDs are files. Choose tgt where CDs are attached, too.")
-        portal, who = self.options.portal or lio.EVERYWHERE, named or (self.initiator(host),)
-        return LioTargetServed(self.host, name, inside.device(volume), who, self.account, portal)
+        return self._server.served(name, inside.device(volume), volume.virtual_size, self.initiator(host))
 
     def _gone(self, volume: Volume, *leaving: str, forced: bool = False) -> Steps:
         """``leaving``: hosts that steps before this one log out; ``forced``: or that are not asked any more."""
-        name = self.target(volume)
-        if self._by_name:
-            return (LioTargetGone(self.host, name, tuple(self.initiator(host) for host in leaving), self.account),)
-        return (TargetGone(self.host, name, tuple(self.locate(host) for host in leaving), forced, self.account),)
+        called = self.initiator if self._by_name else self.locate
+        return (self._server.gone(self.target(volume), tuple(called(host) for host in leaving), forced=forced),)
+
+    @property
+    def found_by_address(self) -> bool:
+        return not self.options.portal
+
+    @property
+    def lets_in_by_address(self) -> bool:
+        return not self._by_name and not self.options.clients
 
     # Hosts
 
@@ -234,9 +261,7 @@ class IscsiDriver(InsideDriver):
         client = *initiating(host, qemu=self.options.initiator == Initiator.QEMU), *self._secret(host)
         if host != self.host:
             return *client, *directory
-        package, service = ("targetcli-fb", lio.SERVICE) if self._by_name else ("tgt", tgt.SERVICE)
-        served = PackageInstalled(host, package), ServiceRunning(host, service)
-        return *client, *directory, *inside(host), *served
+        return *client, *directory, *inside(host), *self._server.ready()
 
     def _secret(self, host: str) -> Steps:
         return told(host, self.account, self.secret, qemu=self.options.initiator == Initiator.QEMU)

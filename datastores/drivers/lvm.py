@@ -19,8 +19,9 @@ from datastores.drivers.files import FileDriver, FileOptions, words
 from datastores.drivers.received import Received
 from datastores.hosts import lvm
 from datastores.hosts.blocks import Filesystem
-from datastores.hosts.checksums import BytesHashed
+from datastores.hosts.checksums import BytesHashed, DataDigestKnown
 from datastores.hosts.device_inspection import DeviceIsSafe
+from datastores.hosts.disk_throughput import Used
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
 from datastores.hosts.lvm_clones import CloneLinked
 from datastores.hosts.lvm_contents import DeviceTaken, VolumeFilled
@@ -117,6 +118,7 @@ class LvmDriver(FileDriver):
     exports: ClassVar[tuple[Format, ...]] = RAW_FORMATS
     imports: ClassVar[tuple[Format, ...]] = RAW_FORMATS
     shares_blocks: ClassVar[bool] = True
+    sends_files: ClassVar[bool] = False
     leaves: ClassVar[str] = "The volume group stays on its host with all its volumes, and so does the directory."
     Options: ClassVar[type[Any]] = LvmOptions
 
@@ -169,6 +171,9 @@ class LvmDriver(FileDriver):
     def writable(self, host: str) -> str:
         """No file that is written here lies in the volume group."""
         return ""
+
+    def measured_as(self, volume: Volume, host: str, link: str) -> Used | None:
+        return Used(self.opened(volume)) if host == self.host else None
 
     def capacity(self, shell: Shell) -> Capacity:
         """That of the thin pool, or of the volume group. CDs lie elsewhere, and are small."""
@@ -268,6 +273,13 @@ class LvmDriver(FileDriver):
         self.volume_name(volume)
         hashed = BytesHashed(self.host, volume.path, volume.virtual_size)
         return DiskAbsent(self.host, hashed.kept, self.base), hashed
+
+    def data_digest(self, volume: Volume) -> Steps:
+        if volume.format is Format.ISO:
+            return FileDriver.data_digest(self, volume)
+        self.volume_name(volume)
+        digest = DataDigestKnown(self.host, volume.path, volume.virtual_size)
+        return DiskAbsent(self.host, digest.kept, self.base), digest
 
     def delete(self, volume: Volume) -> Steps:
         """A link goes first: as long as a volume is left, it can be deleted again."""

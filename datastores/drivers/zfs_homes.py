@@ -6,9 +6,11 @@ import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 from uuid import UUID
 
 from datastores.domain.errors import BadInput, Refused, Unsupported
+from datastores.domain.openings import Opening
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.routes import Route
 from datastores.domain.volumes import Format, Volume
@@ -54,6 +56,8 @@ class Home:
 class ZfsHomes(FileDriver):
     """What a ZFS datastore knows of its places; ``ZfsDriver`` says what is done there."""
 
+    sends_streams: ClassVar[bool] = True
+
     options: ZfsOptions
     mounted_from: Callable[[str], str] = field(default=nothing_yet, compare=False, repr=False)
     """Return what the host of this name was told to mount; "" for nothing yet."""
@@ -93,6 +97,10 @@ class ZfsHomes(FileDriver):
         and mounts it by itself when it looks there (tried with zfs 2.1, nfs-utils 2.6 and Linux 6.1).
         """
         return NfsExport(self.host, self.base, self.hosts, among(self.options), self.locate, self.base, nested=True)
+
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        return self.over_nfs.openings if self.shared else ()
 
     def source_on(self, host: str) -> str:
         """Return what ``host`` mounts. That stays, also when the server gets another address."""

@@ -14,10 +14,10 @@ from datastores.domain.plan import Action, Change, Command, Output, read
 from datastores.hosts import tgt
 from datastores.hosts.files import access_actions
 from datastores.hosts.parsing import Entry, entries, entries_read, expect, text_file, text_reads
-from datastores.hosts.secret_files import secret_digest, secret_written
+from datastores.hosts.secret_files import secret_digest, secret_written, unfinished
 
 MODE = "0600"
-COPIES = (tgt.DIRECTORY, "-maxdepth", "1", "-name", "cloudstore-*.conf.cloudstore~")
+COPIES = (tgt.DIRECTORY, "-maxdepth", "1", "-name", "cloudstore-*.conf.cloudstore[~-]*")
 _DIRECTORY = Action(Command(("install", "-d", "-m", "0700", "-o", "root", "-g", "root", "--", SECRETS)), harmless=True)
 
 
@@ -65,7 +65,10 @@ class SecretPresent:
 
 @dataclass(frozen=True, slots=True)
 class GoneFacts:
-    """Files with the secret: the one of the account, and copies of tgtd's that earlier releases left behind."""
+    """Files with the secret: the one of the account, and copies.
+
+    Those of tgtd's files, and what was being written when the power of a host went.
+    """
 
     files: dict[str, Entry]
     copies: tuple[str, ...] = ()
@@ -88,13 +91,19 @@ class SecretGone:
 
     def reads(self) -> tuple[Command, ...]:
         holds = "-exec", "grep", "-qF", "--", f"  incominguser {self.account.name} ", "{}", ";"
-        return entries_read(*self._paths), read("find", *COPIES, *holds, "-print0", root=True)
+        begun = SECRETS, "-maxdepth", "1", "-name", unfinished(self.account.file)
+        copies = (*COPIES, *holds), begun
+        return entries_read(*self._paths), *(read("find", *words, "-print0", root=True) for words in copies)
 
     def facts(self, outputs: Sequence[Output]) -> GoneFacts:
-        look, ask = self.reads()
-        no_tgt = outputs[1].exit_status == 1 and "No such file or directory" in outputs[1].stderr
-        copies = "" if no_tgt else expect(self.host, ask, outputs[1])
+        look, *asked = self.reads()
+        copies = "".join(self._found(*each) for each in zip(asked, outputs[1:], strict=True))
         return GoneFacts(entries(self.host, look, outputs[0]), tuple(sorted(copies.split("\0")[:-1])))
+
+    def _found(self, ask: Command, output: Output) -> str:
+        """Where there is no directory there are no files in it."""
+        nowhere = output.exit_status == 1 and "No such file or directory" in output.stderr
+        return "" if nowhere else expect(self.host, ask, output)
 
     def plan(self, facts: GoneFacts) -> Change | None:
         if others := [f"{entry.path} is {entry}" for entry in facts.files.values() if not entry.is_file]:

@@ -28,6 +28,19 @@ IF_THERE = '[ -f "$1" ] && shift && exec "$@"'
 UNLESS_THERE = '[ -e "$1" ] || { shift && exec "$@"; }'
 
 
+BENCH = """
+bench() { timeout -k 5 "$patience" qemu-img bench "$@" >>"$said" 2>&1 || tell failed QEMU $?; }
+blocks=$((size / 1048576))
+bench -w -c $blocks -d 4 -s 1048576 --flush-interval=$blocks -t none "$@"
+bench -c $blocks -d 4 -s 1048576 -t none "$@"
+bench -w -c "$small" -d 16 -s 4096 -S 1052672 --flush-interval="$small" -t none "$@"
+bench -c "$small" -d 16 -s 4096 -S 1052672 -t none "$@"
+"""
+"""Let QEMU write and read a raw disk, named as by ``opened``: 1 MiB blocks one after another, then 4 KiB blocks here
+and there (each a MiB behind the last). It counts blocks, not seconds: $small of them; $patience is in seconds.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class InternalSnapshot:
     """A snapshot inside a qcow2 file; ``taken`` is in seconds since 1970 with nine decimals."""

@@ -81,6 +81,8 @@ class RbdImageCopied:
     host: str
     source: RbdImage
     target: RbdImage
+    compared: bool = False
+    """It is compared with the source before it has its name: that is going to be deleted."""
 
     @property
     def title(self) -> str:
@@ -99,7 +101,13 @@ class RbdImageCopied:
             check_whole(self.target, facts.target, size, self.source.spec)
             return None
         copy = self.source.rbd("cp", "--no-progress", self.source.spec, self.target.part.spec)
-        return Change(self.title, copied(self.target, size, *copy))
+        return Change(self.title, copied(self.target, size, *copy, compare=self._comparison()))
+
+    def _comparison(self) -> Detached | None:
+        """rbd compares nothing, so the host reads both, without what the cluster knows to be empty."""
+        part = self.target.part
+        compare = qemu_img.compare(*(qemu_img.opened(image.qemu, "raw") for image in (self.source, part)))
+        return comparison(part.spec, compare, 0) if self.compared else None
 
 
 @dataclass(frozen=True, slots=True)

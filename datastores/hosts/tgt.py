@@ -15,6 +15,7 @@ from datastores.domain.iscsi import Account, iqn, is_name
 from datastores.domain.plan import Action, Command, Output, encode, read
 from datastores.hosts.inodes import gone
 from datastores.hosts.parsing import TextFile, canonical_path, expect, text_file, text_reads
+from datastores.hosts.secret_files import BESIDE
 
 DIRECTORY = "/etc/tgt/conf.d"
 SERVICE = "tgt.service"
@@ -24,23 +25,25 @@ ASK = read("tgtadm", "--lld", "iscsi", "--op", "show", "--mode", "target", root=
 LOCK = ("flock", "-w", "50", "/run/cloudstore-tgt.lock")
 """tgt-admin takes the next free number for a new target, so two at once would take the same one."""
 _TARGET = re.compile(r"Target (\d+): (\S+)\Z")
-SEALED = """
-umask 077
-secret=$(cat -- "$3") || exit
-{ cat; printf '  incominguser %s %s\\n</target>\\n' "$2" "$secret"; } > "$1" && sync -- "$1"
+MOVED = """> "$new" && sync -- "$new" && mv -fT -- "$new" "$1"
 """
+ASKED = """
+secret=$(cat -- "$3") || exit
+"""
+SEAL = """{ cat; printf '  incominguser %s %s\\n</target>\\n' "$2" "$secret"; } """
+SEALED = BESIDE + ASKED + SEAL + MOVED
 """Write the file of a target, with the secret of its account, which comes from a file of the host."""
-SEALED_AGAIN = """
-umask 077
-secret=$(cat -- "$3") || exit
+SEALED_AGAIN = (
+    BESIDE
+    + ASKED
+    + """
 [ "${2##*-}" = "$(printf %s "$secret" | sha256sum | head -c 6)" ] || { echo "$3 is of another" >&2; exit 1; }
-{ cat; printf '  incominguser %s %s\\n</target>\\n' "$2" "$secret"; } > "$1" && sync -- "$1"
 """
+    + SEAL
+    + MOVED
+)
 """The same with a secret that was there before, if it still is: names of accounts end with digits of its digest."""
-PLAIN = """
-umask 077
-cat > "$1" && sync -- "$1"
-"""
+PLAIN = BESIDE + "cat " + MOVED
 TOLD = """
 secret=$(cat -- "$2") || exit
 tgtadm --lld iscsi --op show --mode account | grep -qxF "    $1" ||
@@ -219,10 +222,7 @@ def written(path: str, text: str, before: str | None, account: Account | None) -
 
     ``text``: with an account, up to where its secret stands. No copy of the file is made: it would keep a secret.
     """
-    new = f"{path}.cloudstore-new"
-    make = Command(("install", "-m", "0600", "-o", "root", "-g", "root", "--", "/dev/null", new))
-    actions = tuple(Action(command, gone(new), scratch=True) for command in (make, _filled(new, text, account)))
-    return *actions, Action(Command(("mv", "-fT", "--", new, path)), put_back(path, before, account))
+    return (Action(_filled(path, text, account), put_back(path, before, account)),)
 
 
 def _filled(path: str, text: str, account: Account | None) -> Command:

@@ -13,7 +13,7 @@ from typing import Any
 
 from datastores.domain.errors import BadInput, CommandFailed, Refused
 from datastores.domain.plan import Action, Change, Command, Detached, Output, read
-from datastores.domain.throughput import LARGEST, MIB, SHARE, SMALLEST, Figures, of_dd, of_fio
+from datastores.domain.throughput import LARGEST, MIB, SHARE, SMALLEST, Figures, of_bench, of_dd, of_fio
 from datastores.domain.values import format_size
 from datastores.hosts.capacity import ask_room, rooms
 from datastores.hosts.trials import TELL, Outcome, Trial, ask_outcome, the_outcome, why_not
@@ -29,6 +29,29 @@ findmnt -nvo FSTYPE --target "$1" || exit
 lsblk -J -b -s -o NAME,TYPE,SIZE,MODEL,ROTA,TRAN -- "${source%%\\[*}" 2>/dev/null || :
 """
 """The type of the file system below a path, then the devices that it is made of, where it is on any."""
+
+TEST = f"""
+if command -v fio >/dev/null; then
+    [ $how = direct ] && direct=1 || direct=0
+    timeout -k 5 {PATIENCE} fio --output-format=json --output="$said" --filename="$name" --size="$size" \\
+        --ioengine=libaio --direct=$direct --randrepeat=0 --runtime="$seconds" \\
+        --name=write --rw=write --bs=1M --iodepth=4 --end_fsync=1 \\
+        --name=read --stonewall --rw=read --bs=1M --iodepth=4 \\
+        --name=randwrite --stonewall --rw=randwrite --bs=4k --iodepth=16 --time_based --end_fsync=1 \\
+        --name=randread --stonewall --rw=randread --bs=4k --iodepth=16 --time_based || tell failed fio $?
+    tell fio $how "$size"
+fi
+[ $how = direct ] && flag=direct || flag=nocache
+blocks=$((size / 131072))
+timeout -k 5 {PATIENCE} dd if=/dev/zero of="$name" bs=131072 count=$blocks conv=fdatasync 2>"$said" || tell failed dd $?
+dd if="$name" iflag=nocache count=0 status=none
+timeout -k 5 {PATIENCE} dd if="$name" of=/dev/null bs=131072 count=$blocks iflag=$flag 2>>"$said" || tell failed dd $?
+tell dd $how "$size"
+"""
+"""Measure $name, a file or a device, with $size bytes, and tell what came of it.
+
+dd writes zeros in blocks of 128 KiB and syncs them before it stops the clock; it reads past the cache where it can.
+"""
 
 MEASURE = (
     TELL
@@ -47,43 +70,31 @@ size=$((size - size % {MIB}))
 [ "$size" -ge {SMALLEST} ] || tell full "$size"
 how=direct
 dd if=/dev/zero of="$name" bs=4096 count=1 oflag=direct status=none 2>/dev/null || how=buffered
-if command -v fio >/dev/null; then
-    [ $how = direct ] && direct=1 || direct=0
-    timeout -k 5 {PATIENCE} fio --output-format=json --output="$said" --filename="$name" --size="$size" \\
-        --ioengine=libaio --direct=$direct --randrepeat=0 --runtime="$seconds" \\
-        --name=write --rw=write --bs=1M --iodepth=4 --end_fsync=1 \\
-        --name=read --stonewall --rw=read --bs=1M --iodepth=4 \\
-        --name=randwrite --stonewall --rw=randwrite --bs=4k --iodepth=16 --time_based --end_fsync=1 \\
-        --name=randread --stonewall --rw=randread --bs=4k --iodepth=16 --time_based || tell failed fio $?
-    tell fio $how "$size"
-fi
-[ $how = direct ] && flag=direct || flag=nocache
-timeout -k 5 {PATIENCE} dd if=/dev/zero of="$name" bs=131072 count=$((size / 131072)) conv=fdatasync 2>"$said" ||
-    tell failed dd $?
-dd if="$name" iflag=nocache count=0 status=none
-timeout -k 5 {PATIENCE} dd if="$name" of=/dev/null bs=131072 iflag=$flag 2>>"$said" || tell failed dd $?
-tell dd $how "$size"
 """
+    + TEST
 )
 """$1: the outcome, $2: a directory of root's own for the file, so that nobody puts a link in its place, $3: bytes at
 most, $4: seconds for each of the four parts of fio.
-
-dd writes zeros in blocks of 128 KiB and syncs them before it stops the clock; it reads past the cache where it can.
 """
 OVER = "124", "137"
 """What timeout(1) exits with."""
+TOLD_BY = {"fio": of_fio, "dd": of_dd, "QEMU": of_bench}
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What is below the directory: the type of its file system, and the hardware in words, "" where that is unknown."""
+    """What is below it: the type of its file system, and the hardware in words, "" where that is unknown.
+
+    ``over``: from where the bytes of a disk come over the network; "" for those of the host.
+    """
 
     fstype: str = ""
     hardware: str = ""
+    over: str = ""
 
     @property
     def network(self) -> bool:
-        return self.fstype in NETWORK_TYPES or self.fstype.startswith("fuse.")
+        return bool(self.over) or self.fstype in NETWORK_TYPES or self.fstype.startswith("fuse.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +140,23 @@ class ThroughputKnown(Trial):
         return Throughput(outcome, self._figures(ask, outcome), ground, below.available if below else None)
 
     def _figures(self, ask: Command, outcome: Outcome | None) -> Figures | None:
-        if outcome is None or outcome.words[:1] not in {("fio",), ("dd",)}:
+        if outcome is None or outcome.words[:1] not in {(tool,) for tool in TOLD_BY}:
             return None
         try:
             tool, how, size = outcome.words
-            parse = of_fio if tool == "fio" else of_dd
-            return parse(outcome.text, direct=how == "direct", size=int(size))
+            return TOLD_BY[tool](outcome.text, direct=how == "direct", size=int(size))
         except ValueError as error:
             raise CommandFailed(ask.argv, 0, str(error), self.host) from error
 
-    def plan(self, facts: Throughput) -> Change | None:
-        if facts.figures:
-            return None
-        if facts.outcome:
+    def is_known(self, facts: Throughput) -> bool:
+        """Return whether it has been measured. Raises Refused when that was tried, and failed."""
+        if facts.outcome and not facts.figures:
             raise Refused(self._failure(facts.outcome))
+        return facts.figures is not None
+
+    def plan(self, facts: Throughput) -> Change | None:
+        if self.is_known(facts):
+            return None
         if facts.free is not None and facts.free < SMALLEST * SHARE:
             raise Refused(self._full(facts.free))
         what = (self.outcome("measure"), self.file("measure"), str(self.size), str(self.seconds))

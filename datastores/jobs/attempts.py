@@ -9,7 +9,7 @@ import secrets
 import socket
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NoReturn
 
 from django.db import Error as DatabaseError
@@ -169,13 +169,15 @@ class Attempt:
             cancelled=cancel_check(self.job),
             giving_up=self._give_up,
             needed=needed_by_others(self.job),
+            leaves_out=self.case.leaves_out,
         )
         run.carry_out()
+        without = self._told_left_out(run.left_out.values())
         results = [(step, run.facts[index]) for index, step in enumerate(steps) if index in run.facts]
 
         def succeed() -> bool:
             try:
-                return self._end(JobState.SUCCEEDED, lambda: self.case.succeeded(self.job, results))
+                return self._end(JobState.SUCCEEDED, lambda: self.case.succeeded(self.job, results), without)
             except CloudstoreError as error:
                 self.log.flush()  # the journal is to hold what was done
                 self._forsake(journal_of(self.job), error)
@@ -197,6 +199,13 @@ class Attempt:
         else:
             error = f"{self.failure.reason} {TAKEN_BACK if complete else LEFT}".lstrip()
             self._end(JobState.FAILED, lambda: self._note_failure(error), error)
+
+    def _told_left_out(self, errors: Collection[Unreachable]) -> str:
+        """Return which hosts were left out, and why. They are looked after as if the job had failed for them."""
+        for error in errors:
+            quarantine_after(error)
+        doubt(error.host for error in errors)
+        return self.log.clean(" ".join(f"{error.host} was left out: {error}" for error in errors))
 
     # What they have in common
 

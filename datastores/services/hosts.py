@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 
 from django.db.models import Q
 from django.utils import timezone
 
 from datastores.domain import values
-from datastores.domain.errors import BadInput, CloudstoreError, Refused
+from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import HostState
 from datastores.drivers.abilities import Steps
@@ -17,8 +16,8 @@ from datastores.hosts.authorized_keys import AuthorizedKeysPresent
 from datastores.hosts.known import FactsKnown
 from datastores.models import Credential, Datastore, Host, HostKey, Job, MovedDirectory, User
 from datastores.models.audit import in_turn, record
+from datastores.services.addresses import change_address
 from datastores.services.notifications import tell
-from datastores.services.placing import remember_mounts
 from datastores.services.rows import change_row
 from datastores.services.since import about, by_whom
 from datastores.services.usecase import Results, UseCase, facts_of
@@ -63,22 +62,16 @@ def change_host(host: Host, version: int, fields: Iterable[str]) -> None:
 
     Belongs into the transaction of the audit entry.
 
-    :raises Refused: somebody else changed it since the person saw ``version``, or it gets another name during a job.
+    :raises Refused: somebody else changed it since the person saw ``version``, it gets another name during a job, or
+        disks are attached by its address.
     """
     check_host(host)
     known = Host.objects.defer("facts").filter(pk=host.pk).first()
     if known and known.name != host.name:
         require_idle(known, "renamed")
     if known and known.address != host.address:
-        remember_served(known)
+        change_address(known)
     change_row(host, version, **{name: getattr(host, name) for name in fields})
-
-
-def remember_served(host: Host) -> None:
-    """Note what others mount of it before it gets another address: that is what they have to unmount one day."""
-    for datastore in Datastore.objects.filter(members__host=host, members__position=0):
-        with contextlib.suppress(CloudstoreError):  # where nothing can be said of its options, nothing is stated either
-            remember_mounts(datastore)
 
 
 def require_idle(host: Host, done: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils import timezone
 
 from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import Plan, Stage
+from datastores.domain.states import HostState
 from datastores.domain.throughput import MIB
 from datastores.drivers.base import StorageDriver
 from datastores.hosts.copies import Ownership
@@ -20,6 +21,7 @@ from datastores.models import Datastore, Host, Job, Measurement
 from datastores.services import leases
 from datastores.services.datastore_hosts import names_of, usable_hosts
 from datastores.services.placing import driver_of, hosts_of, require_ready
+from datastores.services.scratch_disks import disk_tests, is_used, room_for_test, scratch_disks, with_disks
 from datastores.services.usecase import Results, UseCase
 from datastores.services.viewers import listed
 
@@ -33,6 +35,8 @@ FIGURES = (
 class DatastoreMeasure(UseCase):
     """Try on chosen hosts whether root can write into a datastore, and measure how fast it is there.
 
+    Where no files can be written, a disk is made for each host, attached there, overwritten, and removed again.
+
     params: hosts (ids), size (bytes at most), seconds (for each part of the test), together (all hosts at once),
     only_try (no throughput), install (fio, where it is missing).
     """
@@ -40,11 +44,14 @@ class DatastoreMeasure(UseCase):
     kind = "datastore.measure"
     label = "Measure datastore"
     queue = "transfer"
+    leaves_out = True
     targets = ("datastore",)
 
     def ask(self, job: Job) -> None:
         self.check_still(job)
         job.params = {"size": 256 * MIB, "seconds": 10} | job.params
+        if by_disks(driver_of(job.datastore)):
+            job.params["size"] = room_for_test(job.params["size"], job.datastore.free)
         names = names_of(job.params["hosts"])
         job.params["names"] = names
         verb = "Try to write into" if job.params.get("only_try") else "Measure"
@@ -64,8 +71,8 @@ class DatastoreMeasure(UseCase):
         if not job.params["hosts"]:
             raise BadInput("Choose at least one host.")
         driver = driver_of(datastore)
-        for host in usable_hosts(job.params["hosts"]):
-            place_on(driver, host.name)
+        for host in hosts_that_may_answer(job.params["hosts"]):
+            check_on(driver, host.name)
 
     def resources(self, job: Job) -> dict[str, bool]:
         hosts = {f"host:{key}": False for key in job.params["hosts"]}
@@ -74,28 +81,42 @@ class DatastoreMeasure(UseCase):
 
     def plan(self, job: Job) -> Plan:
         driver, tokens = driver_of(job.datastore), tokens_of(job)
-        tried = tuple(step for name, token in tokens.items() for step in trial(driver, name, token))
-        stages = [Stage("can it be written to?", tried)]
-        if not job.params.get("only_try"):
-            stages += self._tests(job, driver)
-        swept = tuple(TrialsSwept(name, place_on(driver, name), token) for name, token in tokens.items())
-        return *stages, Stage("clean up", swept)
+        base = driver.base if by_disks(driver) else ""
+        swept = tuple(TrialsSwept(name, base or place_on(driver, name), token) for name, token in tokens.items())
+        return *self._tried(job, driver, tokens), Stage("clean up", swept)
 
-    def _tests(self, job: Job, driver: StorageDriver) -> Iterable[Stage]:
-        tokens = tokens_of(job)
-        if job.params.get("install"):
-            yield Stage("tools", tuple(PackageInstalled(name, "fio") for name in tokens))
+    def _tried(self, job: Job, driver: StorageDriver, tokens: Mapping[str, str]) -> Plan:
+        if by_disks(driver):
+            disks = scratch_disks(driver, [*tokens], job.uuid, job.params["size"])
+            return with_disks(disks, self._measured(job, [*disk_tests(disks, tokens, job.params["seconds"])]))
+        tried = tuple(step for name, token in tokens.items() for step in trial(driver, name, token))
         limits = job.params["size"], job.params["seconds"]
         tests = [ThroughputKnown(name, place_on(driver, name), token, *limits) for name, token in tokens.items()]
+        return Stage("can it be written to?", tried), *self._measured(job, tests)
+
+    def _measured(self, job: Job, tests: Sequence[ThroughputKnown]) -> Plan:
+        if job.params.get("only_try"):
+            return ()
+        tools = tuple(PackageInstalled(test.host, "fio") for test in tests if job.params.get("install"))
         if job.params.get("together"):
-            yield Stage("measure", tuple(tests))
+            stages = [Stage("measure", tuple(tests))]
         else:
-            for test in tests:
-                yield Stage(f"measure on {test.host}", (test,))
+            stages = [Stage(f"measure on {test.host}", (test,)) for test in tests]
+        return *((Stage("tools", tools),) if tools else ()), *stages
 
     def succeeded(self, job: Job, results: Results) -> None:
         found = {step.host: facts for step, facts in results if isinstance(step, ThroughputKnown)}
         Measurement.objects.bulk_create(measurements(job, found))
+
+
+def hosts_that_may_answer(keys: Sequence[int]) -> list[Host]:
+    """Return the hosts to measure on. One that did not answer when it was read last is among them, unless all are so.
+
+    :raises BadInput: one does not exist, or is named twice. :raises Refused: one must not be used now, or all are off.
+    """
+    silent = set(Host.objects.filter(pk__in=keys, state=HostState.UNREACHABLE, maintenance=False).values_list("pk"))
+    answering = [key for key in keys if (key,) not in silent]
+    return usable_hosts(answering or list(keys))
 
 
 def tokens_of(job: Job) -> dict[str, str]:
@@ -117,10 +138,26 @@ def place_on(driver: StorageDriver, host: str) -> str:
     return place
 
 
+def by_disks(driver: StorageDriver) -> bool:
+    """Return whether it is measured with disks of its own: no host has a directory that files could be written into."""
+    return not any(driver.writable(host) for host in driver.hosts)
+
+
+def check_on(driver: StorageDriver, host: str) -> None:
+    """Raise Unsupported unless the datastore can be measured on the host."""
+    if not by_disks(driver):
+        place_on(driver, host)
+    elif not is_used(driver, host):
+        raise Unsupported(f"{driver.label} datastores cannot be measured on {host}. {driver.unmeasured}")
+
+
 def measured_on(datastore: Datastore) -> list[Host]:
     """Return the hosts on which the datastore can be measured, the storage host first."""
     driver = driver_of(datastore)
-    return [host for host in hosts_of(datastore) if driver.writable(host.name)]
+    disks = by_disks(driver)
+    return [
+        host for host in hosts_of(datastore) if driver.writable(host.name) or (disks and is_used(driver, host.name))
+    ]
 
 
 def trial(driver: StorageDriver, host: str, token: str) -> tuple[BaseReady | RootWrites, ...]:
@@ -152,6 +189,8 @@ def in_words(host: Host | None, ground: Ground, storage: str, below: str) -> str
         return ground.hardware
     speeds = network_speeds(host.facts if host else {})
     over = f"over the network ({', '.join(speeds)})" if speeds else "over the network (speed not known)"
+    if ground.over:  # what it is attached as tells nothing of the disks behind it
+        return f"{over} from {ground.over}"
     return f"{over} from {storage}: {below}" if below else f"{over} from {storage}"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from datastores.domain.ceph import SNAP, Access, RbdImage
 from datastores.domain.errors import CommandFailed, Refused
-from datastores.domain.plan import Command
+from datastores.domain.plan import Action, Command
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.registry import make_driver
 from datastores.hosts import ceph as reads
@@ -22,13 +22,13 @@ from datastores.hosts.opened import Opened
 from datastores.hosts.rbd_checksums import RbdChecksumKnown
 from datastores.hosts.rbd_clones import RbdCloned, RbdClonesPrepared, RbdFlattened
 from datastores.hosts.rbd_contexts import RbdContextExists
-from datastores.hosts.rbd_copies import RbdImageExported, RbdImageImported
+from datastores.hosts.rbd_copies import RbdImageCopied, RbdImageExported, RbdImageImported
 from datastores.hosts.rbd_images import RbdImageAbsent, RbdImageExists
 from datastores.hosts.rbd_snapshots import RbdSnapshotExists, RbdSnapshotRestored, RbdSnapshotsAbsent
 from datastores.hosts.rbd_stored import OnlyKnownRbdImages, RbdImageStored
 from datastores.hosts.rbd_trash import RbdImageRestored, RbdTrashPurged
 from tests.lab import ceph
-from tests.lab.carrying import Hosts
+from tests.lab.carrying import Diary, Hosts
 from tests.lab.disks import MIB, image_script
 from tests.lab.places import told
 
@@ -155,6 +155,22 @@ def test_files_become_images_and_images_become_files(hosts: Hosts) -> None:
     told(hosts, "qemu-img", "compare", "-f", "raw", "-F", "qcow2", raw, back)
     hosts.run([RbdImageAbsent("h1", made)])
     told(hosts, "rm", raw, qcow2, back)
+
+
+def test_a_copy_within_the_cluster_is_compared_before_its_original_goes(hosts: Hosts, gold: RbdImage) -> None:
+    made = image(7)
+    hosts.there_and_back(RbdImageCopied("h1", gold, made, compared=True))
+    assert holds(hosts, made, 0x5A)
+    hosts.run([RbdImageAbsent("h1", made)])
+
+    def spoil(action: Action) -> None:
+        if "compare" in str(action.do):
+            write(hosts, made.part, 0x11)
+
+    with pytest.raises(CommandFailed, match="differs from what it was made of"):
+        hosts.run([RbdImageCopied("h1", gold, made, compared=True)], diary=Diary(before_action=spoil))
+    assert holds(hosts, gold, 0x5A)
+    assert told(hosts, "rbd", "ls", ceph.POOL).split() == [gold.name], "nothing of the copy is left"
 
 
 def test_a_context_is_an_image(hosts: Hosts) -> None:

@@ -14,15 +14,16 @@ from datastores.web.forms.base import Form
 
 
 class MeasureForm(Form):
-    """``hosts``: those that see its directory."""
+    """``hosts``: those on which it can be measured."""
 
     hosts = forms.ModelMultipleChoiceField(
         Host.objects.none(), widget=forms.CheckboxSelectMultiple, label="On which hosts?",
-        help_text="Those that see its directory and are ready.",
+        help_text="Those that can use it and are ready.",
     )  # fmt: skip
     only_try = forms.BooleanField(
         required=False, label="Only try whether root can write there",
-        help_text="A file of the job is written, given its owner and mode, and removed. No figures.",
+        help_text="A file of the job is written, given its owner and mode, and removed; where there are no files, "
+        "a disk is made, attached and removed. No figures.",
     )  # fmt: skip
     together = forms.BooleanField(
         required=False, label="All hosts at once", help_text="As VMs would. Unticked: one host after another."
@@ -33,7 +34,7 @@ class MeasureForm(Form):
         "and read.",
     )  # fmt: skip
     size = forms.IntegerField(
-        label="Size of the file, MiB", min_value=SMALLEST // MIB, max_value=LARGEST // MIB, initial=256,
+        label="Size of the file or disk, MiB", min_value=SMALLEST // MIB, max_value=LARGEST // MIB, initial=256,
         help_text="At most; never more than a tenth of the free space.",
     )  # fmt: skip
     seconds = forms.IntegerField(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib import messages
 from django.db.models import Count, QuerySet, Sum
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -15,6 +16,7 @@ from datastores.hosts.sudoers import sudoers_text
 from datastores.models import CachedCopy, Cluster, Drift, Host, Job, MovedDirectory
 from datastores.models.audit import in_turn
 from datastores.services import hosts
+from datastores.services.addresses import still_mounted
 from datastores.services.exports import judged
 from datastores.web.access import ADMINS, READERS, STAFF, Request, client_address, one_of, roles, visible
 from datastores.web.acting import ask_name, done, note, start, started
@@ -152,7 +154,7 @@ def host_new(request: Request) -> HttpResponse:
 def host_edit(request: Request, pk: int) -> HttpResponse:
     """Change a host; who is not an admin cannot change how it is reached."""
     host = visible(request, Host, pk=pk)
-    before, name = kept(host), host.name
+    before, name, address = kept(host), host.name, host.address
     full = request.user.role in ADMINS
     form: Any = (HostForm if full else HostPlaceForm)(request.POST or None, instance=host)
 
@@ -160,6 +162,8 @@ def host_edit(request: Request, pk: int) -> HttpResponse:
         with in_turn():
             saved = form.save()  # refused unless the row is still as it was looked up
             note(request, "host.change", saved, before=before, after=kept(saved))
+        if saved.address != address and (mounted := still_mounted(saved, address)):
+            messages.warning(request, mounted)
         return done(request, f"{saved} is saved.", "host", saved.pk)
 
     page = {"form": form, "object": host, "name": name, "title": f"Edit {name}", "full": full}

@@ -13,7 +13,8 @@ from datastores.domain.volumes import Capability
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.models import Datastore
-from datastores.services.measurements import measured_on
+from datastores.services.measurements import by_disks, measured_on
+from datastores.services.placing import driver_of
 from datastores.web.access import READERS, STAFF, Request, roles, visible
 from datastores.web.acting import start, started
 from datastores.web.ahead import ahead_of
@@ -31,7 +32,9 @@ def datastore_measure(request: Request, pk: int) -> HttpResponse:
     def act(_: object) -> HttpResponse:
         return started(request, start(request, "datastore.measure", form.params(), datastore=datastore))
 
-    page = {"form": form, "object": datastore, "hosts": hosts, "ahead": ahead_of("datastore.measure")}
+    driver = driver_of(datastore)
+    page = {"form": form, "object": datastore, "hosts": hosts, "ahead": ahead_of("datastore.measure"),
+            "unmeasured": driver.unmeasured, "disks": by_disks(driver)}  # fmt: skip
     return attempt(request, form, act, lambda: render(request, "datastores/measure_form.html", page))
 
 

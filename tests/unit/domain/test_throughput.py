@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from datastores.domain.characters import Candidate, Character, Need, judged
-from datastores.domain.throughput import MIB, Figures, of_dd, of_fio
+from datastores.domain.throughput import MIB, Figures, of_bench, of_dd, of_fio
 
 CASE = Path(__file__).parents[1] / "hosts/cases/throughput.ThroughputKnown/present-fio.json"
 DD = """\
@@ -80,3 +80,31 @@ def test_kinds_are_ordered_by_what_is_needed() -> None:
 def test_each_need_has_its_reason() -> None:
     [found, *_] = judged([CLUSTER], [Need.INSTANT_CLONES, Need.NO_SINGLE_POINT])
     assert found.reasons == ((False, "every disk is a full copy"), (True, "survives the loss of a machine"))
+
+
+BENCH = """\
+Sending 64 write requests, 1048576 bytes each, 4 in parallel (starting at offset 0, step size 1048576)
+Sending flush every 64 requests
+Run completed in 0.020 seconds.
+Sending 64 read requests, 1048576 bytes each, 4 in parallel (starting at offset 0, step size 1048576)
+Run completed in 0.077 seconds.
+Sending 256 write requests, 4096 bytes each, 16 in parallel (starting at offset 0, step size 1052672)
+Sending flush every 256 requests
+Run completed in 0.007 seconds.
+Sending 256 read requests, 4096 bytes each, 16 in parallel (starting at offset 0, step size 1052672)
+Run completed in 0.000 seconds.
+"""
+"""As qemu-img 7.2.22 says it."""
+
+
+def test_qemu_img_tells_of_large_blocks_and_of_small_ones() -> None:
+    found = of_bench(BENCH, direct=True, size=64 * MIB)
+    rates = round(64 * MIB / 0.020), round(64 * MIB / 0.077)
+    assert found == Figures("qemu-img bench", True, 64 * MIB, *rates, 256 / 0.007, 256 / 0.0005)
+    assert found.write_p50 is None
+
+
+@pytest.mark.parametrize("said", ["", BENCH.partition("Sending 256 read")[0], BENCH + BENCH])
+def test_what_is_no_answer_of_four_runs_is_none(said: str) -> None:
+    with pytest.raises(ValueError, match="did not say what was expected"):
+        of_bench(said, direct=True, size=1)

@@ -151,6 +151,8 @@ def test_within_a_cluster_no_host_carries_the_bytes() -> None:
     copy = Volume(f"two/one-{UUID}", Format.RAW, 25 << 30)
     target = RbdImage(ACCESS, "two", f"one-{UUID}")
     assert transfer(store, MASTER, other, copy, "h1") == (RbdImageCopied("h1", rbd(MASTER), target),)
+    moved = transfer(store, MASTER, other, copy, "h1", moved=True)
+    assert moved == (RbdImageCopied("h1", rbd(MASTER), target, compared=True),), "before the original goes"
     elsewhere = driver(pool="two", cluster="east")
     (step,) = transfer(store, MASTER, elsewhere, copy, "h1")
     assert isinstance(step, RbdImageImported) and step.source == Opened(store.opened(MASTER).path, "raw", 25 << 30)

@@ -31,6 +31,7 @@ from datastores.hosts.lvm_clones import CloneLinked
 from datastores.hosts.lvm_groups import GroupReady
 from datastores.hosts.open_iscsi import SessionClosed, SessionOpen
 from datastores.hosts.packages import PackageInstalled
+from datastores.hosts.portals import Listener, PortalFree
 from datastores.hosts.reflinks import ReflinkExists
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.sizes import ImageResized
@@ -130,6 +131,12 @@ def test_what_it_can_do_is_what_the_bytes_can(backing: str, can: set[Capability]
     assert store(backing=backing).capabilities(Format.QCOW2) == frozenset()
 
 
+def test_data_sets_on_several_disks_need_a_layout_that_somebody_chose() -> None:
+    with pytest.raises(BadInput, match="Choose a layout for the 2 disks"):
+        store(**ZFS, disks="/dev/sdb /dev/sdc").check_new()
+    store(**ZFS, disks="/dev/sdb /dev/sdc", layout="mirror").check_new()
+
+
 def test_clones_are_made_where_the_bytes_are() -> None:
     assert isinstance(store().clone(IMAGE, DISK)[0], CloneLinked)
     assert isinstance(store(backing="btrfs").clone(IMAGE, DISK)[0], ReflinkExists)
@@ -142,7 +149,7 @@ IN_SET = Volume(f"{BASE}/luns/images/{UUID}/disk.0", Format.RAW, SIZE)
 def test_bytes_in_zfs_are_files_in_data_sets() -> None:
     made = store(**ZFS, quota="1G", disks="/dev/sdb")
     steps = made.activate("h1")
-    assert PoolExists("h1", "tank", Disks(Layout.STRIPE, ("/dev/sdb",))) in steps
+    assert PoolExists("h1", "tank", Disks(Layout.SINGLE, ("/dev/sdb",))) in steps
     assert {PackageInstalled("h1", "tgt"), BaseReady("h1", f"{BASE}/luns", f"{BASE}/luns", coming=True)} <= set(steps)
     assert not any("zfs" in step.title or "pool" in step.title for step in made.activate("h2"))
     assert made.image_path(UUID, Format.RAW) == IN_SET.path
@@ -225,7 +232,8 @@ def test_the_storage_host_serves_and_every_host_can_log_in() -> None:
 
 def test_lio_knows_a_host_by_the_name_under_which_it_logs_in() -> None:
     name, interface = "iqn.2013-10.org.opennebula:h2", "cloudstore-fe13e221"
-    assert store(target="lio").attach(DISK, "h2", LINK)[:3] == (
+    assert store(target="lio").attach(DISK, "h2", LINK)[:4] == (
+        PortalFree("h1", 3260, Listener.KERNEL),
         LioTargetServed("h1", NAME, "/dev/vg-one/lv-one-7-0", (name,)),
         InterfaceNamed("h2", interface, name),
         SessionOpen("h2", LUN, interface),
@@ -341,14 +349,23 @@ def test_the_secret_is_in_no_plan_that_is_shown_or_stored() -> None:
 
 def test_a_host_logs_in_by_another_interface_under_each_of_its_names() -> None:
     """Two datastores may begin the names of initiators in their own ways; open-iscsi has one name for an interface."""
-    one, other = (store(target="lio", authority=f"iqn.2026-11.{each}").attach(DISK, "h2", LINK)[1] for each in "ab")
+    one, other = (store(target="lio", authority=f"iqn.2026-11.{each}").attach(DISK, "h2", LINK)[2] for each in "ab")
     assert isinstance(one, InterfaceNamed) and isinstance(other, InterfaceNamed)
     assert one.name != other.name and one.interface != other.interface
     assert other.plan(other.facts([Output(0, f"{one.interface} tcp,<empty>,<empty>,<empty>,{one.name}\n".encode())]))
 
 
 def test_lio_listens_where_it_is_told() -> None:
-    served = store(target="lio", portal="10.9.9.9", secret=SECRET).attach(DISK, "h2", LINK)[1]
+    free, _, served, *_ = store(target="lio", portal="10.9.9.9", secret=SECRET).attach(DISK, "h2", LINK)
     assert isinstance(served, LioTargetServed)
+    assert free == PortalFree("h1", 3260, Listener.KERNEL, "10.9.9.9")
     assert (served.portal, served.account) == ("10.9.9.9", store(secret=SECRET).account)
-    assert store(target="lio").attach(DISK, "h2", LINK)[0].portal == "0.0.0.0"
+    assert store(target="lio").attach(DISK, "h2", LINK)[1].portal == "0.0.0.0"
+
+
+@pytest.mark.parametrize(("target", "server"), [("tgt", Listener.TGTD), ("lio", Listener.KERNEL)])
+def test_two_servers_do_not_listen_at_one_port_of_a_host(target: str, server: Listener) -> None:
+    made = store(target=target)
+    [on_storage] = [step for step in made.activate("h1") if isinstance(step, PortalFree)]
+    assert on_storage == PortalFree("h1", 3260, server) and on_storage in made.keeps("h1")
+    assert not [step for step in made.activate("h2") if isinstance(step, PortalFree)]

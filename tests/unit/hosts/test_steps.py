@@ -30,7 +30,7 @@ from datastores.domain.plan import (
     WriteFile,
     encode,
 )
-from datastores.hosts import authorized_keys, gluster_quota, gluster_waits, lines, lvm_wiping, sending
+from datastores.hosts import authorized_keys, checksums, gluster_quota, gluster_waits, lines, lvm_wiping, sending
 
 SCRIPTS = {
     lines.SWAP: "SWAP",
@@ -45,6 +45,7 @@ SCRIPTS = {
     gluster_quota.DISABLE: "DISABLE",
     lvm_wiping.ZERO: "ZERO",
     lvm_wiping.DISCARD: "DISCARD",
+    checksums.PROGRAM[-1]: "DIGEST",
 }
 """Scripts that cases name instead of showing them."""
 CONSTANT = {WRITE, *SCRIPTS}
@@ -60,6 +61,7 @@ EXEMPT = {
     "appliance_luns.PortalTried/absent": "it only reads, so nothing is ever missing",
     "appliance_luns.PortalTried/in-the-way": "it only reads, so nothing is ever in the way",
     "libvirt_secrets.LibvirtSecretGone/in-the-way": "a secret with its UUID is its own",
+    "portals.PortalFree/absent": "a check: whoever listens there is not ours to stop",
     "tgt_targets.TargetUnused/absent": "a check: whoever is logged in logs out by himself",
     "tgt_targets.TargetUnserved/absent": "a check: it goes with the disk of the machine",
     "nfs_clients.ClosedByClients/absent": "a check: a file is closed on the host that has it open",

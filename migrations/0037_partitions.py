@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("datastores", "0035_appliance_guards"),
+        ("datastores", "0036_data_digests"),
     ]
 
     operations = [
