@@ -129,3 +129,11 @@ class Abilities:
     def lets_in_by_address(self) -> bool:
         """Whether a host is let in to the disks that are attached to it by the address that it has for others."""
         return False
+
+    def guard_other(self, host: str) -> Steps:
+        """Keep a host that is none of the datastore from its bytes, with all that run on it; () where nobody has to."""
+        return ()
+
+    def open_other(self, host: str) -> Steps:
+        """Take that back."""
+        return ()

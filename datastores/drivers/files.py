@@ -76,6 +76,7 @@ class FileDriver(StorageDriver):
     formats: ClassVar[tuple[Format, ...]] = ALL_FORMATS
     exports: ClassVar[tuple[Format, ...]] = ALL_FORMATS
     imports: ClassVar[tuple[Format, ...]] = ALL_FORMATS
+    sends_files: ClassVar[bool] = True
 
     options: FileOptions
 
@@ -221,10 +222,6 @@ class FileDriver(StorageDriver):
         self.check_inside(copy)
         made = self.makes_directory(copy)
         return *self.guard(route.target), FileReceived(route, copy.path, self.ownership, made, data)
-
-    def stands_alone(self, volume: Volume) -> bool:
-        """Whether the file is all there is of the volume, so that copying the file copies the disk."""
-        return True
 
     def same_directory(self, token: str) -> Plan:
         storage, *others = self.seen_from

@@ -118,6 +118,7 @@ class LvmDriver(FileDriver):
     exports: ClassVar[tuple[Format, ...]] = RAW_FORMATS
     imports: ClassVar[tuple[Format, ...]] = RAW_FORMATS
     shares_blocks: ClassVar[bool] = True
+    sends_files: ClassVar[bool] = False
     leaves: ClassVar[str] = "The volume group stays on its host with all its volumes, and so does the directory."
     Options: ClassVar[type[Any]] = LvmOptions
 

@@ -83,6 +83,7 @@ class SshDriver(DirectoryDriver):
     persistent: ClassVar[Placement] = Placement.SYSTEM
     disposable: ClassVar[Placement] = Placement.SYSTEM
     one_host: ClassVar[bool] = True
+    takes_back: ClassVar[bool] = True
     Options: ClassVar[type[Any]] = SshOptions
 
     options: SshOptions

@@ -64,7 +64,7 @@ def way(source: StorageDriver, format: Format, target: StorageDriver) -> Way:
 def check_files(source: StorageDriver, target: StorageDriver) -> None:
     """Raise Unsupported unless both keep files, which one host can send and another fetch."""
     for driver in (source, target):
-        if type(driver.keeper).sends is StorageDriver.sends:
+        if not driver.keeper.sends_files:
             raise Unsupported(
                 f"No host sees both {source.base} on {source.host} and {target.base} on {target.host}, and volumes of "
                 f"{driver.label} datastores are not sent from host to host. Take a datastore that both hosts share."
@@ -115,7 +115,7 @@ def over_ssh(source: StorageDriver, volume: Volume, target: StorageDriver, copy:
     why = source.streams_to(target) if copy.format is volume.format else "its format changes"
     if not why:
         return streamed(source, volume, target, copy, route)
-    as_file = f" as a file: {why}" if type(source).streams_to is not StorageDriver.streams_to else ""
+    as_file = f" as a file: {why}" if source.sends_streams else ""
     sent = source.sends(volume, copy.format, f"transfer-{route.token}")
     lay = (Stage("lay it ready", sent.steps),) if sent.steps else ()
     return Journey(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from datastores.domain.errors import Unsupported
 from datastores.domain.routes import Route
@@ -30,6 +30,12 @@ class Travels(Abilities):
     """The part of a driver by which volumes come and go. Files are copied where nothing better is said."""
 
     __slots__ = ()
+    sends_files: ClassVar[bool] = False
+    """Whether one host can send a volume to another that does not see it (``sends``, ``fetches``)."""
+    sends_streams: ClassVar[bool] = False
+    """Whether that can be more than a file (``streams_to``, ``fetches_stream``)."""
+    takes_back: ClassVar[bool] = False
+    """Whether what a machine made of a persistent image can come back to it (``comes_back``)."""
 
     @property
     @abstractmethod
@@ -92,6 +98,10 @@ class Travels(Abilities):
         ``compared``: with the volume, which is going to be deleted.
         """
         return ()
+
+    def stands_alone(self, volume: Volume) -> bool:
+        """Whether the bytes at its path are all there is of the volume, so that copying these copies the disk."""
+        return True
 
     def makes_directory(self, volume: Volume) -> bool:
         """Whether the volume has a directory of its own that comes and goes with it."""

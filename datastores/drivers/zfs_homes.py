@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 from uuid import UUID
 
 from datastores.domain.errors import BadInput, Refused, Unsupported
@@ -53,6 +54,8 @@ class Home:
 @dataclass(frozen=True, slots=True)
 class ZfsHomes(FileDriver):
     """What a ZFS datastore knows of its places; ``ZfsDriver`` says what is done there."""
+
+    sends_streams: ClassVar[bool] = True
 
     options: ZfsOptions
     mounted_from: Callable[[str], str] = field(default=nothing_yet, compare=False, repr=False)

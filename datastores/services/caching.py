@@ -17,7 +17,6 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import StorageDriver
-from datastores.drivers.files import FileDriver
 from datastores.drivers.ssh import SshDriver
 from datastores.hosts.checksums import ChecksumKnown
 from datastores.hosts.copies import FileConverted, FileCopied
@@ -196,8 +195,7 @@ def filled(job: Job, copy: CachedCopy, image: Image, driver: SshDriver, results:
         asked = source.checksum(volume)[-1]
         sha256 = next(facts for step, facts in results if step == asked)
     digest = next(facts for step, facts in results if isinstance(step, ChecksumKnown) and step.path == there.path)
-    whole = not isinstance(source, FileDriver) or source.stands_alone(volume)
-    if whole and volume.format == copy.format and digest != sha256:
+    if source.stands_alone(volume) and volume.format == copy.format and digest != sha256:
         raise Refused(
             f"What has arrived on {driver.host} has the checksum {digest}, and {image.name} has {sha256}: somebody "
             "else has changed it. Compute the checksum of the image anew, then try again."

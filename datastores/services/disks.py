@@ -159,7 +159,7 @@ class DiskCreate(DiskMaker):
                     f"each other. Put the disk into {image.datastore.name}."
                 )
             return {"kind": Disk.Kind.LINK, "format": image.format}
-        if image.persistent and type(source).comes_back is StorageDriver.comes_back:
+        if image.persistent and not source.takes_back:
             raise Refused(
                 f"{image.name} is persistent: a disk in {target.name} would be a copy that comes back to it in the "
                 f"end, and {source.label} datastores take none back. Put the disk into {image.datastore.name}."

@@ -23,7 +23,6 @@ from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
-from datastores.drivers.nas import NasDriver
 from datastores.hosts.stored import Footprint
 from datastores.models import ApplianceGuard, Datastore, DatastoreHost, Disk, Host, Image, Job
 from datastores.services.cached_files import said_of_caches
@@ -296,7 +295,7 @@ def guards(scope: Scope) -> Iterator[Managed]:
         datastore = row.datastore
         with scope.row(row.host_id, f"datastore:{datastore.pk}", f"the guard of {datastore.name}"):
             driver = driver_of(datastore)
-            steps = driver.guard_other(scope.names[row.host_id]) if isinstance(driver, NasDriver) else ()
+            steps = driver.guard_other(scope.names[row.host_id])
             settled = datastore.state == ObjectState.READY
             yield Managed(OF_GUARDS, row.host_id, datastore.name, steps, datastore=datastore.pk, settled=settled)
 

@@ -28,6 +28,12 @@ NEEDS = {
     "attach": Capability.ATTACH,
     "detach": Capability.ATTACH,
 }
+TOLD = {
+    "sends_files": ("sends", "fetches"),
+    "sends_streams": ("streams_to", "fetches_stream"),
+    "takes_back": ("comes_back",),
+}
+"""What says of a kind that it has these."""
 METHODS = (
     "activate", "deactivate", "create", "import_file", "checksum", "delete", "delete_image", "copy", "link", "unlink",
     "clone", "flatten", "resize", "reserve", "promote", "snapshot", "revert", "delete_snapshot", "attach", "detach",
@@ -110,6 +116,13 @@ def arguments(store: StorageDriver, method: str) -> tuple[Any, ...]:
 def test_capabilities_are_exactly_what_is_implemented(kind: str, method: str) -> None:
     implemented = getattr(DRIVERS[kind], method) is not getattr(StorageDriver, method)
     assert implemented == (NEEDS[method] in DRIVERS[kind].can)
+
+
+@kinds
+@pytest.mark.parametrize(("flag", "methods"), TOLD.items())
+def test_what_a_kind_says_of_journeys_is_what_is_implemented(kind: str, flag: str, methods: tuple[str, ...]) -> None:
+    own = {getattr(DRIVERS[kind], method) is not getattr(StorageDriver, method) for method in methods}
+    assert own == {getattr(DRIVERS[kind], flag)}
 
 
 @kinds
