@@ -22,14 +22,7 @@ from datastores.models import Drift, Image, Job
 from datastores.models.fields import secret_box
 from datastores.services.dependants import require_at_rest, require_unneeded, require_untouched
 from datastores.services.images import EXTENSIONS, bases_beside, can_clone, check_source, new_image, source_directories
-from datastores.services.placing import (
-    driver_of,
-    image_volume,
-    keeping,
-    preparing,
-    require_ready,
-    require_state,
-)
+from datastores.services.placing import driver_of, image_volume, keeping, preparing, require_ready, require_state
 from datastores.services.usecase import OWNERS, Results, UseCase
 
 

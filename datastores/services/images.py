@@ -16,11 +16,7 @@ from datastores.models import Datastore, Image, ImageFootprint, Job, User
 from datastores.models.audit import in_turn, record
 from datastores.services import settings
 from datastores.services.dependants import built_on, require_unneeded, users_of
-from datastores.services.placing import (
-    hosts_of,
-    require_ready,
-    require_state,
-)
+from datastores.services.placing import hosts_of, require_ready, require_state
 from datastores.services.rows import change_row
 from datastores.services.viewers import Viewer, listed, may_see
 
