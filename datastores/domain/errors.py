@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datastores.domain.causes import cause
+
 
 class CloudstoreError(Exception):
     """Root of the errors this project raises on purpose; the message is for the operator."""
@@ -51,7 +53,8 @@ class CommandFailed(CloudstoreError):
     def __init__(self, argv: tuple[str, ...], exit_status: int, stderr: str, host: str = "") -> None:
         reason = stderr.strip() or "no message"
         where = f" on {host}" if host else ""
-        super().__init__(f"{argv[0]}{where} failed: {reason} (exit status {exit_status})")
+        said = f"{argv[0]}{where} failed: {reason} (exit status {exit_status})"
+        super().__init__(f"{known} {said}" if (known := cause(exit_status, stderr, host)) else said)
         self.argv, self.exit_status, self.stderr = argv, exit_status, stderr
 
 

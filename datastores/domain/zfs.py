@@ -103,6 +103,7 @@ def disk_device(value: str) -> str:
 class Layout(StrEnum):
     """How the disks of a pool hold its blocks."""
 
+    SINGLE = "single"
     STRIPE = "stripe"
     MIRROR = "mirror"
     RAIDZ1 = "raidz1"
@@ -110,7 +111,7 @@ class Layout(StrEnum):
     RAIDZ3 = "raidz3"
 
 
-LEAST = {Layout.STRIPE: 1, Layout.MIRROR: 2, Layout.RAIDZ1: 3, Layout.RAIDZ2: 4, Layout.RAIDZ3: 5}
+LEAST = {Layout.SINGLE: 1, Layout.STRIPE: 1, Layout.MIRROR: 2, Layout.RAIDZ1: 3, Layout.RAIDZ2: 4, Layout.RAIDZ3: 5}
 """Disks of a layout. zpool takes one less for raidz; that is a mirror with more work."""
 
 
@@ -138,7 +139,7 @@ class Disks:
     @property
     def words(self) -> tuple[str, ...]:
         """What zpool-create(8) calls virtual devices."""
-        data = self.data if self.layout is Layout.STRIPE else (self.layout.value, *self.data)
+        data = self.data if self.layout in (Layout.SINGLE, Layout.STRIPE) else (self.layout.value, *self.data)
         log = ("log", *(("mirror",) if len(self.log) > 1 else ()), *self.log) if self.log else ()
         return *data, *log, *(("cache", *self.cache) if self.cache else ())
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.iscsi import LABEL_MAX, Names, distinct
+from datastores.domain.openings import Opening
 from datastores.domain.plan import Shell
 from datastores.domain.values import is_below, own_directory
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
@@ -109,6 +110,11 @@ class StorageDriver(Hosted):
     @abstractmethod
     def shared(self) -> bool:
         """The same bytes are at the same path on every host of the datastore."""
+
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        """What firewalls between its hosts have to let through, besides the SSH by which cloudstore comes."""
+        return ()
 
     def capabilities(self, format: Format) -> frozenset[Capability]:
         """What can be done with a volume of this format here; the pages offer nothing else."""
@@ -210,6 +216,10 @@ class StorageDriver(Hosted):
     @abstractmethod
     def checksum(self, volume: Volume) -> Steps:
         """Compute the SHA-256 of its bytes; the facts of the last step are the 64 hexadecimal digits."""
+
+    @abstractmethod
+    def data_digest(self, volume: Volume) -> Steps:
+        """Compute a digest of its data, holes left out; the facts of the last step are a ``checksums.DataDigest``."""
 
     @abstractmethod
     def delete(self, volume: Volume) -> Steps:

@@ -22,8 +22,8 @@ class BtrfsOptions(ReflinkOptions):
         default="",
         metadata=words(
             "Quota",
-            "What all of it may hold at most, such as 2T: the directory is made a subvolume then. Empty: what the file "
-            "system has.",
+            "What all of it may hold at most, such as 2 TiB: the directory is made a subvolume then. Empty: what the "
+            "file system has.",
         ),
     )
 

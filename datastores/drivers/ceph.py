@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from datastores.domain import openings
 from datastores.domain.ceph import Access, RbdImage, cephx_key, image_at
 from datastores.domain.characters import Character
 from datastores.domain.errors import Refused, Unsupported
+from datastores.domain.openings import Opening, opening
 from datastores.domain.plan import Shell
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.drivers.abilities import Steps
@@ -26,7 +28,7 @@ from datastores.hosts.files import DirectoryPresent
 from datastores.hosts.libvirt_secrets import LibvirtSecretDefined, of_ceph
 from datastores.hosts.opened import Opened
 from datastores.hosts.packages import PackageInstalled
-from datastores.hosts.rbd_checksums import RbdChecksumKnown
+from datastores.hosts.rbd_checksums import RbdChecksumKnown, RbdDataDigestKnown
 from datastores.hosts.rbd_clones import RbdCloned, RbdClonesPrepared, RbdFlattened
 from datastores.hosts.rbd_contexts import RbdContextExists
 from datastores.hosts.rbd_copies import RbdImageCopied, RbdImageExported, RbdImageImported, ask_pools, room_in
@@ -147,6 +149,14 @@ class CephDriver(StorageDriver):
         self.check_inside(volume)
         return image_at(self.access, volume.path)
 
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        monitors = tuple(self.options.monitors.split(",")) if self.options.monitors else ("the monitors",)
+        return (
+            *opening(self.hosts, monitors, openings.CEPH_MONITORS, "Ceph"),
+            *opening(self.hosts, ("all hosts of the cluster",), openings.CEPH_DAEMONS, "Ceph"),
+        )
+
     # A host as a client
 
     def activate(self, host: str) -> Steps:
@@ -205,6 +215,9 @@ class CephDriver(StorageDriver):
 
     def checksum(self, volume: Volume) -> Steps:
         return *self.prepare(volume), RbdChecksumKnown(self.host, self._image(volume), volume.virtual_size)
+
+    def data_digest(self, volume: Volume) -> Steps:
+        return *self.prepare(volume), RbdDataDigestKnown(self.host, self._image(volume), volume.virtual_size)
 
     def delete(self, volume: Volume) -> Steps:
         """A disk goes at once: in the trash it would still keep the image that it was cloned from."""

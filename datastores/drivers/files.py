@@ -19,7 +19,7 @@ from datastores.drivers.received import Received
 from datastores.drivers.travels import Sent
 from datastores.hosts import capacity
 from datastores.hosts.blocks import DataBlockExists, Filesystem
-from datastores.hosts.checksums import ChecksumKnown
+from datastores.hosts.checksums import ChecksumKnown, DataDigestKnown
 from datastores.hosts.contexts import ContextFile, ContextIsoExists, Variable
 from datastores.hosts.copies import PART, FileConverted, FileCopied, Ownership
 from datastores.hosts.disks import DiskAbsent, DiskLinked, DiskRenamed
@@ -175,6 +175,10 @@ class FileDriver(StorageDriver):
 
     def checksum(self, volume: Volume) -> Steps:
         return (self._checksum(volume),)
+
+    def data_digest(self, volume: Volume) -> Steps:
+        self.check_inside(volume)
+        return (DataDigestKnown(self.host, volume.path),)
 
     def delete(self, volume: Volume) -> Steps:
         self.check_inside(volume)

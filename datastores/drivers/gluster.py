@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from datastores.domain import openings
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput
 from datastores.domain.gluster import Brick, Layout, address_list, volume_name
 from datastores.domain.gluster_checks import PlacedBrick
+from datastores.domain.openings import Opening, opening
 from datastores.domain.plan import Plan, Stage
 from datastores.drivers.abilities import Steps
 from datastores.drivers.files import words
@@ -142,11 +144,19 @@ class GlusterDriver(MountedDriver):
         return tuple(placed.brick for placed in self.bricks)
 
     @property
+    def servers(self) -> tuple[str, ...]:
+        """The hosts of the pool that have to do with it, the storage host first."""
+        return tuple(dict.fromkeys((self.host, *(placed.host for placed in self.bricks))))
+
+    @property
     def peers(self) -> dict[str, str]:
         """By host, the name that the pool has for it; the storage host first."""
         known = {placed.host: placed.brick.peer for placed in reversed(self.bricks)}
-        hosts = dict.fromkeys((self.host, *(placed.host for placed in self.bricks)))
-        return {host: known.get(host) or self.locate(host) for host in hosts}
+        return {host: known.get(host) or self.locate(host) for host in self.servers}
+
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        return opening(self.hosts, self.servers, openings.GLUSTER, "GlusterFS")
 
     @property
     def source(self) -> str:

@@ -99,6 +99,9 @@ class InsideDriver(StorageDriver):
     def checksum(self, volume: Volume) -> Steps:
         return self.inside.checksum(volume)
 
+    def data_digest(self, volume: Volume) -> Steps:
+        return self.inside.data_digest(volume)
+
     def prepare(self, image: Volume) -> Steps:
         return self.inside.prepare(image)
 

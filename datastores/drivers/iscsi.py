@@ -10,6 +10,7 @@ from uuid import UUID
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Unsupported
 from datastores.domain.iscsi import NAME_MAX, Account, Lun, Portal, chap_secret, make_chap_secret, name_part
+from datastores.domain.openings import Opening, opening
 from datastores.domain.plan import AnyStep, Plan
 from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers.abilities import Steps
@@ -108,6 +109,11 @@ class IscsiDriver(InsideDriver):
         StorageDriver.__post_init__(self)
         plain_path(self.base)
 
+    def check_new(self) -> None:
+        StorageDriver.check_new(self)
+        if isinstance(self.inside, ZfsDriver):
+            self.inside.options.check_new()
+
     @property
     def inside(self) -> StorageDriver:
         """The kind that keeps the bytes."""
@@ -138,6 +144,11 @@ class IscsiDriver(InsideDriver):
         return self.inside.capabilities(format) | {Capability.ATTACH}
 
     # What is served, and where it is found
+
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        clients = tuple(host for host in self.hosts if host != self.host)
+        return opening(clients, (self.host,), str(self.options.port), "iSCSI")
 
     def target(self, volume: Volume) -> str:
         """Return the name of its target: <authority>:<host>.<vg>.<lv>, or <authority>:<host>.<label>-<path> of a file.

@@ -91,7 +91,7 @@ class IscsiOptions:
         default="",
         metadata=words("Data set", "The one below which disks are, such as tank/luns; made when missing.", ZFS),
     )
-    layout: Layout = field(default=Layout.STRIPE, metadata=same_words(ZfsOptions, "layout", ZFS))
+    layout: Layout = field(default=Layout.SINGLE, metadata=same_words(ZfsOptions, "layout", ZFS))
     log: str = field(default="", metadata=same_words(ZfsOptions, "log", ZFS))
     cache: str = field(default="", metadata=same_words(ZfsOptions, "cache", ZFS))
     compression: str = field(default="lz4", metadata=same_words(ZfsOptions, "compression", ZFS))

@@ -20,7 +20,7 @@ from datastores.drivers.lvm_options import LvmOptions
 from datastores.drivers.received import Received
 from datastores.hosts import lvm
 from datastores.hosts.blocks import Filesystem
-from datastores.hosts.checksums import BytesHashed
+from datastores.hosts.checksums import BytesHashed, DataDigestKnown
 from datastores.hosts.device_inspection import DeviceIsSafe
 from datastores.hosts.disk_throughput import Used
 from datastores.hosts.disks import DeviceLinked, DiskAbsent
@@ -228,6 +228,13 @@ class LvmDriver(FileDriver):
         self.volume_name(volume)
         hashed = BytesHashed(self.host, volume.path, volume.virtual_size)
         return DiskAbsent(self.host, hashed.kept, self.base), hashed
+
+    def data_digest(self, volume: Volume) -> Steps:
+        if volume.format is Format.ISO:
+            return FileDriver.data_digest(self, volume)
+        self.volume_name(volume)
+        digest = DataDigestKnown(self.host, volume.path, volume.virtual_size)
+        return DiskAbsent(self.host, digest.kept, self.base), digest
 
     def delete(self, volume: Volume) -> Steps:
         """A link goes first: as long as a volume is left, it can be deleted again."""

@@ -12,6 +12,7 @@ from uuid import UUID
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.iscsi import Account, PinnedLun, Portal, chap_name, chap_secret, iqn, portals
+from datastores.domain.openings import Opening, opening
 from datastores.domain.plan import Plan, Shell
 from datastores.domain.values import account_name
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
@@ -158,6 +159,15 @@ class NasDriver(StorageDriver):
                 return each
         raise Refused(f"{volume.path} is no LUN that is pinned in this datastore.")
 
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        """Each portal has a port of its own."""
+        return tuple(
+            each
+            for portal in self.portals
+            for each in opening(self.hosts, (portal.address,), str(portal.port), "iSCSI")
+        )
+
     # Reading
 
     def capacity(self, shell: Shell) -> Capacity:
@@ -256,6 +266,9 @@ class NasDriver(StorageDriver):
     def checksum(self, volume: Volume) -> Steps:
         self.check_inside(volume)
         raise Unsupported("LUNs of an appliance are not read here: no host sees their bytes unless they are attached.")
+
+    def data_digest(self, volume: Volume) -> Steps:
+        return self.checksum(volume)
 
     def delete(self, volume: Volume) -> Steps:
         self._by_hand(volume, "removed")

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput
+from datastores.domain.openings import Opening
 from datastores.domain.values import is_below
 from datastores.drivers.abilities import Steps
 from datastores.drivers.files import same_words, words
@@ -85,6 +86,10 @@ class NfsDriver(MountedDriver):
     def over_nfs(self) -> NfsExport:
         options = among(self.options)
         return NfsExport(self.host, self.base, self.hosts, options, self.locate, self.options.mount_point)
+
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        return self.over_nfs.openings
 
     @property
     def source(self) -> str:

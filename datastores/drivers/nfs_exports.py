@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from datastores.domain import openings
 from datastores.domain.errors import BadInput
 from datastores.domain.exports import Client, export_client, export_fsid, export_option, export_path
+from datastores.domain.openings import Opening, opening
 from datastores.domain.values import host_address
 from datastores.drivers.abilities import Steps
 from datastores.drivers.files import words
@@ -182,6 +184,11 @@ class NfsExport:
         address = self.options.server or self.locate(self.host)
         path = "/" if self.is_root else self.base
         return f"{bracketed(address)}:{path}"
+
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        clients = self.options.clients.split() or [host for host in self.hosts if host != self.host]
+        return opening(clients, (self.host,), openings.NFS, "NFSv4")
 
     def clients(self) -> tuple[Client, ...]:
         """Return who may mount it. Several addresses of one host are the admin's to name."""

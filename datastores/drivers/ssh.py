@@ -14,7 +14,7 @@ from datastores.drivers.abilities import Steps
 from datastores.drivers.directories import DirectoryDriver, DirectoryOptions, Mounted
 from datastores.drivers.files import FileDriver, words
 from datastores.hosts.caches import CachedCopyGone, CacheEmptied
-from datastores.hosts.checksums import ChecksumKnown
+from datastores.hosts.checksums import DataDigestKnown
 from datastores.hosts.files import DirectoryPresent, DirectorySwept
 from datastores.hosts.open_files import DirectoryAtRest
 from datastores.hosts.overlays import OverlayExists, OverlayTemplateKept
@@ -161,9 +161,7 @@ class SshDriver(DirectoryDriver):
 
     def cached(self, copy: Volume) -> tuple[Steps, Steps]:
         """Say of a copy that has arrived that it is known what it holds, and that overlays are made of it at once."""
-        return (ChecksumKnown(self.host, copy.path, copy.file_size),), (
-            OverlayTemplateKept(self.host, copy.path, copy.format),
-        )
+        return (DataDigestKnown(self.host, copy.path),), (OverlayTemplateKept(self.host, copy.path, copy.format),)
 
     def over(self, copy: Volume, disk: Volume, *, coming: bool = False) -> Steps:
         """Make a disk that holds only its difference from the copy of its image on this host."""

@@ -18,7 +18,7 @@ from datastores.drivers.nfs_exports import CLIENT_PACKAGE, among
 from datastores.drivers.zfs_homes import DISKS, IMAGES, Home, ZfsHomes
 from datastores.drivers.zfs_options import ZfsOptions
 from datastores.hosts.blocks import DataBlockExists, Filesystem
-from datastores.hosts.checksums import ChecksumKnown
+from datastores.hosts.checksums import ChecksumKnown, DataDigestKnown
 from datastores.hosts.contexts import ContextFile, ContextIsoExists, Variable
 from datastores.hosts.copies import FileCopied
 from datastores.hosts.filesystems import BaseReady
@@ -79,6 +79,7 @@ class ZfsDriver(ZfsHomes):
     def check_new(self) -> None:
         ZfsHomes.check_new(self)
         disk_mode(self.options.mode)
+        self.options.check_new()
         if self.shared:
             among(self.options).check_new()
 
@@ -180,6 +181,9 @@ class ZfsDriver(ZfsHomes):
     def checksum(self, volume: Volume) -> Steps:
         """The digest is kept in the data set of the image, and goes with it."""
         return (ChecksumKnown(self.host, self.home(volume).file, volume.file_size),)
+
+    def data_digest(self, volume: Volume) -> Steps:
+        return (DataDigestKnown(self.host, self.home(volume).file),)
 
     def delete(self, volume: Volume) -> Steps:
         home = self.home(volume)

@@ -10,6 +10,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from datastores.domain.errors import BadInput, Refused, Unsupported
+from datastores.domain.openings import Opening
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.routes import Route
 from datastores.domain.volumes import Format, Volume
@@ -96,6 +97,10 @@ class ZfsHomes(FileDriver):
         and mounts it by itself when it looks there (tried with zfs 2.1, nfs-utils 2.6 and Linux 6.1).
         """
         return NfsExport(self.host, self.base, self.hosts, among(self.options), self.locate, self.base, nested=True)
+
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        return self.over_nfs.openings if self.shared else ()
 
     def source_on(self, host: str) -> str:
         """Return what ``host`` mounts. That stays, also when the server gets another address."""

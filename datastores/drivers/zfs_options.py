@@ -38,8 +38,12 @@ class ZfsOptions(FileOptions):
         ),
     )
     layout: Layout = field(
-        default=Layout.STRIPE,
-        metadata=words("Layout", "Of a pool that is to be made: stripe (no copy), mirror, raidz1, raidz2 or raidz3."),
+        default=Layout.SINGLE,
+        metadata=words(
+            "Layout",
+            "Of a pool that is to be made: single (one disk), mirror, raidz1, raidz2 or raidz3; stripe takes several "
+            "disks without a copy.",
+        ),
     )
     disks: str = field(
         default="",
@@ -58,16 +62,21 @@ class ZfsOptions(FileOptions):
     )
     record_size: str = field(
         default="64K",
-        metadata=words("Record size", "Largest block of a file, from 4K to 1M; small ones suit databases in VMs."),
+        metadata=words(
+            "Record size", "Largest block of a file, from 4 KiB to 1 MiB; small ones suit databases in VMs."
+        ),
     )
     access_times: bool = field(
         default=False, metadata=words("Access times", "Each reading is noted on the disk (atime); VMs need it not.")
     )
     quota: str = field(
-        default="", metadata=words("Quota", "What all of it may take at most, such as 2T; empty for the whole pool.")
+        default="", metadata=words("Quota", "What all of it may take at most, such as 2 TiB; empty for the whole pool.")
     )
     reservation: str = field(
-        default="", metadata=words("Reservation", "What is kept free for it whatever else is in the pool; or empty.")
+        default="",
+        metadata=words(
+            "Reservation", "What is kept free for it whatever else is in the pool, such as 500 GiB; or empty."
+        ),
     )
     reserve: bool = field(
         default=False,
@@ -122,6 +131,18 @@ class ZfsOptions(FileOptions):
         quota, reservation = self.limits()
         if quota and reservation > quota:
             raise BadInput("What is kept free for the datastore is more than it may take.")
+
+    def check_new(self) -> None:
+        """Check what a datastore that is there need not keep to.
+
+        :raises BadInput: nobody has said what is kept of a file on several disks.
+        """
+        disks = self.pool_disks()
+        if disks and len(disks.data) > 1 and self.layout == Layout.SINGLE:
+            raise BadInput(
+                f"Choose a layout for the {len(disks.data)} disks: mirror keeps a copy of every block, raidz1 to "
+                "raidz3 survive one to three lost disks. With stripe, the first disk that dies takes all files with it."
+            )
 
     def pool_disks(self) -> Disks | None:
         """Return the disks of the pool that is to be made; None: it is there."""

@@ -10,13 +10,14 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from datastores.domain.errors import Refused
 from datastores.domain.plan import Command, Output, Shell, read
+from datastores.domain.programs import TOOLS
 from datastores.hosts import accounts, exports, hardware, software, usage
 from datastores.hosts.accounts import Group, User
 from datastores.hosts.exports import ExportsFile
 from datastores.hosts.hardware import Array, Disk, Nic
 from datastores.hosts.mounts import FINDMNT, mounts
 from datastores.hosts.parsing import expect
-from datastores.hosts.software import TOOLS, Rights, Tool
+from datastores.hosts.software import Rights, Tool
 from datastores.hosts.usage import FileSystem
 
 T = TypeVar("T")

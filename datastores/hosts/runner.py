@@ -9,6 +9,7 @@ from typing import Any
 
 from datastores.domain.errors import Cancelled, CloudstoreError, LostTouch, NotTakenBack, Unreachable
 from datastores.domain.plan import Change, Connect, Plan
+from datastores.domain.states import StepState
 from datastores.hosts.actions import Executor
 from datastores.hosts.journal import Journal, Ledger, Recorder
 from datastores.hosts.lanes import Lane
@@ -41,7 +42,11 @@ class Run:
     cancelled: Callable[[], bool] = lambda: False
     giving_up: Callable[[Exception, Journal], None] = lambda reason, done: None
     needed: Needed = nobody
+    leaves_out: bool = False
+    """A host that cannot be reached before anything was begun there is left out; the others go on."""
     facts: dict[int, Any] = field(default_factory=dict)
+    left_out: dict[str, Unreachable] = field(default_factory=dict)
+    """By host: why it was. Never all of them."""
     ledger: Ledger = field(init=False)
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -60,7 +65,10 @@ class Run:
         """
         for stage in number_plan(self.plan):
             ahead = ((index, step) for index, step in stage if index >= self.journal.settled_before)
-            errors = side_by_side(self._run_lane, lanes_of(ahead))
+            lanes = {host: steps for host, steps in lanes_of(ahead).items() if host not in self.left_out}
+            errors = side_by_side(self._run_lane, lanes)
+            if not errors and self.left_out.keys() >= {step.host for step in steps_of(self.plan)}:
+                errors = list(self.left_out.values())
             if errors:
                 self._give_up(errors)
 
@@ -69,6 +77,9 @@ class Run:
             try:
                 self._lane(host, steps).work()
             except Unreachable as error:
+                if self.leaves_out and not self.ledger.balance().touches(host):
+                    self._leave_out(host, error)
+                    return
                 self._stop.set()
                 if self.ledger.balance().touches(host):
                     raise LostTouch(str(error)) from error
@@ -76,6 +87,13 @@ class Run:
             except Exception:
                 self._stop.set()
                 raise
+
+    def _leave_out(self, host: str, error: Unreachable) -> None:
+        error.host = host
+        self.left_out[host] = error
+        for index, step in enumerate(steps_of(self.plan)):
+            if step.host == host:
+                self.recorder.step(index, StepState.FAILED, f"left out: {error}")
 
     def _lane(self, host: str, steps: list[Numbered]) -> Lane:
         shell = self.connect(host)

@@ -8,19 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from datastores.domain.plan import Output
+from datastores.domain.programs import TOOLS
 from datastores.hosts.accounts import NOBODY, Group, User
-
-TOOLS = {
-    "qemu-img": "qemu-utils", "systemctl": "systemd", "systemd-run": "systemd", "sudo": "sudo", "rsync": "rsync",
-    "curl": "curl", "btrfs": "btrfs-progs", "mkfs.xfs": "xfsprogs", "mkfs.ext4": "e2fsprogs", "mkswap": "util-linux",
-    "genisoimage": "genisoimage", "xorriso": "xorriso", "setfacl": "acl", "setfattr": "attr",
-    "exportfs": "nfs-kernel-server", "mount.nfs": "nfs-common", "tgtadm": "tgt", "iscsiadm": "open-iscsi",
-    "targetcli": "targetcli-fb", "gluster": "glusterfs-cli", "mount.glusterfs": "glusterfs-client",
-    "ceph": "ceph-common", "rbd": "ceph-common", "virsh": "libvirt-clients", "libvirtd": "libvirt-daemon",
-    "zfs": "zfsutils-linux", "lvm": "lvm2", "mdadm": "mdadm", "ebtables": "ebtables", "nft": "nftables",
-    "dnsmasq": "dnsmasq-base", "chronyc": "chrony", "apparmor_parser": "apparmor",
-}  # fmt: skip
-"""Programs that some step or driver runs, and Debian's package of each."""
 
 SERVICE_ACCOUNTS = frozenset(
     {"root", "oneadmin", "nova", "libvirt-qemu", "libvirt", "kvm", "cloud", "glance", "cinder", "qemu", "disk", "sudo"}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NoReturn
 
 from django.db import Error as DatabaseError
 from django.db import transaction
 from django.urls import reverse
 
-from datastores.domain.errors import Cancelled, CloudstoreError, LostTouch, NotTakenBack
+from datastores.domain.errors import Cancelled, CloudstoreError, LostTouch, NotTakenBack, Unreachable
 from datastores.domain.plan import AnyStep, Plan
 from datastores.domain.states import EventKind, JobState, Level
 from datastores.hosts.journal import Journal
@@ -27,6 +27,7 @@ from datastores.jobs.footprints import note_footprint
 from datastores.jobs.journal import Failure, failure_of, journal_of
 from datastores.jobs.log import JobLog
 from datastores.jobs.log_storing import TakenOver
+from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.steps import (
     Machines,
     approval_of,
@@ -133,13 +134,15 @@ class Attempt(AttemptEnds):
             cancelled=cancel_check(self.job),
             giving_up=self._give_up,
             needed=needed_by_others(self.job),
+            leaves_out=self.case.leaves_out,
         )
         run.carry_out()
+        without = self._told_left_out(run.left_out.values())
         results = [(step, run.facts[index]) for index, step in enumerate(steps) if index in run.facts]
 
         def succeed() -> bool:
             try:
-                return self._end(JobState.SUCCEEDED, lambda: self.case.succeeded(self.job, results))
+                return self._end(JobState.SUCCEEDED, lambda: self.case.succeeded(self.job, results), without)
             except CloudstoreError as error:
                 self.log.flush()  # the journal is to hold what was done
                 self._forsake(journal_of(self.job), error)
@@ -161,6 +164,13 @@ class Attempt(AttemptEnds):
         else:
             error = f"{self.failure.reason} {TAKEN_BACK if complete else LEFT}".lstrip()
             self._end(JobState.FAILED, lambda: self._note_failure(error), error)
+
+    def _told_left_out(self, errors: Collection[Unreachable]) -> str:
+        """Return which hosts were left out, and why. They are looked after as if the job had failed for them."""
+        for error in errors:
+            quarantine_after(error)
+        doubt(error.host for error in errors)
+        return self.log.clean(" ".join(f"{error.host} was left out: {error}" for error in errors))
 
     # What they have in common
 

@@ -12,6 +12,8 @@ from datastores.domain.states import JobState, StepState
 from datastores.models import Job, JobEvent, JobStep
 from datastores.models.jobs import UNDONE
 
+ALL_BUT = 200
+"""Of its bytes, one in so many may be missing of a file that is all written: blocks of zeros become holes."""
 # Tone (colour) and icon of each state; the word is the state itself.
 JOB_LOOK: dict[str, tuple[str, str]] = {
     JobState.QUEUED: ("idle", "clock"),
@@ -78,14 +80,25 @@ def eta(job: Job, steps: Sequence[JobStep]) -> float | None:
     """Return the seconds that remain of the bytes under way, at the speed so far; None: unknown."""
     if any(step.is_silent for step in steps):
         return None
-    moving = [step for step in steps if step.state == StepState.RUNNING and step.bytes_total and step.started_at]
+    moving = [step for step in under_way(steps) if step.bytes_left > step.bytes_total // ALL_BUT]
     left = 0.0
     for step in moving:
         seconds = (timezone.now() - (step.started_at or timezone.now())).total_seconds()
         if not step.bytes_done or seconds < 1:
             return None
-        left = max(left, (step.bytes_total - step.bytes_done) * seconds / step.bytes_done)
+        left = max(left, step.bytes_left * seconds / step.bytes_done)
     return round(left, 1) if moving else None
+
+
+def under_way(steps: Sequence[JobStep]) -> list[JobStep]:
+    """Return the steps that move bytes now."""
+    return [step for step in steps if step.state == StepState.RUNNING and step.bytes_total and step.started_at]
+
+
+def is_flushing(steps: Sequence[JobStep]) -> bool:
+    """Tell whether all bytes under way are written: what takes its time now is to see them on the disk."""
+    moving = under_way(steps)
+    return bool(moving) and all(step.bytes_left <= step.bytes_total // ALL_BUT for step in moving)
 
 
 def job_frame(job: Job, steps: Sequence[JobStep]) -> dict[str, Any]:
@@ -113,6 +126,7 @@ def job_frame(job: Job, steps: Sequence[JobStep]) -> dict[str, Any]:
         "bytes_total": total,
         "bytes_left": max(0, total - done),
         "eta": eta(job, steps),
+        "flushing": is_flushing(steps),
         "silent": sorted({step.host for step in steps if step.is_silent}),
         "lanes": [lane_frame(host, lane, ended=job.ended) for host, lane in lanes.items()],
         "all_steps": [step_frame(step) for step in steps],

@@ -26,10 +26,10 @@ class CachedCopy(models.Model):
     name = models.CharField(max_length=128)
     held = models.CharField(max_length=16)
     format = models.CharField(max_length=5, choices=choices(Format))
-    sha256 = models.CharField(max_length=64, blank=True)
-    """The checksum of the image; as long as it has this one, disks of it are made over the copy."""
+    data_digest = models.CharField(max_length=64, blank=True)
+    """That of the image; as long as it has this one, disks of it are made over the copy."""
     digest = models.CharField(max_length=64, blank=True)
-    """The checksum of the file itself: another one where it was converted on its way."""
+    """That of the data in the file itself: another one where it was converted on its way."""
     size = models.BigIntegerField(default=0)
     """Bytes from its first to its last."""
     taken = models.BigIntegerField(default=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.utils import timezone
@@ -37,6 +37,8 @@ class Image(models.Model):
     virtual_size = models.BigIntegerField(default=0)
     real_size = models.BigIntegerField(default=0)
     sha256 = models.CharField(max_length=64, blank=True)
+    data_digest = models.CharField(max_length=64, blank=True)
+    """What tells its content from any other (``hosts.data_digest``); "": that is not known."""
     source = models.CharField(max_length=1100, blank=True)
     """Where it came from, in words: a path, "empty data block", "clone of ...", "saved from ..."."""
     parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="overlays")
@@ -46,6 +48,9 @@ class Image(models.Model):
     owner = models.ForeignKey(User, models.PROTECT, related_name="images")
     version = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    WRITTEN: ClassVar[dict[str, Any]] = {"sha256": "", "data_digest": ""}
+    """The columns that become untrue with its content."""
 
     objects = OwnedQuerySet.as_manager()
 

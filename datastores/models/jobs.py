@@ -243,6 +243,11 @@ class JobStep(models.Model):
         return (self.ended_at - self.started_at).total_seconds() if self.started_at and self.ended_at else None
 
     @property
+    def bytes_left(self) -> int:
+        """Bytes that are to be moved still."""
+        return max(0, self.bytes_total - self.bytes_done)
+
+    @property
     def is_silent(self) -> bool:
         """Whether its host does not answer while it is carried out."""
         return self.state == StepState.RUNNING and self.silent_since is not None

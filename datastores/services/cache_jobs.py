@@ -185,6 +185,8 @@ class CacheEvict(UseCase):
 def unneeded(member: Q | None = None) -> list[CachedCopy]:
     """Return the copies over which nothing lies and no disk will be made, of hosts that can be used now."""
     rows = CachedCopy.objects.filter(member or Q(), disks=None, state__in=LEAVABLE)
-    of_nothing = Q(image=None) | ~Q(image__sha256=F("sha256")) | Q(image__persistent=True) | Q(state=ObjectState.ERROR)
+    of_nothing = (
+        Q(image=None) | ~Q(image__data_digest=F("data_digest")) | Q(image__persistent=True) | Q(state=ObjectState.ERROR)
+    )
     found = rows.filter(of_nothing).select_related("member__host", "member__datastore")
     return [copy for copy in found if copy.member.host.usable and not copy.member.host.maintenance]

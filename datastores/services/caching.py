@@ -1,6 +1,6 @@
 """Copies of images on the hosts of disks: found, made on the way to a disk, and given up when room is needed.
 
-A copy belongs to what its image held: as long as the image has that checksum, disks of it are made over the copy. Over
+A copy belongs to what its image held: as long as the image has that digest, disks of it are made over the copy. Over
 which copy a disk lies is in its row from the moment that it is asked for, so what is chosen to make room here has none.
 """
 
@@ -18,16 +18,17 @@ from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.ssh import SshDriver
-from datastores.hosts.checksums import ChecksumKnown
 from datastores.hosts.copies import FileConverted, FileCopied
 from datastores.hosts.inodes import Inode
 from datastores.hosts.receiving import FileReceived
 from datastores.models import CachedCopy, Datastore, DatastoreHost, Disk, Host, Image, Job
 from datastores.services.carrying import carried, way_between
-from datastores.services.placing import driver_of, image_volume
+from datastores.services.placing import driver_of, image_volume, require_running
 from datastores.services.usecase import Results
 
 MADE_ROOM = "It was to make room for another copy, which could not be made."
+CHANGED = "somebody else has changed it"
+"""Said where a copy is not what its image was: what that held is not known any more then."""
 LEAVABLE = (ObjectState.READY, ObjectState.ERROR)
 
 
@@ -44,7 +45,7 @@ def keeps_copies(datastore: Datastore) -> bool:
 def copy_of(image: Image, member: DatastoreHost) -> CachedCopy | None:
     """Return the copy of what the image holds now, made or being made. One that is being made holds its image."""
     rows = CachedCopy.objects.filter(member=member, image=image)
-    ready = rows.filter(state=ObjectState.READY, sha256=image.sha256).exclude(sha256="")
+    ready = rows.filter(state=ObjectState.READY, data_digest=image.data_digest).exclude(data_digest="")
     return ready.first() or rows.filter(state=ObjectState.PENDING).first()
 
 
@@ -72,10 +73,11 @@ def begin(
     """Make the row of a copy that the job is going to make; return its parameters. None: there is no room for it.
 
     ``held``: of the copy that is made anew. ``travels``: its format. ``evicts``: the copies that make room, as [key,
-    path]. ``checks``: what the image holds has no checksum yet, so that is computed, too.
+    path]. ``checks``: what the image holds is not known yet, so its digest is computed, too.
     """
+    require_running(image.datastore)
     way = way_between(source, image.format, driver.cache)
-    held = held or image.sha256[:16] or job.uuid.hex[:16]
+    held = held or image.data_digest[:16] or job.uuid.hex[:16]
     same = {"member": member, "uuid": image.uuid, "held": held, "format": way["format"]}
     before = CachedCopy.objects.filter(**same).first()
     if before and before.state not in LEAVABLE:
@@ -84,13 +86,13 @@ def begin(
     leaving = leaving_for(needed, driver.options.cache_bytes, member, before)
     if leaving is None:
         return None
-    now = {"image": image, "name": image.name, "sha256": image.sha256, "taken": needed, "state": ObjectState.PENDING,
-           "made_by": job.uuid, "error": ""}  # fmt: skip
+    now = {"image": image, "name": image.name, "data_digest": image.data_digest, "taken": needed,
+           "state": ObjectState.PENDING, "made_by": job.uuid, "error": ""}  # fmt: skip
     copy, _ = CachedCopy.objects.update_or_create(**same, defaults=now)
     CachedCopy.objects.filter(pk__in=[each.pk for each in leaving]).update(state=ObjectState.DELETING)
     evicts = [[each.pk, place_of(each, driver).path] for each in leaving]
     travels = way.pop("format")
-    return way | {"copy": copy.pk, "makes": True, "travels": travels, "evicts": evicts, "checks": not image.sha256}
+    return way | {"copy": copy.pk, "makes": True, "travels": travels, "evicts": evicts, "checks": not image.data_digest}
 
 
 def cacheable() -> QuerySet[Image]:
@@ -101,7 +103,7 @@ def cacheable() -> QuerySet[Image]:
 def uncached(datastore: Datastore, images: Iterable[Image], hosts: Iterable[Host]) -> list[tuple[Image, Host]]:
     """Return each image with each host that neither has a copy of what it holds, nor is getting one."""
     rows = CachedCopy.objects.filter(member__datastore=datastore, image__in=images)
-    ready = Q(state=ObjectState.READY, sha256=F("image__sha256")) & ~Q(sha256="")
+    ready = Q(state=ObjectState.READY, data_digest=F("image__data_digest")) & ~Q(data_digest="")
     there = set(rows.filter(ready | Q(state=ObjectState.PENDING)).values_list("image", "member__host"))
     return [(image, host) for image in images for host in hosts if (image.pk, host.pk) not in there]
 
@@ -127,7 +129,7 @@ def leaving_for(
 
 def is_current(copy: CachedCopy) -> bool:
     """Tell whether the next disk of the image would be made over this copy."""
-    return copy.state == ObjectState.READY and copy.image is not None and copy.image.sha256 == copy.sha256
+    return copy.state == ObjectState.READY and copy.image is not None and copy.image.data_digest == copy.data_digest
 
 
 def shared_by_next(way: dict[str, Any]) -> dict[str, Any]:
@@ -176,9 +178,9 @@ def filling(job: Job, copy: CachedCopy, image: Image, driver: SshDriver, then: P
     leaving = tuple(
         step for _, path in job.params["evicts"] for step in driver.evicted(Volume(path, Format(copy.format)))
     )
-    checks = source.checksum(volume) if job.params["checks"] else ()
-    after = Stage("checksum of the copy", known), Stage("prepare clones", ready)
-    before = Stage("make room", leaving), Stage("checksum of the image", checks)
+    checks = source.data_digest(volume) if job.params["checks"] else ()
+    after = Stage("digest of the copy", known), Stage("prepare clones", ready)
+    before = Stage("make room", leaving), Stage("digest of the image", checks)
     ways = carried(job, "copy to the cache", source, volume, driver.cache, there, (*after, *then))
     return *(stage for stage in before if stage.steps), *ways
 
@@ -190,23 +192,21 @@ def filled(job: Job, copy: CachedCopy, image: Image, driver: SshDriver, results:
     """
     source = driver_of(image.datastore)
     volume, there = image_volume(image, source), place_of(copy, driver)
-    sha256 = copy.sha256
-    if job.params["checks"]:
-        asked = source.checksum(volume)[-1]
-        sha256 = next(facts for step, facts in results if step == asked)
-    digest = next(facts for step, facts in results if isinstance(step, ChecksumKnown) and step.path == there.path)
-    if source.stands_alone(volume) and volume.format == copy.format and digest != sha256:
+    asked, copied = source.data_digest(volume)[-1], driver.cached(there)[0][-1]
+    data = next(facts.value for step, facts in results if step == asked) if job.params["checks"] else copy.data_digest
+    digest = next(facts.value for step, facts in results if step == copied)
+    if source.stands_alone(volume) and volume.format == copy.format and digest != data:
         raise Refused(
-            f"What has arrived on {driver.host} has the checksum {digest}, and {image.name} has {sha256}: somebody "
-            "else has changed it. Compute the checksum of the image anew, then try again."
+            f"What has arrived on {driver.host} has the digest {digest}, and {image.name} has {data}: "
+            f"{CHANGED}. Try again: then it is read anew."
         )
     file = next(file_at(there.path, results))
     now = timezone.now()
     CachedCopy.objects.filter(pk=copy.pk).update(
-        state=ObjectState.READY, error="", sha256=sha256, digest=digest, size=file.size, taken=file.allocated,
+        state=ObjectState.READY, error="", data_digest=data, digest=digest, size=file.size, taken=file.allocated,
         made_at=now, used_at=now,
     )  # fmt: skip
-    Image.objects.filter(pk=image.pk, sha256="").update(sha256=sha256)
+    Image.objects.filter(pk=image.pk, data_digest="").update(data_digest=data)
     CachedCopy.objects.filter(pk__in=[key for key, _ in job.params["evicts"]]).delete()
 
 
@@ -220,6 +220,8 @@ def file_at(path: str, results: Results) -> Iterator[Inode]:
 def not_filled(params: dict[str, Any], error: str) -> None:
     """Update the rows: the copy could not be made; what was to make room may be gone."""
     if params.get("makes"):
+        if CHANGED in error:
+            Image.objects.filter(cached=params["copy"]).update(**Image.WRITTEN)
         CachedCopy.objects.filter(pk=params["copy"]).update(state=ObjectState.ERROR, error=error)
         leaving = CachedCopy.objects.filter(pk__in=[key for key, _ in params["evicts"]])
         leaving.update(state=ObjectState.ERROR, error=MADE_ROOM)

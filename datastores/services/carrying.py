@@ -124,6 +124,17 @@ def limit_of(params: dict[str, Any]) -> int:
     return limit
 
 
+def check_limit(params: dict[str, Any], way: dict[str, Any]) -> None:
+    """Check that the limit of a transfer can be kept to on its way.
+
+    :raises BadInput: it is no limit, or no transfer between hosts.
+    """
+    if limit_of(params) and not way["sender"]:
+        raise BadInput(
+            f"{way['host']} sees both datastores, and a copy on one host is never held back: leave the limit empty."
+        )
+
+
 def _host(name: str) -> Host:
     host = Host.objects.filter(name=name).first()
     if host is None:

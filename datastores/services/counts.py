@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from datastores.domain.states import HostState
+from datastores.domain.states import HostState, ObjectState
 from datastores.models import Alert, Cluster, Datastore, Disk, Drift, Host, Image, User, VirtualMachine
 
 TROUBLED = Q(state__in=[HostState.UNREACHABLE, HostState.QUARANTINED])
@@ -22,7 +22,10 @@ class Count:
 
 
 def counts(user: User) -> dict[str, Count]:
-    """Return the counts by the names of the addresses, such as "image-list"."""
+    """Return the counts by the names of the addresses, such as "image-list".
+
+    A datastore that nobody has made yet, because its plan waits for approval, is none.
+    """
 
     def rows(model: Any) -> Count:
         return Count(model.objects.visible_to(user).count())
@@ -34,7 +37,7 @@ def counts(user: User) -> dict[str, Count]:
     differing = Drift.objects.open().count()
     firing = Alert.objects.filter(state=Alert.State.FIRING).count()
     return own | {
-        "datastore-list": rows(Datastore),
+        "datastore-list": Count(Datastore.objects.visible_to(user).exclude(state=ObjectState.PENDING).count()),
         "host-list": Count(troubled, bad=True) if troubled else rows(Host),
         "cluster-list": rows(Cluster),
         "drift-list": Count(differing, bad=bool(differing)),

@@ -97,5 +97,5 @@ class DiskDelete(DiskChange):
 
     def _note_return(self, job: Job) -> None:
         if job.params.get("back"):
-            Image.objects.filter(pk=job.disk.image_id).update(sha256="", virtual_size=job.disk.virtual_size)
+            Image.objects.filter(pk=job.disk.image_id).update(**Image.WRITTEN, virtual_size=job.disk.virtual_size)
             ImageFootprint.objects.filter(image=job.disk.image_id).delete()

@@ -7,7 +7,7 @@ from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.models import Disk, Host, Job
 from datastores.services import leases
-from datastores.services.carrying import hosts_on_the_way, keyed, limit_of, moved, require_way, way_between
+from datastores.services.carrying import check_limit, hosts_on_the_way, keyed, moved, require_way, way_between
 from datastores.services.disk_hosts import attaching, detaching, driver_for, host_for, require_usable
 from datastores.services.disks import DiskChange, comes_back
 from datastores.services.placing import disk_volume, driver_of, require_ready, room_kept
@@ -32,11 +32,12 @@ class DiskMove(DiskChange):
         if target.pk == disk.datastore_id:
             raise BadInput(f"The disk is in {target.name} already.")
         require_ready(target)
-        limit_of(job.params)
         size = disk.allocated or disk.virtual_size
         host = host_for(target, disk.vm, job.params.get("on"), moved=disk, size=size)
         there = driver_of(target).at(host.name) if host else driver_of(target)
-        found = keyed(way_between(driver_for(disk, driver_of(disk.datastore)), disk.format, there))
+        way = way_between(driver_for(disk, driver_of(disk.datastore)), disk.format, there)
+        check_limit(job.params, way)
+        found = keyed(way)
         before = {"from": disk.datastore_id, "from_format": disk.format, "from_host": disk.host_id}
         place = {"on": host and host.pk, "reserved": room_kept(there, disk.virtual_size)}
         job.params = job.params | before | found | place

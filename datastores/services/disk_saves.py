@@ -8,7 +8,7 @@ from datastores.domain.plan import Plan
 from datastores.domain.states import ObjectState
 from datastores.drivers.base import StorageDriver
 from datastores.models import Datastore, Disk, Job
-from datastores.services.carrying import carried, hosts_on_the_way, keyed, limit_of, way_between
+from datastores.services.carrying import carried, check_limit, hosts_on_the_way, keyed, way_between
 from datastores.services.disk_hosts import driver_for
 from datastores.services.disk_making import type_of
 from datastores.services.disks import require_shut_down_cleanly
@@ -46,8 +46,8 @@ class DiskSaveAs(ImageMaker):
         super().again(job)
 
     def _find_way(self, job: Job, target: Datastore) -> None:
-        limit_of(job.params)
         found = way_between(self._source(job.disk), job.disk.format, driver_of(target))
+        check_limit(job.params, found)
         job.params = job.params | keyed(found)
 
     def _source(self, disk: Any) -> StorageDriver:

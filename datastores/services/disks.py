@@ -42,6 +42,7 @@ from datastores.services.placing import (
     look_up_hosts,
     member_of,
     require_ready,
+    require_running,
     require_state,
     room_kept,
 )
@@ -146,6 +147,7 @@ class DiskCreate(DiskMaker):
         return found | {"reserved": 0 if linked else room_kept(driver, image.virtual_size)}
 
     def _how(self, image: Image, source: StorageDriver, target: Datastore, driver: StorageDriver) -> dict[str, Any]:
+        require_running(image.datastore)
         if image.persistent and driver.persistent is not Placement.SYSTEM:
             if blind := [host for host in driver.seen_from if host not in source.seen_from]:
                 raise Refused(
@@ -231,7 +233,7 @@ class DiskCreate(DiskMaker):
         if job.disk.kind == Disk.Kind.COPY:
             note_copied(job.disk, results)
         if job.disk.kind == Disk.Kind.LINK:  # from now on a VM may write to it
-            Image.objects.filter(pk=job.image_id).update(sha256="")
+            Image.objects.filter(pk=job.image_id).update(**Image.WRITTEN)
 
     def _cached(self, job: Job, results: Results) -> None:
         """Note what the disk lies over, and how well the cache of its host serves."""

@@ -45,7 +45,7 @@ class ImageResize(ImageChange):
         return Stage("resize", driver.resize(volume, int(job.params["size"]))), *preparing(driver, volume)
 
     def outdated(self, job: Job) -> dict[str, Any]:
-        return {"sha256": ""}
+        return Image.WRITTEN
 
     def succeeded(self, job: Job, results: Results) -> None:
         super().succeeded(job, results)

@@ -6,7 +6,7 @@ from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
 from datastores.models import Datastore, Image, Job
-from datastores.services.carrying import hosts_on_the_way, keyed, limit_of, moved, require_way, way_between
+from datastores.services.carrying import check_limit, hosts_on_the_way, keyed, moved, require_way, way_between
 from datastores.services.dependants import require_unneeded
 from datastores.services.image_changes import ImageChange
 from datastores.services.images import require_free_name
@@ -38,8 +38,9 @@ class ImageMove(ImageChange):
         if names := list(image.snapshots.values_list("name", flat=True)[:10]):
             raise Refused(f"{image.name} cannot be moved with its snapshots ({', '.join(names)}). Delete them first.")
         require_free_name(target, image.name, job.user, image=image)
-        limit_of(job.params)
-        found = keyed(way_between(driver_of(image.datastore), image.format, driver_of(target)))
+        way = way_between(driver_of(image.datastore), image.format, driver_of(target))
+        check_limit(job.params, way)
+        found = keyed(way)
         job.params = job.params | {"from": image.datastore_id, "from_format": image.format} | found
 
     def ask(self, job: Job) -> None:
@@ -76,5 +77,5 @@ class ImageMove(ImageChange):
     def _note_place(self, job: Job) -> None:
         changed = {"datastore": job.datastore, "format": job.params["format"], "parent": None}
         if job.params["format"] != job.params["from_format"]:
-            changed["sha256"] = ""
+            changed |= Image.WRITTEN
         Image.objects.filter(pk=job.image_id).update(**changed)

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from datastores.domain.errors import BadInput, Refused, Unsupported
 from datastores.domain.plan import Plan, Stage
+from datastores.domain.states import HostState
 from datastores.domain.throughput import MIB
 from datastores.drivers.base import StorageDriver
 from datastores.hosts.copies import Ownership
@@ -43,6 +44,7 @@ class DatastoreMeasure(UseCase):
     kind = "datastore.measure"
     label = "Measure datastore"
     queue = "transfer"
+    leaves_out = True
     targets = ("datastore",)
 
     def ask(self, job: Job) -> None:
@@ -69,7 +71,7 @@ class DatastoreMeasure(UseCase):
         if not job.params["hosts"]:
             raise BadInput("Choose at least one host.")
         driver = driver_of(datastore)
-        for host in usable_hosts(job.params["hosts"]):
+        for host in hosts_that_may_answer(job.params["hosts"]):
             check_on(driver, host.name)
 
     def resources(self, job: Job) -> dict[str, bool]:
@@ -105,6 +107,16 @@ class DatastoreMeasure(UseCase):
     def succeeded(self, job: Job, results: Results) -> None:
         found = {step.host: facts for step, facts in results if isinstance(step, ThroughputKnown)}
         Measurement.objects.bulk_create(measurements(job, found))
+
+
+def hosts_that_may_answer(keys: Sequence[int]) -> list[Host]:
+    """Return the hosts to measure on. One that did not answer when it was read last is among them, unless all are so.
+
+    :raises BadInput: one does not exist, or is named twice. :raises Refused: one must not be used now, or all are off.
+    """
+    silent = set(Host.objects.filter(pk__in=keys, state=HostState.UNREACHABLE, maintenance=False).values_list("pk"))
+    answering = [key for key in keys if (key,) not in silent]
+    return usable_hosts(answering or list(keys))
 
 
 def tokens_of(job: Job) -> dict[str, str]:

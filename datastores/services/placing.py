@@ -16,9 +16,11 @@ from datastores.domain.volumes import Format, Volume
 from datastores.drivers.abilities import Abilities
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import driver_class, make_driver
-from datastores.models import ApplianceLun, Datastore, DatastoreHost, Disk, Host, Image
+from datastores.models import ApplianceLun, Datastore, DatastoreHost, Disk, Host, Image, VolumeReading
 from datastores.models import Brick as BrickRow
 
+STARTED = "Started"
+"""The state of a GlusterFS volume that runs, in its own word."""
 IN_ORDER = Prefetch(
     "members", DatastoreHost.objects.select_related("host").defer("host__facts").order_by("position"), "in_order"
 )
@@ -167,6 +169,25 @@ def remember_mounts(datastore: Datastore) -> None:
 
 
 def require_ready(datastore: Datastore) -> None:
+    """Raise Refused when the datastore, or the host its commands run on, cannot be used now, or its volume is off."""
+    require_host_ready(datastore)
+    require_running(datastore)
+
+
+def require_running(datastore: Datastore) -> None:
+    """Raise Refused when the datastore is a volume that was stopped when it was read last."""
+    if not driver_class(datastore.kind).has_bricks:
+        return
+    reading = VolumeReading.objects.filter(datastore=datastore).first()
+    if reading and reading.at and reading.seen.get("state", STARTED) != STARTED:
+        raise Refused(
+            f"The GlusterFS volume of {datastore.name} is {reading.seen['state'].lower()}: nobody can read or write "
+            f"there. Start it on its page. (It was read at {reading.at:%H:%M} UTC; if it runs by now, read it again "
+            "there.)"
+        )
+
+
+def require_host_ready(datastore: Datastore) -> None:
     """Raise Refused when the datastore, or the host its commands run on, cannot be used now."""
     if datastore.state != ObjectState.READY:
         raise Refused(f"The datastore {datastore.name} is {datastore.state}.")

@@ -20,7 +20,7 @@ from datastores.services.usecase import Results
 
 def inside(image: Image) -> dict[str, Any]:
     """Return the columns that a snapshot taken or deleted makes untrue: some kinds keep it in the image's own file."""
-    return {"sha256": ""} if driver_class(image.datastore.kind).snapshots_inside else {}
+    return Image.WRITTEN if driver_class(image.datastore.kind).snapshots_inside else {}
 
 
 def lost_snapshots(snapshot: Snapshot, beside: Iterable[Snapshot]) -> list[Snapshot]:
@@ -115,7 +115,7 @@ class SnapshotRevert(SnapshotChange):
         require_unneeded(job.image, job.user, "reverted")
 
     def outdated(self, job: Job) -> dict[str, Any]:
-        return {"sha256": ""}
+        return Image.WRITTEN
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.image.datastore)

@@ -39,6 +39,8 @@ class UseCase:
     roles: ClassVar[frozenset[str]] = CLOUD_STAFF
     checks_plan: ClassVar[bool] = True
     """Plan once when it is asked for: what a step can never be made with is said there, and becomes no job."""
+    leaves_out: ClassVar[bool] = False
+    """A host that cannot be reached is left out, and named when the job ends; what the others tell counts."""
     can_undo: ClassVar[bool] = False
     """A finished job can be taken back."""
     undo_is: ClassVar[str] = ""

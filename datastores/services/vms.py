@@ -92,7 +92,7 @@ def set_vm_state(vm: VirtualMachine, state: str, user: User, address: str = "", 
         if state == VirtualMachine.State.RUNNING:
             leases.require_unheld(bytes_of(vm), user)
         if state != VirtualMachine.State.OFF:  # it writes to them, or has done so
-            Image.objects.filter(pk__in=vm.disks.filter(LINKED).values("image")).update(sha256="")
+            Image.objects.filter(pk__in=vm.disks.filter(LINKED).values("image")).update(**Image.WRITTEN)
         VirtualMachine.objects.filter(pk=vm.pk).update(state=state)
         record("vm.state", user=user, address=address, target=vm, result="done", before=before, after=state)
 

@@ -19,7 +19,7 @@ from datastores.hosts.gluster_volumes import BricksRunning, VolumeOptionSet, Vol
 from datastores.hosts.open_files import DirectoryAtRest
 from datastores.models import Datastore, Job, User, VolumeReading
 from datastores.services import leases
-from datastores.services.placing import driver_of, hosts_of, require_ready
+from datastores.services.placing import driver_of, hosts_of, require_host_ready
 from datastores.services.usecase import CLOUD_STAFF, Results, UseCase
 
 OURS = frozenset({"auth.allow", "auth.reject"})
@@ -76,7 +76,7 @@ class VolumeCase(UseCase):
         datastore = Datastore.objects.filter(pk=job.datastore_id).first()
         if datastore is None:
             raise Refused("The datastore is gone.")
-        require_ready(datastore)
+        require_host_ready(datastore)
         self.check(job, volume_of(datastore))
 
     def check(self, job: Job, driver: GlusterDriver) -> None:

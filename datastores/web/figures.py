@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import Count, Exists, OuterRef, Q
 from django.urls import reverse
@@ -29,7 +30,8 @@ OPEN = [state.value for state in JobState if state not in ENDED]
 ATTENTION = 8
 NOT_SUCCEEDED = [state.value for state in JobState if state != JobState.SUCCEEDED]
 NOT_FAILED = [state.value for state in JobState if state not in {JobState.FAILED, JobState.ERRORED}]
-UNDECIDED = (JobState.INTERRUPTED, JobState.AWAITING)
+MOST_PLANS = 3
+"""Plans that wait for approval and are told of one by one."""
 
 
 def clone_seconds(user: User) -> dict[str, Any]:
@@ -111,12 +113,24 @@ def promised_percent(datastore: Any) -> int:
 
 def concerns(user: User) -> list[Concern]:
     """Return what needs attention, the worst first."""
-    found = attention(user) + drift_concerns(user) + [job_concern(job) for job in troubled_jobs(user)]
+    found = attention(user) + drift_concerns(user) + plan_concerns(user)
+    found += [job_concern(job) for job in troubled_jobs(user)]
     return sorted(found, key=lambda concern: concern.tone != "bad")
 
 
+def plan_concerns(user: User) -> list[Concern]:
+    """Return the plans that wait for approval, the newest first; one entry for all, where they are many."""
+    waiting = Job.objects.visible_to(user).filter(state=JobState.AWAITING).order_by("-pk")
+    shown = list(waiting[: MOST_PLANS + 1])
+    if len(shown) <= MOST_PLANS:
+        return [job_concern(job) for job in shown]
+    url = f"{reverse('job-list')}?{urlencode({'state': JobState.AWAITING.value})}"
+    name = f"{waiting.count()} plans wait for approval"
+    return [Concern("warn", "hand-index", "awaiting approval", name, "Nothing has changed yet.", url, "See them all")]
+
+
 def troubled_jobs(user: User) -> list[Job]:
-    """Return those that wait for a person, then those that failed in the last day at what nobody has done since.
+    """Return those that are interrupted, then those that failed in the last day at what nobody has done since.
 
     The newest first, of both.
     """
@@ -126,7 +140,7 @@ def troubled_jobs(user: User) -> list[Job]:
         pk__gt=OuterRef("pk"),
     )  # fmt: skip
     jobs = Job.objects.visible_to(user)
-    undecided = jobs.filter(state__in=UNDECIDED).order_by("-pk")[:ATTENTION]
+    undecided = jobs.filter(state=JobState.INTERRUPTED).order_by("-pk")[:ATTENTION]
     disputed = jobs.filter(UNDO_ASKED).select_related("undo_asked_by").order_by("-undo_asked_at")[: 4 * ATTENTION]
     # asked here: with a condition on the state, SQLite reads all jobs that succeeded
     asked = [job for job in disputed if job.state == JobState.SUCCEEDED]

@@ -18,7 +18,7 @@
  *   </div>
  *
  * Messages: {"type": "events", "events": [frames]} and {"type": "job", "state", "state_label", "state_tone", "icon", "steps",
- * "steps_done", "bytes_done", "bytes_total", "eta": seconds or null, "silent": [hosts that do not answer], "ended", "worker",
+ * "steps_done", "bytes_done", "bytes_total", "eta": seconds or null, "flushing", "silent": [hosts that do not answer], "ended", "worker",
  * "can_cancel", "lanes": [{"host", "state", "tone", "icon"}], "changed": [{"index", "state", "tone", "icon", "seconds"}],
  * "shown": what a refreshed part would be made for}; a field that is missing leaves its place as it is.
  */
@@ -130,7 +130,7 @@ class JobPage {
     badge.querySelector("span").textContent = words;
   }
 
-  #progress({ steps, steps_done: stepsDone, bytes_done: done, bytes_total: total, eta, silent = [], ended, state_tone: kind }) {
+  #progress({ steps, steps_done: stepsDone, bytes_done: done, bytes_total: total, eta, flushing, silent = [], ended, state_tone: kind }) {
     const bar = this.#part("progress");
     if (steps === undefined || !bar) return;
     const inBytes = total > 0 && done < total;
@@ -142,7 +142,7 @@ class JobPage {
     const place = this.#part("eta");
     const usual = ended ? "" : (place.dataset.usual ?? "");
     const away = silent.length ? `${silent.join(", ")}: no answer` : "";
-    place.textContent = away || (typeof eta === "number" ? left(eta) : usual);
+    place.textContent = away || (flushing ? "flushing to disk" : typeof eta === "number" ? left(eta) : usual);
   }
 
   #step({ index, tone: kind, icon, seconds, state }) {

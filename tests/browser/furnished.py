@@ -92,7 +92,9 @@ def furnish() -> dict[str, Any]:
     a_datastore("system", type=Datastore.Type.SYSTEM, kind="xfs", hosts=hosts, used=1 << 30, free=1 << 40, **space)
     a_datastore("silent", error="df: /srv: Input/output error", used=1 << 40, free=3 << 40, **space)
     a_datastore("coming", state=ObjectState.PENDING, cluster=cluster)
-    image = an_image(admin, "debian-12", datastore=store, real_size=3 * GIB, sha256="0" * 64, format="qcow2")
+    image = an_image(
+        admin, "debian-12", datastore=store, real_size=3 * GIB, sha256="0" * 64, data_digest="0" * 64, format="qcow2"
+    )
     deeds(admin, image, hosts[0]), measured(store, hosts)
     for name in (HOSTILE, LONG, "alma-9"):
         an_image(people["tenant"], name, datastore=store)
@@ -175,7 +177,7 @@ def a_cache(hosts: list[Host], image: Image) -> Datastore:
     for held, state in (("ready", "ready"), ("error", "error")):
         CachedCopy.objects.create(
             **known, held=held, state=state, taken=3 * GIB, made_by=image.uuid, made_at=timezone.now(), uses=37,
-            sha256=image.sha256, error="The host did not answer." if state == "error" else "",
+            data_digest=image.data_digest, error="The host did not answer." if state == "error" else "",
         )  # fmt: skip
     return store
 

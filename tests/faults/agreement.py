@@ -74,7 +74,7 @@ def _wanted(site: Installation, datastore: Datastore) -> dict[str, int | None]:
         wanted[path] = image.virtual_size if image.format == "raw" else None
         if datastore.kind == "qcow2":
             wanted[f"{path}.overlay"] = None
-        if image.sha256:
+        if image.sha256 or image.data_digest:
             wanted[f"{path}.sha256"] = None
         for snapshot in image.snapshots.all():
             wanted[f"{path}.snap/{snapshot.name}"] = None

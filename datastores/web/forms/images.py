@@ -187,7 +187,9 @@ class RateField(forms.IntegerField):
     """How fast a transfer between hosts may be, in MiB/s."""
 
     def __init__(self, **kwargs: Any) -> None:
-        help_text = "Between hosts, over SSH. Empty: as fast as it goes. A copy on one host is never held back."
+        help_text = (
+            "Between hosts, over SSH. Empty: as fast as it goes. Where one host sees both datastores, leave it empty."
+        )
         super().__init__(
             required=False, min_value=1, max_value=MOST_RATE, label="At most MiB/s", help_text=help_text, **kwargs
         )

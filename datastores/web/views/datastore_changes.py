@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import Sum
 from django.http import HttpResponse
 from django.shortcuts import render
 
@@ -119,6 +120,7 @@ def datastore_limits(request: Request, pk: int) -> HttpResponse:
 
     page = {"form": form, "object": datastore, "name": datastore.name, "title": f"Limits of {datastore}",
             "button": "Show the plan" if ahead.waits else "Change the limits",
+            "use": {"kept": datastore.disks.aggregate(kept=Sum("reserved", default=0))["kept"]},
             "about": f"What lies in it stays as it is. {ahead}"}  # fmt: skip
     return attempt(request, form, act, lambda: render(request, "datastores/datastore_change.html", page))
 

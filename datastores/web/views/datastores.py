@@ -10,6 +10,7 @@ from django.db.models import BigIntegerField, Count, ExpressionWrapper, QuerySet
 from django.views.generic import DetailView
 
 from datastores.domain.errors import CloudstoreError
+from datastores.domain.openings import Opening
 from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Capability
 from datastores.drivers.base import StorageDriver
@@ -155,6 +156,7 @@ class DatastorePage(DetailView):
             "can": abilities_of(datastore) if members else (),
             "stays": what_stays(datastore),
             "logs_in_as": account_of(datastore),
+            "openings": openings_of(datastore),
             "has_limits": bool(limits_of(datastore)),
             "limits": limits_in_words(datastore),
             "storage_host": members[0] if members else None,
@@ -182,6 +184,13 @@ def account_of(datastore: Datastore) -> str:
     with contextlib.suppress(CloudstoreError):
         return driver_of(datastore).logs_in_as if datastore.secret else ""
     return ""
+
+
+def openings_of(datastore: Datastore) -> tuple[Opening, ...]:
+    """Return what firewalls have to let through; nothing while its options are wrong."""
+    with contextlib.suppress(CloudstoreError):
+        return driver_of(datastore).openings
+    return ()
 
 
 def rooms_of(datastore: Datastore) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from django.db.models import prefetch_related_objects
 from django.http import HttpResponse
 from django.shortcuts import render
 
+from datastores.domain.states import ObjectState
 from datastores.models import Credential, Datastore, Host, Image, User, VirtualMachine
 from datastores.services.growth import add_growth
 from datastores.services.hosts import OWN_CREDENTIAL
@@ -32,13 +33,14 @@ def overview(request: Request) -> HttpResponse:
         return begin_page(request)
     rows: Any = Datastore.objects
     datastores = list(rows.visible_to(user).defer("options", "source_directories").order_by("pk"))
+    datastores.sort(key=lambda datastore: datastore.state == ObjectState.PENDING)  # those that are there come first
     prefetch_related_objects(datastores[:SHOWN], "cluster")
     add_space(datastores)
     if user.sees_everything:
         add_growth(datastores)
     context: dict[str, Any] = {
         "datastores": datastores[:SHOWN] if user.sees_everything else [],
-        "datastore_count": len(datastores),
+        "datastore_count": sum(datastore.state != ObjectState.PENDING for datastore in datastores),
         "shown": {column.key: column for column in COLUMNS if column.key not in NOT_SHOWN},
         "space": figures.space(datastores),
         "hosts": figures.host_counts() if user.sees_everything else {},

@@ -131,6 +131,12 @@ def test_what_it_can_do_is_what_the_bytes_can(backing: str, can: set[Capability]
     assert store(backing=backing).capabilities(Format.QCOW2) == frozenset()
 
 
+def test_data_sets_on_several_disks_need_a_layout_that_somebody_chose() -> None:
+    with pytest.raises(BadInput, match="Choose a layout for the 2 disks"):
+        store(**ZFS, disks="/dev/sdb /dev/sdc").check_new()
+    store(**ZFS, disks="/dev/sdb /dev/sdc", layout="mirror").check_new()
+
+
 def test_clones_are_made_where_the_bytes_are() -> None:
     assert isinstance(store().clone(IMAGE, DISK)[0], CloneLinked)
     assert isinstance(store(backing="btrfs").clone(IMAGE, DISK)[0], ReflinkExists)
@@ -143,7 +149,7 @@ IN_SET = Volume(f"{BASE}/luns/images/{UUID}/disk.0", Format.RAW, SIZE)
 def test_bytes_in_zfs_are_files_in_data_sets() -> None:
     made = store(**ZFS, quota="1G", disks="/dev/sdb")
     steps = made.activate("h1")
-    assert PoolExists("h1", "tank", Disks(Layout.STRIPE, ("/dev/sdb",))) in steps
+    assert PoolExists("h1", "tank", Disks(Layout.SINGLE, ("/dev/sdb",))) in steps
     assert {PackageInstalled("h1", "tgt"), BaseReady("h1", f"{BASE}/luns", f"{BASE}/luns", coming=True)} <= set(steps)
     assert not any("zfs" in step.title or "pool" in step.title for step in made.activate("h2"))
     assert made.image_path(UUID, Format.RAW) == IN_SET.path

@@ -91,6 +91,16 @@ def test_a_pool_is_made_of_the_disks_that_are_named() -> None:
     assert not any(isinstance(step, PoolExists) for step in store.keeps("h1"))  # a pool that is away is not made anew
 
 
+def test_several_disks_need_a_layout_that_somebody_chose() -> None:
+    with pytest.raises(BadInput, match="Choose a layout for the 2 disks: mirror keeps a copy"):
+        zfs(disks="/dev/vdb /dev/vdc").check_new()
+    for layout in ("mirror", "stripe"):
+        zfs(disks="/dev/vdb /dev/vdc", layout=layout).check_new()
+    zfs(disks="/dev/vdb").check_new()
+    assert zfs(disks="/dev/vdb").activate("h1")[1] == PoolExists("h1", "tank", Disks(Layout.SINGLE, ("/dev/vdb",)))
+    assert Disks(Layout.SINGLE, ("/dev/vdb",)).words == ("/dev/vdb",)
+
+
 def test_only_the_storage_host_has_to_do_with_it() -> None:
     store = zfs()
     assert (store.activate("h2"), store.keeps("h2"), store.deactivate("h1"), store.seen_from) == ((), (), (), ("h1",))

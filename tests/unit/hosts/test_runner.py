@@ -246,6 +246,44 @@ def test_a_host_that_was_never_reached_is_a_failure_not_a_mystery() -> None:
     assert ran(reached, "clear") == [("clear", "a")]
 
 
+def _some_off(*off: str) -> tuple[Run, Record]:
+    """A run that leaves hosts out; flags of h1 and h2 in two stages each."""
+    shells = {name: flag_host(name, a="off", b="off") for name in ("h1", "h2")}
+
+    def connect(name: str) -> FakeShell:
+        if name in off:
+            raise NotConnected(f"{name} cannot be reached")
+        return shells[name]
+
+    record = Record.empty()
+    stages = tuple(Stage(flag, (FlagSet("h1", flag), FlagSet("h2", flag))) for flag in ("a", "b"))
+    return Run(stages, connect, record, unit="job", leaves_out=True), record
+
+
+def test_a_host_that_cannot_be_reached_may_be_left_out() -> None:
+    run, record = _some_off("h2")
+    run.carry_out()
+    assert run.facts == {0: "on", 2: "on"}
+    assert {host: str(why) for host, why in run.left_out.items()} == {"h2": "h2 cannot be reached"}
+    assert [index for index, state in record.steps if state is StepState.FAILED] == [1, 3]
+
+
+def test_where_no_host_can_be_reached_none_is_left_out() -> None:
+    run, _ = _some_off("h1", "h2")
+    with pytest.raises(NotConnected, match="cannot be reached"):
+        run.carry_out()
+
+
+def test_a_host_on_which_something_was_done_is_not_left_out() -> None:
+    run, _ = _some_off()
+    shell = run.connect("h2")
+    assert isinstance(shell, FakeShell)
+    shell.answers["set", "b"] = Unreachable("h2 does not answer")
+    with pytest.raises(LostTouch):
+        run.carry_out()
+    assert run.left_out == {}
+
+
 def test_cancelling_undoes_what_was_done() -> None:
     shell = flag_host(a="off", b="off")
     asked = iter([False, True])

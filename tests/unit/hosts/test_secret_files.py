@@ -45,12 +45,21 @@ def test_two_at_once_disturb_each_other_in_nothing(tmp_path: Path) -> None:
     assert names(tmp_path) == ["keyring"]
 
 
+def wait_until_it_reads(process: subprocess.Popen[bytes]) -> None:
+    """A signal that comes while the shell starts dd may be lost to dd, which then waits for its input to end."""
+    ask, until = ["ps", "-o", "comm=", "--ppid", str(process.pid)], time.monotonic() + 10
+    while subprocess.run(ask, stdout=subprocess.PIPE, check=False).stdout != b"dd\n":
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGHUP])
 def test_what_is_cut_off_leaves_no_secret_and_the_file_as_it_was(tmp_path: Path, signal_: signal.Signals) -> None:
     path = tmp_path / "keyring"
     path.write_text("old")
     process = writing(path)
     wait_for(tmp_path, 2)
+    wait_until_it_reads(process)
     os.killpg(process.pid, signal_)
     process.wait(10)
     assert process.returncode

@@ -30,7 +30,7 @@ from datastores.domain.plan import (
     WriteFile,
     encode,
 )
-from datastores.hosts import authorized_keys, lines, sending
+from datastores.hosts import authorized_keys, checksums, lines, sending
 
 SCRIPTS = {
     lines.SWAP: "SWAP",
@@ -38,6 +38,7 @@ SCRIPTS = {
     authorized_keys.TAKE_OUT: "TAKE_OUT",
     sending.ALLOW: "ALLOW",
     sending.FORBID: "FORBID",
+    checksums.PROGRAM[-1]: "DIGEST",
 }
 """Scripts that cases name instead of showing them."""
 CONSTANT = {WRITE, *SCRIPTS}
@@ -117,7 +118,7 @@ def as_case(operation: Operation | None) -> Any:
             parts = {"old": operation.old, "new": operation.new, "by": line_of(operation.command)}
             return {"edit": operation.path} | {key: said for key, said in parts.items() if said}
         case Detached():
-            told = {"detached": shlex.join(operation.command.argv)}
+            told = {"detached": line_of(operation.command)}
             told |= {"growing": operation.growing} if operation.growing else {}
             told |= {"meter": shlex.join(operation.meter.argv)} if operation.meter else {}
             told |= {"counted": operation.counted} if operation.counted else {}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -33,8 +32,10 @@ def job(ask: Ask) -> Job:
 
 
 @pytest.fixture
-def log(job: Job) -> JobLog:
-    return JobLog(job, hosts=["h1"])
+def log(job: Job) -> Iterator[JobLog]:
+    log = JobLog(job, hosts=["h1"])
+    yield log
+    log.stop_ticker()
 
 
 def kept(job: Job) -> list[tuple[int, int, str]]:
@@ -92,7 +93,7 @@ class TestAFlushThatFails:
         self, job: Job, log: JobLog, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(log_module, "PENDING_CHARACTERS", 10)
-        monkeypatch.setattr(log, "_ticker", threading.current_thread())
+        monkeypatch.setattr(JobLog, "_start_ticker", lambda log: None)
         failing(monkeypatch, 2)
         for _ in range(2):
             with pytest.raises(OperationalError):
@@ -197,7 +198,7 @@ class TestWhatADatabaseCannotHold:
         log = JobLog(job, hosts=["h1"], secrets=("s3cret",))
         log.step(0, StepState.FAILED, "mount said \x00 and s3cret")
         log.undo(Undoable(0, 0, "h1", None))
-        log.flush()
+        log.rest()
         step = JobStep.objects.get(job=job)
         assert step.message == "mount said \ufffd and (secret)"
         assert job.events.get(level=Level.ERROR).text == step.message

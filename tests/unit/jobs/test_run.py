@@ -17,8 +17,9 @@ from datastores.jobs.log import JobLog
 from datastores.models import AuditEntry, Cluster, Host, HostKey, Job, Lease, User
 from datastores.transport.hostkeys import fingerprint
 from tests.fakes import FakeShell, said
-from tests.unit.flags import FlagGone, ran
-from tests.unit.jobs.conftest import Ask, work
+from tests.unit.conftest import a_host
+from tests.unit.flags import FlagGone, FlagSet, ran
+from tests.unit.jobs.conftest import Ask, FlagsUp, work
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOST_KEY = (
@@ -66,6 +67,26 @@ def test_a_failure_is_undone_and_says_why(ask: Ask, shell: FakeShell) -> None:
     assert Cluster.objects.get().description.startswith("failed: set on h1 failed: no space left")
 
 
+def test_what_could_not_be_reached_is_told_though_the_job_has_succeeded(
+    ask: Ask, shell: FakeShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(name: str) -> FakeShell:
+        if name == "h2":
+            raise HostKeyChanged("h2", "a", "b", HOST_KEY)
+        return shell
+
+    both = (Stage("flags", (FlagSet("h1", "a"), FlagSet("h2", "a"))),)
+    monkeypatch.setattr(FlagsUp, "leaves_out", True)
+    monkeypatch.setattr(FlagsUp, "plan", lambda case, job: both)
+    monkeypatch.setattr(attempts, "connector", lambda machines: connect)
+    a_host("h2")
+    job = work(ask())
+    assert job.state == JobState.SUCCEEDED
+    assert job.error.startswith("h2 was left out: h2 offered the key b")
+    assert Host.objects.get(name="h2").state == HostState.QUARANTINED
+    assert [step.state for step in job.steps.all()] == [StepState.CHANGED, StepState.FAILED]
+
+
 def test_a_defect_is_called_a_defect_and_keeps_its_traceback(
     ask: Ask, shell: FakeShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,12 +130,19 @@ def pinned(host: Host) -> Host:
     return host
 
 
+def silent(job: Job, *hosts: str) -> None:
+    """The host of the job's second step falls silent."""
+    log = JobLog(job, hosts=hosts, on_news=doubt)
+    log.news(1, "h1 does not answer. We try again.", False)
+    log.stop_ticker()
+
+
 def test_a_host_of_which_a_job_heard_nothing_is_read_at_once(ask: Ask, shell: FakeShell, pinned: Host) -> None:
     shell.answers["set", "b"] = Unreachable("h1 does not answer")
     job = work(ask())
     assert Job.objects.get(kind="host.read").host == pinned
     job.refresh_from_db()
-    JobLog(job, hosts=["h1", "h1"], on_news=doubt).news(1, "h1 does not answer. We try again.", False)
+    silent(job, "h1", "h1")
     assert Job.objects.filter(kind="host.read").count() == 1, "it is being read already"
 
 
@@ -126,7 +154,7 @@ def test_one_that_is_known_not_to_answer_is_not_read_for_each_job(ask: Ask, shel
 
 
 def test_while_a_long_command_is_followed_it_is_read_when_it_falls_silent(ask: Ask, pinned: Host) -> None:
-    JobLog(ask(), hosts=["away", "h1"], on_news=doubt).news(1, "h1 does not answer. We try again.", False)
+    silent(ask(), "away", "h1")
     assert Job.objects.get(kind="host.read").host == pinned
 
 

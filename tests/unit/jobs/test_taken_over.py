@@ -30,6 +30,7 @@ def test_a_worker_that_lost_the_job_stores_nothing_more(ask: Ask) -> None:
     log.output(0, "from the grave")
     with pytest.raises(TakenOver):
         log.flush()
+    log.stop_ticker()
     assert not job.events.exists()
     assert issubclass(TakenOver, LostTouch), "nothing is undone: another worker is at it"
 

@@ -14,7 +14,7 @@ from datastores.domain.errors import Busy, Refused
 from datastores.domain.plan import AnyStep
 from datastores.domain.states import JobState, ObjectState
 from datastores.hosts.caches import CachedCopyGone
-from datastores.hosts.checksums import ChecksumKnown
+from datastores.hosts.checksums import DataDigest, DataDigestKnown
 from datastores.hosts.overlays import OverlayExists
 from datastores.hosts.receiving import FileReceived
 from datastores.hosts.sending import SendingAllowed
@@ -56,7 +56,7 @@ def ssh(hosts: list[Host]) -> Datastore:
 
 @pytest.fixture
 def gold(alice: User, ssh: Datastore) -> Image:
-    return an_image(alice, "gold", datastore=ssh, format="qcow2", sha256=SHA, real_size=2 * GIB)
+    return an_image(alice, "gold", datastore=ssh, format="qcow2", data_digest=SHA, real_size=2 * GIB)
 
 
 def asked(user: User, image: Image, on: str = "node") -> Job:
@@ -80,8 +80,8 @@ def arrived(job: Job, digest: str = SHA, of_image: str = SHA) -> list[tuple[AnyS
         if isinstance(step, FileReceived):
             file = SimpleNamespace(size=5 * GIB, allocated=2 * GIB)
             results.append((step, SimpleNamespace(files={step.target: file})))
-        elif isinstance(step, ChecksumKnown):
-            results.append((step, digest if "/.cache/" in step.path else of_image))
+        elif isinstance(step, DataDigestKnown):
+            results.append((step, DataDigest(digest if "/.cache/" in step.path else of_image)))
         else:
             results.append((step, None))
     return results
@@ -107,7 +107,7 @@ def test_the_first_disk_brings_the_image_to_its_host(alice: User, gold: Image) -
     assert KINDS[job.kind].queue_of(job) == "transfer"
     ended(job, result=arrived(job))
     copy = CachedCopy.objects.get()
-    assert (copy.state, copy.sha256, copy.digest, copy.taken, copy.uses) == ("ready", SHA, SHA, 2 * GIB, 1)
+    assert (copy.state, copy.data_digest, copy.digest, copy.taken, copy.uses) == ("ready", SHA, SHA, 2 * GIB, 1)
     assert (member().cache_uses, member().cache_hits) == (1, 0)
 
 
@@ -131,24 +131,34 @@ def test_each_host_has_copies_of_its_own(alice: User, gold: Image) -> None:
     assert not [step for step in steps(job) if isinstance(step, FileReceived)]
 
 
-def test_an_image_without_a_checksum_gets_one_on_the_way(alice: User, gold: Image) -> None:
-    Image.objects.update(sha256="")
+def test_an_image_whose_digest_is_not_known_gets_one_on_the_way(alice: User, gold: Image) -> None:
+    Image.objects.update(data_digest="")
     gold.refresh_from_db()
     job = asked(alice, gold)
-    assert [step.path for step in steps(job) if isinstance(step, ChecksumKnown)] == [
+    assert [step.path for step in steps(job) if isinstance(step, DataDigestKnown)] == [
         f"/srv/local/{gold.uuid}.qcow2", f"/srv/local/.cache/{gold.uuid}.{job.uuid.hex[:16]}.qcow2"
     ]  # fmt: skip
     ended(job, result=arrived(job))
     gold.refresh_from_db()
-    assert gold.sha256 == CachedCopy.objects.get().sha256 == SHA
+    assert gold.data_digest == CachedCopy.objects.get().data_digest == SHA
     assert not asked(alice, gold).params.get("makes")
 
 
 def test_bytes_that_are_not_those_of_the_image_are_not_taken(alice: User, gold: Image) -> None:
     job = asked(alice, gold)
-    with pytest.raises(Refused, match=f"checksum {'0' * 64}, and gold has {SHA}"):
+    with pytest.raises(Refused, match=f"digest {'0' * 64}, and gold has {SHA}"):
         KINDS[job.kind].succeeded(Job.objects.get(pk=job.pk), arrived(job, digest="0" * 64))
     assert CachedCopy.objects.get().state == ObjectState.PENDING
+
+
+def test_an_image_that_somebody_else_has_changed_is_read_anew_the_next_time(alice: User, gold: Image) -> None:
+    job = asked(alice, gold)
+    with pytest.raises(Refused, match="Try again") as refused:
+        KINDS[job.kind].succeeded(Job.objects.get(pk=job.pk), arrived(job, digest="0" * 64))
+    KINDS[job.kind].failed(Job.objects.get(pk=job.pk), str(refused.value))
+    gold.refresh_from_db()
+    assert (gold.sha256, gold.data_digest) == ("", "")
+    assert asked(alice, gold).params["checks"]
 
 
 def test_disks_that_are_asked_for_at_once_wait_for_the_one_that_brings_it(
@@ -207,7 +217,7 @@ def test_what_others_lie_over_is_not_taken_back(alice: User, gold: Image) -> Non
 
 def test_a_changed_image_is_copied_anew(alice: User, gold: Image) -> None:
     made(alice, gold)
-    Image.objects.update(sha256="cd" * 32)
+    Image.objects.update(data_digest="cd" * 32)
     gold.refresh_from_db()
     job = asked(alice, gold)
     assert job.params["makes"] and job.disk.base.held == "cd" * 8
@@ -222,7 +232,7 @@ def test_a_persistent_image_is_not_cached(alice: User, gold: Image) -> None:
 
 
 def test_an_image_of_another_datastore_is_cached_too(alice: User, ssh: Datastore, hosts: list[Host]) -> None:
-    image = an_image(alice, datastore=a_datastore("slow", hosts=hosts, kind="qcow2"), format="qcow2", sha256=SHA)
+    image = an_image(alice, datastore=a_datastore("slow", hosts=hosts, kind="qcow2"), format="qcow2", data_digest=SHA)
     params = {"on": hosts[1].pk}
     job = submit("disk.create", user=alice, image=image, vm=a_vm(alice), datastore=ssh, params=params)
     assert job.params["makes"]
@@ -259,7 +269,7 @@ def copies(*given: tuple[str, int, int, str]) -> None:
     for held, size, hours, state in given:
         CachedCopy.objects.create(
             member=member(), uuid="0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0a7b11", name=held, held=held, format="raw",
-            taken=size * GIB, state=state, made_by="0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0a7b11", sha256=held,
+            taken=size * GIB, state=state, made_by="0d5c5e4e-6a0b-4f5c-9a69-6c1f6f0a7b11", data_digest=held,
             image=Image.objects.first() if held == SHA[:16] else None,
         )  # fmt: skip
         CachedCopy.objects.filter(held=held).update(used_at=timezone.now() - timedelta(hours=hours))
@@ -271,7 +281,7 @@ def leaving(needed: int, limit: int) -> list[str] | None:
 
 
 def test_what_was_used_longest_ago_makes_room(alice: User, gold: Image) -> None:
-    Image.objects.update(sha256=SHA[:16])
+    Image.objects.update(data_digest=SHA[:16])
     copies(("old", 10, 9, "ready"), ("older", 10, 12, "ready"), (SHA[:16], 10, 99, "ready"))
     assert leaving(30, 60) == []
     assert leaving(31, 60) == ["older"]
@@ -289,7 +299,7 @@ def test_what_disks_lie_over_or_jobs_work_on_makes_no_room(alice: User, gold: Im
 
 
 def test_a_disk_whose_image_does_not_fit_is_a_whole_copy(alice: User, ssh: Datastore) -> None:
-    image = an_image(alice, datastore=ssh, sha256=SHA, real_size=61 * GIB, virtual_size=90 * GIB)
+    image = an_image(alice, datastore=ssh, data_digest=SHA, real_size=61 * GIB, virtual_size=90 * GIB)
     job = asked(alice, image)
     assert (job.disk.kind, job.disk.base) == (Disk.Kind.COPY, None)
     ended(job)
@@ -299,7 +309,7 @@ def test_a_disk_whose_image_does_not_fit_is_a_whole_copy(alice: User, ssh: Datas
 def test_room_is_made_in_the_same_plan(alice: User, ssh: Datastore, gold: Image) -> None:
     first = made(alice, gold)
     ended(submit("disk.delete", user=alice, disk=first.disk))
-    image = an_image(alice, "big", datastore=ssh, sha256="cd" * 32, real_size=59 * GIB)
+    image = an_image(alice, "big", datastore=ssh, data_digest="cd" * 32, real_size=59 * GIB)
     job = asked(alice, image)
     gone = of_type(job, CachedCopyGone)
     assert PurePosixPath(gone.path).name == f"{gold.uuid}.{SHA[:16]}.qcow2"

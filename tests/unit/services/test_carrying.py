@@ -108,7 +108,7 @@ def test_a_limit_is_a_number_of_bytes(alice: User, pair: tuple[Datastore, Datast
 
 def working_disk(alice: User, ssh: Datastore, *, persistent: bool) -> Disk:
     """A disk on the host node of an image on the host nas."""
-    image = an_image(alice, datastore=ssh, persistent=persistent, sha256="a" * 64)
+    image = an_image(alice, datastore=ssh, persistent=persistent, sha256="a" * 64, data_digest="a" * 64)
     node = Host.objects.get(name="node")
     job = submit("disk.create", user=alice, image=image, vm=a_vm(alice), params={"on": node.pk})
     assert (job.disk.kind, job.disk.host) == (Disk.Kind.COPY, node)

@@ -335,6 +335,20 @@ def test_hosts_stay_while_something_is_done_there(
         submit(kind, user=admin, **({"datastore": gold} | asked[kind]))
 
 
+def test_a_host_that_is_off_does_not_keep_the_others_from_being_measured(
+    admin: User, gold: Datastore, hosts: dict[str, Host]
+) -> None:
+    keys = [hosts["kvm1"].pk, hosts["kvm2"].pk]
+    Host.objects.filter(name="kvm2").update(state="unreachable")
+    job = submit("datastore.measure", user=admin, datastore=gold, params={"hosts": keys})
+    assert KINDS[job.kind].leaves_out and job.params["names"] == ["kvm1", "kvm2"]
+    ended(job, "cancelled")
+    for state in ("unreachable", "quarantined"):  # all are off; one must not be spoken to
+        Host.objects.filter(name="kvm1").update(state=state)
+        with pytest.raises(Refused, match=rf"kvm1 \({state}\)"):
+            submit("datastore.measure", user=admin, datastore=gold, params={"hosts": keys})
+
+
 def drift_key(datastore: Datastore, host: Host) -> str:
     """Return the key of what is kept true of the datastore on the host, first of all."""
     managed = next(statements(Scope(Host.objects.filter(pk=host.pk), datastore.pk)))

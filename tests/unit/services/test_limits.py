@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from datastores.domain.errors import BadInput, Busy, Refused
 from datastores.hosts.stages import steps_of
@@ -182,3 +183,14 @@ def test_limits_are_on_the_page_and_changed_from_there(admin: User, tank: Datast
     other = a_datastore(kind="xfs")
     assert browser.get(f"/datastores/{other.pk}/limits/").status_code == 302
     assert "Limits</a>" not in text_of(browser.get(f"/datastores/{other.pk}/"))
+
+
+def test_the_page_tells_what_is_taken(admin: User, tank: Datastore) -> None:
+    address = f"/datastores/{tank.pk}/limits/"
+    assert "not measured yet" in text_of(signed_in(admin).get(address))
+    now = timezone.now()
+    Datastore.objects.update(total=2 << 40, used=512 * GIB, free=1536 * GIB, measured_at=now)
+    a_disk(an_image(admin, datastore=tank), reserved=ROOM)
+    page = text_of(signed_in(admin).get(address))
+    assert "512.0 GiB of 2.0 TiB" in page and "1.5 TiB free" in page and "1.0 GiB are kept free for disks" in page
+    assert "such as 2 TiB" in page and "2T;" not in page

@@ -24,7 +24,7 @@ from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
 from datastores.models import Brick, Datastore, Host, Job, User, VolumeReading
 from datastores.services.alert_facts import gather
-from tests.unit.conftest import a_datastore, a_host
+from tests.unit.conftest import a_datastore, a_host, an_image
 from tests.unit.hosts.test_gluster import recorded
 from tests.unit.services.conftest import ended
 
@@ -247,6 +247,17 @@ def test_where_there_is_one_copy_of_each_file_bricks_are_only_started(
     job = submit("volume.heal", user=admin, datastore=volume(hosts, "h1", "h2", "h3", layout=layout))
     assert len(of(job, BricksRunning)) == 1
     assert len(of(job, VolumeHealed)) == heals
+
+
+def test_nothing_is_begun_in_a_volume_that_is_stopped(admin: User, copies: Datastore) -> None:
+    image = an_image(admin, datastore=copies)
+    VolumeReading.objects.create(datastore=copies, seen={"state": "Stopped"}, at=timezone.now())
+    for kind, row in (("image.checksum", {"image": image}), ("datastore.measure", {"datastore": copies})):
+        with pytest.raises(Refused, match="GlusterFS volume of vms is stopped: nobody can read or write there"):
+            submit(kind, user=admin, params={"hosts": [1]}, **row)
+    submit("volume.start", user=admin, datastore=copies)
+    VolumeReading.objects.update(seen={"state": "Started"})
+    submit("image.checksum", user=admin, image=image)
 
 
 @pytest.mark.parametrize(

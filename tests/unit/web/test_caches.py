@@ -29,7 +29,7 @@ def store(db: None) -> Datastore:
 
 @pytest.fixture
 def gold(admin: User, store: Datastore) -> Image:
-    return an_image(admin, "gold", datastore=store, sha256="ab" * 32, real_size=GIB)
+    return an_image(admin, "gold", datastore=store, data_digest="ab" * 32, real_size=GIB)
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def anna(admin: User) -> Client:
 
 
 def a_copy(image: Image, host: str = "node", **fields: Any) -> CachedCopy:
-    values = {"image": image, "uuid": image.uuid, "name": image.name, "held": image.sha256[:16], "format": "raw",
-              "sha256": image.sha256, "taken": 2 * GIB, "state": "ready", "made_by": image.uuid}  # fmt: skip
+    values = {"image": image, "uuid": image.uuid, "name": image.name, "held": image.data_digest[:16], "format": "raw",
+              "data_digest": image.data_digest, "taken": 2 * GIB, "state": "ready", "made_by": image.uuid}  # fmt: skip
     return CachedCopy.objects.create(member=DatastoreHost.objects.get(host__name=host), **(values | fields))
 
 
@@ -64,7 +64,7 @@ def test_a_copy_is_shown_with_what_lies_over_it(anna: Client, store: Datastore, 
     assert evict in text
     a_disk(gold, base=copy)
     assert evict not in shown(anna, store)
-    Image.objects.update(sha256="")
+    Image.objects.update(data_digest="")
     assert "the image was changed since" in shown(anna, store)
 
 
@@ -77,7 +77,7 @@ def test_the_page_needs_few_queries(store: Datastore, gold: Image, django_assert
 
 
 def test_images_are_brought_to_hosts(anna: Client, store: Datastore, gold: Image) -> None:
-    other = an_image(gold.owner, "other", datastore=store, sha256="cd" * 32, real_size=GIB)
+    other = an_image(gold.owner, "other", datastore=store, data_digest="cd" * 32, real_size=GIB)
     a_copy(gold, "nas")
     hosts = list(Host.objects.values_list("pk", flat=True))
     asked = {"images": [gold.pk, other.pk], "hosts": hosts}

@@ -170,6 +170,12 @@ def test_the_page_of_a_datastore(admin: User) -> None:
         assert words in page, words
 
 
+def test_a_datastore_over_the_network_says_what_firewalls_have_to_let_through(admin: User) -> None:
+    datastore = a_datastore("gold", kind="nfs", hosts=[a_host("nas1"), a_host("kvm9")])
+    page = text_of(signed_in(admin).get(f"/datastores/{datastore.pk}/"))
+    assert "kvm9 to nas1: TCP 2049 (NFSv4)" in page
+
+
 def test_deleting_is_planned_first(admin: User) -> None:
     datastore = a_datastore("gold")
     client, url = signed_in(admin), f"/datastores/{datastore.pk}/delete/"

@@ -11,11 +11,13 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from datastores.models import AuditEntry, Disk, Image, Job, SettingsSection, Snapshot, User, VirtualMachine
+from datastores.models import AuditEntry, Disk, HostKey, Image, Job, SettingsSection, Snapshot, User, VirtualMachine
 from datastores.models.fields import secret_box
 from datastores.services import settings
 from datastores.web import dependants
-from tests.unit.conftest import GIB, a_datastore, a_disk, a_job, a_vm, an_image, signed_in, text_of
+from tests.unit.conftest import GIB, a_datastore, a_disk, a_host, a_job, a_vm, an_image, signed_in, text_of
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOmFh5OFy+kJkYcU0Fh5Bt7DhSWyHmNMlvT4o9Uu0Y2a"
 
 JSON = {"Accept": "application/json"}
 
@@ -381,10 +383,21 @@ def test_a_move_may_wait_for_the_window_where_there_is_one(alice: User) -> None:
 
 @pytest.mark.parametrize(("given", "limit"), [("50", 50 << 20), ("", None)])
 def test_a_move_may_be_held_back(alice: User, given: str, limit: int | None) -> None:
-    image = an_image(alice, datastore=a_datastore("here"))
-    there = a_datastore("there", hosts=[image.datastore.hosts.get()])
+    hosts = [a_host(name, address=f"10.0.0.{number}") for number, name in enumerate(("nas", "node"), 1)]
+    for host in hosts:
+        HostKey.objects.create(host=host, line=KEY, fingerprint=host.name, pinned_at=timezone.now())
+    image = an_image(alice, datastore=a_datastore("here", hosts=hosts[:1]))
+    there = a_datastore("there", hosts=hosts[1:])
     signed_in(alice).post(f"/images/{image.pk}/move/", {"datastore": there.pk, "limit": given})
     assert Job.objects.get().params.get("limit") == limit
+
+
+def test_a_move_within_one_host_is_not_said_to_be_held_back(alice: User) -> None:
+    image = an_image(alice, datastore=a_datastore("here"))
+    there = a_datastore("there", hosts=[image.datastore.hosts.get()])
+    answer = signed_in(alice).post(f"/images/{image.pk}/move/", {"datastore": there.pk, "limit": "50"})
+    assert "a copy on one host is never held back: leave the limit empty" in text_of(answer)
+    assert not Job.objects.exists()
 
 
 def test_a_limit_of_nothing_is_no_limit(alice: User) -> None:

@@ -33,6 +33,17 @@ def took(user: User, seconds: float, kind: str = "image.checksum", state: str = 
 
 
 class TestHowFarItIs:
+    def test_what_is_written_and_not_on_the_disk_yet_is_told(self, admin: User) -> None:
+        job = a_job(admin, state=JobState.RUNNING)
+        begun = timezone.now() - timedelta(seconds=30)
+        step = a_step(job, state=StepState.RUNNING, bytes_done=800 << 20, bytes_total=803 << 20, started_at=begun)
+        frame = job_frame(job, [step])
+        assert (frame["flushing"], frame["eta"]) == (True, None)
+        assert "flushing to disk" in page_of(admin, job)
+        step.bytes_done = 700 << 20
+        frame = job_frame(job, [step])
+        assert not frame["flushing"] and frame["eta"] > 1
+
     def test_it_is_told_in_bytes_while_bytes_move(self, admin: User) -> None:
         job = a_job(admin, state=JobState.RUNNING)
         begun = timezone.now() - timedelta(seconds=30)
@@ -68,7 +79,7 @@ class TestHowFarItIs:
         assert "h1: no answer" in part(page, "data-job-eta", "</span>")
         assert "<span>does not answer</span>" in part(page, "data-lane-state", "</div>")
         log.news(step.index, "h1 answers again after 3 s.", answers=True)
-        log.flush()
+        log.rest()
         page = page_of(admin, job)
         assert "left" in part(page, "data-job-eta", "</span>")
         assert "<span>running</span>" in part(page, "data-lane-state", "</div>")

@@ -9,11 +9,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from datastores.domain.states import HostState, JobState
+from datastores.domain.states import HostState, JobState, ObjectState
 from datastores.live.feed import ended_lately
 from datastores.models import Datastore, Duty, User
 from datastores.services.alert_facts import gather
 from datastores.services.alerts import EVALUATE, evaluate
+from datastores.services.counts import counts
 from datastores.services.promises import add_space
 from datastores.web import figures
 from datastores.web.alerts import next_step
@@ -267,3 +268,24 @@ def test_finding(admin: User) -> None:
     for words in (f"/images/{image.pk}/", "golden-web", "Register golden"):
         assert words in page
     assert "Nothing has that in its name" in text_of(signed_in(admin).get("/find/?q=zzz"))
+
+
+def test_many_plans_that_wait_are_one_entry(admin: User) -> None:
+    for number in range(3):
+        a_job(admin, title=f"Make {number}", state=JobState.AWAITING)
+    assert [concern.name for concern in concerns(admin)] == ["Make 2", "Make 1", "Make 0"]
+    a_job(admin, title="Make 3", state=JobState.AWAITING)
+    a_job(admin, title="Half", state=JobState.INTERRUPTED)
+    found = concerns(admin)
+    assert [concern.name for concern in found] == ["4 plans wait for approval", "Half"]
+    page = text_of(signed_in(admin).get(found[0].url))
+    assert "Make 0" in page and "Half" not in page
+
+
+def test_a_datastore_that_nobody_has_made_yet_is_not_counted(admin: User) -> None:
+    for number in range(14):
+        a_datastore(f"planned-{number}", base=f"/srv/p{number}", state=ObjectState.PENDING)
+    a_datastore("there", base="/srv/there")
+    assert counts(admin)["datastore-list"].number == 1
+    page = text_of(signed_in(admin).get("/"))
+    assert "1 datastore," in page and "there" in page and "planned-10" in page and "planned-13" not in page

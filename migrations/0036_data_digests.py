@@ -1,0 +1,24 @@
+from typing import Any
+
+from django.db import migrations, models
+
+from datastores.models.words import Words
+
+IMAGES = Words("datastores_imagewords", "datastores_image", "id", ("name", "source"))  # as it is called now
+
+
+def install(apps: Any, schema_editor: Any) -> None:
+    """SQLite makes the table of images anew, and its triggers go with the old one."""
+    IMAGES.install(schema_editor.connection)
+
+
+class Migration(migrations.Migration):
+    dependencies = [("datastores", "0035_appliance_guards")]
+    operations = [
+        migrations.AddField("image", "data_digest", models.CharField(blank=True, default="", max_length=64), False),
+        migrations.RemoveField("cachedcopy", "sha256"),
+        migrations.AddField(
+            "cachedcopy", "data_digest", models.CharField(blank=True, default="", max_length=64), False
+        ),
+        migrations.RunPython(install, migrations.RunPython.noop),
+    ]
