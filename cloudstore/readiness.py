@@ -15,7 +15,8 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from redis.exceptions import RedisError
 
-from datastores.domain.alerts import WorkerFacts, is_lost, span
+from datastores.domain.alert_facts import WorkerFacts
+from datastores.domain.alerts import is_lost, span
 from datastores.domain.values import format_size
 from datastores.jobs.presence import seen_workers
 from datastores.models import Duty

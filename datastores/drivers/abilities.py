@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from datastores.domain.errors import Unsupported
 from datastores.domain.plan import AnyStep
 from datastores.domain.volumes import Capability, Format, Volume
 from datastores.hosts.disk_throughput import Used
-
-if TYPE_CHECKING:
-    from datastores.drivers.nfs_exports import NfsExport
 
 Steps: TypeAlias = tuple[AnyStep, ...]
 
@@ -140,8 +137,3 @@ class Abilities:
     def open_other(self, host: str) -> Steps:
         """Take that back."""
         return ()
-
-    @property
-    def over_nfs(self) -> NfsExport | None:
-        """What the storage host exports of it, where that is cloudstore's own to say and its options want it."""
-        return None

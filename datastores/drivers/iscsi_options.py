@@ -14,7 +14,7 @@ from datastores.domain.values import host_address, port_number
 from datastores.domain.volumes import Capability
 from datastores.domain.zfs import Layout
 from datastores.drivers.files import FileDriver, same_words, words
-from datastores.drivers.lvm import LvmOptions
+from datastores.drivers.lvm_options import LvmOptions
 from datastores.drivers.zfs_options import ZfsOptions
 from datastores.hosts.lvm_wiping import Wipe
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from datastores.domain import lvm as names
@@ -15,7 +15,8 @@ from datastores.domain.values import object_name
 from datastores.domain.volumes import Capability, Capacity, Format, Placement, Volume
 from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
-from datastores.drivers.files import FileDriver, FileOptions, words
+from datastores.drivers.files import FileDriver
+from datastores.drivers.lvm_options import LvmOptions
 from datastores.drivers.received import Received
 from datastores.hosts import lvm
 from datastores.hosts.blocks import Filesystem
@@ -43,52 +44,6 @@ from datastores.hosts.stored import FileStored, Footprint
 RAW_FORMATS = (Format.RAW, Format.ISO)
 """A volume holds bytes as they are: what lies in qcow2 would be seen as qcow2 by the guest."""
 PACKAGES = ("lvm2", "thin-provisioning-tools", "qemu-utils")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LvmOptions(FileOptions):
-    """Options of LVM datastores. Owner, group and mode are those of CDs, which are files."""
-
-    group_name: str = field(
-        default=names.GROUP, metadata=words("Volume group", "Where the volumes are, on the storage host.")
-    )
-    thin: bool = field(
-        default=True,
-        metadata=words("Thin", "Volumes take room as they are written to, and are cloned at once. Else whole at once."),
-    )
-    pool: str = field(default="pool", metadata=words("Thin pool", "In the volume group; made where it is missing."))
-    prefix: str = field(
-        default=names.PREFIX,
-        metadata=words(
-            "Names begin with", "What the names of volumes begin with; no other datastore may have the same."
-        ),
-    )
-    disks: str = field(
-        default="",
-        metadata=words(
-            "Disks", "Of what a missing volume group is made, with blanks between them. They have to be empty."
-        ),
-    )
-    wipe: Wipe = field(
-        default=Wipe.NONE,
-        metadata=words(
-            "Wipe",
-            "What is done with a volume before it is removed: none; discard; zero (of thin ones: discard, since the "
-            "pool empties what it gives to others).",
-        ),
-    )
-
-    def __post_init__(self) -> None:
-        FileOptions.__post_init__(self)
-        names.group_name(self.group_name)
-        names.volume_name(self.pool)
-        names.prefix(self.prefix)
-        for disk in self.disks.split():
-            names.device_path(disk)
-        if self.wipe not in set(Wipe):
-            raise BadInput(f"A volume is wiped by {', '.join(Wipe)}; not {self.wipe!r}.")
-        if self.thin and self.pool.startswith(self.prefix):
-            raise BadInput(f"The thin pool {self.pool} is named like a volume of this datastore.")
 
 
 @dataclass(frozen=True, slots=True)

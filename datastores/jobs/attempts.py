@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import logging
-import os
-import secrets
-import socket
-import time
-import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import NoReturn
 
 from django.db import Error as DatabaseError
 from django.db import transaction
-from django.db.models import Case, DateTimeField, Value, When
-from django.db.models.functions import Coalesce
 from django.urls import reverse
-from django.utils import timezone
 
 from datastores.domain.errors import Cancelled, CloudstoreError, LostTouch, NotTakenBack, Unreachable
 from datastores.domain.plan import AnyStep, Plan
@@ -28,13 +18,15 @@ from datastores.hosts.runner import LEFT, TAKEN_BACK, Run
 from datastores.hosts.stages import steps_of
 from datastores.hosts.undo import take_back
 from datastores.jobs import doorbell
-from datastores.jobs.backups import is_over, sweeping
+from datastores.jobs.attempt_ends import AttemptEnds
+from datastores.jobs.claims import cancel_check, claim_all
 from datastores.jobs.connections import connector
 from datastores.jobs.doubts import doubt
-from datastores.jobs.ends import Ending, end_all, tell_given_up, told
+from datastores.jobs.ends import told
 from datastores.jobs.footprints import note_footprint
 from datastores.jobs.journal import Failure, failure_of, journal_of
-from datastores.jobs.log import JobLog, TakenOver
+from datastores.jobs.log import JobLog
+from datastores.jobs.log_storing import TakenOver
 from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.steps import (
     Machines,
@@ -47,36 +39,14 @@ from datastores.jobs.steps import (
 )
 from datastores.jobs.submit import check_role
 from datastores.models import Job, JobStep
-from datastores.models.jobs import move_all
 from datastores.services.notifications import tell
 from datastores.services.shared import needed_by_others
-from datastores.services.usecase import UseCase
 
-logger = logging.getLogger(__name__)
-CANCEL_SECONDS = 0.3
 GOES_ON = "This one goes on: it reads the hosts first, and attaches to what still runs there."
-DECIDED_ON = "attempts", "undo_requested", "approved_at", "heartbeat_at"
-"""What an attempt is chosen by, and what shows that another worker had the job since that was read."""
 
 
-@functools.cache
-def worker_name() -> str:
-    """Return this process's name. Process ids come again, in containers soon: a dead worker must not seem alive."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-
-
-class Attempt:
+class Attempt(AttemptEnds):
     """One attempt at one job by this worker."""
-
-    def __init__(self, job: Job, case: UseCase) -> None:
-        self.job, self.case = job, case
-        self.started = time.monotonic()
-        self.state = JobState.RUNNING
-        self.is_begun = job.attempts > 1
-        """There may be steps and a journal."""
-        self.failure = Failure()
-        self.unreached: set[str] = set()
-        """Hosts of which it heard nothing: they are read when it has ended."""
 
     def claim(self, state: JobState) -> bool:
         """Take the job. False: another worker was faster, or it waits for something else than it did."""
@@ -108,13 +78,6 @@ class Attempt:
         if claimed:
             self.guard(work)
         return claimed
-
-    def is_ours(self) -> bool:
-        """Tell whether the job is still this worker's, and learn whether a person wants it to stop."""
-        row = Job.objects.filter(pk=self.job.pk, worker=self.job.worker, state=self.state)
-        found = row.values_list("cancel_requested_at", flat=True)[:1]
-        self.job.cancel_requested_at = found[0] if found else None
-        return bool(found)
 
     def carry_on(self) -> None:
         """Go on by itself with what was begun together with other jobs."""
@@ -286,111 +249,6 @@ class Attempt:
         check_same_steps(self.job, steps)
         return steps
 
-    # How it ends
-
-    def guard(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except Unreachable as error:
-            quarantine_after(error)
-            if isinstance(error, LostTouch) or self.state is JobState.UNDOING:
-                self._interrupted(str(error))
-            else:
-                self._failed(error)
-            self.unreached |= {error.host} if error.host else set(self.log.hosts)
-        except Cancelled as error:
-            self._end(JobState.CANCELLED, lambda: self.case.cancelled(self.job), self.log.clean(told(error)))
-        except CloudstoreError as error:
-            self._failed(error)
-        except Exception as error:
-            logger.exception("job %s", self.job.uuid)
-            message = self.log.clean(told(error))
-            self.log.add(EventKind.JOB, traceback.format_exc(), level=Level.ERROR)
-            self._end(JobState.ERRORED, lambda: self._note_failure(message), message)
-        if self.unreached:
-            doubt(self.unreached)
-
-    def _failed(self, error: CloudstoreError) -> None:
-        message = self.log.clean(told(error))
-        if self.is_ours() and self.job.cancel_requested_at and not self._left_something(error):
-            self._end(JobState.CANCELLED, lambda: self.case.cancelled(self.job), f"it was to stop, and {message}")
-            return
-        note = self._note_unreachable if isinstance(error, Unreachable) else self._note_failure
-        self._end(JobState.FAILED, lambda: note(message), message)
-
-    def _note_unreachable(self, message: str) -> None:
-        self.case.unreachable(self.job, message)
-
-    def _note_failure(self, message: str) -> None:
-        if self.failure.final:
-            self.case.broken_off(self.job, message, lossy=self.failure.lossy)
-        else:
-            self.case.failed(self.job, message)
-
-    def _left_something(self, error: CloudstoreError) -> bool:
-        return isinstance(error, NotTakenBack) or LEFT in getattr(error, "__notes__", ())
-
-    def _interrupted(self, message: str) -> None:
-        message = self.log.clean(message)
-        self.log.add(EventKind.JOB, f"interrupted: {message}", level=Level.WARNING)
-        self.log.rest()
-        with transaction.atomic():
-            moved = self.job.move(self.state, to=JobState.INTERRUPTED, unchanged=("worker",), error=message)
-            if moved and self.job.is_given_up:
-                tell_given_up(self.job)
-        doorbell.ring_state(self.job)
-
-    def ending(self, update_rows: Callable[[], None]) -> Ending:
-        return Ending(self.job, self.log, self.started, update_rows)
-
-    def _end(self, state: JobState, update_rows: Callable[[], None], message: str = "") -> bool:
-        """End the job, unless reconcile gave it to somebody else: then that attempt writes the end. See ``end_all``."""
-        over = is_over(state, message, can_undo=self.case.can_undo)
-        sweep = sweeping(self.job, connector(machines_of(self.job))) if over else None
-        ended = end_all([self.ending(update_rows)], self.state, state, message)
-        if ended and sweep:
-            sweep()
-        return ended
-
     def _secrets(self) -> tuple[str, ...]:
         password = self.job.host.first_password if self.job.host else ""
         return (password,) if password else ()
-
-
-def claim_all(attempts: Sequence[Attempt], state: JobState) -> bool:
-    """Take the jobs, all of them or none. False: not all wait (any more) as they were read."""
-    jobs = [attempt.job for attempt in attempts]
-    errors = [job.error for job in jobs]
-    now = Value(timezone.now(), DateTimeField())
-    moved = move_all(
-        jobs,
-        JobState.QUEUED,
-        to=state,
-        unchanged=DECIDED_ON,
-        worker=worker_name(),
-        error="",
-        started_at=Case(When(resumed__gt=0, then=Coalesce("started_at", now)), default=now),
-    )
-    if moved:
-        for attempt, error in zip(attempts, errors, strict=True):
-            attempt.claimed(state, error)
-    return moved
-
-
-def cancel_check(job: Job) -> Callable[[], bool]:
-    """Return a function that tells whether a person asked to stop; it asks the database now and then.
-
-    It raises TakenOver when another worker has the job.
-    """
-    state = {"at": time.monotonic(), "asked": job.cancel_requested_at is not None}
-
-    def asked() -> bool:
-        if not state["asked"] and time.monotonic() - state["at"] > CANCEL_SECONDS:
-            state["at"] = time.monotonic()
-            worker, requested_at = Job.objects.values_list("worker", "cancel_requested_at").get(pk=job.pk)
-            if worker != job.worker:
-                raise TakenOver(f"{worker} has this job now.")
-            state["asked"] = requested_at is not None
-        return bool(state["asked"])
-
-    return asked

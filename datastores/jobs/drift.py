@@ -29,8 +29,9 @@ from datastores.models import Drift, DriftScan, Host, User
 from datastores.models.audit import in_turn, record
 from datastores.services.drift import busy, forget_closed, kind_of, remember, remember_footprints, storable
 from datastores.services.drift_found import NOT_EMPTY, Difference, Found, place_of
+from datastores.services.drift_scope import Managed, Scope
 from datastores.services.endpoints import endpoint_of
-from datastores.services.managed import Managed, Scope, statements
+from datastores.services.managed import statements
 from datastores.services.since import on_day
 from datastores.services.space import remember_allocated
 

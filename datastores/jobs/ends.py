@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datastores.domain.errors import CloudstoreError, CommandFailed
 from datastores.domain.states import EventKind, JobState, Level
 from datastores.jobs import doorbell
-from datastores.jobs.log import JobLog, elapsed, flush_all
+from datastores.jobs.log import JobLog
+from datastores.jobs.log_entries import elapsed
+from datastores.jobs.log_storing import flush_all
 from datastores.jobs.submit import enqueue
 from datastores.models import Job
 from datastores.models.audit import Deed, in_turn, record_all

@@ -16,7 +16,8 @@ from datastores.domain.plan import Shell
 from datastores.hosts.stored import FileStored, look_at, stored
 from datastores.models import DatastoreHost, Host, Image, Job
 from datastores.services.drift import note
-from datastores.services.managed import Scope, leaves_image, masters
+from datastores.services.drift_scope import Scope
+from datastores.services.managed import leaves_image, masters
 
 logger = logging.getLogger(__name__)
 

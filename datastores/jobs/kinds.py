@@ -18,8 +18,8 @@ from datastores.services.drift_repair import DriftRepair
 from datastores.services.exports import ExportChange
 from datastores.services.hosts import HostOnboard, HostRead
 from datastores.services.image_changes import ImageChecksum, ImageDelete, ImageResize
+from datastores.services.image_making import ContextImage, ImageBlock, ImageClone, ImageRegister
 from datastores.services.image_moves import ImageMove
-from datastores.services.images import ContextImage, ImageBlock, ImageClone, ImageRegister
 from datastores.services.limits import DatastoreLimit, DiskReserve
 from datastores.services.measurements import DatastoreMeasure
 from datastores.services.partitions import PartitionGive, PartitionTake

@@ -4,63 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from django.db import Error, connection, transaction
 from django.utils import timezone
 
-from datastores.domain.errors import LostTouch
-from datastores.domain.plan import Action, Detached, EditLines, Output, WriteFile
+from datastores.domain.plan import Action, Output
 from datastores.domain.states import EventKind, Level, StepState
 from datastores.hosts.journal import Undoable
-from datastores.jobs import codec, doorbell
-from datastores.models import Job, JobEvent, JobStep
+from datastores.jobs import codec
+from datastores.jobs.log_entries import Batch, Entry, blocks, describe, with_lines_cut
+from datastores.jobs.log_storing import TakenOver, flush_all
+from datastores.models import Job, JobEvent
 from datastores.transport.quoting import shell_line
 
 logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 0.05
 AGAIN_SECONDS = 1.0
 """After a flush that failed."""
-BLOCK_LINES = 4000
 BLOCK_CHARACTERS = 512 * 1024
 PENDING_CHARACTERS = 4 * 1024 * 1024
-LINE_CHARACTERS = 8 * 1024
-_LONG_LINE = re.compile(rf"(?m)^([^\n]{{{LINE_CHARACTERS}}})[^\n]+")
-
-
-class TakenOver(LostTouch):
-    """This worker was silent for too long: another one has the job, and this one must not touch it any more."""
-
-
-@dataclass(slots=True)
-class Entry:
-    """A log entry that has no number yet."""
-
-    kind: EventKind
-    text: str
-    level: Level = Level.INFO
-    step: int | None = None
-    data: Any = None
-    at: datetime = field(default_factory=timezone.now)
-    host: str = ""
-    """Of an entry that belongs to no step."""
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one flush stores: entries, fields of steps, and where their numbers begin."""
-
-    entries: list[Entry]
-    steps: dict[int, dict[str, Any]]
-    characters: int
-    seq: int
-    line: int
 
 
 @dataclass(slots=True)
@@ -303,7 +269,7 @@ class JobLog:
             text = text.replace(secret, "(secret)")
         text = text.encode("utf-8", "backslashreplace").decode()  # names of files may be no text
         text = text.replace("\x00", "\ufffd").replace("\r\n", "\n").rstrip("\n")
-        return _LONG_LINE.sub(r"\1... (line cut)", text) if has_long_line(text) else text
+        return with_lines_cut(text)
 
     def _start_ticker(self) -> None:
         if self._ticker is None:
@@ -326,80 +292,3 @@ class JobLog:
             connection.close()
             return False
         return True
-
-
-def flush_all(logs: Sequence[JobLog]) -> None:
-    """Store everything that was added to the logs, in one transaction; see ``JobLog.flush``.
-
-    In a transaction of the caller's their tickers have to be stopped: those wait for the database with the lock held.
-    """
-    with contextlib.ExitStack() as locks:
-        for log in logs:
-            locks.enter_context(log.store)
-        batches = [(log, batch) for log in logs if (batch := log.begin())]
-        if not batches:
-            return
-        try:
-            _write(batches)
-        except BaseException:
-            for log, batch in batches:
-                log.count(batch)
-            raise
-        for log, _ in batches:
-            log.end()
-    transaction.on_commit(lambda: _ring(log for log, _ in batches))  # at once, when there is no transaction
-
-
-def _write(batches: Sequence[tuple[JobLog, Batch]]) -> None:
-    jobs = [log.job for log, _ in batches]
-    worker = jobs[0].worker
-    events = [event for log, batch in batches for event in log.events(batch)]
-    with transaction.atomic(savepoint=False):
-        mine = Job.objects.filter(pk__in=[job.pk for job in jobs], worker=worker)
-        if mine.update(worker=worker) != len(jobs):  # an update, so that the rows are ours until the commit
-            raise TakenOver(f"Another worker has {' or '.join(map(str, jobs))} now.")
-        JobEvent.objects.bulk_create(events, batch_size=50)
-        for log, batch in batches:
-            for index, fields in batch.steps.items():
-                JobStep.objects.filter(job=log.job, index=index).update(**fields)
-
-
-def _ring(logs: Iterable[JobLog]) -> None:
-    for log in logs:
-        doorbell.ring_log(log.job, log.seq)
-
-
-def has_long_line(text: str) -> bool:
-    """Tell whether a line is longer than LINE_CHARACTERS; looks at one place in each so many characters."""
-    start = 0
-    while len(text) - start > LINE_CHARACTERS:
-        end = text.rfind("\n", start, start + LINE_CHARACTERS + 1)
-        if end < 0:
-            return True
-        start = end + 1
-    return False
-
-
-def blocks(text: str) -> Iterator[str]:
-    """Cut a text between lines into pieces of at most BLOCK_LINES lines."""
-    if text.count("\n") < BLOCK_LINES:
-        yield text
-        return
-    lines = text.split("\n")
-    for start in range(0, len(lines), BLOCK_LINES):
-        yield "\n".join(lines[start : start + BLOCK_LINES])
-
-
-def describe(action: Action) -> str:
-    """Return the action as the log shows it: the command, or the file with its diff."""
-    operation = action.do
-    if isinstance(operation, WriteFile | EditLines):
-        return f"write {operation.path}\n{operation.diff}".rstrip("\n")
-    command = operation.command if isinstance(operation, Detached) else operation
-    return f"$ {shell_line(command.argv)}"
-
-
-def elapsed(since: float) -> str:
-    """Return "340 ms" or "12.3 s" since a ``time.monotonic()``."""
-    seconds = time.monotonic() - since
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

@@ -22,11 +22,12 @@ from datastores.hosts.stages import steps_of
 from datastores.hosts.together import Found, apply, look
 from datastores.jobs import heartbeat
 from datastores.jobs.approval import waits
-from datastores.jobs.attempts import Attempt, claim_all, worker_name
+from datastores.jobs.attempts import Attempt
+from datastores.jobs.claims import claim_all, worker_name
 from datastores.jobs.connections import connector
 from datastores.jobs.ends import end_all
 from datastores.jobs.kinds import KINDS
-from datastores.jobs.log import TakenOver, flush_all
+from datastores.jobs.log_storing import TakenOver, flush_all
 from datastores.jobs.run import WITH_TARGETS, run_job
 from datastores.jobs.steps import machines_now, step_rows
 from datastores.models import Job, JobStep

@@ -24,8 +24,8 @@ from rq.job import Job as Entry
 from rq.utils import as_text, decode_redis_hash, utcformat, utcparse
 from rq.worker import BaseWorker
 
+from datastores.domain.alert_facts import QueueFacts, WorkerFacts
 from datastores.domain.alert_rules import WORKER_LOST
-from datastores.domain.alerts import QueueFacts, WorkerFacts
 from datastores.jobs.heartbeat import BEAT_SECONDS
 from datastores.jobs.submit import queue
 

@@ -7,9 +7,10 @@ import logging
 from datastores.domain.states import JobState
 from datastores.jobs import heartbeat
 from datastores.jobs.approval import waits
-from datastores.jobs.attempts import Attempt, worker_name
+from datastores.jobs.attempts import Attempt
+from datastores.jobs.claims import worker_name
 from datastores.jobs.kinds import KINDS
-from datastores.jobs.log import TakenOver
+from datastores.jobs.log_storing import TakenOver
 from datastores.jobs.submit import held_back
 from datastores.models import Job
 from datastores.services.usecase import UseCase

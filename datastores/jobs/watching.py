@@ -11,7 +11,7 @@ from django.conf import settings
 from redis import ConnectionPool, Redis
 from redis.exceptions import RedisError
 
-from datastores.domain.alerts import QueueFacts, WorkerFacts
+from datastores.domain.alert_facts import QueueFacts, WorkerFacts
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.presence import seen_queues, seen_workers
 from datastores.jobs.submit import queue

@@ -22,7 +22,7 @@ from rq.timeouts import TimerDeathPenalty
 from rq.worker_pool import ForkProcess, WorkerPool
 
 from datastores.jobs import doorbell
-from datastores.jobs.attempts import worker_name
+from datastores.jobs.claims import worker_name
 from datastores.jobs.connections import keep_warm, pool
 from datastores.jobs.presence import keep_beating, thread_name
 from datastores.jobs.schedule import SCHEDULE, run_schedule

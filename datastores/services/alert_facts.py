@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from datastores.domain.alert_rules import WORKER_LOST
-from datastores.domain.alerts import (
+from datastores.domain.alert_facts import (
     DatastoreFacts,
     Facts,
     HostFacts,
@@ -20,6 +19,7 @@ from datastores.domain.alerts import (
     SightFacts,
     WorkerFacts,
 )
+from datastores.domain.alert_rules import WORKER_LOST
 from datastores.domain.states import HostState, JobState, ObjectState
 from datastores.models import Alert, Datastore, DatastoreHost, DatastoreSample, Duty, Host, Job, VolumeReading
 from datastores.models.samples import FINE

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
+from datastores.domain.alert_facts import Facts
 from datastores.domain.alert_rules import RULES, WORKER_LOST, WORSE, Rule
-from datastores.domain.alerts import Facts, Finding, findings, is_gone, known_subjects, not_known
+from datastores.domain.alerts import Finding, findings, is_gone, known_subjects, not_known
 from datastores.domain.errors import Refused
 from datastores.models import Alert, Duty, User
 from datastores.services.notifications import Said, tell_all

@@ -31,7 +31,8 @@ from datastores.models import (
 from datastores.models.audit import in_turn, record
 from datastores.services import leases
 from datastores.services.dependants import users_of
-from datastores.services.images import ImageMaker, new_image
+from datastores.services.image_making import ImageMaker
+from datastores.services.images import new_image
 from datastores.services.placing import driver_of, hosts_of, image_volume, require_ready, require_state
 from datastores.services.usecase import CLOUD_STAFF, Results, UseCase
 from datastores.services.viewers import listed

@@ -9,7 +9,8 @@ from django.utils import timezone
 from datastores.domain.errors import Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.models import DeletedImage, Image, Job
-from datastores.services.images import ImageMaker, require_free_name
+from datastores.services.image_making import ImageMaker
+from datastores.services.images import require_free_name
 from datastores.services.placing import driver_of, image_volume, preparing, require_ready
 from datastores.services.usecase import Results
 

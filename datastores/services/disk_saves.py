@@ -12,7 +12,8 @@ from datastores.services.carrying import carried, check_limit, hosts_on_the_way,
 from datastores.services.disk_hosts import driver_for
 from datastores.services.disk_making import type_of
 from datastores.services.disks import require_shut_down_cleanly
-from datastores.services.images import ImageMaker, new_image
+from datastores.services.image_making import ImageMaker
+from datastores.services.images import new_image
 from datastores.services.placing import disk_volume, driver_of, image_volume, preparing, require_state
 from datastores.services.usecase import Results
 

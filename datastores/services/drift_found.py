@@ -12,7 +12,7 @@ from typing import Any
 
 from datastores.hosts.stored import Footprint
 from datastores.models import Drift
-from datastores.services.managed import Managed
+from datastores.services.drift_scope import Managed
 
 FEW = 3
 """From so many files on, that all of a datastore are missing is told once, of the datastore."""

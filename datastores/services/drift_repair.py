@@ -9,7 +9,8 @@ from datastores.domain.errors import Refused
 from datastores.domain.plan import Plan, Stage
 from datastores.models import Drift, Host, Job
 from datastores.services import leases
-from datastores.services.managed import OF_GUARDS, Scope, find
+from datastores.services.drift_scope import OF_GUARDS, Scope
+from datastores.services.managed import find
 from datastores.services.since import on_day
 from datastores.services.usecase import Results, UseCase
 

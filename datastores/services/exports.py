@@ -57,7 +57,7 @@ def require_found(datastore: Datastore) -> None:
     What the server exports besides is taken from what was read of it last.
     """
     driver, host = driver_of(datastore), hosts_of(datastore)[0]
-    exported = driver.over_nfs if driver.shared else None
+    exported = driver.over_nfs if isinstance(driver, (NfsDriver, ZfsDriver)) and driver.shared else None
     if exported is None:
         return
     texts = [file["text"] for file in host.facts.get("exports", ()) if not is_ours(file["path"])]

@@ -15,7 +15,7 @@ from datastores.drivers.abilities import Steps
 from datastores.drivers.base import StorageDriver
 from datastores.hosts.journal import Undoable
 from datastores.models import Datastore, Host, Job
-from datastores.services.managed import Scope
+from datastores.services.drift_scope import Scope
 from datastores.services.placing import driver_on, host_names
 
 TITLE_KEPT = 1500

@@ -26,8 +26,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from datastores.domain.alert_facts import DatastoreFacts, JobFacts, QueueFacts, WorkerFacts
 from datastores.domain.alert_rules import DAY, RULES
-from datastores.domain.alerts import DatastoreFacts, JobFacts, QueueFacts, WorkerFacts, is_lost, missed
+from datastores.domain.alerts import is_lost, missed
 from datastores.domain.histograms import cumulative
 from datastores.domain.states import ENDED, HostState, JobState
 from datastores.jobs.schedule import DUTIES

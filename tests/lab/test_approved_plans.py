@@ -23,7 +23,7 @@ from datastores.hosts.runner import Run
 from datastores.hosts.sources import SourceAllowed
 from datastores.jobs.codec import encode_change
 from datastores.jobs.steps import approving
-from datastores.services.images import opening
+from datastores.services.image_making import opening
 from datastores.services.placing import preparing
 from tests.lab import places
 from tests.lab.carrying import Diary, Hosts

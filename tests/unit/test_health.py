@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError as RedisAway
 
 from cloudstore import __main__ as up
 from cloudstore import readiness
-from datastores.domain.alerts import WorkerFacts
+from datastores.domain.alert_facts import WorkerFacts
 from datastores.models import Duty
 from datastores.web import metrics as metrics_module
 

@@ -12,8 +12,8 @@ import yaml
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+from datastores.domain.alert_facts import QueueFacts, WorkerFacts
 from datastores.domain.alert_rules import DAY, LONG_QUEUES, MINUTE, RULES
-from datastores.domain.alerts import QueueFacts, WorkerFacts
 from datastores.domain.growth import Growth
 from datastores.domain.states import HostState
 from datastores.models import DatastoreHost, DatastoreSample, Duty, User

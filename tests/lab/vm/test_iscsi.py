@@ -24,7 +24,7 @@ from datastores.hosts.secret_files import secret_digest
 from datastores.hosts.services import ServiceRunning
 from datastores.hosts.tgt_targets import TargetGone, TargetServed
 from datastores.services.disk_hosts import in_order
-from datastores.services.images import inspecting
+from datastores.services.image_making import inspecting
 from tests.lab.carrying import Hosts, connected
 from tests.lab.disks import MIB
 from tests.lab.machine import wait_until

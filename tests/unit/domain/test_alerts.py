@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from datastores.domain.alert_rules import DAY, RULES, Severity
-from datastores.domain.alerts import (
+from datastores.domain.alert_facts import (
     DatastoreFacts,
     Facts,
     HostFacts,
@@ -15,14 +14,9 @@ from datastores.domain.alerts import (
     QueueFacts,
     SightFacts,
     WorkerFacts,
-    findings,
-    is_gone,
-    known_subjects,
-    missed,
-    not_known,
-    percent,
-    span,
 )
+from datastores.domain.alert_rules import DAY, RULES, Severity
+from datastores.domain.alerts import findings, is_gone, known_subjects, missed, not_known, percent, span
 from datastores.domain.states import HostState
 
 TIB = 1 << 40

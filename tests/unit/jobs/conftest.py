@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from datastores.domain.plan import Plan, Stage
-from datastores.jobs import attempts, kinds, run
+from datastores.jobs import attempt_ends, attempts, kinds, run
 from datastores.jobs import submit as submit_module
 from datastores.jobs.submit import submit
 from datastores.models import Cluster, Host, Job, User
@@ -94,7 +94,8 @@ def host(db: None) -> Host:
 def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeShell]:
     """The host on which jobs of this test work."""
     fake = flag_host(a="off", b="off")
-    monkeypatch.setattr(attempts, "connector", lambda machines: lambda name: fake)
+    for module in (attempts, attempt_ends):
+        monkeypatch.setattr(module, "connector", lambda machines: lambda name: fake)
     return fake
 
 

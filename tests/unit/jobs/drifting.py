@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from datastores.jobs import attempts, drift
+from datastores.jobs import attempt_ends, attempts, drift
 from datastores.jobs.drift import look_for_drift
 from datastores.models import (
     Drift,
@@ -67,7 +67,8 @@ def a_site(base: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     """Make a site below a directory; scans and jobs reach its host."""
     site = Site(base / "fast")
     monkeypatch.setattr(drift, "pool", lambda: Pool(site))
-    monkeypatch.setattr(attempts, "connector", lambda machines: site.shell)
+    for module in (attempts, attempt_ends):
+        monkeypatch.setattr(module, "connector", lambda machines: site.shell)
     return site
 
 

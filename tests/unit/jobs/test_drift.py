@@ -36,8 +36,9 @@ from datastores.models import (
 from datastores.services import drift as rows
 from datastores.services.drift import note
 from datastores.services.drift import remember as really_remember
+from datastores.services.drift_scope import Managed, Scope
 from datastores.services.images import rename, set_persistent
-from datastores.services.managed import Managed, Scope, statements
+from datastores.services.managed import statements
 from tests.unit.conftest import a_credential, a_datastore, a_disk, a_drift, a_host, a_job, a_step, an_image
 from tests.unit.jobs.drifting import MIB, Site, scanned, write
 from tests.unit.local import LocalShell

@@ -14,6 +14,7 @@ from datastores.domain.plan import Action, Command
 from datastores.domain.states import EventKind, JobState, Level, StepState
 from datastores.hosts.journal import Undoable
 from datastores.jobs import log as log_module
+from datastores.jobs import log_storing
 from datastores.jobs.log import JobLog
 from datastores.models import Job, JobEvent, JobStep
 from tests.fakes import FakeShell, said
@@ -107,10 +108,10 @@ class TestAFlushThatFails:
             right(batches)
             raise OperationalError("the connection was lost during the commit")
 
-        right = log_module._write
+        right = log_storing._write
         log.add(EventKind.JOB, "one")
         with monkeypatch.context() as patch, pytest.raises(OperationalError):
-            patch.setattr(log_module, "_write", write)
+            patch.setattr(log_storing, "_write", write)
             log.flush()
         log.add(EventKind.JOB, "two")
         log.flush()

@@ -19,7 +19,7 @@ from rq.utils import utcformat
 from cloudstore.processes import redis_server
 from datastores.domain.alerts import is_lost
 from datastores.jobs import presence, watching
-from datastores.jobs.attempts import worker_name
+from datastores.jobs.claims import worker_name
 from datastores.jobs.presence import beat, forget_worker, process_of, seen_queues, seen_workers, thread_name
 from datastores.jobs.worker import WarmWorker, worker_for
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from datastores.domain.errors import Busy, HostKeyChanged, NotConnected, Refused, Unreachable
 from datastores.domain.plan import Stage
 from datastores.domain.states import EventKind, HostState, JobState, Level, StepState
-from datastores.jobs import attempts, control
+from datastores.jobs import attempt_ends, attempts, control
 from datastores.jobs.doubts import doubt
 from datastores.jobs.journal import journal_of
 from datastores.jobs.log import JobLog
@@ -252,7 +252,7 @@ def test_a_running_job_that_is_cancelled_undoes_what_it_did(
     ask: Ask, shell: FakeShell, operator: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = ask()
-    monkeypatch.setattr("datastores.jobs.attempts.CANCEL_SECONDS", 0)
+    monkeypatch.setattr("datastores.jobs.claims.CANCEL_SECONDS", 0)
     answers = iter([False, True, True, True])
 
     def asked(job: Job) -> object:
@@ -354,14 +354,14 @@ def test_a_job_that_waits_for_others_is_not_run_by_an_old_delivery(ask: Ask, she
 
 def cancelled_at_last(monkeypatch: pytest.MonkeyPatch, job: Job) -> None:
     """Let the job's person ask to stop it when all is done, just before that is stored."""
-    right = attempts.end_all
+    right = attempt_ends.end_all
 
     def late(endings: Any, before: JobState, state: JobState, message: str = "") -> bool:
-        monkeypatch.setattr(attempts, "end_all", right)
+        monkeypatch.setattr(attempt_ends, "end_all", right)
         control.cancel(Job.objects.get(pk=job.pk), job.user)
         return right(endings, before, state, message)
 
-    monkeypatch.setattr(attempts, "end_all", late)
+    monkeypatch.setattr(attempt_ends, "end_all", late)
 
 
 def test_a_job_that_is_cancelled_when_all_was_done_is_taken_back(

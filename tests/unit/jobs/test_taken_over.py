@@ -12,7 +12,8 @@ from datastores.domain.states import JobState
 from datastores.jobs import attempts, control, heartbeat, run
 from datastores.jobs.journal import journal_of
 from datastores.jobs.kinds import KINDS
-from datastores.jobs.log import JobLog, TakenOver
+from datastores.jobs.log import JobLog
+from datastores.jobs.log_storing import TakenOver
 from datastores.models import Job, Lease, User
 from datastores.services.usecase import UseCase
 from tests.fakes import FakeShell, said

@@ -13,8 +13,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from datastores.domain.alert_facts import DatastoreFacts, Facts, HostFacts, WorkerFacts
 from datastores.domain.alert_rules import FULL, UNREACHABLE, WORKER_LOST
-from datastores.domain.alerts import DatastoreFacts, Facts, HostFacts, WorkerFacts, findings
+from datastores.domain.alerts import findings
 from datastores.domain.errors import Refused
 from datastores.domain.states import HostState, JobState, ObjectState
 from datastores.models import Alert, Datastore, DatastoreSample, Duty, Notice, NotificationTarget, User

@@ -33,8 +33,9 @@ from datastores.models import (
     User,
 )
 from datastores.services.appliances import remember_luns, unpin
+from datastores.services.drift_scope import Scope
 from datastores.services.hosts import require_unneeded
-from datastores.services.managed import Scope, find, statements
+from datastores.services.managed import find, statements
 from datastores.services.placing import driver_of
 from tests.unit.conftest import a_datastore, a_host, a_vm, an_image
 from tests.unit.services.conftest import ended

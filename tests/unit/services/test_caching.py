@@ -26,7 +26,8 @@ from datastores.models import CachedCopy, Datastore, DatastoreHost, Disk, Host, 
 from datastores.services import leases
 from datastores.services.caching import leaving_for
 from datastores.services.drift import busy
-from datastores.services.managed import Scope, cached_copies
+from datastores.services.drift_scope import Scope
+from datastores.services.managed import cached_copies
 from tests.unit.conftest import a_datastore, a_host, a_vm, an_image
 from tests.unit.services.conftest import ended
 

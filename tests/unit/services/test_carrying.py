@@ -14,7 +14,8 @@ from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
 from datastores.models import Datastore, Disk, Host, HostKey, Image, Job, User, VirtualMachine
 from datastores.services.carrying import route_of
-from datastores.services.managed import Scope, disks
+from datastores.services.drift_scope import Scope
+from datastores.services.managed import disks
 from datastores.transport.keys import public_line
 from tests.unit.conftest import a_datastore, a_disk, a_host, a_vm, an_image
 from tests.unit.services.conftest import ended

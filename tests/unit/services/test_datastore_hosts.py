@@ -13,8 +13,9 @@ from datastores.jobs import control
 from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
 from datastores.models import AuditEntry, Datastore, Disk, Host, Job, Lease, User
+from datastores.services.drift_scope import Scope
 from datastores.services.hosts import require_unneeded
-from datastores.services.managed import Scope, statements
+from datastores.services.managed import statements
 from datastores.services.placing import hosts_of
 from tests.unit.conftest import a_datastore, a_disk, a_drift, a_host, a_vm, an_image
 from tests.unit.services.conftest import ended

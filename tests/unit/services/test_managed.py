@@ -12,8 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from datastores.drivers.files import FileDriver
 from datastores.models import Datastore, Disk, Host, User
 from datastores.services.drift import storable
+from datastores.services.drift_scope import Managed, Scope
 from datastores.services.hosts import HostOnboard
-from datastores.services.managed import Managed, Scope, find, statements
+from datastores.services.managed import find, statements
 from tests.unit.conftest import a_credential, a_datastore, a_disk, a_host, a_job, an_image
 
 pytestmark = pytest.mark.django_db

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from datastores.domain.alert_facts import Facts
 from datastores.domain.alert_rules import FILLING, FULL
-from datastores.domain.alerts import Facts, findings
+from datastores.domain.alerts import findings
 from datastores.domain.errors import Unreachable
 from datastores.domain.states import HostState
 from datastores.domain.volumes import Capacity

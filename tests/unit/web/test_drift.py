@@ -159,7 +159,8 @@ class TestDeciding:
     def test_repair_leads_to_the_plan(self, operator: User) -> None:
         host = a_host()
         store = a_datastore(hosts=[host], kind="shared", base="/srv/x")
-        from datastores.services.managed import Scope, statements
+        from datastores.services.drift_scope import Scope
+        from datastores.services.managed import statements
 
         managed = next(each for each in statements(Scope(type(host).objects.all())) if each.datastore == store.pk)
         row = a_drift(host=host, datastore=store, key=managed.key(managed.steps[0]))

@@ -13,7 +13,7 @@ from django.utils import timezone
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from datastores.domain.alerts import QueueFacts, WorkerFacts
+from datastores.domain.alert_facts import QueueFacts, WorkerFacts
 from datastores.domain.states import HostState, JobState
 from datastores.models import Alert, Duty, User
 from datastores.models.audit import record

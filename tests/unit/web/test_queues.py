@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from datastores.domain.alert_facts import QueueFacts, WorkerFacts
 from datastores.domain.alert_rules import WORKER_LOST
-from datastores.domain.alerts import QueueFacts, WorkerFacts
 from datastores.jobs.watching import Machinery
 from datastores.models import User
 from tests.unit.conftest import signed_in, text_of
