@@ -20,6 +20,7 @@ _BRICK = re.compile(r"[A-Za-z0-9/._+@-]+\Z")  # a colon parts the host from the 
 _OPTION = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9_-]+)+\Z")
 _PATTERN = re.compile(r"(\d{1,3}|\*)(\.(\d{1,3}|\*)){0,3}\Z")
 _GFID = re.compile(r"gfid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+_ENTRY = re.compile(r"(/[^,()]*)\(([^,()]+)\)\Z")
 ADDRESS_LISTS = frozenset({"auth.allow", "auth.reject"})
 
 
@@ -171,6 +172,19 @@ def brick_path(value: str) -> str:
     return value
 
 
+def volume_directory(value: str) -> str:
+    """Return a directory of a volume as its path from the root of the volume; "/" is all of it.
+
+    No comma or bracket: in auth.allow these part directories and the addresses that may mount them.
+    """
+    if absolute_path(value, "The directory") != value or not _BRICK.match(value):
+        raise BadInput(
+            f"{value[:80]!r} is no directory of a volume: a path in it, such as /tenants/blue, of letters, digits and "
+            "/ . _ + @ -."
+        )
+    return value
+
+
 def check_layout(layout: Layout, bricks: Sequence[Brick], *, forced: bool = False) -> None:
     """Check that a volume can be made of these bricks, in this order: each set is neighbours.
 
@@ -226,7 +240,7 @@ def option_name(value: str) -> str:
 def option_value(name: str, value: str) -> str:
     """Return what the option ``name`` may be set to."""
     if name in ADDRESS_LISTS:
-        return address_list(value)
+        return access_list(value)
     if not value or value != one_line(value, f"The value of {name}").strip() or len(value) > 1024:
         raise BadInput(f"The value of {name} is empty, too long, or has blanks around it.")
     return value
@@ -239,6 +253,19 @@ def address_list(value: str) -> str:
             raise BadInput(
                 f"{part[:40]!r} is no address (10.0.0.7), network (10.0.0.0/24) or pattern of addresses (10.0.*)."
             )
+    return value
+
+
+def access_list(value: str) -> str:
+    """Return who may mount what: a list of addresses, or directories with those of each, all parted by commas."""
+    if not value.startswith("/"):
+        return address_list(value)
+    for entry in value.split(","):
+        found = _ENTRY.match(entry)
+        if not found:
+            raise BadInput(f"{entry[:60]!r} is no directory with its addresses, such as /blue(10.0.0.7|10.0.1.*).")
+        volume_directory(found[1])
+        address_list(found[2].replace("|", ","))
     return value
 
 

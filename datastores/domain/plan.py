@@ -120,7 +120,7 @@ class Detached:
 
     ``growing`` is the file whose allocated bytes tell the progress towards ``total`` bytes (0: unknown). Where no file
     tells it, ``meter`` prints the bytes that are done; or they are ``counted`` of the process of the command that has
-    moved the most.
+    moved the most. ``tells``: its output does, in lines with "<done> of <total> bytes", perhaps "of about".
     """
 
     command: Command
@@ -128,6 +128,7 @@ class Detached:
     total: int = 0
     meter: Command | None = None
     counted: Counted | None = None
+    tells: bool = False
 
 
 Operation: TypeAlias = Command | WriteFile | EditLines | Detached

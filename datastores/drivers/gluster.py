@@ -12,6 +12,7 @@ from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput
 from datastores.domain.gluster import Brick, Layout, address_list, volume_name
 from datastores.domain.gluster_checks import PlacedBrick
+from datastores.domain.gluster_partitions import Partition, allowed
 from datastores.domain.openings import Opening, opening
 from datastores.domain.plan import Plan, Stage
 from datastores.drivers.abilities import Steps
@@ -130,6 +131,7 @@ class GlusterDriver(MountedDriver):
 
     options: GlusterOptions
     bricks: tuple[PlacedBrick, ...] = ()
+    partitions: tuple[Partition, ...] = ()
 
     # What it is
 
@@ -200,13 +202,17 @@ class GlusterDriver(MountedDriver):
 
     @property
     def allowed(self) -> str:
-        """Who may mount the volume. Raises BadInput when a host is known by a name: auth.allow wants addresses."""
+        """Who may mount the volume, or a partition of it.
+
+        :raises BadInput: a host is known by a name: auth.allow wants addresses.
+        """
         if self.options.allow:
-            return self.options.allow
+            return allowed(self.options.allow, self.partitions)
         try:
-            return address_list(",".join(dict.fromkeys(self.locate(host) for host in self.hosts)))
+            root = address_list(",".join(dict.fromkeys(self.locate(host) for host in self.hosts)))
         except BadInput as error:
             raise BadInput(f'{error} Say under "May mount" which addresses the hosts have.') from error
+        return allowed(root, self.partitions)
 
     def serve(self) -> Steps:
         return (VolumeOptionSet(self.host, self.volume, "auth.allow", self.allowed, of=self.of),)

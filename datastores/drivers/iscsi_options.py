@@ -16,7 +16,7 @@ from datastores.domain.zfs import Layout
 from datastores.drivers.files import FileDriver, same_words, words
 from datastores.drivers.lvm_options import LvmOptions
 from datastores.drivers.zfs_options import ZfsOptions
-from datastores.hosts.lvm_volumes import Wipe
+from datastores.hosts.lvm_wiping import Wipe
 
 
 class Backing(StrEnum):

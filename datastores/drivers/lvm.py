@@ -35,8 +35,8 @@ from datastores.hosts.lvm_volumes import (
     VolumeGrown,
     VolumeRenamed,
     VolumeReturned,
-    Wipe,
 )
+from datastores.hosts.lvm_wiping import Wipe
 from datastores.hosts.opened import Opened
 from datastores.hosts.packages import PackageInstalled
 from datastores.hosts.stored import FileStored, Footprint

@@ -8,6 +8,7 @@ from typing import Any
 
 from datastores.domain.errors import BadInput
 from datastores.domain.gluster_checks import PlacedBrick
+from datastores.domain.gluster_partitions import Partition
 from datastores.domain.iscsi import Names, PinnedLun
 from datastores.drivers.base import StorageDriver, nowhere
 from datastores.drivers.btrfs import BtrfsDriver
@@ -58,6 +59,7 @@ def make_driver(  # noqa: PLR0913 - a datastore is what it is made of
     options: Mapping[str, Any] | None = None,
     locate: Callable[[str], str] = nowhere,
     bricks: Sequence[PlacedBrick] = (),
+    partitions: Sequence[Partition] = (),
     secret: str = "",
     luns: Sequence[PinnedLun] = (),
     names: Names | None = None,
@@ -65,7 +67,7 @@ def make_driver(  # noqa: PLR0913 - a datastore is what it is made of
 ) -> StorageDriver:
     """Return the driver of one datastore.
 
-    ``bricks``, ``luns``, ``mounted_from``: of a kind that has them; the others are those of all.
+    ``bricks``, ``partitions``, ``luns``, ``mounted_from``: of a kind that has them; the others are those of all.
 
     :raises BadInput: an unknown kind or option, or a value that is not acceptable.
     """
@@ -79,7 +81,7 @@ def make_driver(  # noqa: PLR0913 - a datastore is what it is made of
             raise BadInput(f"The option {name} cannot be {value!r}.")
     if secret:
         driver.check_secret(secret)
-    parts: dict[str, Any] = {"bricks": tuple(bricks)} if driver.has_bricks else {}
+    parts: dict[str, Any] = {"bricks": tuple(bricks), "partitions": tuple(partitions)} if driver.has_bricks else {}
     parts |= {"luns": tuple(luns)} if driver.has_luns else {}
     parts |= {"mounted_from": mounted_from} if "mounted_from" in {each.name for each in fields(driver)} else {}
     told = tuple(hosts) or (host,), driver.Options(**given), locate, secret, names or Names()

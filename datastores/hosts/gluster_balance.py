@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+from xml.etree.ElementTree import Element
 
 from datastores.domain.errors import CommandFailed, Refused
 from datastores.domain.gluster import volume_name
@@ -16,6 +17,16 @@ GOES_ON = frozenset({"1", "5"})
 BALANCED = frozenset({"3"})
 LAID_OUT = frozenset({"3", "7"})
 """glusterd's gf_defrag_status_t. Moving the files lays the directories out first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one host of the pool has done of a rebalance. ``size``: bytes moved."""
+
+    peer: str
+    text: str
+    files: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,8 @@ class Balance:
     failures: int
     skipped: int
     seconds: float
+    shares: tuple[Share, ...] = ()
+    """By host, each moving what is on its own bricks."""
 
     @property
     def goes_on(self) -> bool:
@@ -65,7 +78,14 @@ def balance(host: str, command: Command, output: Output) -> Balance | None:
         files=number(whole, "files"), size=number(whole, "size"), lookups=number(whole, "lookups"),
         failures=number(whole, "failures"), skipped=number(whole, "skipped"),
         seconds=float(inner(whole, "runtime") or 0),
+        shares=tuple(_share(host, node) for node in answer.tree.iterfind("volRebalance/node")),
     )  # fmt: skip
+
+
+def _share(host: str, node: Element) -> Share:
+    peer = inner(node, "nodeName")
+    name = host if peer == "localhost" else peer
+    return Share(name, inner(node, "statusStr"), number(node, "files"), number(node, "size"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +121,7 @@ class FixLayoutDone(OfBalance):
         if _done(self, facts, LAID_OUT):
             return None
         return Change(
-            f"lay out the directories of {self.name} anew", _begun(self.name, facts[1], "fix-layout", "start")
+            f"lay out the directories of {self.name} anew", _begun(self.name, facts[1], "layout", "fix-layout", "start")
         )
 
 
@@ -117,7 +137,7 @@ class Rebalanced(OfBalance):
         if _done(self, facts, BALANCED):
             return None
         return Change(
-            f"move files of {self.name} to where they belong", _begun(self.name, facts[1], "start"),
+            f"move files of {self.name} to where they belong", _begun(self.name, facts[1], "failures", "start"),
             note="What has been moved stays where it is when this is stopped; clients see no difference.",
         )  # fmt: skip
 
@@ -140,9 +160,9 @@ def _done(step: OfBalance, facts: BalanceFacts, ends: frozenset[str]) -> bool:
     return last.state in ends and not last.failures
 
 
-def _begun(name: str, last: Balance | None, *words: str) -> tuple[Action, ...]:
+def _begun(name: str, last: Balance | None, strict: str, *words: str) -> tuple[Action, ...]:
     """Return the start and the wait for the end; one that goes on is only waited for."""
-    follow = waiting("failures", "rebalance", name, "status")
+    follow = waiting(strict, "rebalance", name, "status")
     if last is not None and last.goes_on:
         return (follow,)
     start = tell("volume", "rebalance", name, *words)

@@ -135,7 +135,7 @@ class VolumeHealed:
             )
         if not facts.waiting:
             return None
-        healing = Detached(Command(("sh", "-c", HEAL, "sh", self.name)))
+        healing = Detached(Command(("sh", "-c", HEAL, "sh", self.name)), tells=True)
         # what waits changes by itself, so that nobody could approve its number
         return Change(f"heal {facts.waiting} entries", (Action(healing, harmless=True),), follows=True)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datastores.domain.gluster import peer_name, volume_name
+from datastores.domain.gluster_partitions import let_in, missing_in
 from datastores.domain.plan import Action, Change, Command, Output, read
 from datastores.hosts.gluster import (
     DEADLINE,
@@ -44,8 +45,9 @@ class PeersAllowed:
 
     When bricks are added or replaced, glusterd adds on each host the names that it misses there: of the host that
     probed the others, these know the name, not the address. GlusterFS 9.2 then leaves memory in the list that it has
-    given back, and from that moment nobody may mount the volume. ``peers``: the others of the pool. One that does not
-    answer changes nothing either.
+    given back, and from that moment nobody may mount the volume. What 10.3 adds to a list of directories makes it one
+    that no brick takes; names that stand with the addresses of the whole volume count as being there. ``peers``: the
+    others of the pool. One that does not answer changes nothing either.
     """
 
     host: str
@@ -76,11 +78,9 @@ class PeersAllowed:
         allowed = the_volume(self.host, facts.volumes, self.name).options.get(ALLOWED)
         if allowed is None:
             return None
-        missing = [name for name in facts.names if name not in allowed.split(",")]
+        missing = missing_in(allowed, facts.names)
         if not missing:
             return None
-        do, undo = (
-            tell("volume", "set", self.name, ALLOWED, value) for value in (",".join((allowed, *missing)), allowed)
-        )
+        do, undo = (tell("volume", "set", self.name, ALLOWED, value) for value in (let_in(allowed, missing), allowed))
         # how a host that comes calls the others is known only when it is in the pool
         return Change(f"{ALLOWED}: {', '.join(missing)} comes to {allowed}", (Action(do, undo),), follows=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from datastores.domain.errors import BadInput, CommandFailed
-from datastores.domain.gluster import volume_name
+from datastores.domain.errors import BadInput, CommandFailed, Refused
+from datastores.domain.gluster import volume_directory, volume_name
 from datastores.domain.plan import Action, Change, Command, Output
 from datastores.domain.values import format_size
-from datastores.hosts.gluster import ask, heard, inner, number, tell
+from datastores.hosts.files import Entries
+from datastores.hosts.gluster import SECONDS, ask, heard, inner, number, tell
 from datastores.hosts.gluster_volumes import OfVolume, Volumes
-from datastores.hosts.parsing import canonical_path
+from datastores.hosts.parsing import canonical_path, entries, entries_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,17 @@ class Limit:
 
 
 Limits = dict[str, Limit]
+DISABLE = """
+said=$(gluster --mode=script --xml volume quota "$1" list)
+case $said in
+*"<limit>"*) exit 0 ;;
+*"No quota configured"*|*"<opRet>0<"*) exec gluster --mode=script volume quota "$1" disable ;;
+*"Quota is disabled"*|*"Quota is not enabled"*) exit 0 ;;
+esac
+echo "it cannot be told which limits there are: $said" >&2
+exit 1
+"""
+"""Count no more, unless a directory has got a limit meanwhile: gluster would forget that, too."""
 
 
 def ask_limits(name: str) -> Command:
@@ -57,7 +69,8 @@ class QuotaEnabled(OfVolume):
         """A volume that is not there yet gets the same plan: an earlier step may make it."""
         if self.name in facts and facts[self.name].options.get("features.quota") == "on":
             return None
-        enable, disable = (tell("volume", "quota", self.name, verb) for verb in ("enable", "disable"))
+        enable = tell("volume", "quota", self.name, "enable")
+        disable = Command(("sh", "-c", DISABLE, "sh", self.name), timeout=2 * SECONDS)
         return Change(f"count what is in the directories of {self.name}", (Action(enable, disable),))
 
 
@@ -72,7 +85,7 @@ class QuotaLimitSet:
 
     def __post_init__(self) -> None:
         volume_name(self.name)
-        canonical_path(self.path, "The directory")
+        volume_directory(self.path)
         if self.size < 1 << 20:
             raise BadInput("A limit of less than 1 MiB is none that can be kept.")
 
@@ -97,3 +110,64 @@ class QuotaLimitSet:
         limit = Action(tell(*words, "limit-usage", self.path, str(self.size)), undo)
         old = format_size(before.hard) if before else "no limit"
         return Change(f"{self.path}: {old} becomes {format_size(self.size)}", (limit,))
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaLimitAbsent:
+    """The directory ``path`` of the volume has no limit of its own; one of a directory above it counts as before."""
+
+    host: str
+    name: str
+    path: str
+
+    def __post_init__(self) -> None:
+        volume_name(self.name)
+        volume_directory(self.path)
+
+    @property
+    def title(self) -> str:
+        return f"{self.path} in {self.name} has no limit"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (ask_limits(self.name),)
+
+    def facts(self, outputs: Sequence[Output]) -> Limits:
+        return limits(self.host, self.reads()[0], outputs[0])
+
+    def plan(self, facts: Limits) -> Change | None:
+        before = facts.get(self.path)
+        if before is None:
+            return None
+        words = ("volume", "quota", self.name)
+        undo = tell(*words, "limit-usage", self.path, str(before.hard))
+        lift = Action(tell(*words, "remove", self.path), undo)
+        return Change(f"{self.path}: {format_size(before.hard)} becomes no limit", (lift,))
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryThere:
+    """``path`` is a directory: a check, since gluster says only that it misses an attribute when it limits none."""
+
+    host: str
+    path: str
+
+    def __post_init__(self) -> None:
+        canonical_path(self.path, "The directory")
+
+    @property
+    def title(self) -> str:
+        return f"{self.path} is a directory"
+
+    def reads(self) -> tuple[Command, ...]:
+        return (entries_read(self.path),)
+
+    def facts(self, outputs: Sequence[Output]) -> Entries:
+        return entries(self.host, self.reads()[0], outputs[0])
+
+    def plan(self, facts: Entries) -> Change | None:
+        there = facts.get(self.path)
+        if there is None:
+            raise Refused(f"There is no directory {self.path} on {self.host}. Make it first.")
+        if not there.is_directory:
+            raise Refused(f"{self.path} on {self.host} is {there}, not a directory.")
+        return None

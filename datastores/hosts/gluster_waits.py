@@ -1,5 +1,7 @@
 """Shell text that waits on a host for what GlusterFS does in its own time, and tells how far it has got.
 
+Lines with "<done> of about <total> bytes" are the progress of the job (``Detached.tells``).
+
 Constants: what they work on are their arguments. Ending one ends the waiting only; what was begun is stopped by the
 undo of the action that began it. Needs awk, which every Debian has.
 """
@@ -8,24 +10,68 @@ from __future__ import annotations
 
 from datastores.domain.plan import Action, Command, Detached
 
-# $1: "skipped" when a file that was skipped is one that is lost, else "failures"; then what tells the status.
+# $1: "moved" for the bytes that sets of bricks hold beyond their share, by their size, or that are on the bricks that
+# go ($3 and on); "lacked" for those that bricks have less than others of their set. $2: the volume. What else is in the
+# file system of a brick counts, too. Prints nothing where a brick does not tell.
+_ROOM = r"""
+room() {
+    about=$1 volume=$2; shift 2
+    {
+        gluster --mode=script --xml volume info "$volume"
+        gluster --mode=script --xml volume status "$volume" detail
+    } | awk -F'[<>]' -v about="$about" -v gone=" $* " '
+        /<(brick|replica|arbiter|disperse|redundancy)Count>/ { count[$2] = $3 }
+        /<hostname>/ { peer = $3 }
+        /<path>/ { path = $3 }
+        /<sizeTotal>/ { total = $3 }
+        /<sizeFree>/ {
+            size = count["disperseCount"] + 0 ? count["disperseCount"] : count["replicaCount"]
+            set = int(bricks / size); place = bricks++ % size
+            if (count["arbiterCount"] + 0 && place == size - 1) next
+            used = total - $3
+            if (used > most[set]) most[set] = used
+            held[set] += used; copies[set]++
+            if (!(set in rooms) || total < rooms[set]) rooms[set] = total
+            if (index(gone, " " peer ":" path " ")) { leaves[set] = 1; leaving = 1 }
+        }
+        END {
+            if (!bricks || bricks != count["brickCount"]) exit
+            parts = count["disperseCount"] + 0 ? count["disperseCount"] - count["redundancyCount"] : 1
+            for (set in most) { all += most[set]; space += rooms[set] }
+            for (set in most) {
+                lacked += most[set] * copies[set] - held[set]
+                left = most[set] - (leaving ? (set in leaves ? 0 : most[set]) : all * rooms[set] / space)
+                if (left > 0) moved += left * parts
+            }
+            printf "%.0f\n", about == "moved" ? moved : lacked
+        }'
+}
+"""
+
+# $1: "skipped" when a file that was skipped is one that is lost, "failures" when not, "layout" when none are moved;
+# then what tells the status, the volume second. How long it will take gluster says after ten minutes, not in XML (10).
 # The states are those of glusterd's gf_defrag_status_t: 3 and 7 are a good end, 2, 4, 6 and 8 a bad one.
-_FOLLOW = r"""
+_FOLLOW = (
+    _ROOM
+    + r"""
 follow() {
-    strict=$1 last= tries=0 rounds=0; shift
+    strict=$1 all= last= tries=0 rounds=0; shift
     while :; do
-        said=$("$@")
-        told=$(printf '%s\n' "$said" | awk -F'[<>]' -v strict="$strict" '
+        told=$(gluster --mode=script --xml volume "$@" | awk -F'[<>]' -v strict="$strict" -v here="$(uname -n)" '
             /<opErrstr>/ { why = $3 }
             /<aggregate>/ { whole = 1 }
-            whole { value[$2] = $3 }
+            { value[$2] = $3 }
+            /<\/node>/ {
+                name = value["nodeName"] == "localhost" ? here : value["nodeName"]
+                nodes = nodes "; " name ": " value["files"] " files, " value["size"] " bytes, " value["statusStr"]
+            }
             END {
-                if (!whole) { print "? 0 " why; exit }
+                if (!whole) { print "? 0 0 0 0 " why; exit }
                 lost = value["failures"] + (strict == "skipped" ? value["skipped"] : 0)
-                print value["status"] + 0, lost, value["files"] " files and " value["size"] " bytes moved, " \
-                    value["lookups"] " looked at, " value["skipped"] " skipped, " value["failures"] " failed"
+                print value["status"] + 0, lost, value["size"] + 0, int(value["runtime"]), value["files"] + 0, \
+                    value["lookups"] " looked at, " value["skipped"] " skipped, " value["failures"] " failed" nodes
             }')
-        read -r state lost text <<END
+        read -r state lost size seconds files text <<END
 $told
 END
         if [ "$state" = "?" ]; then
@@ -33,6 +79,23 @@ END
             [ "$tries" -lt 30 ] || { echo "its state cannot be told: $text" >&2; return 1; }
         else
             tries=0
+            if [ -z "$all" ]; then
+                [ "$strict" = layout ] || all=$(room moved "$2" "$@")
+                all=$((size + ${all:-0}))
+            fi
+            if [ "$seconds" -ge 600 ] && [ "$size" -gt 0 ]; then
+                left=$(gluster --mode=script volume "$@" | awk '
+                    /^Estimated time left.*: *[0-9]+:[0-9]/ {
+                        n = split($0, part, ":")
+                        print part[n - 2] * 3600 + part[n - 1] * 60 + part[n]
+                    }')
+                [ -z "$left" ] || all=$((size + size * left / seconds))
+            fi
+            case $state in 3|7) all=$size ;; esac
+            of="$size bytes"
+            [ "$all" -le "$size" ] || of="$size of about $all bytes"
+            case $state in 3|7) of="$size of $size bytes" ;; esac
+            text="$files files, $of moved, $text"
             [ "$text" = "$last" ] || printf '%s\n' "$text"
             last=$text
         fi
@@ -50,6 +113,7 @@ END
     done
 }
 """
+)
 WAIT = _FOLLOW + 'follow "$@"\n'
 
 DRAIN = (
@@ -57,7 +121,7 @@ DRAIN = (
     + r"""
 volume=$1; shift
 gluster --mode=script volume remove-brick "$volume" "$@" start || exit
-follow skipped gluster --mode=script --xml volume remove-brick "$volume" "$@" status || {
+follow skipped remove-brick "$volume" "$@" status || {
     gluster --mode=script volume remove-brick "$volume" "$@" stop
     exit 1
 }
@@ -67,15 +131,28 @@ exec gluster --mode=script volume remove-brick "$volume" "$@" commit
 """Take bricks out of a volume again, with what came to lie on them meanwhile."""
 
 STOP = r"""
-said=$("$@" 2>&1) && exit
-case $said in *"not started"*) exit 0 ;; esac
-printf '%s\n' "$said" >&2
-exit 1
+said=$(gluster --mode=script volume "$@" 2>&1) || case $said in
+*"not started"*) ;;
+*) printf '%s\n' "$said" >&2; exit 1 ;;
+esac
+tries=0
+while :; do
+    there=$(gluster --mode=script volume status "$2" client-list 2>&1) && said=known || said=
+    case $there in *"is not started"*|*"does not exist"*) exit 0 ;; esac
+    [ -z "$said" ] || printf '%s\n' "$there" | grep -q '^rebalance  *[1-9]' || exit 0
+    tries=$((tries + 1))
+    [ "$tries" -lt 450 ] || { echo "it was told to stop, and still moves the file that it had begun with" >&2; exit 1; }
+    sleep 2
+done
 """
-"""Stop what may have ended by itself."""
+"""Stop what may have ended by itself, and see on no brick a process any more that moves files: gluster answers at once,
+and moves the file under way to its end."""
 
-HEAL = r"""
-last= tries=0 rounds=0
+HEAL = (
+    _ROOM
+    + r"""
+last= tries=0 rounds=0 lacked=$(room lacked "$1")
+[ "${lacked:-0}" -ge 16777216 ] || lacked=
 while :; do
     gluster --mode=script volume heal "$1" >/dev/null
     told=$(gluster --mode=script --xml volume heal "$1" info summary | awk -F'[<>]' '
@@ -90,8 +167,15 @@ END
     [ "$known" = 1 ] && tries=0 || tries=$((tries + 1))
     [ "$tries" -lt 30 ] || { echo "it cannot be told what has to be healed" >&2; exit 1; }
     if [ "$known" = 1 ]; then
-        [ "$left" = "$last" ] || echo "$left entries are to be healed"
-        last=$left
+        text="$left entries are to be healed"
+        if [ -n "$lacked" ]; then
+            lacks=$(room lacked "$1")
+            [ -z "$lacks" ] || [ "$lacks" -gt "$lacked" ] || came=$((lacked - lacks))
+            [ "$left" != 0 ] || came=$lacked
+            text="$text; ${came:-0} of about $lacked bytes have come to bricks that lacked them"
+        fi
+        [ "$text" = "$last" ] || printf '%s\n' "$text"
+        last=$text
         [ "$off" = 0 ] || { echo "$off bricks do not answer" >&2; exit 1; }
         [ "$left" != 0 ] || exit 0
         [ "$left" != "$split_brain" ] || { echo "$left entries are in split-brain" >&2; exit 1; }
@@ -100,16 +184,16 @@ END
     if [ "$rounds" -lt 10 ]; then sleep 0.5; elif [ "$rounds" -lt 60 ]; then sleep 2; else sleep 10; fi
 done
 """
+)
 """The daemon that heals is told so each time: for some seconds after a brick came it refuses (10.3). What has begun to
 heal is not disturbed by it."""
 
 
 def waiting(strict: str, *words: str) -> Action:
     """Return the wait for the end of what ``gluster volume <words>`` tells the state of."""
-    status = ("gluster", "--mode=script", "--xml", "volume", *words)
-    return Action(Detached(Command(("sh", "-c", WAIT, "sh", strict, *status))), harmless=True)
+    return Action(Detached(Command(("sh", "-c", WAIT, "sh", strict, *words)), tells=True), harmless=True)
 
 
 def stopping(*words: str) -> Command:
     """Return ``gluster volume <words>``, which is no failure when there is nothing to stop any more."""
-    return Command(("sh", "-c", STOP, "sh", "gluster", "--mode=script", "volume", *words), timeout=180)
+    return Command(("sh", "-c", STOP, "sh", *words), timeout=1200)

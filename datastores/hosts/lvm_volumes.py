@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.lvm import group_name, volume_name
@@ -12,12 +11,9 @@ from datastores.domain.plan import Action, Change, Command, Detached, Output
 from datastores.domain.values import SECTOR, format_size
 from datastores.hosts import lvm
 from datastores.hosts.lvm import Group, Volumes, ask_group, ask_volumes, the_group
+from datastores.hosts.lvm_wiping import Wipe, wiped
 
 DAY = 86400.0
-WIPE = """
-lvchange -q -an -- "$1" && lvchange -q -ay -K -- "$1" && shift && "$@"
-"""
-"""A volume that is open cannot be switched off, so what a machine still runs on is not emptied (lvchange(8))."""
 GROW = """
 lvextend -q -L "$3b" -- "$1/$2" && { [ -z "$4" ] || blkdiscard -z -o "$4" -- "/dev/$1/$2"; }
 """
@@ -25,14 +21,6 @@ lvextend -q -L "$3b" -- "$1/$2" && { [ -z "$4" ] || blkdiscard -z -o "$4" -- "/d
 of it in between."""
 LOST = "what was written to the volume since is lost for good."
 BACK, OLD = ".back", ".old"
-
-
-class Wipe(StrEnum):
-    """What is done with the bytes of a volume before its room is given to others."""
-
-    NONE = "none"
-    DISCARD = "discard"
-    ZERO = "zero"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,15 +195,11 @@ class VolumeAbsent:
             raise Refused(f"{self.group}/{self.name} on {self.host} is a thin pool, which others lie in.")
         remove = Action(lvm.remove(self.group, self.name), final=True)
         lost = f"remove {self.group}/{self.name}: {format_size(there.size)} are lost for good"
-        return Change(lost, (*self._wiped(thin=bool(there.pool)), remove), note="This cannot be undone.")
-
-    def _wiped(self, *, thin: bool) -> tuple[Action, ...]:
-        if self.wipe == Wipe.NONE:
-            return ()
-        how = ("-z",) if self.wipe == Wipe.ZERO and not thin else ()
-        words = (f"{self.group}/{self.name}", "blkdiscard", *how, "--", lvm.device(self.group, self.name))
-        wipe = Command(("sh", "-c", WIPE, "sh", *words), timeout=DAY)
-        return (Action(Detached(wipe) if how else wipe, final=True),)
+        return Change(
+            lost,
+            (*wiped(self.group, self.name, self.wipe, thin=bool(there.pool)), remove),
+            note="This cannot be undone.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

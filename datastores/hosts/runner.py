@@ -47,6 +47,8 @@ class Run:
     facts: dict[int, Any] = field(default_factory=dict)
     left_out: dict[str, Unreachable] = field(default_factory=dict)
     """By host: why it was. Never all of them."""
+    unreached: set[str] = field(default_factory=set)
+    """The hosts that could not be reached, those that were left out among them."""
     ledger: Ledger = field(init=False)
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -67,6 +69,7 @@ class Run:
             ahead = ((index, step) for index, step in stage if index >= self.journal.settled_before)
             lanes = {host: steps for host, steps in lanes_of(ahead).items() if host not in self.left_out}
             errors = side_by_side(self._run_lane, lanes)
+            self.unreached |= {error.host for error in errors if isinstance(error, Unreachable)} | self.left_out.keys()
             if not errors and self.left_out.keys() >= {step.host for step in steps_of(self.plan)}:
                 errors = list(self.left_out.values())
             if errors:

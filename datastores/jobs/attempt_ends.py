@@ -40,6 +40,8 @@ class AttemptEnds:
         self.is_begun = job.attempts > 1
         """There may be steps and a journal."""
         self.failure = Failure()
+        self.unreached: set[str] = set()
+        """Hosts of which it heard nothing: they are read when it has ended."""
 
     def is_ours(self) -> bool:
         """Tell whether the job is still this worker's, and learn whether a person wants it to stop."""
@@ -57,7 +59,7 @@ class AttemptEnds:
                 self._interrupted(str(error))
             else:
                 self._failed(error)
-            doubt([error.host] if error.host else self.log.hosts)
+            self.unreached |= {error.host} if error.host else set(self.log.hosts)
         except Cancelled as error:
             self._end(JobState.CANCELLED, lambda: self.case.cancelled(self.job), self.log.clean(told(error)))
         except CloudstoreError as error:
@@ -67,6 +69,8 @@ class AttemptEnds:
             message = self.log.clean(told(error))
             self.log.add(EventKind.JOB, traceback.format_exc(), level=Level.ERROR)
             self._end(JobState.ERRORED, lambda: self._note_failure(message), message)
+        if self.unreached:
+            doubt(self.unreached)
 
     def _failed(self, error: CloudstoreError) -> None:
         message = self.log.clean(told(error))

@@ -136,6 +136,7 @@ class Attempt(AttemptEnds):
             needed=needed_by_others(self.job),
             leaves_out=self.case.leaves_out,
         )
+        self.unreached = run.unreached
         run.carry_out()
         without = self._told_left_out(run.left_out.values())
         results = [(step, run.facts[index]) for index, step in enumerate(steps) if index in run.facts]
@@ -166,10 +167,9 @@ class Attempt(AttemptEnds):
             self._end(JobState.FAILED, lambda: self._note_failure(error), error)
 
     def _told_left_out(self, errors: Collection[Unreachable]) -> str:
-        """Return which hosts were left out, and why. They are looked after as if the job had failed for them."""
+        """Return which hosts were left out, and why."""
         for error in errors:
             quarantine_after(error)
-        doubt(error.host for error in errors)
         return self.log.clean(" ".join(f"{error.host} was left out: {error}" for error in errors))
 
     # What they have in common

@@ -22,6 +22,7 @@ from datastores.services.image_making import ContextImage, ImageBlock, ImageClon
 from datastores.services.image_moves import ImageMove
 from datastores.services.limits import DatastoreLimit, DiskReserve
 from datastores.services.measurements import DatastoreMeasure
+from datastores.services.partitions import PartitionGive, PartitionTake
 from datastores.services.promotions import ImagePromote
 from datastores.services.snapshots import SnapshotDelete, SnapshotRevert, SnapshotTake
 from datastores.services.usecase import UseCase
@@ -36,6 +37,7 @@ from datastores.services.volumes import (
     VolumeSplitBrain,
     VolumeStart,
     VolumeStop,
+    VolumeUnlimit,
 )
 
 _CASES: tuple[type[UseCase], ...] = (
@@ -44,7 +46,9 @@ _CASES: tuple[type[UseCase], ...] = (
     ImageRestore, ImagePromote, SnapshotTake, SnapshotRevert, SnapshotDelete, DiskCreate, DiskBlock, DiskResize,
     DiskSaveAs, DiskMove, DiskPlace, DiskFlatten, DiskReserve, DiskGive, DiskDelete, DriftRepair, ExportChange,
     DirectoryMove, DirectoryReturn, DirectoryForget, VolumeRead, BricksAdd, BricksRemove, BrickReplace, VolumeRebalance,
-    VolumeHeal, VolumeSplitBrain, VolumeOption, VolumeQuota, VolumeStop, VolumeStart, CacheWarm, CacheEvict,
+    VolumeHeal, VolumeSplitBrain, VolumeOption, VolumeQuota, VolumeUnlimit, PartitionGive, PartitionTake,
+    VolumeStop, VolumeStart, CacheWarm,
+    CacheEvict,
     LunsFind, LunPin, PortalsTry, OthersGuarded, OthersOpened,
 )  # fmt: skip
 KINDS: dict[str, UseCase] = {case.kind: case() for case in _CASES}

@@ -12,6 +12,7 @@ from datastores.models.jobs import Job, JobEvent, JobStep
 from datastores.models.leases import Lease
 from datastores.models.measurements import Measurement
 from datastores.models.notifications import Delivery, Notice, NotificationTarget
+from datastores.models.partitions import Partition
 from datastores.models.samples import DatastoreSample, HostSample
 from datastores.models.saved_views import SavedView
 from datastores.models.settings import SettingsSection
@@ -61,6 +62,7 @@ __all__ = [
     "MovedDirectory",
     "Notice",
     "NotificationTarget",
+    "Partition",
     "SavedView",
     "SettingsSection",
     "Snapshot",

@@ -21,7 +21,7 @@ from datastores.drivers.gluster import GlusterDriver
 from datastores.drivers.registry import DRIVERS
 from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.mounts import MountAbsent
-from datastores.models import Cluster, Datastore, DatastoreHost, Drift, Host, Job, MovedDirectory, User
+from datastores.models import Cluster, Datastore, DatastoreHost, Drift, Host, Job, MovedDirectory, Partition, User
 from datastores.services import bricks, leases
 from datastores.services.datastore_hosts import require_own_directory, silent, usable_hosts
 from datastores.services.exports import require_found
@@ -153,6 +153,8 @@ def require_empty(datastore: Datastore) -> None:
     images, disks = datastore.images.count(), datastore.disks.count()
     if images or disks:
         raise Refused(f"{datastore.name} still holds {images} images and {disks} VM disks. Delete or move them first.")
+    if partitions := list(Partition.objects.filter(datastore=datastore).values_list("name", flat=True)):
+        raise Refused(f"{datastore.name} has the partitions {listed(partitions)}. Take them back first.")
     if there := MovedDirectory.objects.filter(datastore=datastore).select_related("host").first():
         raise Refused(f"{there} was moved onto {datastore.name}. Bring it back, and delete what it has left, first.")
     if kept := list(Host.objects.filter(guards__datastore=datastore).order_by("name").values_list("name", flat=True)):

@@ -9,6 +9,7 @@ from django.db.models import Prefetch, Q, prefetch_related_objects
 from datastores.domain.errors import Refused
 from datastores.domain.gluster import Brick
 from datastores.domain.gluster_checks import PlacedBrick
+from datastores.domain.gluster_partitions import Partition
 from datastores.domain.iscsi import HOST_MAX, Lun, Names, PinnedLun, Portal, distinct
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
@@ -18,6 +19,7 @@ from datastores.drivers.base import StorageDriver
 from datastores.drivers.registry import driver_class, make_driver
 from datastores.models import ApplianceLun, Datastore, DatastoreHost, Disk, Host, Image, VolumeReading
 from datastores.models import Brick as BrickRow
+from datastores.models import Partition as PartitionRow
 
 STARTED = "Started"
 """The state of a GlusterFS volume that runs, in its own word."""
@@ -78,7 +80,7 @@ def driver_on(datastore: Datastore, hosts: Sequence[str], bricks: Sequence[Place
         datastore.kind, host=hosts[0], base=datastore.base, hosts=hosts, options=datastore.options,
         locate=addresses.of, mounted_from=addresses.mounted_from, secret=datastore.secret,
         bricks=bricks_of(datastore) if bricks is None else bricks, luns=luns_of(datastore),
-        names=names_for(datastore),
+        partitions=partitions_of(datastore), names=names_for(datastore),
     )  # fmt: skip
 
 
@@ -88,6 +90,14 @@ def bricks_of(datastore: Datastore) -> list[PlacedBrick]:
         return []
     prefetch_related_objects([datastore], BRICKS)
     return [PlacedBrick(row.host.name, Brick(row.peer, row.path)) for row in datastore.bricks_in_order]
+
+
+def partitions_of(datastore: Datastore) -> list[Partition]:
+    """Return the partitions of the volume of a datastore, by name. Looked up only where it may have any."""
+    if not driver_class(datastore.kind).has_bricks or datastore.pk is None:
+        return []
+    rows = PartitionRow.objects.filter(datastore=datastore).order_by("name").values_list("name", "addresses")
+    return [Partition(name, tuple(addresses)) for name, addresses in rows]
 
 
 def luns_of(datastore: Datastore) -> list[PinnedLun]:

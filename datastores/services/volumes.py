@@ -13,7 +13,7 @@ from datastores.domain.values import format_size
 from datastores.drivers.gluster import GlusterDriver
 from datastores.hosts.gluster_balance import FixLayoutDone, Rebalanced
 from datastores.hosts.gluster_healing import SplitBrainResolved, VolumeHealed
-from datastores.hosts.gluster_quota import QuotaEnabled, QuotaLimitSet
+from datastores.hosts.gluster_quota import DirectoryThere, QuotaEnabled, QuotaLimitAbsent, QuotaLimitSet
 from datastores.hosts.gluster_seen import VolumeKnown, VolumeSeen
 from datastores.hosts.gluster_volumes import BricksRunning, VolumeOptionSet, VolumeStarted, VolumeStopped
 from datastores.hosts.open_files import DirectoryAtRest
@@ -237,9 +237,9 @@ class VolumeOption(VolumeCase):
 
 
 class VolumeQuota(VolumeCase):
-    """Limit what the volume holds.
+    """Limit what a directory of the volume holds.
 
-    params: size, in bytes.
+    params: size, in bytes; path, from the root of the volume ("/", which is all of it, when it is not given).
     """
 
     kind = "volume.quota"
@@ -248,8 +248,50 @@ class VolumeQuota(VolumeCase):
     can_undo = True
 
     def verb_of(self, job: Job) -> str:
-        return f"Limit to {format_size(job.params['size'])} the volume of"
+        return f"Limit to {format_size(job.params['size'])} {whole(job)}"
+
+    def check(self, job: Job, driver: GlusterDriver) -> None:
+        require_no_partition(path_of(job), driver)
 
     def stages(self, job: Job, driver: GlusterDriver) -> Plan:
-        limit = QuotaLimitSet(driver.host, driver.volume, "/", job.params["size"])
-        return (Stage("limit", (QuotaEnabled(driver.host, driver.volume), limit)),)
+        what, path = (driver.host, driver.volume), path_of(job)
+        there = (DirectoryThere(driver.host, f"{driver.base}{path}"),) if path != "/" else ()
+        limit = QuotaLimitSet(*what, path, job.params["size"])
+        return Stage("directory", there), Stage("limit", (QuotaEnabled(*what), limit))
+
+
+class VolumeUnlimit(VolumeCase):
+    """Lift the limit of a directory of the volume.
+
+    params: path, from the root of the volume.
+    """
+
+    kind = "volume.unlimit"
+    label = "Lift limit of volume"
+    verb = "Lift the limit of the volume of"
+    can_undo = True
+
+    def verb_of(self, job: Job) -> str:
+        return f"Lift the limit of {whole(job)}"
+
+    def check(self, job: Job, driver: GlusterDriver) -> None:
+        require_no_partition(path_of(job), driver)
+
+    def stages(self, job: Job, driver: GlusterDriver) -> Plan:
+        return (Stage("limit", (QuotaLimitAbsent(driver.host, driver.volume, path_of(job)),)),)
+
+
+def require_no_partition(path: str, driver: GlusterDriver) -> None:
+    """Raise Refused for the directory of a partition, whose limit is remembered with it."""
+    if path in {each.path for each in driver.partitions}:
+        raise Refused(f"{path} is a partition. Give it another limit as such, or take it back.")
+
+
+def path_of(job: Job) -> str:
+    return job.params.get("path", "/")
+
+
+def whole(job: Job) -> str:
+    """Return what a title says before the name of the datastore: the directory, and that it is of a volume."""
+    path = path_of(job)
+    return "the volume of" if path == "/" else f"{path} in the volume of"

@@ -41,6 +41,7 @@ KEPT_LINES = 20
 GONE = 255
 """Exit status of a unit that vanished."""
 
+_TOLD = re.compile(r"\b(\d+) of (?:about )?(\d+) bytes\b")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}\Z")  # systemd.unit(5), without what would need escapes
 
 # $1: unit, $2: log, then the arguments of systemd-run. Every caller waits for the lock, so that a start which
@@ -142,6 +143,7 @@ class Unit:
         def remember(text: str) -> None:
             self._last = (self._last + text)[-8192:]
             on_output(text)
+            self._take_told(text, on_progress)
 
         lines = Lines(remember)
         pause = FIRST_POLL
@@ -231,6 +233,12 @@ class Unit:
         if size.ok and (said := size.stdout.split()):  # else it is not there yet
             done, *unit = said
             self._report(int(done) * int(unit[0] if unit else 1), on_progress)
+
+    def _take_told(self, text: str, on_progress: OnProgress) -> None:
+        """Report what the last line says that tells how far it is. What is to be done may become more, or less."""
+        if self._detached.tells and (told := _TOLD.findall(text)):
+            done, total = map(int, told[-1])
+            on_progress(min(done, total), total)
 
     def _report(self, done: int, on_progress: OnProgress) -> None:
         total, self._done = self._detached.total, max(done, self._done)

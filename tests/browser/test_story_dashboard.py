@@ -237,6 +237,17 @@ def test_a_table_is_in_sight_as_a_whole_on_a_small_desk(
     page.set_viewport_size(WIDE)  # type: ignore[arg-type]
 
 
+def test_images_to_be_cached_are_found_while_one_types(page: Page, rows: dict[str, Any]) -> None:
+    page.goto("/datastores/{cached}/cache/".format_map(rows))
+    box = page.get_by_role("checkbox", name=re.compile("alma-9, in"))
+    box.check()
+    page.get_by_label("Find images").fill("debian")
+    expect(page.locator("#offered input")).to_have_count(2)
+    expect(box).to_be_checked()
+    page.get_by_label("Find images").press("Enter")  # nothing is sent by that
+    expect(page.get_by_role("checkbox", name=re.compile("debian-12, in"))).not_to_be_checked()
+
+
 def test_an_open_page_says_that_its_thing_was_deleted(page: Page, product: Stack, rows: dict[str, Any]) -> None:
     made = "from tests.browser.furnished import make_an_image; print(make_an_image())"
     image = product.shell(made).split()[-1]

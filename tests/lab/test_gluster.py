@@ -17,7 +17,14 @@ from datastores.hosts.gluster_bricks import BrickAbsent, BrickReady
 from datastores.hosts.gluster_healing import VolumeHealed, ask_entries, heal
 from datastores.hosts.gluster_layout import BrickReplaced, BricksAdded, BricksRemoved
 from datastores.hosts.gluster_pool import PeerDetached, PeerProbed
-from datastores.hosts.gluster_quota import QuotaEnabled, QuotaLimitSet, ask_limits, limits
+from datastores.hosts.gluster_quota import (
+    DirectoryThere,
+    QuotaEnabled,
+    QuotaLimitAbsent,
+    QuotaLimitSet,
+    ask_limits,
+    limits,
+)
 from datastores.hosts.gluster_volumes import (
     BricksRunning,
     VolumeAbsent,
@@ -37,6 +44,7 @@ pytestmark = pytest.mark.lab
 NAMES = ("h1", "h2", "h3")
 BRICKS = "/srv/xfs/bricks"
 MOUNT = "/srv/volume"
+MOVERS = "ps -eo args= | grep -c '[r]ebalance/' || true"
 LAYOUTS = {
     "replica": Layout(copies=3),
     "arbiter": Layout(copies=3, arbiters=1),
@@ -172,6 +180,7 @@ def test_files_move_to_new_bricks_and_away_again_and_get_limits(hosts: Hosts) ->
     hosts.run([Rebalanced("h1", volume)])
     done = balance_of(hosts, volume)
     assert done and done.failures == 0 and done.size == done.files * 100000
+    assert sum(share.size for share in done.shares) == done.size and {each.peer for each in done.shares} == set(NAMES)
     assert len(names_of(hosts, volume, "h3")) > 5
     again = Rebalanced("h1", volume, done.id)
     assert hosts.needs(Rebalanced("h1", volume), FixLayoutDone("h1", volume), again) == [False, False, True]
@@ -186,6 +195,53 @@ def test_files_move_to_new_bricks_and_away_again_and_get_limits(hosts: Hosts) ->
     hosts.there_and_back(replace(limit, size=20 << 20))
     found = limits("h1", ask_limits(volume), hosts.shell("h1").run(ask_limits(volume)))
     assert found["/"].hard == 20 << 20
+    gone(hosts, volume)
+
+
+def test_a_directory_takes_no_more_than_its_limit_until_that_is_lifted(hosts: Hosts) -> None:
+    volume = "limited"
+    in_use(hosts, volume, Layout(), "h1", "h2")
+    with pytest.raises(Refused, match="no directory /srv/volume/blue"):
+        hosts.run([DirectoryThere("h1", f"{MOUNT}/blue")])
+    told(hosts, "mkdir", f"{MOUNT}/blue")
+    blue = QuotaLimitSet("h1", volume, "/blue", 2 << 20)
+    timeouts = [VolumeOptionSet("h1", volume, f"features.{name}-timeout", "1") for name in ("soft", "hard")]
+    hosts.take_back(hosts.run([QuotaEnabled("h1", volume)]))
+    assert hosts.needs(QuotaEnabled("h1", volume)) == [True]
+    enabled = hosts.run([QuotaEnabled("h1", volume)])
+    hosts.run(timeouts)
+    hosts.there_and_back(blue)
+    hosts.take_back(enabled)
+    assert hosts.needs(QuotaEnabled("h1", volume), blue) == [False, False], "others count on it by now"
+    fill = 'for i in $(seq 30); do dd if=/dev/zero bs=1M count=1 conv=fsync >>"$1" || exit 0; sleep 1; done; exit 1'
+    told(hosts, "sh", "-c", fill, "sh", f"{MOUNT}/blue/file")
+    hosts.there_and_back(QuotaLimitAbsent("h1", volume, "/blue"))
+    gone(hosts, volume)
+
+
+def test_files_that_move_tell_how_far_it_is_and_a_cancel_leaves_nothing_at_work(hosts: Hosts) -> None:
+    volume, more = "moves", bricks("moves", "h3")
+    in_use(hosts, volume, Layout(), "h1", "h2")
+    write(hosts, 600)
+    before = sums(hosts)
+    hosts.run([BrickReady("h3", more[0].path, volume), BricksAdded("h1", volume, more)])
+    hosts.run([VolumeOptionSet("h1", volume, "cluster.rebal-throttle", "lazy")])
+    for step in (Rebalanced("h1", volume), BricksRemoved("h1", volume, more)):
+        diary = Diary()
+        with pytest.raises(Cancelled):
+            hosts.run([step], diary=diary, cancelled=lambda: any(done for done, _ in diary.reached))  # noqa: B023
+        assert diary.undone and not diary.errors[1:], diary.errors
+        assert all(told(hosts, "sh", "-c", MOVERS, name=name) == "0\n" for name in NAMES)
+        diary = Diary()
+        hosts.run([step], diary=diary)
+        half = next((done, total) for done, total in diary.reached if done)
+        whole = diary.reached[-1]
+        print(f"{step.title}: {half} ... {whole}")
+        assert whole[0] == whole[1] > half[0]
+        most = 2 if isinstance(step, Rebalanced) else 1000  # of a brick that goes XFS's own 300 MiB count, too
+        assert 0.5 < half[1] / whole[1] < most, "what is to be moved is known beforehand, if roughly"
+    assert sums(hosts) == before
+    hosts.run([BrickAbsent("h3", more[0].path)])
     gone(hosts, volume)
 
 

@@ -22,6 +22,7 @@ from datastores.models import Cluster, Datastore, Host
 from datastores.services.bricks import findings, named
 from datastores.services.caching import keeps_copies
 from datastores.web.forms.base import ChangeForm, CheckedField, Form, LinesField, NameField, checked, dress
+from datastores.web.forms.refusals import taken, wrong_options, wrong_place
 
 TYPES = (
     (Datastore.Type.IMAGE, "Images: masters from which VM disks are made"),
@@ -162,6 +163,22 @@ class DatastoreForm(Form):
     def is_valid(self) -> bool:
         own = super().is_valid()
         return self.options.is_valid() and own
+
+    def clean(self) -> dict[str, Any]:
+        """Say all that is wrong; a plan is refused for the first of it alone."""
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        if "name" in data and (refusal := taken(data["name"])):
+            self.add_error("name", refusal)
+        if not self.options.is_valid():
+            return data
+        options = self.options.options()
+        refusals = list(wrong_options(self.driver, options))
+        if not refusals and data.get("base") and data.get("storage_host"):
+            others = [host for host in data.get("other_hosts") or () if host != data["storage_host"]]
+            refusals += wrong_place(self.driver, data["base"], [data["storage_host"], *others], options)
+        for refusal in refusals:
+            self.add_error(None, refusal)
+        return data
 
     def bricks(self, hosts: Iterable[Host]) -> list[dict[str, Any]]:
         """Return the bricks that were named, of these hosts. Raises BadInput for one of another."""

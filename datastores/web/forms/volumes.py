@@ -8,8 +8,9 @@ from typing import Any
 from django import forms
 
 from datastores.domain.errors import BadInput
-from datastores.domain.gluster import option_name
-from datastores.models import Brick, Host
+from datastores.domain.gluster import address_list, option_name, volume_directory
+from datastores.domain.gluster_partitions import partition_name
+from datastores.models import Brick, Host, Partition, User
 from datastores.web.forms.base import CheckedField, Form, LinesField, SizeField
 from datastores.web.forms.datastores import brick_line
 
@@ -124,7 +125,55 @@ class OptionForm(Form):
 
 
 class QuotaForm(Form):
-    size = SizeField(label="At most", help_text="What the whole volume may hold. From then on each write is counted.")
+    path = CheckedField(
+        volume_directory, mono=True, label="Directory", initial="/", help_text="From the root of the volume, such as "
+        "/tenants/blue; / is all of it.",
+    )  # fmt: skip
+    size = SizeField(label="At most", help_text="What is in it and below. From then on each write is counted.")
 
     def params(self) -> dict[str, Any]:
-        return {"size": self.cleaned_data["size"]}
+        return {name: self.cleaned_data[name] for name in ("path", "size")}
+
+
+class UnlimitForm(Form):
+    path = forms.ChoiceField(label="Directory")
+
+    def __init__(self, *args: Any, limited: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["path"].choices = [(path, path) for path in limited]  # type: ignore[attr-defined]
+
+    def params(self) -> dict[str, Any]:
+        return {"path": self.cleaned_data["path"]}
+
+
+class GiveForm(Form):
+    name = CheckedField(
+        partition_name, mono=True, help_text="Its directory is /partitions/<name> in the volume. One that there is "
+        "already is changed.",
+    )  # fmt: skip
+    owner = forms.ModelChoiceField(queryset=User.objects.none(), help_text="Sees it, and how it is mounted.")
+    size = SizeField(label="At most")
+    addresses = LinesField(
+        address_list, label="May mount it", help_text="One address, network or pattern a line, such as 10.0.0.7 or "
+        "10.0.3.*: nothing else of the volume.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        owners = User.objects.filter(is_active=True).exclude(role=User.Role.AUDITOR).order_by("username")
+        self.fields["owner"].queryset = owners  # type: ignore[attr-defined]
+
+    def params(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        return {**{name: data[name] for name in ("name", "size", "addresses")}, "owner": data["owner"].pk}
+
+
+class TakeForm(Form):
+    name = forms.ChoiceField(label="Partition", help_text="Its directory stays, with what is in it.")
+
+    def __init__(self, *args: Any, partitions: Sequence[Partition], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].choices = [(each.name, each.name) for each in partitions]  # type: ignore[attr-defined]
+
+    def params(self) -> dict[str, Any]:
+        return {"name": self.cleaned_data["name"]}

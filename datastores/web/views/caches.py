@@ -77,12 +77,17 @@ def cache_page(request: Request, datastore: Datastore, form: WarmForm | None = N
         "object": datastore,
         "caches": caches_of(datastore),
         "directory": driver and driver.cache_base,
-        "form": form or (WarmForm(datastore) if request.user.role in STAFF else None),
+        "form": form or (warm_form(request, datastore) if request.user.role in STAFF else None),
         "ahead": ahead_of("cache.warm"),
         "working": jobs.filter(ended_at=None)[:20],
         "jobs": jobs[:8],
     }
     return render(request, "datastores/cache.html", page)
+
+
+def warm_form(request: Request, datastore: Datastore) -> WarmForm:
+    """Return an empty form, with the images that the person looks for, and those ticked before."""
+    return WarmForm(datastore, find=request.GET.get("find", "")[:100], chosen=request.GET.getlist("images"))
 
 
 @roles(read=READERS)

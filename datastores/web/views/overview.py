@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from datastores.domain.states import ObjectState
-from datastores.models import Credential, Datastore, Host, Image, User, VirtualMachine
+from datastores.models import Credential, Datastore, Host, Image, Partition, User, VirtualMachine
 from datastores.services.growth import add_growth
 from datastores.services.hosts import OWN_CREDENTIAL
 from datastores.services.promises import add_space
@@ -50,11 +50,18 @@ def overview(request: Request) -> HttpResponse:
         "running": figures.running(user),
         "machine_count": VirtualMachine.objects.visible_to(user).count(),
         "image_count": image_count(user, datastores),
+        "partitions": () if user.sees_everything else partitions_of(user),
         "beginning": beginning() if is_guided(request) else None,
     }
     if not user.sees_everything and not context["image_count"] and not context["machine_count"]:
         context["where_from"] = where_from(places(user, *RegisterForm.types))
     return render(request, "datastores/overview.html", context)
+
+
+def partitions_of(user: User) -> list[Partition]:
+    """Return the partitions of a tenant, with what was read of their volumes."""
+    rows: Any = Partition.objects
+    return list(rows.visible_to(user).select_related("datastore__reading"))
 
 
 def image_count(user: User, datastores: Sequence[Any]) -> int:

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from datastores.drivers.registry import DRIVERS
-from datastores.models import Brick, Datastore, Job, VolumeReading
+from datastores.models import Brick, Datastore, Host, Job, Partition, VolumeReading
 from datastores.services.placing import hosts_of
 from datastores.web.access import ADMINS, READERS, STAFF, Request, roles, visible
 from datastores.web.acting import done, start, started
@@ -20,11 +20,14 @@ from datastores.web.forms.volumes import (
     AddForm,
     BareForm,
     ChooseForm,
+    GiveForm,
     OptionForm,
     QuotaForm,
     RebalanceForm,
     RemoveForm,
     ReplaceForm,
+    TakeForm,
+    UnlimitForm,
 )
 
 PREFIX = "volume."
@@ -32,7 +35,7 @@ PREFIX = "volume."
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """Something that can be done to a volume. ``needs``: "bricks" and "torn" when its form is made of them."""
+    """Something that can be done to a volume. ``needs``: what of ``Known`` its form is made of."""
 
     name: str
     icon: str
@@ -48,15 +51,18 @@ class Deed:
 DEEDS = {
     deed.name: deed
     for deed in (
-        Deed("add", "plus-lg", "Add bricks", AddForm, ("bricks",)),
-        Deed("remove", "dash-circle", "Remove bricks", RemoveForm, ("bricks",)),
-        Deed("replace", "arrow-left-right", "Replace a brick", ReplaceForm, ("bricks",)),
+        Deed("add", "plus-lg", "Add bricks", AddForm, ("bricks", "hosts")),
+        Deed("remove", "dash-circle", "Remove bricks", RemoveForm, ("bricks", "hosts")),
+        Deed("replace", "arrow-left-right", "Replace a brick", ReplaceForm, ("bricks", "hosts")),
         Deed("rebalance", "shuffle", "Rebalance", RebalanceForm),
         Deed("option", "sliders", "Set an option", OptionForm),
         Deed("quota", "speedometer2", "Limit what it holds", QuotaForm),
+        Deed("unlimit", "unlock", "Lift a limit", UnlimitForm, ("limited",)),
+        Deed("give", "person-plus", "Give a partition", GiveForm),
+        Deed("take", "person", "Take a partition back", TakeForm, ("partitions",)),
         Deed("stop", "pause-circle", "Stop it", BareForm),
         Deed("start", "play-circle", "Start it", BareForm),
-        Deed("choose", "signpost-split", "Choose which copy is right", ChooseForm, ("bricks", "torn")),
+        Deed("choose", "signpost-split", "Choose which copy is right", ChooseForm, ("bricks", "hosts", "torn")),
     )
 }
 
@@ -68,11 +74,13 @@ class Known:
     datastore: Datastore
     bricks: list[Brick]
     reading: VolumeReading | None
+    partitions: list[Partition]
 
     @classmethod
     def of(cls, datastore: Datastore) -> Known:
         bricks = list(Brick.objects.filter(datastore=datastore).select_related("host").defer("host__facts"))
-        return cls(datastore, bricks, VolumeReading.objects.filter(datastore=datastore).first())
+        partitions = list(Partition.objects.filter(datastore=datastore).select_related("owner", "datastore__reading"))
+        return cls(datastore, bricks, VolumeReading.objects.filter(datastore=datastore).first(), partitions)
 
     @property
     def seen(self) -> dict[str, Any]:
@@ -87,16 +95,28 @@ class Known:
         seen = {(each["peer"], each["path"]): each for each in self.seen.get("bricks", ())}
         return [{"row": brick, "seen": seen.get((brick.peer, brick.path))} for brick in self.bricks]
 
+    @property
+    def limited(self) -> list[str]:
+        """The directories that have a limit and are no partition."""
+        partitions = {each.path for each in self.partitions}
+        return [path for path in self.seen.get("limits", ()) if path not in partitions]
+
+    @property
+    def hosts(self) -> list[Host]:
+        return hosts_of(self.datastore)
+
     def form(self, deed: Deed, data: Any = None) -> Form:
-        has: dict[str, Any] = {"hosts": hosts_of(self.datastore), "bricks": self.bricks} if deed.needs else {}
-        return deed.form(data, **has, **({"torn": self.torn} if "torn" in deed.needs else {}))
+        return deed.form(data, **{name: getattr(self, name) for name in deed.needs})
 
     def deeds(self) -> list[Deed]:
         """Return what can be done to it as it is."""
         needless = {"Started": {"start"}, "Stopped": {"stop"}}.get(self.seen.get("state", ""), set())
-        return [
-            deed for name, deed in DEEDS.items() if name not in needless and ("torn" not in deed.needs or self.torn)
-        ]
+        needless |= {
+            deed.name
+            for deed in DEEDS.values()
+            if any(name in deed.needs and not getattr(self, name) for name in ("torn", "limited", "partitions"))
+        }
+        return [deed for name, deed in DEEDS.items() if name not in needless]
 
 
 def without_volume(request: Request, datastore: Datastore) -> HttpResponse | None:
@@ -118,6 +138,7 @@ def volume_page(request: Request, known: Known, sent: dict[str, Form] | None = N
         "reading": known.reading,
         "seen": known.seen,
         "bricks": known.rows(),
+        "partitions": known.partitions,
         "acts": acts,
         "opened": next(iter(sent), "") if sent else "",
         "working": jobs.filter(ended_at=None).exclude(kind="volume.read").order_by("-pk").first(),

@@ -100,6 +100,8 @@ def test_a_rebalance_is_read_in_files_and_bytes() -> None:
     found = balance("h1", command, recorded("gluster_balance.Rebalanced/present", 1))
     assert found and (found.text, found.failures) == ("completed", 0)
     assert found.size == found.files * 100000 > 0
+    assert [share.peer for share in found.shares] == ["h2", "h3", "h1"]
+    assert sum(share.size for share in found.shares) == found.size
     assert balance("h1", command, recorded("gluster_balance.Rebalanced/absent", 1)) is None
 
 

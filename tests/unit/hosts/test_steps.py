@@ -30,7 +30,7 @@ from datastores.domain.plan import (
     WriteFile,
     encode,
 )
-from datastores.hosts import authorized_keys, checksums, lines, sending
+from datastores.hosts import authorized_keys, checksums, gluster_quota, gluster_waits, lines, lvm_wiping, sending
 
 SCRIPTS = {
     lines.SWAP: "SWAP",
@@ -38,6 +38,13 @@ SCRIPTS = {
     authorized_keys.TAKE_OUT: "TAKE_OUT",
     sending.ALLOW: "ALLOW",
     sending.FORBID: "FORBID",
+    gluster_waits.WAIT: "WAIT",
+    gluster_waits.DRAIN: "DRAIN",
+    gluster_waits.STOP: "STOP",
+    gluster_waits.HEAL: "HEAL",
+    gluster_quota.DISABLE: "DISABLE",
+    lvm_wiping.ZERO: "ZERO",
+    lvm_wiping.DISCARD: "DISCARD",
     checksums.PROGRAM[-1]: "DIGEST",
 }
 """Scripts that cases name instead of showing them."""
@@ -65,6 +72,8 @@ EXEMPT = {
     "rbd_stored.RbdImageStored/absent": "a check: an image that is gone is refused, no step brings its bytes back",
     "gluster_bricks.BrickEmpty/absent": "a check: files of others are refused, and never removed",
     "receiving.SourceReachable/absent": "a check: a host that is not reached is refused, no step puts that right",
+    "gluster_quota.DirectoryThere/absent": "a check: a directory that is not there is refused, and not made",
+    "gluster_quota.QuotaLimitAbsent/in-the-way": "a limit is in nobody's way: whatever it is, it is lifted",
     "gluster_seen.VolumeKnown/absent": "it only reads, so nothing is ever missing",
     "lvm_tails.TailEmpty/absent": "a check: what a machine wrote there is not ours to remove",
     "zfs.ZfsReady/absent": "a check: compiling modules on a host is left to a person",
@@ -122,6 +131,7 @@ def as_case(operation: Operation | None) -> Any:
             told |= {"growing": operation.growing} if operation.growing else {}
             told |= {"meter": shlex.join(operation.meter.argv)} if operation.meter else {}
             told |= {"counted": operation.counted} if operation.counted else {}
+            told |= {"tells": True} if operation.tells else {}
             return told | ({"total": operation.total} if operation.total else {})
         case Command():
             line = line_of(operation)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from datastores.domain.errors import Busy, HostKeyChanged, Refused, Unreachable
+from datastores.domain.errors import Busy, HostKeyChanged, NotConnected, Refused, Unreachable
 from datastores.domain.plan import Stage
 from datastores.domain.states import EventKind, HostState, JobState, Level, StepState
 from datastores.jobs import attempt_ends, attempts, control
 from datastores.jobs.doubts import doubt
 from datastores.jobs.journal import journal_of
 from datastores.jobs.log import JobLog
-from datastores.models import AuditEntry, Cluster, Host, HostKey, Job, Lease, User
+from datastores.models import AuditEntry, Brick, Cluster, Duty, Host, HostKey, Job, Lease, User
 from datastores.transport.hostkeys import fingerprint
 from tests.fakes import FakeShell, said
-from tests.unit.conftest import a_host
+from tests.unit.conftest import a_datastore, a_host
 from tests.unit.flags import FlagGone, FlagSet, ran
 from tests.unit.jobs.conftest import Ask, FlagsUp, work
 
@@ -144,6 +145,29 @@ def test_a_host_of_which_a_job_heard_nothing_is_read_at_once(ask: Ask, shell: Fa
     job.refresh_from_db()
     silent(job, "h1", "h1")
     assert Job.objects.filter(kind="host.read").count() == 1, "it is being read already"
+
+
+def test_every_host_that_fell_silent_at_once_is_read_and_so_is_a_volume_on_it(
+    ask: Ask, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(name: str) -> FakeShell:
+        raise NotConnected(f"{name} cannot be reached")
+
+    for name in ("h1", "h2"):
+        host = Host.objects.filter(name=name).first() or a_host(name)
+        Host.objects.update(facts_at=timezone.now())
+        HostKey.objects.create(host=host, line="ssh-ed25519 AAAA", fingerprint="SHA256:x", pinned_at=timezone.now())
+    Brick.objects.create(datastore=a_datastore(kind="gluster"), host=host, peer="h2", path="/srv/b", position=0)
+    later = timezone.now() + timedelta(minutes=1)
+    Duty.objects.create(name="read_volumes", due_at=later)
+    Duty.objects.create(name="read_hosts", due_at=later)
+    both = (Stage("flags", (FlagSet("h1", "a"), FlagSet("h2", "a"))),)
+    monkeypatch.setattr(FlagsUp, "plan", lambda case, job: both)
+    monkeypatch.setattr(attempts, "connector", lambda machines: connect)
+    assert work(ask()).state == JobState.FAILED
+    assert {job.host.name for job in Job.objects.filter(kind="host.read")} == {"h1", "h2"}
+    assert Duty.seconds_left("read_volumes") == 0
+    assert Duty.seconds_left("read_hosts") > 0
 
 
 def test_one_that_is_known_not_to_answer_is_not_read_for_each_job(ask: Ask, shell: FakeShell, pinned: Host) -> None:

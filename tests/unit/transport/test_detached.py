@@ -179,6 +179,16 @@ def test_a_meter_tells_bytes_where_no_file_grows() -> None:
     assert progress == [(10, 1000), (700, 1000), (1000, 1000)]
 
 
+def test_output_tells_bytes_of_a_total_that_may_change() -> None:
+    progress: list[tuple[int, int]] = []
+    told = Detached(COPY.command, tells=True)
+    lines = [b"7 files, 10 of about 900 bytes\n", b"-\n", b"20 of 800 bytes\n30 of 800 bytes\n", b"9 of 8 bytes\n"]
+    follow(FakeHost(lines), detached=told, progress=progress)
+    assert progress == [(10, 900), (30, 800), (8, 8)]
+    follow(FakeHost(lines), progress=progress)
+    assert progress[3:] == [(1000, 1000)], "only where that was promised"
+
+
 def test_a_failed_copy_is_not_reported_as_full() -> None:
     progress: list[tuple[int, int]] = []
     follow(FakeHost([b""], status=1, sizes=[1]), progress=progress)

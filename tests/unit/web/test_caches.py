@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -137,3 +138,22 @@ def test_a_full_cache_is_full(store: Datastore) -> None:
     member = store.members.first()
     assert HostCache(member, [CachedCopy(taken=12 * GIB)], 10 * GIB).percent == 120
     assert HostCache(member, [], GIB).hits is None
+
+
+def test_images_are_found_by_their_names_and_told_apart(anna: Client, store: Datastore, gold: Image) -> None:
+    other = a_datastore("slow")
+    _, debian = (an_image(gold.owner, name, datastore=other, real_size=GIB) for name in ("gold", "debian"))
+    text = shown(anna, store)
+    assert "gold, in local, 1 GiB" in text and "gold, in slow, 1 GiB" in text and "debian, in slow" in text
+    address = f"/datastores/{store.pk}/cache/"
+    found = text_of(anna.get(address, {"find": "GOL", "images": debian.pk}))
+    assert found.index("debian, in slow") < found.index("gold, in local"), "what was ticked stays, and comes first"
+    assert re.search(rf'value="{debian.pk}"[^>]* checked', found)
+    assert "debian" not in text_of(anna.get(address, {"find": "gold"}))
+    assert "No image that can be cached is called so" in text_of(anna.get(address, {"find": "no such", "images": "x"}))
+
+
+def test_of_many_images_some_are_shown(anna: Client, store: Datastore, gold: Image) -> None:
+    for number in range(63):
+        an_image(gold.owner, f"i{number:02}", datastore=store)
+    assert "4 more are not shown" in shown(anna, store)

@@ -209,6 +209,24 @@ def test_who_asks_is_told_what_happens_next(admin: User, policy: str, told: str)
     assert told in text_of(client.post(f"/datastores/{datastore.pk}/delete/"))
 
 
+def test_all_that_is_wrong_with_a_new_datastore_is_said_at_once(admin: User) -> None:
+    taken = a_datastore("taken", base="/srv/taken")
+    sent = {
+        "kind": "nfs", "name": "taken", "type": "image", "base": "/srv/taken/inside",
+        "storage_host": taken.hosts.get().pk, "options-nfs-squash": "none", "options-nfs-writes": "sync",
+        "options-nfs-mode": "0660",
+    }  # fmt: skip
+    wrong = {"options-nfs-mode": "rw", "options-nfs-owner": "no such:name"}
+    text = text_of(signed_in(admin).post("/datastores/new/", sent | wrong))
+    assert "There is a datastore taken already." in text
+    assert "Mode: " in text and "Owner: " in text
+    text = text_of(signed_in(admin).post("/datastores/new/", sent))
+    assert "There is a datastore taken already." in text and "overlaps /srv/taken" in text
+    text = text_of(signed_in(admin).post("/datastores/new/", sent | {"base": "/etc/x", "options-nfs-mode": "0777"}))
+    assert "There is a datastore taken already." in text and "/etc" in text
+    assert Datastore.objects.count() == 1
+
+
 class TestChanging:
     """What is known of a datastore here, and which hosts use it."""
 

@@ -10,7 +10,7 @@ from django.test import Client
 
 from datastores.domain.plan import Output
 from datastores.hosts.gluster_seen import VolumeKnown
-from datastores.models import Brick, Datastore, Host, Job, User, VolumeReading
+from datastores.models import Brick, Datastore, Host, Job, Partition, User, VolumeReading
 from datastores.services.volumes import remember_unread, remember_volume
 from tests.unit.conftest import a_datastore, a_host, signed_in, text_of
 from tests.unit.hosts.test_gluster import recorded
@@ -94,7 +94,7 @@ def test_a_copy_is_chosen_only_where_there_is_something_to_choose(anna: Client, 
             {"option": "network.ping-timeout", "value": "10"},
             {"option": "network.ping-timeout", "value": "10"},
         ),
-        ("quota", {"size": "10 GiB"}, {"size": 10 << 30}),
+        ("quota", {"path": "/", "size": "10 GiB"}, {"path": "/", "size": 10 << 30}),
         ("replace", {"old": f"h3:{PATH}", "new": f"kvm4:{PATH}"}, {"peer": "h3", "path": PATH, "clear": False}),
     ],
 )
@@ -124,6 +124,23 @@ def test_what_cannot_be_done_is_told_beside_the_form(
     text = text_of(anna.post(f"/datastores/{vms.pk}/volume/{name}/", sent))
     assert why in text and "Volume of vms" in text
     assert not Job.objects.exists()
+
+
+def test_a_partition_is_given_and_its_owner_is_told_how_to_mount_it(anna: Client, vms: Datastore) -> None:
+    tina = User.objects.create(username="tina", role=User.Role.TENANT)
+    sent = {"name": "blue", "owner": tina.pk, "size": "10 GiB", "addresses": "10.0.0.7\n10.0.3.*"}
+    anna.post(f"/datastores/{vms.pk}/volume/give/", sent)
+    job = Job.objects.get()
+    assert (job.kind, job.params["addresses"]) == ("volume.give", ["10.0.0.7", "10.0.3.*"])
+    assert "Take a partition back" not in shown(anna, vms)
+    Partition.objects.create(datastore=vms, name="blue", owner=tina, size=10 << 30, addresses=["10.0.0.7"])
+    read(vms, "present")
+    text = shown(anna, vms)
+    assert "tina" in text and "Take a partition back" in text
+    mount = "mount -t glusterfs h1:/vms/partitions/blue /srv/blue"
+    assert mount in text_of(signed_in(tina).get("/"))
+    other = User.objects.create(username="theo", role=User.Role.TENANT)
+    assert "partitions/blue" not in text_of(signed_in(other).get("/"))
 
 
 def test_auditors_see_it_and_change_nothing(vms: Datastore) -> None:

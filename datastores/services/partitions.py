@@ -1,0 +1,162 @@
+"""Partitions of a volume: directories that belong to a tenant, with a limit, for addresses of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from datastores.domain.errors import BadInput, Refused
+from datastores.domain.gluster_partitions import Partition
+from datastores.domain.plan import Plan, Stage
+from datastores.domain.values import format_size
+from datastores.drivers.gluster import GlusterDriver
+from datastores.hosts.files import DirectoryPresent
+from datastores.hosts.gluster_quota import DirectoryThere, QuotaEnabled, QuotaLimitAbsent, QuotaLimitSet
+from datastores.hosts.gluster_volumes import VolumeOptionSet
+from datastores.models import Datastore, Job, User
+from datastores.models import Partition as Row
+from datastores.services.placing import partitions_of
+from datastores.services.usecase import Results
+from datastores.services.volumes import VolumeCase
+
+MODE = "0770"
+"""Of a new one, which belongs to the owner of the datastore; root of the hosts that mount it may change it."""
+
+OFTEN = "5"
+"""Seconds after which it is looked again at what a directory holds that is far below its limit. GlusterFS 10.3 waits
+for a minute, in which a tenant could fill the volume; the first partition changes that."""
+
+
+def plain(partitions: Sequence[Partition]) -> list[dict[str, Any]]:
+    """Return partitions as parameters of a job."""
+    return [{"name": each.name, "addresses": list(each.addresses)} for each in partitions]
+
+
+def from_plain(given: Sequence[dict[str, Any]]) -> tuple[Partition, ...]:
+    return tuple(Partition(each["name"], tuple(each["addresses"])) for each in given)
+
+
+class PartitionCase(VolumeCase):
+    """A change of one partition, ``name``.
+
+    Kept in params: before and after, all partitions; had: what is known of this one before, None: it is new.
+    """
+
+    can_undo = True
+
+    def verb_of(self, job: Job) -> str:
+        return f"{self.verb} {job.params['name']} of the volume of"
+
+    def ask(self, job: Job) -> None:
+        self.note(job)
+        super().ask(job)
+
+    def again(self, job: Job) -> None:
+        self.note(job)
+        self.check_still(job)
+        job.save(update_fields=["params"])
+
+    def note(self, job: Job) -> None:
+        """Note which partitions there are, and which there are to be."""
+        before = partitions_of(job.datastore)
+        rows = Row.objects.filter(datastore=job.datastore, name=job.params["name"])
+        had = rows.values("owner", "size", "addresses").first()
+        after = self.after(job, before)
+        job.params |= {"before": plain(before), "after": plain(after), "had": had}
+
+    def after(self, job: Job, before: Sequence[Partition]) -> list[Partition]:
+        """Return the partitions as they are to be. Raises CloudstoreError when they cannot be so."""
+        raise NotImplementedError
+
+    def check(self, job: Job, driver: GlusterDriver) -> None:
+        self.check_rows(job, "before")
+
+    def check_undo(self, job: Job) -> None:
+        self.check_rows(job, "after")
+
+    def check_rows(self, job: Job, side: str) -> None:
+        if plain(partitions_of(job.datastore)) != job.params[side]:
+            raise Refused(f"The partitions of {job.datastore.name} were changed meanwhile. Look at them again.")
+
+    def of(self, job: Job) -> tuple[str, str]:
+        """Return the name of the partition and its directory in the volume."""
+        name = job.params["name"]
+        return name, Partition(name, ("*",)).path
+
+    def who(self, job: Job, driver: GlusterDriver) -> Stage:
+        return Stage("who may mount", replace(driver, partitions=from_plain(job.params["after"])).serve())
+
+    def undone(self, job: Job) -> None:
+        store(job.datastore, job.params["name"], job.params["had"])
+
+
+def store(datastore: Datastore, name: str, what: dict[str, Any] | None) -> None:
+    """Remember a partition (owner, size, addresses), or forget it."""
+    rows = Row.objects.filter(datastore=datastore, name=name)
+    if what is None:
+        rows.delete()
+        return
+    owner = User.objects.filter(pk=what["owner"]).first()
+    given = {"owner": owner, "size": what["size"], "addresses": what["addresses"]}
+    Row.objects.update_or_create(datastore=datastore, name=name, defaults=given)
+
+
+class PartitionGive(PartitionCase):
+    """Give a tenant a directory of the volume, or change its limit and who may mount it.
+
+    params: name, owner (a user's key), size (bytes), addresses.
+    """
+
+    kind = "volume.give"
+    label = "Give partition"
+    verb = "Give the partition"
+    undo_is = "volume.take"
+
+    def after(self, job: Job, before: Sequence[Partition]) -> list[Partition]:
+        owner = User.objects.filter(pk=job.params["owner"], is_active=True).first()
+        if owner is None or not owner.owns_things:
+            raise BadInput("The owner is no account that may own anything.")
+        fresh = Partition(job.params["name"], tuple(job.params["addresses"]))
+        return sorted([*(each for each in before if each.name != fresh.name), fresh], key=lambda each: each.name)
+
+    def verb_of(self, job: Job) -> str:
+        return f"Give {format_size(job.params['size'])} as the partition {job.params['name']} of the volume of"
+
+    def stages(self, job: Job, driver: GlusterDriver) -> Plan:
+        what, (_, path) = (driver.host, driver.volume), self.of(job)
+        place, options = f"{driver.base}{path}", driver.options
+        made = DirectoryPresent(driver.host, place, options.owner, options.group, MODE)
+        there = DirectoryThere(driver.host, place) if job.params["had"] else made
+        often = () if job.params["before"] else (VolumeOptionSet(*what, "features.soft-timeout", OFTEN),)
+        limit = QuotaEnabled(*what), *often, QuotaLimitSet(*what, path, job.params["size"])
+        return Stage("directory", (there,)), Stage("limit", limit), self.who(job, driver)
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        store(job.datastore, job.params["name"], job.params)
+        super().succeeded(job, results)
+
+
+class PartitionTake(PartitionCase):
+    """Let nobody mount a partition any more, and lift its limit. Its directory stays, with what is in it.
+
+    params: name.
+    """
+
+    kind = "volume.take"
+    label = "Take partition back"
+    verb = "Take back the partition"
+
+    def after(self, job: Job, before: Sequence[Partition]) -> list[Partition]:
+        after = [each for each in before if each.name != job.params["name"]]
+        if len(after) == len(before):
+            raise Refused(f"{job.datastore.name} has no partition {job.params['name']}.")
+        return after
+
+    def stages(self, job: Job, driver: GlusterDriver) -> Plan:
+        _, path = self.of(job)
+        return self.who(job, driver), Stage("limit", (QuotaLimitAbsent(driver.host, driver.volume, path),))
+
+    def succeeded(self, job: Job, results: Results) -> None:
+        store(job.datastore, job.params["name"], None)
+        super().succeeded(job, results)
