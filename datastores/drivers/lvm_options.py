@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from datastores.domain import lvm as names
 from datastores.domain.errors import BadInput
 from datastores.drivers.files import FileOptions, words
-from datastores.hosts.lvm_volumes import (
-    Wipe,
-)
+from datastores.hosts.lvm_wiping import Wipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
