@@ -20,9 +20,11 @@ from datastores.hosts.parsing import canonical_path, expect
 SERVICE = "rtslib-fb-targetctl.service"
 """Brings back at boot what was saved."""
 LUN = 1
-SECONDS = 60.0
-LOCK = ("flock", "-w", "40", "/run/cloudstore-lio.lock")
-"""Two that change or save what LIO serves at once would save half of what the other does."""
+SECONDS, ASK_SECONDS = 120.0, 60.0
+PLACE = "/run/cloudstore-lio.lock"
+LOCK, SHARED = ("flock", "-w", "100", PLACE), ("flock", "-s", "-w", "50", PLACE)
+"""Two that change or save what LIO serves at once would save half of what the other does. Each takes a second, several
+on a slow host, so that the last of many that begin together waits for long."""
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - said of targets that were made so
 SHOW = """
 import json, rtslib_fb
@@ -101,7 +103,7 @@ for disk in root.storage_objects:
         disk.delete()
 root.save_to_file()
 """
-ASK = read("flock", "-s", *LOCK[1:], "python3", "-I", "-c", SHOW, root=True, timeout=SECONDS)
+ASK = read(*SHARED, "python3", "-I", "-c", SHOW, root=True, timeout=ASK_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def _target(told: Mapping[str, Any], devices: Mapping[str, str], sessions: Seque
 
 
 def _do(script: str, *words: str) -> Command:
-    return Command((*LOCK, "python3", "-I", "-c", script, *words), timeout=2 * SECONDS)
+    return Command((*LOCK, "python3", "-I", "-c", script, *words), timeout=SECONDS)
 
 
 def _words(account: Account | None) -> tuple[str, str]:
