@@ -158,7 +158,11 @@ class GlusterDriver(MountedDriver):
 
     @property
     def openings(self) -> tuple[Opening, ...]:
-        return opening(self.hosts, self.servers, openings.GLUSTER, "GlusterFS")
+        others = dict.fromkeys(each for partition in self.partitions for each in partition.addresses)
+        mounts = ("GlusterFS", self.hosts), ("its partitions", tuple(others))
+        return tuple(
+            each for what, clients in mounts for each in opening(clients, self.servers, openings.GLUSTER, what)
+        )
 
     @property
     def source(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from datastores.domain.gluster import Brick
+from datastores.domain.gluster_partitions import Partition
 from datastores.drivers.gluster import PlacedBrick
 from datastores.drivers.registry import make_driver
 
@@ -32,6 +33,14 @@ def test_data_sets_are_reached_when_they_are_exported() -> None:
 def test_every_host_reaches_every_brick() -> None:
     bricks = tuple(PlacedBrick(host, Brick(f"10.0.0.{n}", f"/bricks/{n}")) for n, host in enumerate(HOSTS[:2], 1))
     assert openings("gluster", bricks=bricks) == ["h1, h2 and h3 to h1 and h2: TCP 24007, 49152-60999 (GlusterFS)"]
+
+
+def test_tenants_reach_the_bricks_from_the_addresses_of_their_partitions() -> None:
+    blue = Partition("blue", ("10.1.0.0/24", "10.2.0.7"))
+    made = make_driver("gluster", host="h1", base="/srv/vms", hosts=("h1",), partitions=(blue,))
+    assert [str(each) for each in made.openings] == [
+        "10.1.0.0/24 and 10.2.0.7 to h1: TCP 24007, 49152-60999 (its partitions)"
+    ]
 
 
 def test_luns_are_reached_at_the_port_of_the_portal() -> None:
