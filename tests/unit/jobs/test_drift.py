@@ -543,7 +543,7 @@ def test_storing_a_scan_takes_no_query_for_each_host(
 
     def fill(first: int, last: int) -> None:
         rows = [
-            Host(name=f"kvm-{n}", address=f"10.{n // 250}.{n % 250}.1", state=HostState.READY, credential=key,
+            Host(name=f"kvm-{n}", address=f"10.{100 + n // 250}.{n % 250}.1", state=HostState.READY, credential=key,
                  facts_at=timezone.now())
             for n in range(first, last)
         ]  # fmt: skip
