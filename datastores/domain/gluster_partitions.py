@@ -30,7 +30,12 @@ class Partition:
     @property
     def path(self) -> str:
         """From the root of the volume."""
-        return f"{HOME}/{self.name}"
+        return partition_path(self.name)
+
+
+def partition_path(name: str) -> str:
+    """Return the directory of the partition of that name, from the root of the volume."""
+    return f"{HOME}/{name}"
 
 
 def partition_name(value: str) -> str:

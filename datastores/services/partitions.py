@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from datastores.domain.errors import BadInput, Refused
-from datastores.domain.gluster_partitions import Partition
+from datastores.domain.gluster_partitions import Partition, partition_path
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.values import format_size
 from datastores.drivers.gluster import GlusterDriver
@@ -79,11 +79,6 @@ class PartitionCase(VolumeCase):
         if plain(partitions_of(job.datastore)) != job.params[side]:
             raise Refused(f"The partitions of {job.datastore.name} were changed meanwhile. Look at them again.")
 
-    def of(self, job: Job) -> tuple[str, str]:
-        """Return the name of the partition and its directory in the volume."""
-        name = job.params["name"]
-        return name, Partition(name, ("*",)).path
-
     def who(self, job: Job, driver: GlusterDriver) -> Stage:
         return Stage("who may mount", replace(driver, partitions=from_plain(job.params["after"])).serve())
 
@@ -124,7 +119,7 @@ class PartitionGive(PartitionCase):
         return f"Give {format_size(job.params['size'])} as the partition {job.params['name']} of the volume of"
 
     def stages(self, job: Job, driver: GlusterDriver) -> Plan:
-        what, (_, path) = (driver.host, driver.volume), self.of(job)
+        what, path = (driver.host, driver.volume), partition_path(job.params["name"])
         place, options = f"{driver.base}{path}", driver.options
         made = DirectoryPresent(driver.host, place, options.owner, options.group, MODE)
         there = DirectoryThere(driver.host, place) if job.params["had"] else made
@@ -154,7 +149,7 @@ class PartitionTake(PartitionCase):
         return after
 
     def stages(self, job: Job, driver: GlusterDriver) -> Plan:
-        _, path = self.of(job)
+        path = partition_path(job.params["name"])
         return self.who(job, driver), Stage("limit", (QuotaLimitAbsent(driver.host, driver.volume, path),))
 
     def succeeded(self, job: Job, results: Results) -> None:

@@ -16,7 +16,7 @@ from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit
 from datastores.models import Brick, Datastore, Job, Partition, User, VolumeReading
 from datastores.services.datastores import require_empty
-from datastores.services.placing import driver_of
+from datastores.services.placing import driver_of, partitions_of
 from tests.unit.conftest import a_datastore, a_host
 from tests.unit.services.conftest import ended
 
@@ -107,6 +107,19 @@ def test_who_may_mount_stays_when_bricks_have_come(admin: User, vms: Datastore, 
     bricks = [{"host": vms.hosts.get(name="h2").pk, "path": "/srv/disk2/vms"}]
     job = submit("volume.add", user=admin, params={"bricks": bricks}, datastore=vms)
     assert allowed(job) == "/(10.0.0.1|10.0.0.2),/partitions/blue(10.0.0.7)"
+
+
+def test_partitions_are_in_one_order_however_the_database_sorts_names(
+    admin: User, vms: Datastore, tina: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, address in (("ab", "10.0.0.7"), ("a-c", "10.0.0.8")):
+        ended(asked(admin, vms, tina, name, addresses=[address]))
+    monkeypatch.setattr(Partition._meta, "ordering", ["-name"])
+    assert [each.name for each in partitions_of(vms)] == ["a-c", "ab"]
+
+
+def test_a_row_that_would_not_pass_any_more_can_be_shown() -> None:
+    assert Partition(name="blue", addresses=[]).path == "/partitions/blue"
 
 
 def test_it_is_known_how_it_is_mounted_and_what_it_holds_once_the_volume_was_read(
