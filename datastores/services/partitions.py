@@ -18,6 +18,7 @@ from datastores.models import Datastore, Job, User
 from datastores.models import Partition as Row
 from datastores.services.placing import partitions_of
 from datastores.services.usecase import Results
+from datastores.services.volume_limits import require_last
 from datastores.services.volumes import VolumeCase
 
 MODE = "0770"
@@ -26,6 +27,9 @@ MODE = "0770"
 OFTEN = "5"
 """Seconds after which it is looked again at what a directory holds that is far below its limit. GlusterFS 10.3 waits
 for a minute, in which a tenant could fill the volume; the first partition changes that."""
+
+KNOWN = ("owner", "size", "addresses")
+"""What a row tells of a partition beside its name."""
 
 
 def plain(partitions: Sequence[Partition]) -> list[dict[str, Any]]:
@@ -60,23 +64,26 @@ class PartitionCase(VolumeCase):
     def note(self, job: Job) -> None:
         """Note which partitions there are, and which there are to be."""
         before = partitions_of(job.datastore)
-        rows = Row.objects.filter(datastore=job.datastore, name=job.params["name"])
-        had = rows.values("owner", "size", "addresses").first()
         after = self.after(job, before)
-        job.params |= {"before": plain(before), "after": plain(after), "had": had}
+        job.params |= {"before": plain(before), "after": plain(after), "had": row_of(job)}
 
     def after(self, job: Job, before: Sequence[Partition]) -> list[Partition]:
         """Return the partitions as they are to be. Raises CloudstoreError when they cannot be so."""
         raise NotImplementedError
 
     def check(self, job: Job, driver: GlusterDriver) -> None:
-        self.check_rows(job, "before")
+        self.check_rows(job, "before", job.params["had"])
 
     def check_undo(self, job: Job) -> None:
-        self.check_rows(job, "after")
+        self.check_rows(job, "after", self.has(job))
+        require_last(job)
 
-    def check_rows(self, job: Job, side: str) -> None:
-        if plain(partitions_of(job.datastore)) != job.params[side]:
+    def has(self, job: Job) -> dict[str, Any] | None:
+        """Return what is known of the partition (owner, size, addresses) when the job has ended; None: it is none."""
+        raise NotImplementedError
+
+    def check_rows(self, job: Job, side: str, mine: dict[str, Any] | None) -> None:
+        if plain(partitions_of(job.datastore)) != job.params[side] or row_of(job) != mine:
             raise Refused(f"The partitions of {job.datastore.name} were changed meanwhile. Look at them again.")
 
     def who(self, job: Job, driver: GlusterDriver) -> Stage:
@@ -84,6 +91,12 @@ class PartitionCase(VolumeCase):
 
     def undone(self, job: Job) -> None:
         store(job.datastore, job.params["name"], job.params["had"])
+
+
+def row_of(job: Job) -> dict[str, Any] | None:
+    """Return what is known of the partition that a job is about (owner, size, addresses); None: it is none."""
+    rows = Row.objects.filter(datastore=job.datastore, name=job.params["name"])
+    return rows.values(*KNOWN).first()
 
 
 def store(datastore: Datastore, name: str, what: dict[str, Any] | None) -> None:
@@ -115,6 +128,9 @@ class PartitionGive(PartitionCase):
         fresh = Partition(job.params["name"], tuple(job.params["addresses"]))
         return sorted([*(each for each in before if each.name != fresh.name), fresh], key=lambda each: each.name)
 
+    def has(self, job: Job) -> dict[str, Any]:
+        return {name: job.params[name] for name in KNOWN}
+
     def verb_of(self, job: Job) -> str:
         return f"Give {format_size(job.params['size'])} as the partition {job.params['name']} of the volume of"
 
@@ -128,7 +144,7 @@ class PartitionGive(PartitionCase):
         return Stage("directory", (there,)), Stage("limit", limit), self.who(job, driver)
 
     def succeeded(self, job: Job, results: Results) -> None:
-        store(job.datastore, job.params["name"], job.params)
+        store(job.datastore, job.params["name"], self.has(job))
         super().succeeded(job, results)
 
 
@@ -148,10 +164,13 @@ class PartitionTake(PartitionCase):
             raise Refused(f"{job.datastore.name} has no partition {job.params['name']}.")
         return after
 
+    def has(self, job: Job) -> None:
+        return None
+
     def stages(self, job: Job, driver: GlusterDriver) -> Plan:
         path = partition_path(job.params["name"])
         return self.who(job, driver), Stage("limit", (QuotaLimitAbsent(driver.host, driver.volume, path),))
 
     def succeeded(self, job: Job, results: Results) -> None:
-        store(job.datastore, job.params["name"], None)
+        store(job.datastore, job.params["name"], self.has(job))
         super().succeeded(job, results)

@@ -82,13 +82,36 @@ def test_one_that_is_there_is_changed_and_its_undo_brings_back_what_it_was(
     job = asked(admin, vms, tina, size=2 << 30, addresses=["10.0.0.8"])
     assert steps(job, DirectoryThere) and not steps(job, DirectoryPresent)
     assert len(steps(job, VolumeOptionSet)) == 1, "how often limits are looked at is left as it is by now"
-    ended(job)
+    job = ended(job)
     assert (Partition.objects.get().size, Partition.objects.get().addresses) == (2 << 30, ["10.0.0.8"])
     KINDS[job.kind].check_undo(job)
     KINDS[job.kind].undone(job)
     assert (Partition.objects.get().size, Partition.objects.get().addresses) == (1 << 30, ["10.0.0.7"])
     with pytest.raises(Refused, match="changed meanwhile"):
         KINDS[job.kind].check_undo(job)
+
+
+def test_the_undo_of_one_leaves_alone_what_a_later_job_made_of_it(admin: User, vms: Datastore, tina: User) -> None:
+    first, second, third = (ended(asked(admin, vms, tina, size=size << 30)) for size in (1, 5, 1))
+    with pytest.raises(Refused, match="changed meanwhile"):
+        KINDS[second.kind].check_undo(second)
+    with pytest.raises(Refused, match="was worked on since, by job"):
+        KINDS[first.kind].check_undo(first)
+    for job in (third, second):
+        KINDS[job.kind].check_undo(job)
+        ended(job, "undone")
+    KINDS[first.kind].check_undo(first)
+
+
+def test_the_undo_of_a_limit_leaves_alone_what_a_later_job_made_of_it(admin: User, vms: Datastore, tina: User) -> None:
+    path = "/partitions/blue"
+    limit = ended(submit("volume.quota", user=admin, params={"path": path, "size": 1 << 30}, datastore=vms))
+    other = ended(submit("volume.quota", user=admin, params={"path": "/red", "size": 1 << 30}, datastore=vms))
+    KINDS[limit.kind].check_undo(limit)
+    ended(asked(admin, vms, tina))
+    KINDS[other.kind].check_undo(other)
+    with pytest.raises(Refused, match="The limit of /partitions/blue was worked on since, by job"):
+        KINDS[limit.kind].check_undo(limit)
 
 
 def test_one_is_taken_back_and_given_again_by_an_undo(admin: User, vms: Datastore, tina: User) -> None:
