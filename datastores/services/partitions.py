@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.gluster_partitions import Partition, partition_path
@@ -19,7 +19,7 @@ from datastores.models import Partition as Row
 from datastores.services.placing import partitions_of
 from datastores.services.usecase import Results
 from datastores.services.volume_limits import require_last
-from datastores.services.volumes import VolumeCase
+from datastores.services.volumes import VolumeCase, volume_of
 
 MODE = "0770"
 """Of a new one, which belongs to the owner of the datastore; root of the hosts that mount it may change it."""
@@ -44,10 +44,13 @@ def from_plain(given: Sequence[dict[str, Any]]) -> tuple[Partition, ...]:
 class PartitionCase(VolumeCase):
     """A change of one partition, ``name``.
 
-    Kept in params: before and after, all partitions; had: what is known of this one before, None: it is new.
+    Kept in params: before and after, all partitions; had: what is known of this one before, None: it is new; root: who
+    may mount the whole volume, which the undo would bring back.
     """
 
     can_undo = True
+    instead: ClassVar[str]
+    """What to do when a job cannot be taken back any more."""
 
     def verb_of(self, job: Job) -> str:
         return f"{self.verb} {job.params['name']} of the volume of"
@@ -65,7 +68,8 @@ class PartitionCase(VolumeCase):
         """Note which partitions there are, and which there are to be."""
         before = partitions_of(job.datastore)
         after = self.after(job, before)
-        job.params |= {"before": plain(before), "after": plain(after), "had": row_of(job)}
+        root = root_of(job.datastore)
+        job.params |= {"before": plain(before), "after": plain(after), "had": row_of(job), "root": root}
 
     def after(self, job: Job, before: Sequence[Partition]) -> list[Partition]:
         """Return the partitions as they are to be. Raises CloudstoreError when they cannot be so."""
@@ -73,10 +77,19 @@ class PartitionCase(VolumeCase):
 
     def check(self, job: Job, driver: GlusterDriver) -> None:
         self.check_rows(job, "before", job.params["had"])
+        if root_of(job.datastore) != job.params["root"]:
+            raise Refused(
+                f"The addresses of the hosts of {job.datastore.name} were changed meanwhile. Look at it again."
+            )
 
     def check_undo(self, job: Job) -> None:
         self.check_rows(job, "after", self.has(job))
         require_last(job)
+        if root_of(job.datastore) != job.params["root"]:
+            raise Refused(
+                f"The addresses of the hosts of {job.datastore.name} were changed since, and the undo would bring "
+                f"the old ones back. {self.instead}"
+            )
 
     def has(self, job: Job) -> dict[str, Any] | None:
         """Return what is known of the partition (owner, size, addresses) when the job has ended; None: it is none."""
@@ -91,6 +104,11 @@ class PartitionCase(VolumeCase):
 
     def undone(self, job: Job) -> None:
         store(job.datastore, job.params["name"], job.params["had"])
+
+
+def root_of(datastore: Datastore) -> str:
+    """Return who may mount the whole volume."""
+    return replace(volume_of(datastore), partitions=()).allowed
 
 
 def row_of(job: Job) -> dict[str, Any] | None:
@@ -120,6 +138,7 @@ class PartitionGive(PartitionCase):
     label = "Give partition"
     verb = "Give the partition"
     undo_is = "volume.take"
+    instead = "Take it back, or give it what it had."
 
     def after(self, job: Job, before: Sequence[Partition]) -> list[Partition]:
         owner = User.objects.filter(pk=job.params["owner"], is_active=True).first()
@@ -157,6 +176,7 @@ class PartitionTake(PartitionCase):
     kind = "volume.take"
     label = "Take partition back"
     verb = "Take back the partition"
+    instead = "Give it again."
 
     def after(self, job: Job, before: Sequence[Partition]) -> list[Partition]:
         after = [each for each in before if each.name != job.params["name"]]

@@ -103,6 +103,28 @@ def test_the_undo_of_one_leaves_alone_what_a_later_job_made_of_it(admin: User, v
     KINDS[first.kind].check_undo(first)
 
 
+@pytest.mark.parametrize("kind", ["volume.give", "volume.take"])
+def test_the_undo_of_one_does_not_shut_out_hosts_that_came_since(
+    admin: User, vms: Datastore, tina: User, kind: str
+) -> None:
+    job = ended(asked(admin, vms, tina))
+    if kind == "volume.take":
+        job = ended(submit(kind, user=admin, params={"name": "blue"}, datastore=vms))
+    KINDS[kind].check_undo(job)
+    hosts = {"add": [a_host("h3", address="10.0.0.3").pk], "remove": []}
+    ended(submit("datastore.hosts", user=admin, params=hosts, datastore=vms))
+    job.refresh_from_db()
+    with pytest.raises(Refused, match="the undo would bring the old ones back"):
+        KINDS[kind].check_undo(job)
+
+
+def test_a_job_that_waited_does_not_begin_with_other_hosts(admin: User, vms: Datastore, tina: User) -> None:
+    job = asked(admin, vms, tina)
+    Datastore.objects.filter(pk=vms.pk).update(options={**vms.options, "allow": "10.0.0.*"})
+    with pytest.raises(Refused, match="were changed meanwhile"):
+        KINDS[job.kind].check_still(Job.objects.get(pk=job.pk))
+
+
 def test_the_undo_of_a_limit_leaves_alone_what_a_later_job_made_of_it(admin: User, vms: Datastore, tina: User) -> None:
     path = "/partitions/blue"
     limit = ended(submit("volume.quota", user=admin, params={"path": path, "size": 1 << 30}, datastore=vms))
