@@ -11,7 +11,7 @@ from datastores.domain.gluster_partitions import Partition, partition_path
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.values import format_size
 from datastores.drivers.gluster import GlusterDriver
-from datastores.hosts.files import DirectoryPresent
+from datastores.hosts.files import DirectoryPresent, DirectoryVacant
 from datastores.hosts.gluster_quota import DirectoryThere, QuotaEnabled, QuotaLimitAbsent, QuotaLimitSet
 from datastores.hosts.gluster_volumes import VolumeOptionSet
 from datastores.models import Datastore, Job, User
@@ -131,6 +131,8 @@ def store(datastore: Datastore, name: str, what: dict[str, Any] | None) -> None:
 class PartitionGive(PartitionCase):
     """Give a tenant a directory of the volume, or change its limit and who may mount it.
 
+    A new one is empty: files of whoever had the name before are not for the next.
+
     params: name, owner (a user's key), size (bytes), addresses.
     """
 
@@ -144,6 +146,10 @@ class PartitionGive(PartitionCase):
         owner = User.objects.filter(pk=job.params["owner"], is_active=True).first()
         if owner is None or not owner.owns_things:
             raise BadInput("The owner is no account that may own anything.")
+        had = row_of(job)
+        if had and had["owner"] != owner.pk:
+            whose = User.objects.filter(pk=had["owner"]).first() or "nobody any more"
+            raise Refused(f"The partition {job.params['name']} belongs to {whose}. Take it back first.")
         fresh = Partition(job.params["name"], tuple(job.params["addresses"]))
         return sorted([*(each for each in before if each.name != fresh.name), fresh], key=lambda each: each.name)
 
@@ -157,10 +163,12 @@ class PartitionGive(PartitionCase):
         what, path = (driver.host, driver.volume), partition_path(job.params["name"])
         place, options = f"{driver.base}{path}", driver.options
         made = DirectoryPresent(driver.host, place, options.owner, options.group, MODE)
-        there = DirectoryThere(driver.host, place) if job.params["had"] else made
+        there = (
+            (DirectoryThere(driver.host, place),) if job.params["had"] else (DirectoryVacant(driver.host, place), made)
+        )
         often = () if job.params["before"] else (VolumeOptionSet(*what, "features.soft-timeout", OFTEN),)
         limit = QuotaEnabled(*what), *often, QuotaLimitSet(*what, path, job.params["size"])
-        return Stage("directory", (there,)), Stage("limit", limit), self.who(job, driver)
+        return Stage("directory", there), Stage("limit", limit), self.who(job, driver)
 
     def succeeded(self, job: Job, results: Results) -> None:
         store(job.datastore, job.params["name"], self.has(job))

@@ -9,7 +9,7 @@ import pytest
 from datastores.domain.errors import BadInput, CloudstoreError, Refused
 from datastores.domain.gluster import Brick as At
 from datastores.drivers.gluster import GlusterDriver
-from datastores.hosts.files import DirectoryPresent
+from datastores.hosts.files import DirectoryPresent, DirectoryVacant
 from datastores.hosts.gluster_quota import DirectoryThere, QuotaLimitAbsent, QuotaLimitSet
 from datastores.hosts.gluster_volumes import VolumeOptionSet
 from datastores.jobs.kinds import KINDS
@@ -57,6 +57,8 @@ def test_a_partition_is_a_directory_with_a_limit_and_hosts_of_its_own(admin: Use
     job = asked(admin, vms, tina)
     assert job.title == "Give 1 GiB as the partition blue of the volume of vms"
     [made] = steps(job, DirectoryPresent)
+    [vacant] = steps(job, DirectoryVacant)
+    assert vacant.path == made.path
     [limit] = steps(job, QuotaLimitSet)
     assert (made.path, made.mode, limit.path, limit.size) == (
         "/srv/vms/partitions/blue", "0770", "/partitions/blue", 1 << 30,
@@ -80,7 +82,7 @@ def test_one_that_is_there_is_changed_and_its_undo_brings_back_what_it_was(
 ) -> None:
     ended(asked(admin, vms, tina))
     job = asked(admin, vms, tina, size=2 << 30, addresses=["10.0.0.8"])
-    assert steps(job, DirectoryThere) and not steps(job, DirectoryPresent)
+    assert steps(job, DirectoryThere) and not steps(job, DirectoryPresent) and not steps(job, DirectoryVacant)
     assert len(steps(job, VolumeOptionSet)) == 1, "how often limits are looked at is left as it is by now"
     job = ended(job)
     assert (Partition.objects.get().size, Partition.objects.get().addresses) == (2 << 30, ["10.0.0.8"])
@@ -101,6 +103,16 @@ def test_the_undo_of_one_leaves_alone_what_a_later_job_made_of_it(admin: User, v
         KINDS[job.kind].check_undo(job)
         ended(job, "undone")
     KINDS[first.kind].check_undo(first)
+
+
+def test_one_that_belongs_to_somebody_becomes_nobody_elses(admin: User, vms: Datastore, tina: User) -> None:
+    ended(asked(admin, vms, tina))
+    theo = User.objects.create(username="theo", role=User.Role.TENANT)
+    with pytest.raises(Refused, match=r"blue belongs to tina\. Take it back first"):
+        asked(admin, vms, theo)
+    tina.delete()
+    with pytest.raises(Refused, match=r"blue belongs to nobody any more\. Take it back first"):
+        asked(admin, vms, theo)
 
 
 @pytest.mark.parametrize("kind", ["volume.give", "volume.take"])
