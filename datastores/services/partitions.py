@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from datastores.domain.errors import BadInput, Refused
+from datastores.domain.gluster_addresses import first_shared
 from datastores.domain.gluster_partitions import Partition, partition_path
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.values import format_size
@@ -27,6 +28,9 @@ MODE = "0770"
 OFTEN = "5"
 """Seconds after which it is looked again at what a directory holds that is far below its limit. GlusterFS 10.3 waits
 for a minute, in which a tenant could fill the volume; the first partition changes that."""
+
+WHO = "who may mount"
+"""The stage that says it."""
 
 KNOWN = ("owner", "size", "addresses")
 """What a row tells of a partition beside its name."""
@@ -68,7 +72,7 @@ class PartitionCase(VolumeCase):
         """Note which partitions there are, and which there are to be."""
         before = partitions_of(job.datastore)
         after = self.after(job, before)
-        root = root_of(job.datastore)
+        root = volume_of(job.datastore).root
         job.params |= {"before": plain(before), "after": plain(after), "had": row_of(job), "root": root}
 
     def after(self, job: Job, before: Sequence[Partition]) -> list[Partition]:
@@ -77,7 +81,7 @@ class PartitionCase(VolumeCase):
 
     def check(self, job: Job, driver: GlusterDriver) -> None:
         self.check_rows(job, "before", job.params["had"])
-        if root_of(job.datastore) != job.params["root"]:
+        if driver.root != job.params["root"]:
             raise Refused(
                 f"The addresses of the hosts of {job.datastore.name} were changed meanwhile. Look at it again."
             )
@@ -85,7 +89,7 @@ class PartitionCase(VolumeCase):
     def check_undo(self, job: Job) -> None:
         self.check_rows(job, "after", self.has(job))
         require_last(job)
-        if root_of(job.datastore) != job.params["root"]:
+        if volume_of(job.datastore).root != job.params["root"]:
             raise Refused(
                 f"The addresses of the hosts of {job.datastore.name} were changed since, and the undo would bring "
                 f"the old ones back. {self.instead}"
@@ -99,16 +103,22 @@ class PartitionCase(VolumeCase):
         if plain(partitions_of(job.datastore)) != job.params[side] or row_of(job) != mine:
             raise Refused(f"The partitions of {job.datastore.name} were changed meanwhile. Look at them again.")
 
-    def who(self, job: Job, driver: GlusterDriver) -> Stage:
-        return Stage("who may mount", replace(driver, partitions=from_plain(job.params["after"])).serve())
+    def then(self, job: Job, driver: GlusterDriver) -> GlusterDriver:
+        """Return the driver with the partitions as they are to be."""
+        return replace(driver, partitions=from_plain(job.params["after"]))
 
     def undone(self, job: Job) -> None:
         store(job.datastore, job.params["name"], job.params["had"])
 
 
-def root_of(datastore: Datastore) -> str:
-    """Return who may mount the whole volume."""
-    return replace(volume_of(datastore), partitions=()).allowed
+def require_own(datastore: Datastore, fresh: Partition, owner: User) -> None:
+    """Raise Refused when who may mount a partition may mount one of another owner, too."""
+    for other in Row.objects.filter(datastore=datastore).exclude(name=fresh.name).exclude(owner=owner):
+        if shared := first_shared(fresh.addresses, other.addresses):
+            raise Refused(
+                f"{shared[0]} would get to the partition {other.name}, too, which is another's and which {shared[1]} "
+                "may mount. Name addresses that do not meet."
+            )
 
 
 def row_of(job: Job) -> dict[str, Any] | None:
@@ -151,6 +161,7 @@ class PartitionGive(PartitionCase):
             whose = User.objects.filter(pk=had["owner"]).first() or "nobody any more"
             raise Refused(f"The partition {job.params['name']} belongs to {whose}. Take it back first.")
         fresh = Partition(job.params["name"], tuple(job.params["addresses"]))
+        require_own(job.datastore, fresh, owner)
         return sorted([*(each for each in before if each.name != fresh.name), fresh], key=lambda each: each.name)
 
     def has(self, job: Job) -> dict[str, Any]:
@@ -168,7 +179,7 @@ class PartitionGive(PartitionCase):
         )
         often = () if job.params["before"] else (VolumeOptionSet(*what, "features.soft-timeout", OFTEN),)
         limit = QuotaEnabled(*what), *often, QuotaLimitSet(*what, path, job.params["size"])
-        return Stage("directory", there), Stage("limit", limit), self.who(job, driver)
+        return Stage("directory", there), Stage("limit", limit), Stage(WHO, self.then(job, driver).serve())
 
     def succeeded(self, job: Job, results: Results) -> None:
         store(job.datastore, job.params["name"], self.has(job))
@@ -197,7 +208,9 @@ class PartitionTake(PartitionCase):
 
     def stages(self, job: Job, driver: GlusterDriver) -> Plan:
         path = partition_path(job.params["name"])
-        return self.who(job, driver), Stage("limit", (QuotaLimitAbsent(driver.host, driver.volume, path),))
+        return Stage(WHO, self.then(job, driver).serve_rest()), Stage(
+            "limit", (QuotaLimitAbsent(driver.host, driver.volume, path),)
+        )
 
     def succeeded(self, job: Job, results: Results) -> None:
         store(job.datastore, job.params["name"], self.has(job))

@@ -115,6 +115,33 @@ def test_one_that_belongs_to_somebody_becomes_nobody_elses(admin: User, vms: Dat
         asked(admin, vms, theo)
 
 
+@pytest.mark.parametrize(
+    ("allow", "addresses"),
+    [("10.0.*", "10.0.3.7"), ("*", "10.9.3.7"), ("", "10.0.0.1"), ("", "10.0.0.0/24"), ("", "*"), ("10.*", "*.7")],
+)
+def test_who_may_mount_all_of_it_gets_no_partition(
+    admin: User, vms: Datastore, tina: User, allow: str, addresses: str
+) -> None:
+    Datastore.objects.filter(pk=vms.pk).update(options={**vms.options, "allow": allow})
+    with pytest.raises(Refused, match="of the partition blue would get to the whole volume"):
+        asked(admin, Datastore.objects.get(pk=vms.pk), tina, addresses=["10.7.7.6", addresses])
+
+
+def test_a_host_of_a_partition_does_not_come_to_the_datastore(admin: User, vms: Datastore, tina: User) -> None:
+    ended(asked(admin, vms, tina))
+    hosts = {"add": [a_host("h7", address="10.0.0.7").pk], "remove": []}
+    with pytest.raises(Refused, match=r"10\.0\.0\.7 of the partition blue would get to the whole volume"):
+        submit("datastore.hosts", user=admin, params=hosts, datastore=vms)
+
+
+def test_hosts_mount_partitions_of_one_owner_alone(admin: User, vms: Datastore, tina: User) -> None:
+    ended(asked(admin, vms, tina))
+    ended(asked(admin, vms, tina, "green", addresses=["10.0.0.7"]))
+    theo = User.objects.create(username="theo", role=User.Role.TENANT)
+    with pytest.raises(Refused, match=r"10\.0\.0\.\* would get to the partition blue, too"):
+        asked(admin, vms, theo, "red", addresses=["10.0.9.9", "10.0.0.*"])
+
+
 @pytest.mark.parametrize("kind", ["volume.give", "volume.take"])
 def test_the_undo_of_one_does_not_shut_out_hosts_that_came_since(
     admin: User, vms: Datastore, tina: User, kind: str
