@@ -179,7 +179,11 @@ class PartitionGive(PartitionCase):
         )
         often = () if job.params["before"] else (VolumeOptionSet(*what, "features.soft-timeout", OFTEN),)
         limit = QuotaEnabled(*what), *often, QuotaLimitSet(*what, path, job.params["size"])
-        return Stage("directory", there), Stage("limit", limit), Stage(WHO, self.then(job, driver).serve())
+        return (
+            Stage("directory", (*driver.guard(driver.host), *there)),
+            Stage("limit", limit),
+            Stage(WHO, self.then(job, driver).serve()),
+        )
 
     def succeeded(self, job: Job, results: Results) -> None:
         store(job.datastore, job.params["name"], self.has(job))
@@ -203,7 +207,7 @@ class PartitionTake(PartitionCase):
             raise Refused(f"{job.datastore.name} has no partition {job.params['name']}.")
         return after
 
-    def has(self, job: Job) -> None:
+    def has(self, job: Job) -> dict[str, Any] | None:
         return None
 
     def stages(self, job: Job, driver: GlusterDriver) -> Plan:

@@ -7,6 +7,7 @@ from datastores.domain.gluster_partitions import partition_path
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import JobState
 from datastores.domain.values import format_size
+from datastores.drivers.abilities import Steps
 from datastores.drivers.gluster import GlusterDriver
 from datastores.hosts.gluster_quota import DirectoryThere, QuotaEnabled, QuotaLimitAbsent, QuotaLimitSet
 from datastores.models import Job
@@ -47,7 +48,9 @@ class VolumeQuota(LimitCase):
 
     def stages(self, job: Job, driver: GlusterDriver) -> Plan:
         what, path = (driver.host, driver.volume), path_of(job)
-        there = (DirectoryThere(driver.host, f"{driver.base}{path}"),) if path != "/" else ()
+        there: Steps = ()
+        if path != "/":
+            there = *driver.guard(driver.host), DirectoryThere(driver.host, f"{driver.base}{path}")
         limit = QuotaLimitSet(*what, path, job.params["size"])
         return Stage("directory", there), Stage("limit", (QuotaEnabled(*what), limit))
 

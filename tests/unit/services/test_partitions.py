@@ -10,6 +10,7 @@ from datastores.domain.errors import BadInput, CloudstoreError, Refused
 from datastores.domain.gluster import Brick as At
 from datastores.drivers.gluster import GlusterDriver
 from datastores.hosts.files import DirectoryPresent, DirectoryVacant
+from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.gluster_quota import DirectoryThere, QuotaLimitAbsent, QuotaLimitSet
 from datastores.hosts.gluster_volumes import VolumeOptionSet
 from datastores.jobs.kinds import KINDS
@@ -57,6 +58,8 @@ def test_a_partition_is_a_directory_with_a_limit_and_hosts_of_its_own(admin: Use
     job = asked(admin, vms, tina)
     assert job.title == "Give 1 GiB as the partition blue of the volume of vms"
     [made] = steps(job, DirectoryPresent)
+    [mounted] = steps(job, BaseReady)
+    assert (mounted.path, mounted.mount_point) == ("/srv/vms", "/srv/vms")
     [vacant] = steps(job, DirectoryVacant)
     assert vacant.path == made.path
     [limit] = steps(job, QuotaLimitSet)
