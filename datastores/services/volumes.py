@@ -19,6 +19,7 @@ from datastores.models import Datastore, Job, User, VolumeReading
 from datastores.services import leases
 from datastores.services.placing import driver_of, hosts_of, require_host_ready
 from datastores.services.usecase import CLOUD_STAFF, Results, UseCase
+from datastores.services.viewers import listed
 
 OURS = frozenset({"auth.allow", "auth.reject"})
 """Options that follow from the hosts of the datastore."""
@@ -142,6 +143,14 @@ class VolumeStop(VolumeCase):
     label = "Stop volume"
     verb = "Stop the volume of"
     can_undo = True
+
+    def check(self, job: Job, driver: GlusterDriver) -> None:
+        """Whether a tenant has something open cannot be told: its hosts are not cloudstore's."""
+        if names := [each.name for each in driver.partitions]:
+            raise Refused(
+                f"{job.datastore.name} has the partitions {listed(names)}, which tenants have mounted or may mount. "
+                "Take them back first."
+            )
 
     def stages(self, job: Job, driver: GlusterDriver) -> Plan:
         unused = tuple(DirectoryAtRest(host, driver.base) for host in driver.hosts)

@@ -78,6 +78,8 @@ def test_a_partition_is_a_directory_with_a_limit_and_hosts_of_its_own(admin: Use
         submit("volume.unlimit", user=admin, params={"path": "/partitions/blue"}, datastore=vms)
     with pytest.raises(Refused, match="has the partitions blue"):
         require_empty(vms)
+    with pytest.raises(Refused, match="has the partitions blue, which tenants have mounted"):
+        submit("volume.stop", user=admin, datastore=vms)
 
 
 def test_one_that_is_there_is_changed_and_its_undo_brings_back_what_it_was(
