@@ -81,7 +81,7 @@ class PartitionCase(VolumeCase):
 
     def check(self, job: Job, driver: GlusterDriver) -> None:
         self.check_rows(job, "before", job.params["had"])
-        if driver.root != job.params["root"]:
+        if driver.root != job.params.get("root"):
             raise Refused(
                 f"The addresses of the hosts of {job.datastore.name} were changed meanwhile. Look at it again."
             )
@@ -89,7 +89,7 @@ class PartitionCase(VolumeCase):
     def check_undo(self, job: Job) -> None:
         self.check_rows(job, "after", self.has(job))
         require_last(job)
-        if volume_of(job.datastore).root != job.params["root"]:
+        if volume_of(job.datastore).root != job.params.get("root"):
             raise Refused(
                 f"The addresses of the hosts of {job.datastore.name} were changed since, and the undo would bring "
                 f"the old ones back. {self.instead}"
@@ -199,7 +199,7 @@ class PartitionTake(PartitionCase):
     kind = "volume.take"
     label = "Take partition back"
     verb = "Take back the partition"
-    instead = "Give it again."
+    instead = "Give it again, when its files have been moved away."
 
     def after(self, job: Job, before: Sequence[Partition]) -> list[Partition]:
         after = [each for each in before if each.name != job.params["name"]]
@@ -212,9 +212,8 @@ class PartitionTake(PartitionCase):
 
     def stages(self, job: Job, driver: GlusterDriver) -> Plan:
         path = partition_path(job.params["name"])
-        return Stage(WHO, self.then(job, driver).serve_rest()), Stage(
-            "limit", (QuotaLimitAbsent(driver.host, driver.volume, path),)
-        )
+        limit = QuotaLimitAbsent(driver.host, driver.volume, path)
+        return Stage(WHO, self.then(job, driver).serve_rest()), Stage("limit", (limit,))
 
     def succeeded(self, job: Job, results: Results) -> None:
         store(job.datastore, job.params["name"], self.has(job))
