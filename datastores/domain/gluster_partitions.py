@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from datastores.domain.errors import BadInput
+from datastores.domain.errors import BadInput, Refused
 from datastores.domain.gluster import address_list
+from datastores.domain.gluster_addresses import first_shared
 
 HOME = "/partitions"
 """The directory of a volume that holds them: no image and no machine has a name like it."""
@@ -30,7 +31,12 @@ class Partition:
     @property
     def path(self) -> str:
         """From the root of the volume."""
-        return f"{HOME}/{self.name}"
+        return partition_path(self.name)
+
+
+def partition_path(name: str) -> str:
+    """Return the directory of the partition of that name, from the root of the volume."""
+    return f"{HOME}/{name}"
 
 
 def partition_name(value: str) -> str:
@@ -49,6 +55,16 @@ def allowed(root: str, partitions: Sequence[Partition]) -> str:
         return root
     entries = [("/", root.split(",")), *((each.path, each.addresses) for each in partitions)]
     return ",".join(f"{path}({'|'.join(addresses)})" for path, addresses in entries)
+
+
+def require_apart(root: str, partitions: Sequence[Partition]) -> None:
+    """Raise Refused when somebody who may mount a partition may mount the whole volume, too (``root``: with commas)."""
+    for each in partitions:
+        if shared := first_shared(each.addresses, root.split(",")):
+            raise Refused(
+                f"{shared[0]} of the partition {each.name} would get to the whole volume, which {shared[1]} may mount. "
+                "Name addresses that do not meet."
+            )
 
 
 def missing_in(value: str, names: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput
 from datastores.domain.gluster import Brick, Layout, address_list, volume_name
 from datastores.domain.gluster_checks import PlacedBrick
-from datastores.domain.gluster_partitions import Partition, allowed
+from datastores.domain.gluster_partitions import Partition, allowed, require_apart
 from datastores.domain.openings import Opening, opening
 from datastores.domain.plan import Plan, Stage
 from datastores.drivers.abilities import Steps
@@ -210,15 +210,25 @@ class GlusterDriver(MountedDriver):
 
         :raises BadInput: a host is known by a name: auth.allow wants addresses.
         """
+        return allowed(self.root, self.partitions)
+
+    @property
+    def root(self) -> str:
+        """Who may mount the whole volume, with commas. Raises BadInput as ``allowed``."""
         if self.options.allow:
-            return allowed(self.options.allow, self.partitions)
+            return self.options.allow
         try:
-            root = address_list(",".join(dict.fromkeys(self.locate(host) for host in self.hosts)))
+            return address_list(",".join(dict.fromkeys(self.locate(host) for host in self.hosts)))
         except BadInput as error:
             raise BadInput(f'{error} Say under "May mount" which addresses the hosts have.') from error
-        return allowed(root, self.partitions)
 
     def serve(self) -> Steps:
+        """Let in who may mount it. Raises Refused when a tenant's host would get to more than its partition."""
+        require_apart(self.root, self.partitions)
+        return self.serve_rest()
+
+    def serve_rest(self) -> Steps:
+        """Let in who may still mount it, when a partition goes."""
         return (VolumeOptionSet(self.host, self.volume, "auth.allow", self.allowed, of=self.of),)
 
     def serve_again(self) -> Steps:

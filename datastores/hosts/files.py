@@ -114,6 +114,35 @@ class DirectoryPresent:
         return (*made_parents(self.path, facts), make_directory(self.path, self.owner, self.group, self.mode))
 
 
+@dataclass(frozen=True, slots=True)
+class DirectoryVacant:
+    """Nothing lies in ``path``, which may be missing: a check before it is given to somebody."""
+
+    host: str
+    path: str
+
+    def __post_init__(self) -> None:
+        canonical_path(self.path)
+
+    @property
+    def title(self) -> str:
+        return f"nothing lies in {self.path}"
+
+    def reads(self) -> tuple[Command, ...]:
+        return entries_read(self.path), ask_inside(self.path)
+
+    def facts(self, outputs: Sequence[Output]) -> bool:
+        """Tell whether something lies in it."""
+        look, inside = self.reads()
+        there = entries(self.host, look, outputs[0])
+        return bool(there) and bool(expect(self.host, inside, outputs[1]))
+
+    def plan(self, facts: bool) -> Change | None:
+        if facts:
+            raise Refused(f"{self.path} on {self.host} holds files: delete or move them first.")
+        return None
+
+
 def made_parents(path: str, there: Entries) -> tuple[Action, ...]:
     """Return what makes the directories above ``path`` that are not among those that are there."""
     missing = [parent for parent in ancestors(path) if parent not in there]

@@ -3,7 +3,8 @@
 Lines with "<done> of about <total> bytes" are the progress of the job (``Detached.tells``).
 
 Constants: what they work on are their arguments. Ending one ends the waiting only; what was begun is stopped by the
-undo of the action that began it. Needs awk, which every Debian has.
+undo of the action that began it. Needs awk, which every Debian has: usually mawk, which prints numbers of 2^31 and more
+as 3.2e+09, and as 2147483647 with %d (1.3.4), so they are printed with %.0f.
 """
 
 from __future__ import annotations
@@ -68,8 +69,9 @@ follow() {
             END {
                 if (!whole) { print "? 0 0 0 0 " why; exit }
                 lost = value["failures"] + (strict == "skipped" ? value["skipped"] : 0)
-                print value["status"] + 0, lost, value["size"] + 0, int(value["runtime"]), value["files"] + 0, \
-                    value["lookups"] " looked at, " value["skipped"] " skipped, " value["failures"] " failed" nodes
+                text = value["lookups"] " looked at, " value["skipped"] " skipped, " value["failures"] " failed" nodes
+                printf "%d %.0f %.0f %.0f %.0f %s\n", \
+                    value["status"], lost, value["size"], int(value["runtime"]), value["files"], text
             }')
         read -r state lost size seconds files text <<END
 $told
@@ -89,7 +91,7 @@ END
                         n = split($0, part, ":")
                         print part[n - 2] * 3600 + part[n - 1] * 60 + part[n]
                     }')
-                [ -z "$left" ] || all=$((size + size * left / seconds))
+                [ -z "$left" ] || all=$((size + size / seconds * left))
             fi
             case $state in 3|7) all=$size ;; esac
             of="$size bytes"
@@ -121,7 +123,7 @@ DRAIN = (
     + r"""
 volume=$1; shift
 gluster --mode=script volume remove-brick "$volume" "$@" start || exit
-follow skipped remove-brick "$volume" "$@" status || {
+(follow skipped remove-brick "$volume" "$@" status) || {
     gluster --mode=script volume remove-brick "$volume" "$@" stop
     exit 1
 }
@@ -160,7 +162,7 @@ while :; do
         /<status>/ && $3 != "Connected" { off++ }
         /<totalNumberOfEntries>/ { left += $3 }
         /<numberOfEntriesInSplitBrain>/ { split_brain += $3 }
-        END { print known + 0, off + 0, left + 0, split_brain + 0 }')
+        END { printf "%d %d %.0f %.0f\n", known, off, left, split_brain }')
     read -r known off left split_brain <<END
 $told
 END

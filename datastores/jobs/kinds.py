@@ -28,16 +28,15 @@ from datastores.services.snapshots import SnapshotDelete, SnapshotRevert, Snapsh
 from datastores.services.usecase import UseCase
 from datastores.services.vm_disks import DiskBlock, DiskGive, DiskResize
 from datastores.services.volume_bricks import BrickReplace, BricksAdd, BricksRemove
+from datastores.services.volume_limits import VolumeQuota, VolumeUnlimit
 from datastores.services.volumes import (
     VolumeHeal,
     VolumeOption,
-    VolumeQuota,
     VolumeRead,
     VolumeRebalance,
     VolumeSplitBrain,
     VolumeStart,
     VolumeStop,
-    VolumeUnlimit,
 )
 
 _CASES: tuple[type[UseCase], ...] = (

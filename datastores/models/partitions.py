@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import models
 
-from datastores.domain import gluster_partitions
+from datastores.domain.gluster_partitions import partition_path
 from datastores.models.storage import Datastore
 from datastores.models.users import User
 from datastores.models.visibility import OwnedQuerySet
@@ -36,7 +36,7 @@ class Partition(models.Model):
     @property
     def path(self) -> str:
         """Its directory, from the root of the volume."""
-        return gluster_partitions.Partition(self.name, tuple(self.addresses)).path
+        return partition_path(self.name)
 
     @property
     def source(self) -> str:

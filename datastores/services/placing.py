@@ -93,11 +93,15 @@ def bricks_of(datastore: Datastore) -> list[PlacedBrick]:
 
 
 def partitions_of(datastore: Datastore) -> list[Partition]:
-    """Return the partitions of the volume of a datastore, by name. Looked up only where it may have any."""
+    """Return the partitions of the volume of a datastore, by name. Looked up only where it may have any.
+
+    Databases order names by their language, in which "ab" may come before "a-c": then the list of those who may mount
+    would differ from that which was set.
+    """
     if not driver_class(datastore.kind).has_bricks or datastore.pk is None:
         return []
-    rows = PartitionRow.objects.filter(datastore=datastore).order_by("name").values_list("name", "addresses")
-    return [Partition(name, tuple(addresses)) for name, addresses in rows]
+    rows = PartitionRow.objects.filter(datastore=datastore).values_list("name", "addresses")
+    return sorted((Partition(name, tuple(addresses)) for name, addresses in rows), key=lambda each: each.name)
 
 
 def luns_of(datastore: Datastore) -> list[PinnedLun]:

@@ -9,11 +9,9 @@ from django.utils import timezone
 from datastores.domain import gluster
 from datastores.domain.errors import BadInput, Refused
 from datastores.domain.plan import Plan, Stage
-from datastores.domain.values import format_size
 from datastores.drivers.gluster import GlusterDriver
 from datastores.hosts.gluster_balance import FixLayoutDone, Rebalanced
 from datastores.hosts.gluster_healing import SplitBrainResolved, VolumeHealed
-from datastores.hosts.gluster_quota import DirectoryThere, QuotaEnabled, QuotaLimitAbsent, QuotaLimitSet
 from datastores.hosts.gluster_seen import VolumeKnown, VolumeSeen
 from datastores.hosts.gluster_volumes import BricksRunning, VolumeOptionSet, VolumeStarted, VolumeStopped
 from datastores.hosts.open_files import DirectoryAtRest
@@ -21,6 +19,7 @@ from datastores.models import Datastore, Job, User, VolumeReading
 from datastores.services import leases
 from datastores.services.placing import driver_of, hosts_of, require_host_ready
 from datastores.services.usecase import CLOUD_STAFF, Results, UseCase
+from datastores.services.viewers import listed
 
 OURS = frozenset({"auth.allow", "auth.reject"})
 """Options that follow from the hosts of the datastore."""
@@ -145,6 +144,14 @@ class VolumeStop(VolumeCase):
     verb = "Stop the volume of"
     can_undo = True
 
+    def check(self, job: Job, driver: GlusterDriver) -> None:
+        """Whether a tenant has something open cannot be told: its hosts are not cloudstore's."""
+        if names := [each.name for each in driver.partitions]:
+            raise Refused(
+                f"{job.datastore.name} has the partitions {listed(names)}, which tenants have mounted or may mount. "
+                "Take them back first."
+            )
+
     def stages(self, job: Job, driver: GlusterDriver) -> Plan:
         unused = tuple(DirectoryAtRest(host, driver.base) for host in driver.hosts)
         stop = VolumeStopped(driver.host, driver.volume)
@@ -234,64 +241,3 @@ class VolumeOption(VolumeCase):
     def stages(self, job: Job, driver: GlusterDriver) -> Plan:
         set_to = VolumeOptionSet(driver.host, driver.volume, job.params["option"], job.params["value"])
         return (Stage("option", (set_to,)),)
-
-
-class VolumeQuota(VolumeCase):
-    """Limit what a directory of the volume holds.
-
-    params: size, in bytes; path, from the root of the volume ("/", which is all of it, when it is not given).
-    """
-
-    kind = "volume.quota"
-    label = "Limit volume"
-    verb = "Limit the volume of"
-    can_undo = True
-
-    def verb_of(self, job: Job) -> str:
-        return f"Limit to {format_size(job.params['size'])} {whole(job)}"
-
-    def check(self, job: Job, driver: GlusterDriver) -> None:
-        require_no_partition(path_of(job), driver)
-
-    def stages(self, job: Job, driver: GlusterDriver) -> Plan:
-        what, path = (driver.host, driver.volume), path_of(job)
-        there = (DirectoryThere(driver.host, f"{driver.base}{path}"),) if path != "/" else ()
-        limit = QuotaLimitSet(*what, path, job.params["size"])
-        return Stage("directory", there), Stage("limit", (QuotaEnabled(*what), limit))
-
-
-class VolumeUnlimit(VolumeCase):
-    """Lift the limit of a directory of the volume.
-
-    params: path, from the root of the volume.
-    """
-
-    kind = "volume.unlimit"
-    label = "Lift limit of volume"
-    verb = "Lift the limit of the volume of"
-    can_undo = True
-
-    def verb_of(self, job: Job) -> str:
-        return f"Lift the limit of {whole(job)}"
-
-    def check(self, job: Job, driver: GlusterDriver) -> None:
-        require_no_partition(path_of(job), driver)
-
-    def stages(self, job: Job, driver: GlusterDriver) -> Plan:
-        return (Stage("limit", (QuotaLimitAbsent(driver.host, driver.volume, path_of(job)),)),)
-
-
-def require_no_partition(path: str, driver: GlusterDriver) -> None:
-    """Raise Refused for the directory of a partition, whose limit is remembered with it."""
-    if path in {each.path for each in driver.partitions}:
-        raise Refused(f"{path} is a partition. Give it another limit as such, or take it back.")
-
-
-def path_of(job: Job) -> str:
-    return job.params.get("path", "/")
-
-
-def whole(job: Job) -> str:
-    """Return what a title says before the name of the datastore: the directory, and that it is of a volume."""
-    path = path_of(job)
-    return "the volume of" if path == "/" else f"{path} in the volume of"

@@ -146,6 +146,13 @@ class UnlimitForm(Form):
         return {"path": self.cleaned_data["path"]}
 
 
+class AddressesField(LinesField):
+    """Addresses, networks or patterns, one a line or with commas between."""
+
+    def clean(self, value: Any) -> list[str]:
+        return super().clean(value.replace(",", "\n") if value else value)
+
+
 class GiveForm(Form):
     name = CheckedField(
         partition_name, mono=True, help_text="Its directory is /partitions/<name> in the volume. One that there is "
@@ -153,7 +160,7 @@ class GiveForm(Form):
     )  # fmt: skip
     owner = forms.ModelChoiceField(queryset=User.objects.none(), help_text="Sees it, and how it is mounted.")
     size = SizeField(label="At most")
-    addresses = LinesField(
+    addresses = AddressesField(
         address_list, label="May mount it", help_text="One address, network or pattern a line, such as 10.0.0.7 or "
         "10.0.3.*: nothing else of the volume.",
     )  # fmt: skip

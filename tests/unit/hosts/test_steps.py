@@ -72,6 +72,7 @@ EXEMPT = {
     "rbd_stored.RbdImageStored/absent": "a check: an image that is gone is refused, no step brings its bytes back",
     "gluster_bricks.BrickEmpty/absent": "a check: files of others are refused, and never removed",
     "receiving.SourceReachable/absent": "a check: a host that is not reached is refused, no step puts that right",
+    "files.DirectoryVacant/absent": "a check: files of others are refused, and never removed",
     "gluster_quota.DirectoryThere/absent": "a check: a directory that is not there is refused, and not made",
     "gluster_quota.QuotaLimitAbsent/in-the-way": "a limit is in nobody's way: whatever it is, it is lifted",
     "gluster_seen.VolumeKnown/absent": "it only reads, so nothing is ever missing",

@@ -11,6 +11,7 @@ from django.utils import timezone
 from datastores.domain.alerts import findings
 from datastores.domain.errors import BadInput, Busy, CloudstoreError, Refused
 from datastores.domain.plan import Output
+from datastores.hosts.filesystems import BaseReady
 from datastores.hosts.gluster_balance import FixLayoutDone, Rebalanced
 from datastores.hosts.gluster_bricks import BrickAbsent, BrickReady
 from datastores.hosts.gluster_healing import VolumeHealed
@@ -209,6 +210,7 @@ def test_a_rebalance_that_ended_before_is_not_taken_for_the_new_one(admin: User,
 def test_a_directory_is_looked_for_before_it_is_limited_and_the_limit_is_lifted(admin: User, copies: Datastore) -> None:
     job = submit("volume.quota", user=admin, params={"size": 1 << 30, "path": "/a"}, datastore=copies)
     assert job.title == "Limit to 1 GiB /a in the volume of vms"
+    assert the(job, BaseReady).mount_point == "/srv/vms", "a directory below the mount point of what is not mounted"
     assert the(job, DirectoryThere).path == "/srv/vms/a"
     assert the(job, QuotaLimitSet).path == "/a"
     ended(job, "cancelled")

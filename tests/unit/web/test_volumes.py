@@ -115,6 +115,8 @@ def test_what_is_asked_for_becomes_a_job_that_shows_its_plan(
         ("add", {"bricks_to_add": "/srv/xfs/bricks/more"}, "is no brick"),
         ("remove", {"gone": [f"h3:{PATH}"]}, "whole sets"),
         ("rebalance", {"way": "files"}, "one set of bricks only"),
+        ("give", {"addresses": "10.0.0.7,h8"}, "is no address"),
+        ("give", {"addresses": ""}, "This field is required"),
         ("option", {"option": "auth.allow", "value": "*"}, "follows from the hosts"),
     ],
 )
@@ -128,10 +130,10 @@ def test_what_cannot_be_done_is_told_beside_the_form(
 
 def test_a_partition_is_given_and_its_owner_is_told_how_to_mount_it(anna: Client, vms: Datastore) -> None:
     tina = User.objects.create(username="tina", role=User.Role.TENANT)
-    sent = {"name": "blue", "owner": tina.pk, "size": "10 GiB", "addresses": "10.0.0.7\n10.0.3.*"}
+    sent = {"name": "blue", "owner": tina.pk, "size": "10 GiB", "addresses": "10.9.0.7, 10.9.0.8,\n10.9.3.*"}
     anna.post(f"/datastores/{vms.pk}/volume/give/", sent)
     job = Job.objects.get()
-    assert (job.kind, job.params["addresses"]) == ("volume.give", ["10.0.0.7", "10.0.3.*"])
+    assert (job.kind, job.params["addresses"]) == ("volume.give", ["10.9.0.7", "10.9.0.8", "10.9.3.*"])
     assert "Take a partition back" not in shown(anna, vms)
     Partition.objects.create(datastore=vms, name="blue", owner=tina, size=10 << 30, addresses=["10.0.0.7"])
     read(vms, "present")
