@@ -93,9 +93,10 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", 
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        # redis-py 8 gives up on an idle socket after 5 s; a quiet browser must not lose its subscription. The
-        # connection that a restarted Redis left dead is made anew, instead of refusing the next browser.
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None, "retry": Retry(ExponentialBackoff(1), 8)}]},
+        # The connection that a restarted Redis left dead is made anew, instead of refusing the next browser. Without
+        # a bound, two tasks that did so at once could wait for each other's answer for ever, and all browsers with
+        # them; a subscription that hears nothing is not bound by it.
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 5, "retry": Retry(ExponentialBackoff(1), 8)}]},
     }
 }
 QUEUES = ("interactive", "provision", "transfer", "monitor")
