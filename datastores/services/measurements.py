@@ -44,7 +44,6 @@ class DatastoreMeasure(UseCase):
     kind = "datastore.measure"
     label = "Measure datastore"
     queue = "transfer"
-    leaves_out = True
     targets = ("datastore",)
 
     def ask(self, job: Job) -> None:
@@ -78,6 +77,11 @@ class DatastoreMeasure(UseCase):
         hosts = {f"host:{key}": False for key in job.params["hosts"]}
         used = {f"datastore:{job.datastore_id}": False, **leases.uses_hosts(job.datastore_id)}
         return {f"speed of datastore:{job.datastore_id}": True, **used, **hosts}
+
+    def leaves_out(self, job: Job) -> dict[str, bool]:
+        driver = driver_of(job.datastore)
+        needed = driver.host if by_disks(driver) else ""  # it makes and removes the disks of all
+        return {name: name != needed for name in job.params["names"]}
 
     def plan(self, job: Job) -> Plan:
         driver, tokens = driver_of(job.datastore), tokens_of(job)

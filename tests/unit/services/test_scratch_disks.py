@@ -67,6 +67,15 @@ def test_a_disk_for_each_host_is_made_attached_measured_detached_and_deleted(ope
     assert stages[4][2] == ["PackageInstalled"] * 2
 
 
+def test_the_host_that_makes_the_disks_of_the_others_is_never_left_out(operator: User, hosts: list[Host]) -> None:
+    store = a_datastore("luns", kind="iscsi", hosts=hosts, options={"backing": "files", "chap": False})
+    job = asked(operator, store)
+    assert KINDS[job.kind].leaves_out(job) == {"nas": False, "kvm1": True}
+    ended(job)
+    alone = submit("datastore.measure", user=operator, datastore=store, params={"hosts": [hosts[1].pk]})
+    assert KINDS[alone.kind].leaves_out(alone) == {"kvm1": True}
+
+
 def test_what_ends_the_disks_follows_from_what_was_approved(operator: User, hosts: list[Host]) -> None:
     store = a_datastore("luns", kind="iscsi", hosts=hosts, options={"backing": "files", "chap": False})
     plan = KINDS["datastore.measure"].plan(asked(operator, store))
