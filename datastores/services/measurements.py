@@ -49,8 +49,7 @@ class DatastoreMeasure(UseCase):
     def ask(self, job: Job) -> None:
         self.check_still(job)
         job.params = {"size": 256 * MIB, "seconds": 10} | job.params
-        if by_disks(driver_of(job.datastore)):
-            job.params["size"] = room_for_test(job.params["size"], job.datastore.free)
+        self._fit(job)
         names = names_of(job.params["hosts"])
         job.params["names"] = names
         verb = "Try to write into" if job.params.get("only_try") else "Measure"
@@ -59,8 +58,14 @@ class DatastoreMeasure(UseCase):
 
     def again(self, job: Job) -> None:
         self.check_still(job)
+        self._fit(job)
         job.params["names"] = names_of(job.params["hosts"])
         job.save(update_fields=["params"])
+
+    def _fit(self, job: Job) -> None:
+        if by_disks(driver_of(job.datastore)):
+            disks = len(job.params["hosts"])
+            job.params["size"] = room_for_test(job.params["size"], job.datastore.free, disks)
 
     def check_still(self, job: Job) -> None:
         datastore = Datastore.objects.filter(pk=job.datastore_id).first()

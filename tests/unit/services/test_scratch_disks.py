@@ -96,7 +96,7 @@ def test_no_two_jobs_and_no_machine_have_disks_of_these_names(operator: User, ho
 
 def test_where_qemu_logs_in_it_measures(operator: User, hosts: list[Host]) -> None:
     options = {"backing": "files", "initiator": "qemu"}
-    store = a_datastore("luns", kind="iscsi", hosts=hosts, options=options, secret="abcdefghijkl")
+    store = a_datastore("luns", kind="iscsi", hosts=hosts, options=options, secret="abcdefghijkl", free=2000 * MIB)
     found = measured_by(asked(operator, store, size=64 * MIB, seconds=2))
     assert [step.host for step in found] == ["nas", "kvm1"]
     assert all(step.used.disk.path.startswith("iscsi://") and step.used.account for step in found)
@@ -139,12 +139,21 @@ def test_the_form_says_that_a_disk_is_made(operator: User, hosts: list[Host]) ->
 def test_a_tenth_of_what_is_free_is_taken_at_most(operator: User, hosts: list[Host]) -> None:
     store = a_datastore("rbd", kind="ceph", hosts=hosts, secret=KEY, free=1000 * MIB)
     job = asked(operator, store)
-    assert {step.size for step in measured_by(job)} == {100 * MIB}
-    ended(job)
-    Datastore.objects.update(free=100 * MIB)
-    store.refresh_from_db()
-    with pytest.raises(Refused, match="make room there first"):
-        asked(operator, store)
+    assert [step.size for step in measured_by(job)] == [50 * MIB, 50 * MIB], "both are there at the same time"
+    ended(job, "cancelled")
+    Datastore.objects.update(free=640 * MIB)
+    job.refresh_from_db()
+    KINDS[job.kind].again(job)
+    assert [step.size for step in measured_by(job)] == [32 * MIB, 32 * MIB], "there is less now"
+    Datastore.objects.update(free=300 * MIB)
+    job.refresh_from_db()
+    with pytest.raises(Refused, match=r"by all 2 disks together.*make room there first"):
+        KINDS[job.kind].again(job)
+
+
+def test_where_it_is_not_known_what_is_free_disks_are_as_small_as_can_be(operator: User, hosts: list[Host]) -> None:
+    store = a_datastore("rbd", kind="ceph", hosts=hosts, secret=KEY)
+    assert [step.size for step in measured_by(asked(operator, store))] == [16 * MIB, 16 * MIB]
 
 
 def test_trying_makes_and_removes_a_disk_and_measures_nothing(operator: User, hosts: list[Host]) -> None:
