@@ -115,7 +115,13 @@ class DatastoreMeasure(UseCase):
 
     def succeeded(self, job: Job, results: Results) -> None:
         found = {step.host: facts for step, facts in results if isinstance(step, ThroughputKnown)}
-        Measurement.objects.bulk_create(measurements(job, found))
+        rows = measurements(job, found)
+        if not rows and not job.params.get("only_try"):
+            raise Refused(
+                "There are no figures: this job was interrupted when it had measured, and what it found was cleaned up "
+                "before it was stored. Measure anew, in a new job."
+            )
+        Measurement.objects.bulk_create(rows)
 
 
 def hosts_that_may_answer(keys: Sequence[int]) -> list[Host]:

@@ -71,7 +71,7 @@ def test_the_host_that_makes_the_disks_of_the_others_is_never_left_out(operator:
     store = a_datastore("luns", kind="iscsi", hosts=hosts, options={"backing": "files", "chap": False})
     job = asked(operator, store)
     assert KINDS[job.kind].leaves_out(job) == {"nas": False, "kvm1": True}
-    ended(job)
+    ended(job, "cancelled")
     alone = submit("datastore.measure", user=operator, datastore=store, params={"hosts": [hosts[1].pk]})
     assert KINDS[alone.kind].leaves_out(alone) == {"kvm1": True}
 
@@ -87,7 +87,7 @@ def test_no_two_jobs_and_no_machine_have_disks_of_these_names(operator: User, ho
     store = a_datastore("luns", kind="iscsi", hosts=hosts, options={"backing": "files", "chap": False})
     first = asked(operator, store)
     paths = [step.used.disk.path for step in measured_by(first)]
-    ended(first)
+    ended(first, "cancelled")
     others = [step.used.disk.path for step in measured_by(asked(operator, store))]
     assert len({*paths, *others}) == 4
     numbers = [int(path.split("/")[-2]) for path in (*paths, *others)]
@@ -173,3 +173,13 @@ def test_figures_of_a_disk_say_over_what_it_was_reached(operator: User, hosts: l
     row = Measurement.objects.get()
     assert row.network and row.hardware == "over the network (speed not known) from the cluster"
     assert (row.tool, row.kind, row.write_p50) == ("qemu-img bench", "ceph", None)
+
+
+def test_a_job_that_has_no_figures_does_not_say_that_it_succeeded(operator: User, hosts: list[Host]) -> None:
+    store = a_datastore("rbd", kind="ceph", hosts=hosts, secret=KEY)
+    job = asked(operator, store)
+    with pytest.raises(Refused, match="no figures"):
+        ended(job)
+    ended(job, "cancelled")
+    ended(asked(operator, store, only_try=True))
+    assert not Measurement.objects.exists()
