@@ -18,6 +18,7 @@ from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.ssh import SshDriver
+from datastores.hosts.checksums import of_job
 from datastores.hosts.copies import FileConverted, FileCopied
 from datastores.hosts.inodes import Inode
 from datastores.hosts.receiving import FileReceived
@@ -178,7 +179,7 @@ def filling(job: Job, copy: CachedCopy, image: Image, driver: SshDriver, then: P
     leaving = tuple(
         step for _, path in job.params["evicts"] for step in driver.evicted(Volume(path, Format(copy.format)))
     )
-    checks = source.data_digest(volume) if job.params["checks"] else ()
+    checks = of_job(source.data_digest(volume), job.uuid.hex) if job.params["checks"] else ()
     after = Stage("digest of the copy", known), Stage("prepare clones", ready)
     before = Stage("make room", leaving), Stage("digest of the image", checks)
     ways = carried(job, "copy to the cache", source, volume, driver.cache, there, (*after, *then))
@@ -192,7 +193,7 @@ def filled(job: Job, copy: CachedCopy, image: Image, driver: SshDriver, results:
     """
     source = driver_of(image.datastore)
     volume, there = image_volume(image, source), place_of(copy, driver)
-    asked, copied = source.data_digest(volume)[-1], driver.cached(there)[0][-1]
+    asked, copied = of_job(source.data_digest(volume), job.uuid.hex)[-1], driver.cached(there)[0][-1]
     data = next(facts.value for step, facts in results if step == asked) if job.params["checks"] else copy.data_digest
     digest = next(facts.value for step, facts in results if step == copied)
     if source.stands_alone(volume) and volume.format == copy.format and digest != data:
