@@ -130,7 +130,9 @@ def leaving_for(
 
 def is_current(copy: CachedCopy) -> bool:
     """Tell whether the next disk of the image would be made over this copy."""
-    return copy.state == ObjectState.READY and copy.image is not None and copy.image.data_digest == copy.data_digest
+    if copy.state != ObjectState.READY or copy.image is None:
+        return False
+    return copy.data_digest != "" and copy.image.data_digest == copy.data_digest
 
 
 def shared_by_next(way: dict[str, Any]) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib import import_module
 from pathlib import PurePosixPath
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.utils import timezone
 
 from datastores.domain.errors import Busy, Refused
@@ -24,7 +26,8 @@ from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit, submit_all
 from datastores.models import CachedCopy, Datastore, DatastoreHost, Disk, Host, HostKey, Image, Job, Lease, User
 from datastores.services import leases
-from datastores.services.caching import leaving_for
+from datastores.services.cache_jobs import unneeded
+from datastores.services.caching import is_current, leaving_for
 from datastores.services.drift import busy
 from datastores.services.drift_scope import Scope
 from datastores.services.managed import cached_copies
@@ -318,6 +321,20 @@ def test_room_is_made_in_the_same_plan(alice: User, ssh: Datastore, gold: Image)
     assert waits.disk.kind == Disk.Kind.COPY  # what leaves is not used any more
     ended(job, "failed")
     assert CachedCopy.objects.get(image=gold).state == ObjectState.ERROR
+
+
+def test_a_copy_of_which_no_digest_is_known_is_neither_used_nor_kept(alice: User, gold: Image) -> None:
+    copies((SHA[:16], 2, 1, "ready"))
+    CachedCopy.objects.update(data_digest="", digest=SHA)
+    Image.objects.update(data_digest="")
+    gold.refresh_from_db()
+    old = CachedCopy.objects.get()
+    assert not is_current(old)
+    import_module("migrations.0036_data_digests").give_up(apps, None)
+    old.refresh_from_db()
+    assert (old.state, old.digest) == (ObjectState.ERROR, "")
+    assert unneeded() == [old]
+    assert asked(alice, gold).params["makes"]
 
 
 # What people do
