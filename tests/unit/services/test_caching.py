@@ -359,6 +359,17 @@ def test_what_somebody_removed_is_made_again_under_the_same_name(operator: User,
     assert CachedCopy.objects.get().state == ObjectState.READY
 
 
+def test_a_copy_that_was_there_stays_when_its_making_anew_is_cancelled(
+    operator: User, gold: Image, ssh: Datastore
+) -> None:
+    job = submit("cache.warm", user=operator, image=gold, datastore=ssh, host=Host.objects.get(name="node"))
+    ended(job, result=arrived(job))
+    again = submit("cache.warm", user=operator, image=gold, datastore=ssh, host=Host.objects.get(name="node"))
+    ended(again, "cancelled")
+    copy = CachedCopy.objects.get()
+    assert (copy.state, copy.error, copy.disks.count()) == (ObjectState.READY, "", 0)
+
+
 def test_a_copy_with_disks_is_never_evicted(operator: User, gold: Image) -> None:
     job = made(operator, gold)
     copy = CachedCopy.objects.get()
