@@ -6,6 +6,7 @@ which copy a disk lies is in its row from the moment that it is asked for, so wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -28,8 +29,13 @@ from datastores.services.placing import driver_of, image_volume, require_running
 from datastores.services.usecase import Results
 
 MADE_ROOM = "It was to make room for another copy, which could not be made."
-CHANGED = "somebody else has changed it"
-"""Said where a copy is not what its image was: what that held is not known any more then."""
+ALTERED = re.compile(
+    r"What has arrived on \S+ has the digest [0-9a-f]{64}, and .+ has [0-9a-f]{64}: somebody else has changed it\."
+)
+"""Begins what is said where a copy is not what its image was: what that held is not known any more then.
+
+The reason of a failure is all that an attempt has of it that goes on after a crash.
+"""
 LEAVABLE = (ObjectState.READY, ObjectState.ERROR)
 
 
@@ -201,7 +207,7 @@ def filled(job: Job, copy: CachedCopy, image: Image, driver: SshDriver, results:
     if source.stands_alone(volume) and volume.format == copy.format and digest != data:
         raise Refused(
             f"What has arrived on {driver.host} has the digest {digest}, and {image.name} has {data}: "
-            f"{CHANGED}. Try again: then it is read anew."
+            "somebody else has changed it. Try again: then it is read anew."
         )
     file = next(file_at(there.path, results))
     now = timezone.now()
@@ -223,7 +229,7 @@ def file_at(path: str, results: Results) -> Iterator[Inode]:
 def not_filled(params: dict[str, Any], error: str) -> None:
     """Update the rows: the copy could not be made; what was to make room may be gone."""
     if params.get("makes"):
-        if CHANGED in error:
+        if ALTERED.match(error):
             Image.objects.filter(cached=params["copy"]).update(**Image.WRITTEN)
         CachedCopy.objects.filter(pk=params["copy"]).update(state=ObjectState.ERROR, error=error)
         leaving = CachedCopy.objects.filter(pk__in=[key for key, _ in params["evicts"]])

@@ -158,7 +158,10 @@ def test_an_image_that_somebody_else_has_changed_is_read_anew_the_next_time(alic
     job = asked(alice, gold)
     with pytest.raises(Refused, match="Try again") as refused:
         KINDS[job.kind].succeeded(Job.objects.get(pk=job.pk), arrived(job, digest="0" * 64))
-    KINDS[job.kind].failed(Job.objects.get(pk=job.pk), str(refused.value))
+    KINDS[job.kind].failed(Job.objects.get(pk=job.pk), f"cp failed: {refused.value}")
+    gold.refresh_from_db()
+    assert gold.data_digest == SHA, "who quotes it does not say it"
+    KINDS[job.kind].failed(Job.objects.get(pk=job.pk), f"{refused.value} What the job had done before was taken back.")
     gold.refresh_from_db()
     assert (gold.sha256, gold.data_digest) == ("", "")
     assert asked(alice, gold).params["checks"]
