@@ -12,6 +12,12 @@ def install(apps: Any, schema_editor: Any) -> None:
     IMAGES.install(schema_editor.connection)
 
 
+def give_up(apps: Any, schema_editor: Any) -> None:
+    """Of copies that are there nobody knows the digest: no disk is made over one any more, and it makes room."""
+    copies = apps.get_model("datastores", "CachedCopy").objects.filter(state__in=("ready", "error"))
+    copies.update(state="error", error="It was cached before digests of the data alone were known.", digest="")
+
+
 class Migration(migrations.Migration):
     dependencies = [("datastores", "0035_appliance_guards")]
     operations = [
@@ -21,4 +27,5 @@ class Migration(migrations.Migration):
             "cachedcopy", "data_digest", models.CharField(blank=True, default="", max_length=64), False
         ),
         migrations.RunPython(install, migrations.RunPython.noop),
+        migrations.RunPython(give_up, migrations.RunPython.noop),
     ]

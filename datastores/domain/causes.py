@@ -24,8 +24,11 @@ def _where(found: re.Match[str]) -> str:
 
 
 def _dead(found: re.Match[str], host: str) -> str:
+    """Sockets say ENOTCONN, too: only of a path is it about what is mounted there."""
+    if not found["path"]:
+        return ""
     return (
-        f"What serves {_where(found)} to {host} has stopped: a GlusterFS volume that was stopped, or whose mount has "
+        f"What serves {found['path']} to {host} has stopped: a GlusterFS volume that was stopped, or whose mount has "
         "died. Start the volume (its page says whether it runs). Where it runs, unmount it there (`umount -l`) and "
         "mount it again."
     )
@@ -63,8 +66,8 @@ def cause(exit_status: int, stderr: str, host: str) -> str:
     """Return what is behind the failure of a command, and what to do; "": nothing is known of it."""
     host = host or "the host"
     for words, sentence in _ERRORS:
-        if found := words.search(stderr):
-            return sentence(found, host)
+        if (found := words.search(stderr)) and (said := sentence(found, host)):
+            return said
     told = exit_status in NO_PROGRAM or "command not found" in stderr  # the latter is sudo's, with a status of its own
     if told and (missing := _MISSING.search(stderr)):
         name = next(filter(None, missing.groups())).rpartition("/")[2]

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 from uuid import UUID
 
+from datastores.domain import openings
 from datastores.domain.characters import Character
 from datastores.domain.errors import BadInput, Refused
+from datastores.domain.openings import Opening, opening
 from datastores.domain.values import is_below, own_directory, parse_size
 from datastores.domain.volumes import Capability, Format, Placement, Volume
 from datastores.drivers.abilities import Steps
@@ -96,6 +98,11 @@ class SshDriver(DirectoryDriver):
     @property
     def shared(self) -> bool:
         return False
+
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        """Images and disks are fetched by each host from each."""
+        return opening(self.hosts, self.hosts, openings.SSH, "SSH")
 
     def at(self, host: str) -> SshDriver:
         """Return the driver for the files on this host.

@@ -6,33 +6,68 @@ import inspect
 import posixpath
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from datastores.domain.errors import BadInput, CommandFailed
-from datastores.domain.plan import Action, Change, Command, Counted, Detached, Output, read
+from datastores.domain.plan import Action, AnyStep, Change, Command, Counted, Detached, Output, read
 from datastores.hosts import data_digest
 from datastores.hosts.inodes import look, seen
 from datastores.hosts.parsing import canonical_path
 
+HASH_FILE = """sha256sum -- "$1" >"$2" && mv -fT -- "$2" "$3\""""
+"""$1: what is read, $2: where it is written to, $3: where the digest is kept."""
 HASH = """set -o pipefail
-digest=$(head -c "$2" -- "$1" | sha256sum) || exit
-printf '%s\\n' "$digest" >"$3"
+digest=$(head -c "$4" -- "$1" | sha256sum) || exit
+printf '%s\\n' "$digest" >"$2" && mv -fT -- "$2" "$3"
 """
-"""$1: what is read, $2: bytes, $3: where the digest is kept; nothing is, when not all of them could be read."""
+"""The same of $4 bytes; nothing is kept when not all of them could be read."""
 _LINE = re.compile(r"\\?([0-9a-f]{64}) [ *]")
 PROGRAM = ("python3", "-I", "-c", inspect.getsource(data_digest))
 """Prints the digest of the data in the file that is named next, of so many bytes as come then."""
-HASH_DATA = """umask 077; exec "$@" >"$0\""""
-"""$0: where the digest is kept; the others compute it."""
+HASH_DATA = """umask 077; part=$1 kept=$2; shift 2; "$@" >"$part" && mv -fT -- "$part" "$kept\""""
+"""$1: where it is written to, $2: where the digest is kept; the others compute it."""
 OF_DATA = re.compile(r"data ([0-9a-f]{64})\n?\Z")
 
 
-def _read(compute: Command, size: int) -> Detached:
-    return Detached(compute, total=size, counted=Counted.READ)
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is computed of ``path`` is kept beside it, whole or not at all.
+
+    ``token``: of the job, where others may compute the same at that time: each writes to a file of its own, and what
+    one has kept is not taken back, as the others may have it from there. "": nobody else does.
+    """
+
+    host: str
+    path: str
+    token: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        canonical_path(self.path)
+        if self.token and not (self.token.isalnum() and self.token.isascii()):
+            raise BadInput("The token of a job consists of letters and digits.")
+
+    @property
+    def kept(self) -> str:
+        return f"{self.path}.sha256"
+
+    @property
+    def part(self) -> str:
+        return f"{self.kept}.{self.token}.part" if self.token else f"{self.kept}.part"
+
+    def computed(self, argv: tuple[str, ...], size: int) -> Action:
+        """Return the action that computes and keeps it. ``size``: bytes that are read; 0: unknown."""
+        compute = Detached(Command(argv, timeout=86400), total=size, counted=Counted.READ)
+        mine = (self.part,) if self.token else (self.part, self.kept)
+        return Action(compute, undo=Command(("rm", "-f", "--", *mine)), scratch=True)
+
+
+def of_job(steps: tuple[AnyStep, ...], token: str) -> tuple[AnyStep, ...]:
+    """Return the steps as those of one job among others that may compute the same now."""
+    return tuple(replace(step, token=token) if isinstance(step, _Kept) else step for step in steps)
 
 
 @dataclass(frozen=True, slots=True)
-class ChecksumKnown:
+class ChecksumKnown(_Kept):
     """The SHA-256 of ``path`` has been computed; the facts are its 64 hexadecimal digits, "" before.
 
     Reading terabytes takes longer than a connection may last, so a unit on the host does it, and leaves the digest
@@ -40,20 +75,11 @@ class ChecksumKnown:
     ``size``: bytes of the file, for the progress alone; 0: unknown.
     """
 
-    host: str
-    path: str
     size: int = 0
-
-    def __post_init__(self) -> None:
-        canonical_path(self.path)
 
     @property
     def title(self) -> str:
         return f"checksum of {posixpath.basename(self.path)} is known"
-
-    @property
-    def kept(self) -> str:
-        return f"{self.path}.sha256"
 
     def reads(self) -> tuple[Command, ...]:
         newer = read("find", self.kept, "-maxdepth", "0", "-newermc", self.path, "-print", root=True)
@@ -70,36 +96,28 @@ class ChecksumKnown:
     def plan(self, facts: str) -> Change | None:
         if facts:
             return None
-        compute = Command(("sh", "-c", 'exec sha256sum -- "$1" > "$2"', "sh", self.path, self.kept), timeout=86400)
-        return Change(
-            self.title, (Action(_read(compute, self.size), undo=Command(("rm", "-f", "--", self.kept)), scratch=True),)
-        )
+        argv = "sh", "-c", HASH_FILE, "sh", self.path, self.part, self.kept
+        return Change(self.title, (self.computed(argv, self.size),))
 
 
 @dataclass(frozen=True, slots=True)
-class BytesHashed:
+class BytesHashed(_Kept):
     """The SHA-256 of the first ``size`` bytes of ``path`` has been computed; the facts are its digits, "" before.
 
     ``path``: a link to a device, which is longer than the disk on it. Its times tell nothing of what was written to it,
     so any digest that is there counts: whoever wants to know anew removes it first.
     """
 
-    host: str
-    path: str
     size: int
 
     def __post_init__(self) -> None:
-        canonical_path(self.path)
+        _Kept.__post_init__(self)
         if self.size <= 0:
             raise BadInput(f"The size of a disk is more than {self.size} bytes.")
 
     @property
     def title(self) -> str:
         return f"checksum of {posixpath.basename(self.path)} is known"
-
-    @property
-    def kept(self) -> str:
-        return f"{self.path}.sha256"
 
     def reads(self) -> tuple[Command, ...]:
         return (read("cat", "--", self.kept, root=True),)
@@ -114,9 +132,8 @@ class BytesHashed:
     def plan(self, facts: str) -> Change | None:
         if facts:
             return None
-        compute = Command(("bash", "-c", HASH, "bash", self.path, str(self.size), self.kept), timeout=86400)
-        undo = Command(("rm", "-f", "--", self.kept))
-        action = Action(_read(compute, self.size), undo=undo, scratch=True)
+        argv = "bash", "-c", HASH, "bash", self.path, self.part, self.kept, str(self.size)
+        action = self.computed(argv, self.size)
         return Change(self.title, (action,), follows=True)  # a digest that is shown may be removed by the step before
 
 
@@ -129,27 +146,18 @@ class DataDigest:
 
 
 @dataclass(frozen=True, slots=True)
-class DataDigestKnown:
+class DataDigestKnown(_Kept):
     """The digest of the data in ``path``, its holes left out (``data_digest``), has been computed: the facts are it.
 
     It takes the place of a checksum that is kept beside the image, and counts as long as one would. ``device``: bytes
     of the disk, where the path is a link to a device, of which nothing tells when it was written to; 0: it is a file.
     """
 
-    host: str
-    path: str
     device: int = 0
-
-    def __post_init__(self) -> None:
-        canonical_path(self.path)
 
     @property
     def title(self) -> str:
         return f"digest of the data in {posixpath.basename(self.path)} is known"
-
-    @property
-    def kept(self) -> str:
-        return f"{self.path}.sha256"
 
     def reads(self) -> tuple[Command, ...]:
         newer = () if self.device else ("-newermc", self.path)
@@ -169,7 +177,5 @@ class DataDigestKnown:
         if facts.value:
             return None
         program = (*PROGRAM, self.path, str(self.device))
-        compute = Command(("sh", "-c", HASH_DATA, self.kept, *program), timeout=86400)
-        undo = Command(("rm", "-f", "--", self.kept))
-        action = Action(_read(compute, facts.total), undo=undo, scratch=True)
+        action = self.computed(("sh", "-c", HASH_DATA, "sh", self.part, self.kept, *program), facts.total)
         return Change(self.title, (action,), follows=bool(self.device))

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from datastores.domain.errors import Cancelled, CloudstoreError, LostTouch, NotTakenBack, Unreachable
+from datastores.domain.errors import (
+    AuthenticationFailed,
+    Cancelled,
+    CloudstoreError,
+    HostKeyChanged,
+    LostTouch,
+    NotTakenBack,
+    Unreachable,
+)
 from datastores.domain.plan import Change, Connect, Plan
 from datastores.domain.states import StepState
 from datastores.hosts.actions import Executor
@@ -42,11 +50,11 @@ class Run:
     cancelled: Callable[[], bool] = lambda: False
     giving_up: Callable[[Exception, Journal], None] = lambda reason, done: None
     needed: Needed = nobody
-    leaves_out: bool = False
-    """A host that cannot be reached before anything was begun there is left out; the others go on."""
+    leaves_out: Mapping[str, bool] = field(default_factory=dict)
+    """The hosts that all is done for. True: it is left out if it cannot be reached before anything was begun there."""
     facts: dict[int, Any] = field(default_factory=dict)
     left_out: dict[str, Unreachable] = field(default_factory=dict)
-    """By host: why it was. Never all of them."""
+    """By host: why it was. Never all that it is done for."""
     unreached: set[str] = field(default_factory=set)
     """The hosts that could not be reached, those that were left out among them."""
     ledger: Ledger = field(init=False)
@@ -70,7 +78,7 @@ class Run:
             lanes = {host: steps for host, steps in lanes_of(ahead).items() if host not in self.left_out}
             errors = side_by_side(self._run_lane, lanes)
             self.unreached |= {error.host for error in errors if isinstance(error, Unreachable)} | self.left_out.keys()
-            if not errors and self.left_out.keys() >= {step.host for step in steps_of(self.plan)}:
+            if not errors and self.left_out and self.left_out.keys() >= self.leaves_out.keys():
                 errors = list(self.left_out.values())
             if errors:
                 self._give_up(errors)
@@ -80,7 +88,7 @@ class Run:
             try:
                 self._lane(host, steps).work()
             except Unreachable as error:
-                if self.leaves_out and not self.ledger.balance().touches(host):
+                if self._may_do_without(host, error):
                     self._leave_out(host, error)
                     return
                 self._stop.set()
@@ -91,12 +99,22 @@ class Run:
                 self._stop.set()
                 raise
 
+    def _may_do_without(self, host: str, error: Unreachable) -> bool:
+        """Tell whether the others go on without the host. One that answers as another, or refuses, was reached."""
+        if isinstance(error, HostKeyChanged | AuthenticationFailed):
+            return False
+        return self.leaves_out.get(host, False) and not self.ledger.balance().touches(host)
+
     def _leave_out(self, host: str, error: Unreachable) -> None:
         error.host = host
         self.left_out[host] = error
         for index, step in enumerate(steps_of(self.plan)):
             if step.host == host:
                 self.recorder.step(index, StepState.FAILED, f"left out: {error}")
+
+    def told_left_out(self, but: Collection[Exception] = ()) -> list[str]:
+        """Return which hosts were left out, and why. ``but``: what is told already."""
+        return [f"{host} was left out: {error}" for host, error in self.left_out.items() if error not in but]
 
     def _lane(self, host: str, steps: list[Numbered]) -> Lane:
         shell = self.connect(host)
@@ -119,6 +137,8 @@ class Run:
         error, *others = worst or asked or errors[:1]
         for other in others[:MOST_TOLD]:
             error.add_note(str(other))
+        for note in self.told_left_out(but=errors):
+            error.add_note(note)
         if not self.ledger.balance().touched:
             raise error
         self.giving_up(error, self.ledger.balance())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import NoReturn
 
 from django.db import Error as DatabaseError
 from django.db import transaction
 from django.urls import reverse
 
-from datastores.domain.errors import Cancelled, CloudstoreError, LostTouch, NotTakenBack, Unreachable
+from datastores.domain.errors import Cancelled, CloudstoreError, LostTouch, NotTakenBack
 from datastores.domain.plan import AnyStep, Plan
 from datastores.domain.states import EventKind, JobState, Level
 from datastores.hosts.journal import Journal
@@ -27,7 +27,6 @@ from datastores.jobs.footprints import note_footprint
 from datastores.jobs.journal import Failure, failure_of, journal_of
 from datastores.jobs.log import JobLog
 from datastores.jobs.log_storing import TakenOver
-from datastores.jobs.quarantine import quarantine_after
 from datastores.jobs.steps import (
     Machines,
     approval_of,
@@ -134,11 +133,11 @@ class Attempt(AttemptEnds):
             cancelled=cancel_check(self.job),
             giving_up=self._give_up,
             needed=needed_by_others(self.job),
-            leaves_out=self.case.leaves_out,
+            leaves_out=self.case.leaves_out(self.job),
         )
         self.unreached = run.unreached
         run.carry_out()
-        without = self._told_left_out(run.left_out.values())
+        without = self.log.clean(" ".join(run.told_left_out()))
         results = [(step, run.facts[index]) for index, step in enumerate(steps) if index in run.facts]
 
         def succeed() -> bool:
@@ -165,12 +164,6 @@ class Attempt(AttemptEnds):
         else:
             error = f"{self.failure.reason} {TAKEN_BACK if complete else LEFT}".lstrip()
             self._end(JobState.FAILED, lambda: self._note_failure(error), error)
-
-    def _told_left_out(self, errors: Collection[Unreachable]) -> str:
-        """Return which hosts were left out, and why."""
-        for error in errors:
-            quarantine_after(error)
-        return self.log.clean(" ".join(f"{error.host} was left out: {error}" for error in errors))
 
     # What they have in common
 

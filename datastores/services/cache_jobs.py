@@ -116,13 +116,16 @@ class CacheWarm(UseCase):
         self._leave_in_use(job)
 
     def cancelled(self, job: Job) -> None:
-        forget_unused(job.params, "The job that was to make it was cancelled.")
-        self._leave_in_use(job)
+        why = "The job that was to make it was cancelled."
+        if job.params.get("ready"):
+            self.failed(job, why)
+        else:
+            forget_unused(job.params, why)
 
     def _leave_in_use(self, job: Job) -> None:
         """A copy that was there before, and that was to be made again, is what it was: nothing was overwritten."""
         if job.params.get("ready"):
-            CachedCopy.objects.filter(pk=job.params["copy"]).update(state=ObjectState.READY)
+            CachedCopy.objects.filter(pk=job.params["copy"]).update(state=ObjectState.READY, error="")
 
 
 class CacheEvict(UseCase):

@@ -6,6 +6,7 @@ which copy a disk lies is in its row from the moment that it is asked for, so wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from datastores.domain.states import ObjectState
 from datastores.domain.volumes import Format, Volume
 from datastores.drivers.base import StorageDriver
 from datastores.drivers.ssh import SshDriver
+from datastores.hosts.checksums import of_job
 from datastores.hosts.copies import FileConverted, FileCopied
 from datastores.hosts.inodes import Inode
 from datastores.hosts.receiving import FileReceived
@@ -27,8 +29,13 @@ from datastores.services.placing import driver_of, image_volume, require_running
 from datastores.services.usecase import Results
 
 MADE_ROOM = "It was to make room for another copy, which could not be made."
-CHANGED = "somebody else has changed it"
-"""Said where a copy is not what its image was: what that held is not known any more then."""
+ALTERED = re.compile(
+    r"What has arrived on \S+ has the digest [0-9a-f]{64}, and .+ has [0-9a-f]{64}: somebody else has changed it\."
+)
+"""Begins what is said where a copy is not what its image was: what that held is not known any more then.
+
+The reason of a failure is all that an attempt has of it that goes on after a crash.
+"""
 LEAVABLE = (ObjectState.READY, ObjectState.ERROR)
 
 
@@ -129,7 +136,9 @@ def leaving_for(
 
 def is_current(copy: CachedCopy) -> bool:
     """Tell whether the next disk of the image would be made over this copy."""
-    return copy.state == ObjectState.READY and copy.image is not None and copy.image.data_digest == copy.data_digest
+    if copy.state != ObjectState.READY or copy.image is None:
+        return False
+    return copy.data_digest != "" and copy.image.data_digest == copy.data_digest
 
 
 def shared_by_next(way: dict[str, Any]) -> dict[str, Any]:
@@ -178,7 +187,7 @@ def filling(job: Job, copy: CachedCopy, image: Image, driver: SshDriver, then: P
     leaving = tuple(
         step for _, path in job.params["evicts"] for step in driver.evicted(Volume(path, Format(copy.format)))
     )
-    checks = source.data_digest(volume) if job.params["checks"] else ()
+    checks = of_job(source.data_digest(volume), job.uuid.hex) if job.params["checks"] else ()
     after = Stage("digest of the copy", known), Stage("prepare clones", ready)
     before = Stage("make room", leaving), Stage("digest of the image", checks)
     ways = carried(job, "copy to the cache", source, volume, driver.cache, there, (*after, *then))
@@ -192,13 +201,13 @@ def filled(job: Job, copy: CachedCopy, image: Image, driver: SshDriver, results:
     """
     source = driver_of(image.datastore)
     volume, there = image_volume(image, source), place_of(copy, driver)
-    asked, copied = source.data_digest(volume)[-1], driver.cached(there)[0][-1]
+    asked, copied = of_job(source.data_digest(volume), job.uuid.hex)[-1], driver.cached(there)[0][-1]
     data = next(facts.value for step, facts in results if step == asked) if job.params["checks"] else copy.data_digest
     digest = next(facts.value for step, facts in results if step == copied)
     if source.stands_alone(volume) and volume.format == copy.format and digest != data:
         raise Refused(
             f"What has arrived on {driver.host} has the digest {digest}, and {image.name} has {data}: "
-            f"{CHANGED}. Try again: then it is read anew."
+            "somebody else has changed it. Try again: then it is read anew."
         )
     file = next(file_at(there.path, results))
     now = timezone.now()
@@ -220,7 +229,7 @@ def file_at(path: str, results: Results) -> Iterator[Inode]:
 def not_filled(params: dict[str, Any], error: str) -> None:
     """Update the rows: the copy could not be made; what was to make room may be gone."""
     if params.get("makes"):
-        if CHANGED in error:
+        if ALTERED.match(error):
             Image.objects.filter(cached=params["copy"]).update(**Image.WRITTEN)
         CachedCopy.objects.filter(pk=params["copy"]).update(state=ObjectState.ERROR, error=error)
         leaving = CachedCopy.objects.filter(pk__in=[key for key, _ in params["evicts"]])

@@ -8,6 +8,7 @@ from datastores.domain import values
 from datastores.domain.errors import BadInput
 from datastores.domain.plan import Plan, Stage
 from datastores.domain.states import ObjectState
+from datastores.hosts.checksums import of_job
 from datastores.models import Drift, Image, Job
 from datastores.services.changes import Change
 from datastores.services.deleted_images import remember_deleted
@@ -76,7 +77,8 @@ class ImageChecksum(UseCase):
 
     def plan(self, job: Job) -> Plan:
         driver = driver_of(job.image.datastore)
-        return (Stage("checksum", driver.checksum(image_volume(job.image, driver))),)
+        computed = driver.checksum(image_volume(job.image, driver))
+        return (Stage("checksum", of_job(computed, job.uuid.hex)),)
 
     def succeeded(self, job: Job, results: Results) -> None:
         _, digest = results[-1]

@@ -44,14 +44,12 @@ class DatastoreMeasure(UseCase):
     kind = "datastore.measure"
     label = "Measure datastore"
     queue = "transfer"
-    leaves_out = True
     targets = ("datastore",)
 
     def ask(self, job: Job) -> None:
         self.check_still(job)
         job.params = {"size": 256 * MIB, "seconds": 10} | job.params
-        if by_disks(driver_of(job.datastore)):
-            job.params["size"] = room_for_test(job.params["size"], job.datastore.free)
+        self._fit(job)
         names = names_of(job.params["hosts"])
         job.params["names"] = names
         verb = "Try to write into" if job.params.get("only_try") else "Measure"
@@ -60,8 +58,14 @@ class DatastoreMeasure(UseCase):
 
     def again(self, job: Job) -> None:
         self.check_still(job)
+        self._fit(job)
         job.params["names"] = names_of(job.params["hosts"])
         job.save(update_fields=["params"])
+
+    def _fit(self, job: Job) -> None:
+        if by_disks(driver_of(job.datastore)):
+            disks = len(job.params["hosts"])
+            job.params["size"] = room_for_test(job.params["size"], job.datastore.free, disks)
 
     def check_still(self, job: Job) -> None:
         datastore = Datastore.objects.filter(pk=job.datastore_id).first()
@@ -78,6 +82,11 @@ class DatastoreMeasure(UseCase):
         hosts = {f"host:{key}": False for key in job.params["hosts"]}
         used = {f"datastore:{job.datastore_id}": False, **leases.uses_hosts(job.datastore_id)}
         return {f"speed of datastore:{job.datastore_id}": True, **used, **hosts}
+
+    def leaves_out(self, job: Job) -> dict[str, bool]:
+        driver = driver_of(job.datastore)
+        needed = driver.host if by_disks(driver) else ""  # it makes and removes the disks of all
+        return {name: name != needed for name in job.params["names"]}
 
     def plan(self, job: Job) -> Plan:
         driver, tokens = driver_of(job.datastore), tokens_of(job)
@@ -106,7 +115,13 @@ class DatastoreMeasure(UseCase):
 
     def succeeded(self, job: Job, results: Results) -> None:
         found = {step.host: facts for step, facts in results if isinstance(step, ThroughputKnown)}
-        Measurement.objects.bulk_create(measurements(job, found))
+        rows = measurements(job, found)
+        if not rows and not job.params.get("only_try"):
+            raise Refused(
+                "There are no figures: this job was interrupted when it had measured, and what it found was cleaned up "
+                "before it was stored. Measure anew, in a new job."
+            )
+        Measurement.objects.bulk_create(rows)
 
 
 def hosts_that_may_answer(keys: Sequence[int]) -> list[Host]:

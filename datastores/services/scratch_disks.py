@@ -94,15 +94,18 @@ def disk_tests(disks: Sequence[Scratch], tokens: Mapping[str, str], seconds: int
             yield DiskThroughputKnown(disk.host, *where, disk.size, seconds, used=used)
 
 
-def room_for_test(size: int, free: int | None) -> int:
-    """Return how many bytes of a test of ``size`` bytes may be written; ``free``: as measured last, None: not known.
+def room_for_test(size: int, free: int | None, disks: int) -> int:
+    """Return how many bytes each of so many disks may have, of ``size`` at most. All are there at the same time.
+
+    ``free``: bytes as measured last; None: not known, so no more than tell of anything.
 
     :raises Refused: too few to tell of anything but caches.
     """
-    most = size if free is None else min(size, free // SHARE // MIB * MIB)
+    most = min(size, SMALLEST if free is None else free // SHARE // disks // MIB * MIB)
     if most < SMALLEST:
+        each = f" by all {disks} disks together" if disks > 1 else ""
         raise Refused(
-            f"{format_size(free or 0)} are free there. A test takes at most a tenth of that, and less than "
-            f"{format_size(SMALLEST)} would tell of caches alone: make room there first."
+            f"{format_size(free or 0)} are free there. A test takes at most a tenth of that{each}, and less than "
+            f"{format_size(SMALLEST)} on each host would tell of caches alone: make room there first."
         )
     return most

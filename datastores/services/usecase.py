@@ -39,8 +39,6 @@ class UseCase:
     roles: ClassVar[frozenset[str]] = CLOUD_STAFF
     checks_plan: ClassVar[bool] = True
     """Plan once when it is asked for: what a step can never be made with is said there, and becomes no job."""
-    leaves_out: ClassVar[bool] = False
-    """A host that cannot be reached is left out, and named when the job ends; what the others tell counts."""
     can_undo: ClassVar[bool] = False
     """A finished job can be taken back."""
     undo_is: ClassVar[str] = ""
@@ -111,6 +109,13 @@ class UseCase:
 
         :raises CloudstoreError: it cannot be done any more as things stand.
         """
+
+    def leaves_out(self, job: Job) -> dict[str, bool]:
+        """Return the names of the hosts that all is done for; True: it is left out if it cannot be reached.
+
+        One that is left out is named when the job ends, and what the others tell counts; when all are, the job fails.
+        """
+        return {}
 
     def plan(self, job: Job) -> Plan:
         """Return the stages that make it true. Reads rows only; the same answer every time.

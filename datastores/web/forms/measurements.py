@@ -35,7 +35,7 @@ class MeasureForm(Form):
     )  # fmt: skip
     size = forms.IntegerField(
         label="Size of the file or disk, MiB", min_value=SMALLEST // MIB, max_value=LARGEST // MIB, initial=256,
-        help_text="At most; never more than a tenth of the free space.",
+        help_text="At most; never more than a tenth of the free space, disks of all hosts together.",
     )  # fmt: skip
     seconds = forms.IntegerField(
         label="Seconds for each part of the test", min_value=1, max_value=MOST_SECONDS, initial=10,

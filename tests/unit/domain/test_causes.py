@@ -53,6 +53,7 @@ def test_what_is_behind_it_is_said(status: int, stderr: str, says: str) -> None:
         (1, "rbd: error opening image a: (2) No such file or directory"),
         (127, ""),
         (1, "fatal: volume vol1: not found"),
+        (1, "rbd: couldn't connect to the cluster: Transport endpoint is not connected"),
     ],
 )
 def test_of_others_nothing_is_made_up(status: int, stderr: str) -> None:

@@ -60,7 +60,11 @@ def test_clients_of_ceph_reach_monitors_and_all_daemons() -> None:
     assert "to the monitors:" in openings("ceph")[0]
 
 
-@pytest.mark.parametrize("kind", ["nfs", "iscsi"])
+def test_hosts_that_copy_over_ssh_fetch_from_each_other() -> None:
+    assert openings("ssh") == ["h1, h2 and h3 to h1, h2 and h3: TCP 22 (SSH)"]
+
+
+@pytest.mark.parametrize("kind", ["nfs", "iscsi", "ssh"])
 def test_a_host_alone_needs_nothing(kind: str) -> None:
     assert openings(kind, "h1") == []
 

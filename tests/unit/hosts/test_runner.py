@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from datastores.domain.errors import (
+    AuthenticationFailed,
     Cancelled,
     CloudstoreError,
     CommandFailed,
+    HostKeyChanged,
     LostTouch,
     NotConnected,
     NotTakenBack,
@@ -257,7 +259,7 @@ def _some_off(*off: str) -> tuple[Run, Record]:
 
     record = Record.empty()
     stages = tuple(Stage(flag, (FlagSet("h1", flag), FlagSet("h2", flag))) for flag in ("a", "b"))
-    return Run(stages, connect, record, unit="job", leaves_out=True), record
+    return Run(stages, connect, record, unit="job", leaves_out={"h1": True, "h2": True}), record
 
 
 def test_a_host_that_cannot_be_reached_may_be_left_out() -> None:
@@ -272,6 +274,57 @@ def test_where_no_host_can_be_reached_none_is_left_out() -> None:
     run, _ = _some_off("h1", "h2")
     with pytest.raises(NotConnected, match="cannot be reached"):
         run.carry_out()
+
+
+def _made_by(stages: tuple[Stage, ...], off: str) -> Run:
+    """A run in which nas makes what h1 and h2 are measured with."""
+    shells = {name: flag_host(name, a="off", b="off") for name in ("nas", "h1", "h2")}
+    shells["h2"].answers["get", "b"] = said("broken")
+
+    def connect(name: str) -> FakeShell:
+        if name == off:
+            raise NotConnected(f"{name} cannot be reached")
+        return shells[name]
+
+    return Run(stages, connect, Record.empty(), unit="job", leaves_out={"h1": True, "h2": True})
+
+
+def test_a_host_that_only_helps_does_not_count_among_those_that_may_be_left_out() -> None:
+    run = _made_by((Stage("make", (FlagSet("nas", "a"),)), Stage("measure", (FlagSet("h1", "a"),))), "h1")
+    run.leaves_out = {"h1": True}
+    with pytest.raises(NotConnected, match="h1 cannot be reached") as caught:
+        run.carry_out()
+    assert caught.value.__notes__ == [TAKEN_BACK]
+
+
+def test_the_host_that_the_others_need_is_never_left_out() -> None:
+    run = _made_by((Stage("make", (FlagSet("nas", "a"),)), Stage("measure", (FlagSet("h1", "a"),))), "nas")
+    with pytest.raises(NotConnected, match="nas cannot be reached"):
+        run.carry_out()
+    assert run.left_out == {}
+
+
+def test_what_was_left_out_is_told_when_another_fails() -> None:
+    run = _made_by((Stage("a", (FlagSet("h1", "a"), FlagSet("h2", "a"))), Stage("b", (FlagSet("h2", "b"),))), "h1")
+    with pytest.raises(Refused) as caught:
+        run.carry_out()
+    assert caught.value.__notes__ == ["h1 was left out: h1 cannot be reached", TAKEN_BACK]
+
+
+@pytest.mark.parametrize("error", [HostKeyChanged("h2", "a", "b"), AuthenticationFailed("h2 refused the key")])
+def test_a_host_with_another_key_or_that_refuses_is_not_left_out(error: NotConnected) -> None:
+    run, _ = _some_off()
+    right = run.connect
+
+    def connect(name: str) -> Any:
+        if name == "h2":
+            raise error
+        return right(name)
+
+    run.connect = connect
+    with pytest.raises(type(error)):
+        run.carry_out()
+    assert run.left_out == {}
 
 
 def test_a_host_on_which_something_was_done_is_not_left_out() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib import import_module
 from pathlib import PurePosixPath
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.utils import timezone
 
 from datastores.domain.errors import Busy, Refused
@@ -24,7 +26,8 @@ from datastores.jobs.kinds import KINDS
 from datastores.jobs.submit import submit, submit_all
 from datastores.models import CachedCopy, Datastore, DatastoreHost, Disk, Host, HostKey, Image, Job, Lease, User
 from datastores.services import leases
-from datastores.services.caching import leaving_for
+from datastores.services.cache_jobs import unneeded
+from datastores.services.caching import is_current, leaving_for
 from datastores.services.drift import busy
 from datastores.services.drift_scope import Scope
 from datastores.services.managed import cached_copies
@@ -155,7 +158,10 @@ def test_an_image_that_somebody_else_has_changed_is_read_anew_the_next_time(alic
     job = asked(alice, gold)
     with pytest.raises(Refused, match="Try again") as refused:
         KINDS[job.kind].succeeded(Job.objects.get(pk=job.pk), arrived(job, digest="0" * 64))
-    KINDS[job.kind].failed(Job.objects.get(pk=job.pk), str(refused.value))
+    KINDS[job.kind].failed(Job.objects.get(pk=job.pk), f"cp failed: {refused.value}")
+    gold.refresh_from_db()
+    assert gold.data_digest == SHA, "who quotes it does not say it"
+    KINDS[job.kind].failed(Job.objects.get(pk=job.pk), f"{refused.value} What the job had done before was taken back.")
     gold.refresh_from_db()
     assert (gold.sha256, gold.data_digest) == ("", "")
     assert asked(alice, gold).params["checks"]
@@ -320,6 +326,20 @@ def test_room_is_made_in_the_same_plan(alice: User, ssh: Datastore, gold: Image)
     assert CachedCopy.objects.get(image=gold).state == ObjectState.ERROR
 
 
+def test_a_copy_of_which_no_digest_is_known_is_neither_used_nor_kept(alice: User, gold: Image) -> None:
+    copies((SHA[:16], 2, 1, "ready"))
+    CachedCopy.objects.update(data_digest="", digest=SHA)
+    Image.objects.update(data_digest="")
+    gold.refresh_from_db()
+    old = CachedCopy.objects.get()
+    assert not is_current(old)
+    import_module("migrations.0036_data_digests").give_up(apps, None)
+    old.refresh_from_db()
+    assert (old.state, old.digest) == (ObjectState.ERROR, "")
+    assert unneeded() == [old]
+    assert asked(alice, gold).params["makes"]
+
+
 # What people do
 
 
@@ -340,6 +360,17 @@ def test_what_somebody_removed_is_made_again_under_the_same_name(operator: User,
     assert of_type(job, FileReceived).target == f"/srv/local/.cache/{gold.uuid}.{SHA[:16]}.qcow2"
     ended(job, "failed")
     assert CachedCopy.objects.get().state == ObjectState.READY
+
+
+def test_a_copy_that_was_there_stays_when_its_making_anew_is_cancelled(
+    operator: User, gold: Image, ssh: Datastore
+) -> None:
+    job = submit("cache.warm", user=operator, image=gold, datastore=ssh, host=Host.objects.get(name="node"))
+    ended(job, result=arrived(job))
+    again = submit("cache.warm", user=operator, image=gold, datastore=ssh, host=Host.objects.get(name="node"))
+    ended(again, "cancelled")
+    copy = CachedCopy.objects.get()
+    assert (copy.state, copy.error, copy.disks.count()) == (ObjectState.READY, "", 0)
 
 
 def test_a_copy_with_disks_is_never_evicted(operator: User, gold: Image) -> None:

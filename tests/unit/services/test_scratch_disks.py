@@ -67,6 +67,15 @@ def test_a_disk_for_each_host_is_made_attached_measured_detached_and_deleted(ope
     assert stages[4][2] == ["PackageInstalled"] * 2
 
 
+def test_the_host_that_makes_the_disks_of_the_others_is_never_left_out(operator: User, hosts: list[Host]) -> None:
+    store = a_datastore("luns", kind="iscsi", hosts=hosts, options={"backing": "files", "chap": False})
+    job = asked(operator, store)
+    assert KINDS[job.kind].leaves_out(job) == {"nas": False, "kvm1": True}
+    ended(job, "cancelled")
+    alone = submit("datastore.measure", user=operator, datastore=store, params={"hosts": [hosts[1].pk]})
+    assert KINDS[alone.kind].leaves_out(alone) == {"kvm1": True}
+
+
 def test_what_ends_the_disks_follows_from_what_was_approved(operator: User, hosts: list[Host]) -> None:
     store = a_datastore("luns", kind="iscsi", hosts=hosts, options={"backing": "files", "chap": False})
     plan = KINDS["datastore.measure"].plan(asked(operator, store))
@@ -78,7 +87,7 @@ def test_no_two_jobs_and_no_machine_have_disks_of_these_names(operator: User, ho
     store = a_datastore("luns", kind="iscsi", hosts=hosts, options={"backing": "files", "chap": False})
     first = asked(operator, store)
     paths = [step.used.disk.path for step in measured_by(first)]
-    ended(first)
+    ended(first, "cancelled")
     others = [step.used.disk.path for step in measured_by(asked(operator, store))]
     assert len({*paths, *others}) == 4
     numbers = [int(path.split("/")[-2]) for path in (*paths, *others)]
@@ -87,7 +96,7 @@ def test_no_two_jobs_and_no_machine_have_disks_of_these_names(operator: User, ho
 
 def test_where_qemu_logs_in_it_measures(operator: User, hosts: list[Host]) -> None:
     options = {"backing": "files", "initiator": "qemu"}
-    store = a_datastore("luns", kind="iscsi", hosts=hosts, options=options, secret="abcdefghijkl")
+    store = a_datastore("luns", kind="iscsi", hosts=hosts, options=options, secret="abcdefghijkl", free=2000 * MIB)
     found = measured_by(asked(operator, store, size=64 * MIB, seconds=2))
     assert [step.host for step in found] == ["nas", "kvm1"]
     assert all(step.used.disk.path.startswith("iscsi://") and step.used.account for step in found)
@@ -130,12 +139,21 @@ def test_the_form_says_that_a_disk_is_made(operator: User, hosts: list[Host]) ->
 def test_a_tenth_of_what_is_free_is_taken_at_most(operator: User, hosts: list[Host]) -> None:
     store = a_datastore("rbd", kind="ceph", hosts=hosts, secret=KEY, free=1000 * MIB)
     job = asked(operator, store)
-    assert {step.size for step in measured_by(job)} == {100 * MIB}
-    ended(job)
-    Datastore.objects.update(free=100 * MIB)
-    store.refresh_from_db()
-    with pytest.raises(Refused, match="make room there first"):
-        asked(operator, store)
+    assert [step.size for step in measured_by(job)] == [50 * MIB, 50 * MIB], "both are there at the same time"
+    ended(job, "cancelled")
+    Datastore.objects.update(free=640 * MIB)
+    job.refresh_from_db()
+    KINDS[job.kind].again(job)
+    assert [step.size for step in measured_by(job)] == [32 * MIB, 32 * MIB], "there is less now"
+    Datastore.objects.update(free=300 * MIB)
+    job.refresh_from_db()
+    with pytest.raises(Refused, match=r"by all 2 disks together.*make room there first"):
+        KINDS[job.kind].again(job)
+
+
+def test_where_it_is_not_known_what_is_free_disks_are_as_small_as_can_be(operator: User, hosts: list[Host]) -> None:
+    store = a_datastore("rbd", kind="ceph", hosts=hosts, secret=KEY)
+    assert [step.size for step in measured_by(asked(operator, store))] == [16 * MIB, 16 * MIB]
 
 
 def test_trying_makes_and_removes_a_disk_and_measures_nothing(operator: User, hosts: list[Host]) -> None:
@@ -155,3 +173,13 @@ def test_figures_of_a_disk_say_over_what_it_was_reached(operator: User, hosts: l
     row = Measurement.objects.get()
     assert row.network and row.hardware == "over the network (speed not known) from the cluster"
     assert (row.tool, row.kind, row.write_p50) == ("qemu-img bench", "ceph", None)
+
+
+def test_a_job_that_has_no_figures_does_not_say_that_it_succeeded(operator: User, hosts: list[Host]) -> None:
+    store = a_datastore("rbd", kind="ceph", hosts=hosts, secret=KEY)
+    job = asked(operator, store)
+    with pytest.raises(Refused, match="no figures"):
+        ended(job)
+    ended(job, "cancelled")
+    ended(asked(operator, store, only_try=True))
+    assert not Measurement.objects.exists()
