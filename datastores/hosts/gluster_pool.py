@@ -24,23 +24,26 @@ from datastores.hosts.gluster import (
 PEER_WAIT = """
 tries=0
 while [ $tries -lt 60 ]; do
-    ours=$(gluster --mode=script --xml pool list | awk -F'[<>]' -v peer="$1" '
-        /<peer>/ { named = 0 }
-        /<hostname>/ && $3 == peer { named = 1 }
-        /<connected>1</ { connected++ }
-        /<state>3</ && named { found = 1 }
-        END { if (found) print connected }')
-    if [ -n "$ours" ]; then
-        theirs=$(gluster --remote-host="$1" --mode=script --xml pool list | grep -c "<connected>1<")
-        [ "$theirs" -ge "$ours" ] && exit
+    others=$(gluster --mode=script --xml pool list | awk -F'[<>]' -v peer="$1" '
+        /<hostname>/ { name = $3 }
+        /<connected>1</ { connected++; if (name != "localhost") names = names " " name }
+        /<state>3</ && name == peer { found = 1 }
+        END { if (found) print connected names }')
+    if [ -n "$others" ]; then
+        behind= ours=${others%% *}
+        for each in ${others#* }; do
+            theirs=$(gluster --remote-host="$each" --mode=script --xml pool list | grep -c "<connected>1<")
+            [ "$theirs" -ge "$ours" ] || behind=$each
+        done
+        [ -n "$behind" ] || exit 0
     fi
     tries=$((tries + 1)); sleep 0.5
 done
-echo "$1 did not become part of the pool within 30 s" >&2
+echo "$1 did not become part of the pool within 30 s${behind:+: $behind does not see all of it}" >&2
 exit 1
 """
-"""A probe returns before both sides know each other, and before the others know the new one. Until then no volume can
-be made there, and no brick added."""
+"""A probe returns before both sides know each other, and before the others know the new one. Until each host sees all
+the others no volume can be made there, and no brick added."""
 
 
 def named(peers: Sequence[Peer], name: str) -> Peer | None:
